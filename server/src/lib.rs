@@ -1,1 +1,2 @@
-//! x
+//! The Footbridge server.
+pub mod vocabulary;
