@@ -75,3 +75,12 @@ stop_group() {
         sleep 0.05
     done
 }
+
+# step TEXT...: a heading of progress on stderr.
+step() { printf '\n== %s\n' "$*" >&2; }
+
+# Debian keeps PostgreSQL's server programs out of PATH.
+for directory in /usr/lib/postgresql/*/bin; do
+    if [[ -d $directory ]]; then PATH="$directory:$PATH"; fi
+done
+export PATH

@@ -9,6 +9,6 @@ mod principal;
 mod scope;
 
 pub use api_key::{ApiKey, Fault as KeyFault};
-pub use keyring::{AuthError, Keyring};
+pub use keyring::{AuthError, Keyring, local_principal};
 pub use principal::{Credential, Principal, PrincipalFacts};
 pub use scope::{Denial, Grant, judge, visible_tools};
