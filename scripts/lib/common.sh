@@ -1,4 +1,5 @@
 # Helpers shared by the scripts of this repository. Source it; it defines functions and nothing else happens.
+# Everything here runs on bash 3.2 too, which is what macOS has.
 # shellcheck shell=bash
 
 # note TEXT...: one line of progress on stderr, so that stdout stays free for results.
@@ -22,7 +23,7 @@ need() {
 cache_directory() {
     local directory="${FOOTBRIDGE_CACHE:-$PWD/target/tools}"
     mkdir -p "$directory"
-    printf '%s\n' "$directory"
+    (cd "$directory" && pwd)
 }
 
 # digest FILE...: one checksum over the contents, to tell whether an installation is still the one asked for.

@@ -127,10 +127,8 @@ async def main(modes):
         try:
             with anyio.fail_after(MODE_TIMEOUT_S):
                 await run_mode(checks, mode)
-        except BaseException as error:  # the SDK raises groups, whose causes are what a reader needs
-            if isinstance(error, KeyboardInterrupt):
-                raise
-            while isinstance(error, BaseExceptionGroup):
+        except Exception as error:  # the SDK raises groups, whose causes are what a reader needs
+            while isinstance(error, ExceptionGroup):
                 error = error.exceptions[0]
             checks.fail(mode, "connects and closes", f"{type(error).__name__}: {error}")
     return 1 if checks.failures else 0

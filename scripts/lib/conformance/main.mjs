@@ -12,6 +12,9 @@ const REVISIONS = ['2025-11-25', '2026-07-28'];
 /** Outside the suite's score because its own example server fails them, but we hold ourselves to them. */
 const GATED_BESIDE_REQUIRED = new Set(['http-header-validation', 'http-custom-header-server-validation', 'json-schema-2020-12']);
 
+/** Longest wait for the first reply of a server that already accepts connections. */
+const FIRST_ANSWER_MS = 10_000;
+
 const { values: options } = parseArgs({
     options: {
         tools: { type: 'string' },
@@ -27,6 +30,20 @@ const { values: options } = parseArgs({
 function fail(message) {
     process.stderr.write(`conformance: ${message}\n`);
     process.exit(2);
+}
+
+/**
+ * Ends the run at once when nothing answers HTTP at `url`. The suite would wait out its time limit in every scenario.
+ * Any status will do: what the server says is the suite's business.
+ */
+async function requireAnswer(url) {
+    const headers = { 'Content-Type': 'application/json', Accept: 'application/json, text/event-stream' };
+    const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'ping' });
+    try {
+        await (await fetch(url, { method: 'POST', headers, body, signal: AbortSignal.timeout(FIRST_ANSWER_MS) })).body?.cancel();
+    } catch (error) {
+        fail(`${url} does not answer: ${error.cause?.message ?? error.message}`);
+    }
 }
 
 /** Progress goes to stderr: one line that rewrites itself on a terminal, nothing in a log. */
@@ -82,6 +99,7 @@ if (strangers.length > 0) fail(`unknown revision ${strangers.join(', ')}; there 
 const known = new Set(REVISIONS.flatMap((revision) => suite.scenarios(revision).map((each) => each.name)));
 const misspelt = options.scenario.filter((name) => !known.has(name));
 if (misspelt.length > 0) fail(`unknown scenario ${misspelt.join(', ')}; there are ${[...known].sort().join(', ')}`);
+await requireAnswer(options.url);
 
 const revisions = [];
 for (const revision of options.revision) {
