@@ -1,2 +1,3 @@
 //! The Footbridge server.
+pub mod store;
 pub mod vocabulary;
