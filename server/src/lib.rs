@@ -3,13 +3,13 @@
 //! A call walks through rooms in one direction, and each hands the next a value that proves its work is done.
 //! The modules stand here in walking order.
 
-pub mod vocabulary;
-
 pub mod access;
-pub mod limits;
-pub mod catalogue;
-pub mod policy;
-pub mod domain;
 pub mod audit;
+pub mod catalogue;
+pub mod domain;
+pub mod limits;
+pub mod operate;
 pub mod pipeline;
+pub mod policy;
 pub mod store;
+pub mod vocabulary;

@@ -27,7 +27,11 @@ fn checked(
     if accepts(value) {
         Ok(Arc::from(value))
     } else {
-        Err(InvalidName { what, value: value.chars().take(80).collect(), rule })
+        Err(InvalidName {
+            what,
+            value: value.chars().take(80).collect(),
+            rule,
+        })
     }
 }
 
@@ -80,7 +84,9 @@ macro_rules! name_type {
 
 fn is_slug(value: &str) -> bool {
     (1..=63).contains(&value.len())
-        && value.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        && value
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
         && !value.starts_with('-')
 }
 
@@ -341,14 +347,20 @@ mod tests {
         }
         assert!(Scope::new("crm:read").is_ok() && Scope::new("memory.*").is_ok());
         assert!(Scope::new("CRM:read").is_err());
-        assert_eq!(ToolName::new("task.claim").unwrap().to_underscored(), "task_claim");
+        assert_eq!(
+            ToolName::new("task.claim").unwrap().to_underscored(),
+            "task_claim"
+        );
     }
 
     #[test]
     fn timestamps_are_utc_with_milliseconds() {
         let moment = Timestamp::parse("2026-11-20T16:15:00Z").unwrap();
         assert_eq!(moment.to_string(), "2026-11-20T16:15:00.000Z");
-        assert_eq!(Timestamp::parse("2026-11-20").unwrap().to_string(), "2026-11-20T00:00:00.000Z");
+        assert_eq!(
+            Timestamp::parse("2026-11-20").unwrap().to_string(),
+            "2026-11-20T00:00:00.000Z"
+        );
         assert_eq!(Timestamp::parse("tomorrow"), None);
     }
 
