@@ -114,6 +114,10 @@ pub(crate) fn measure(recipe: &Recipe, up: &Upstreams, effort: Effort) -> Figure
         found.put("exit_ms", exit_ms);
         Ok(())
     });
+    if !found.failures.is_empty() {
+        // One that does not start would only wait for the watchdog, group after group.
+        return found;
+    }
     if let Some((url, ca)) = &up.tls {
         found.group("start with TLS", |found| {
             let place = Place {

@@ -103,6 +103,8 @@ pub(crate) struct Section {
     pub(crate) notes: Vec<String>,
     /// What was not measured, and why.
     pub(crate) not_measured: Vec<String>,
+    /// What went wrong; anything here fails the run.
+    pub(crate) failed: Vec<String>,
 }
 
 impl Section {
@@ -112,6 +114,13 @@ impl Section {
             title: title.to_owned(),
             base_name: base_name.to_owned(),
             ..Self::default()
+        }
+    }
+
+    /// Notes a failure, once.
+    pub(crate) fn fail(&mut self, said: String) {
+        if !self.failed.contains(&said) {
+            self.failed.push(said);
         }
     }
 
@@ -195,6 +204,7 @@ impl Section {
             "rows": self.rows.iter().map(Row::json).collect::<Vec<_>>(),
             "notes": self.notes,
             "not_measured": self.not_measured,
+            "failed": self.failed,
         })
     }
 }

@@ -19,6 +19,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+/// A load average above this means that the machine is not ours alone.
+const BUSY: f64 = 0.7;
+
 /// What a bench was asked for.
 #[derive(Clone)]
 pub(crate) struct Settings {
@@ -113,6 +116,14 @@ pub(crate) fn main(mut parser: lexopt::Parser) -> Result<(), Failure> {
 
 fn run(settings: &Settings, names: &[String]) -> Result<(), Failure> {
     let from = Instant::now();
+    // Read before the first load: afterwards the load average is our own.
+    let machine = machine(settings);
+    let busy = load_average();
+    if busy > BUSY {
+        progress(&format!(
+            "the load average is {busy} before the run: something else is at work, and it will show in p99"
+        ));
+    }
     let mut done: BTreeMap<&str, Section> = BTreeMap::new();
     let mut failures = Vec::new();
     for name in names {
@@ -125,7 +136,10 @@ fn run(settings: &Settings, names: &[String]) -> Result<(), Failure> {
             }
         };
         match section {
-            Ok(section) => drop(done.insert(name, section)),
+            Ok(section) => {
+                failures.extend(section.failed.iter().map(|said| format!("{name}: {said}")));
+                done.insert(name, section);
+            }
             Err(e) => {
                 progress(&format!("{name}: failed: {e}"));
                 failures.push(format!("{name}: {e}"));
@@ -139,7 +153,13 @@ fn run(settings: &Settings, names: &[String]) -> Result<(), Failure> {
             write!(out, "{}", section.table())?;
         }
     }
-    writeln!(out, "\n{}", machine(settings))?;
+    writeln!(out, "\n{machine}")?;
+    if busy > BUSY {
+        writeln!(
+            out,
+            "The machine was busy before the run (load average {busy}): take p99 and fairness with care."
+        )?;
+    }
     if settings.against_itself {
         writeln!(
             out,
@@ -156,7 +176,8 @@ fn run(settings: &Settings, names: &[String]) -> Result<(), Failure> {
     }
     let file = settings.work.join("latest.json");
     let whole = serde_json::json!({
-        "machine": machine(settings),
+        "machine": machine,
+        "load_average_before": busy,
         "quick": settings.quick,
         "against_itself": settings.against_itself,
         "seconds": from.elapsed().as_secs(),
@@ -173,7 +194,7 @@ fn run(settings: &Settings, names: &[String]) -> Result<(), Failure> {
     if failures.is_empty() {
         Ok(())
     } else {
-        Err(format!("{} of {} sections failed", failures.len(), names.len()).into())
+        Err(format!("{} failures, named above", failures.len()).into())
     }
 }
 
@@ -192,11 +213,17 @@ fn machine(settings: &Settings) -> String {
     } else {
         "nothing pinned"
     };
-    format!(
-        "{model}, {cores} cores, Linux {}, {apart}, load average {}",
-        read("/proc/sys/kernel/osrelease").trim(),
-        read("/proc/loadavg").split(' ').next().unwrap_or("?")
-    )
+    let kernel = read("/proc/sys/kernel/osrelease");
+    format!("{model}, {cores} cores, Linux {}, {apart}", kernel.trim())
+}
+
+/// Processes that wanted to run during the last minute.
+fn load_average() -> f64 {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split(' ')
+        .next()
+        .and_then(|first| first.parse().ok())
+        .unwrap_or(0.0)
 }
 
 /// One line about what is going on, on stderr.
@@ -243,7 +270,7 @@ fn wait_for_port(running: &mut crate::process::Running, port: u16) -> Result<(),
             return Ok(());
         }
         running.alive()?;
-        std::thread::sleep(Duration::from_millis(1));
+        std::thread::sleep(Duration::from_micros(100));
     }
     Err(format!("nobody listens on port {port} after 10 s").into())
 }
