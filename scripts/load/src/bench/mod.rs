@@ -6,6 +6,7 @@
 mod bridge;
 mod search;
 mod server;
+mod server_rows;
 
 use crate::process::{Cores, raise_open_files};
 use crate::report::Section;
