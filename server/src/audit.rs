@@ -5,6 +5,7 @@
 
 use std::{borrow::Cow, time::Instant};
 
+use futures_util::FutureExt;
 use serde_json::{Value, value::RawValue};
 use sha2::{Digest, Sha256};
 
@@ -42,12 +43,20 @@ pub struct Draft {
 
 impl Draft {
     /// Opens the entry of one call.
-    pub fn open(store: Store, principal: &Principal, tool_name: &str, facts: RequestFacts, now: Timestamp) -> Self {
+    pub fn open(
+        store: Store,
+        principal: &Principal,
+        tool_name: &str,
+        facts: RequestFacts,
+        now: Timestamp,
+    ) -> Self {
         let who = principal.facts();
         let (api_key_id, key_prefix, scope_kind) = match &who.credential {
-            Credential::ApiKey { id, shown_prefix } => {
-                (Some(id.clone()), Some(Cow::Owned(shown_prefix.clone())), ScopeKind::ApiKey)
-            }
+            Credential::ApiKey { id, shown_prefix } => (
+                Some(id.clone()),
+                Some(Cow::Owned(shown_prefix.clone())),
+                ScopeKind::ApiKey,
+            ),
             Credential::Local => (None, None, ScopeKind::Operator),
         };
         let mut record = AuditRecord::new(now, AuditStatus::Allow, scope_kind);
@@ -62,7 +71,13 @@ impl Draft {
         record.client_version = facts.client_version.map(Cow::Owned);
         record.protocol_version = Some(Cow::Borrowed(facts.protocol_version));
         record.ip = facts.address.map(|address| Cow::Owned(address.to_string()));
-        Self { store, tenant: who.tenant.clone(), record: Some(record), started: Instant::now(), durable: false }
+        Self {
+            store,
+            tenant: who.tenant.clone(),
+            record: Some(record),
+            started: Instant::now(),
+            durable: false,
+        }
     }
 
     /// Notes which tool is called and the digest of its arguments; the arguments themselves are not stored.
@@ -79,7 +94,7 @@ impl Draft {
     pub fn to_record(&self, status: AuditStatus) -> Option<AuditRecord> {
         let mut record = self.record.clone()?;
         record.status = status;
-        record.latency_us = Some(self.elapsed_us());
+        record.latency_ms = Some(self.elapsed_ms());
         Some(record)
     }
 
@@ -121,8 +136,10 @@ impl Draft {
     /// # Errors
     /// When the log cannot be written; the call is then refused (security.md A2).
     pub async fn close(mut self) -> Result<(), StoreError> {
-        let Some(mut record) = self.record.take() else { return Ok(()) };
-        record.latency_us = Some(self.elapsed_us());
+        let Some(mut record) = self.record.take() else {
+            return Ok(());
+        };
+        record.latency_ms = Some(self.elapsed_ms());
         if self.durable {
             self.store.append_audit_durable(&self.tenant, record).await
         } else {
@@ -130,8 +147,8 @@ impl Draft {
         }
     }
 
-    fn elapsed_us(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX)
+    fn elapsed_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 }
 
@@ -140,8 +157,10 @@ impl Drop for Draft {
         if let Some(mut record) = self.record.take() {
             record.status = AuditStatus::ClientGone;
             record.http_status = Some(499);
-            record.latency_us = Some(self.elapsed_us());
-            self.store.append_audit_or_drop(&self.tenant, record);
+            record.latency_ms = Some(self.elapsed_ms());
+            // A destructor cannot wait: should the queue be full this instant, the row of an answer that nobody
+            // received is given up.
+            let _ = self.store.append_audit(&self.tenant, record).now_or_never();
         }
     }
 }
@@ -170,7 +189,10 @@ pub fn digest(arguments: Option<&RawValue>) -> String {
 pub fn canonical(arguments: Option<&RawValue>) -> String {
     let value = arguments.and_then(|raw| serde_json::from_str::<Value>(raw.get()).ok());
     let mut out = String::new();
-    write_sorted(&value.unwrap_or_else(|| Value::Object(serde_json::Map::new())), &mut out);
+    write_sorted(
+        &value.unwrap_or_else(|| Value::Object(serde_json::Map::new())),
+        &mut out,
+    );
     out
 }
 
@@ -211,8 +233,11 @@ mod tests {
     #[test]
     fn the_digest_ignores_order_and_spacing_only() {
         let raw = |text: &str| serde_json::from_str::<Box<RawValue>>(text).unwrap();
-        let (one, two, three) =
-            (raw(r#"{"a":1,"b":{"d":[1,2],"c":"x"}}"#), raw(r#"{ "b": {"c":"x", "d":[1,2]}, "a":1 }"#), raw(r#"{"a":1,"b":{"d":[2,1],"c":"x"}}"#));
+        let (one, two, three) = (
+            raw(r#"{"a":1,"b":{"d":[1,2],"c":"x"}}"#),
+            raw(r#"{ "b": {"c":"x", "d":[1,2]}, "a":1 }"#),
+            raw(r#"{"a":1,"b":{"d":[2,1],"c":"x"}}"#),
+        );
         assert_eq!(digest(Some(&one)), digest(Some(&two)));
         assert_ne!(digest(Some(&one)), digest(Some(&three)));
         assert_eq!(digest(None), digest(Some(&raw("{}"))));

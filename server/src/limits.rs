@@ -44,7 +44,9 @@ impl OverLimit {
     /// Seconds for `Retry-After`, at least one.
     pub fn retry_after_seconds(&self) -> u64 {
         match self {
-            Self::Rate { retry_after, .. } => retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0),
+            Self::Rate { retry_after, .. } => {
+                retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0)
+            }
             Self::Concurrency { .. } => 1,
         }
         .max(1)
@@ -61,7 +63,10 @@ pub struct Limits {
 impl Limits {
     /// Lets each principal have `most_running` calls at once.
     pub fn new(most_running: u32) -> Self {
-        Self { meters: RwLock::default(), most_running }
+        Self {
+            meters: RwLock::default(),
+            most_running,
+        }
     }
 
     /// The meter of a principal, made anew when its rate was changed.
@@ -71,7 +76,12 @@ impl Limits {
             Credential::ApiKey { id, .. } => id.as_str(),
             Credential::Local => "",
         };
-        if let Some(meter) = self.meters.read().get(name).filter(|m| m.per_minute == facts.rate_per_minute) {
+        if let Some(meter) = self
+            .meters
+            .read()
+            .get(name)
+            .filter(|m| m.per_minute == facts.rate_per_minute)
+        {
             return Arc::clone(meter);
         }
         let meter = Arc::new(Meter::new(facts.rate_per_minute, self.most_running));
@@ -134,12 +144,18 @@ impl Meter {
     /// # Errors
     /// When all are taken.
     pub fn enter(&self) -> Result<Slot, OverLimit> {
-        let taken = self.running.fetch_update(Ordering::AcqRel, Ordering::Acquire, |running| {
-            (running < self.most_running).then_some(running + 1)
-        });
+        let taken = self
+            .running
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |running| {
+                (running < self.most_running).then_some(running + 1)
+            });
         match taken {
-            Ok(_) => Ok(Slot { running: Arc::clone(&self.running) }),
-            Err(_) => Err(OverLimit::Concurrency { most: self.most_running }),
+            Ok(_) => Ok(Slot {
+                running: Arc::clone(&self.running),
+            }),
+            Err(_) => Err(OverLimit::Concurrency {
+                most: self.most_running,
+            }),
         }
     }
 }
@@ -155,7 +171,10 @@ impl FailedSignIns {
     /// Passes `per_minute` failures for each address.
     pub fn new(per_minute: u32) -> Self {
         let quota = Quota::per_minute(NonZeroU32::new(per_minute).unwrap_or(NonZeroU32::MIN));
-        Self { by_address: RateLimiter::keyed(quota), per_minute }
+        Self {
+            by_address: RateLimiter::keyed(quota),
+            per_minute,
+        }
     }
 
     /// Counts one failure.
@@ -163,10 +182,12 @@ impl FailedSignIns {
     /// # Errors
     /// When the address has used up its failures.
     pub fn count(&self, address: IpAddr) -> Result<(), OverLimit> {
-        self.by_address.check_key(&address).map_err(|not_until| OverLimit::Rate {
-            retry_after: not_until.wait_time_from(DefaultClock::default().now()),
-            per_minute: self.per_minute,
-        })
+        self.by_address
+            .check_key(&address)
+            .map_err(|not_until| OverLimit::Rate {
+                retry_after: not_until.wait_time_from(DefaultClock::default().now()),
+                per_minute: self.per_minute,
+            })
     }
 
     /// Forgets addresses that have been quiet, so that the table does not grow with every stranger.

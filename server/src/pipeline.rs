@@ -64,13 +64,22 @@ impl House {
 
     /// The `tools` array that this principal sees.
     pub fn list_tools(&self, principal: &Principal, client: Option<&str>, shape: Shape) -> Bytes {
-        let Some(edition) = self.edition_of(principal) else { return Bytes::from_static(b"[]") };
+        let Some(edition) = self.edition_of(principal) else {
+            return Bytes::from_static(b"[]");
+        };
         let style = match principal.facts().names {
             crate::vocabulary::NameStyle::Auto => edition.edition.names,
             chosen => chosen,
         };
         let names = self.strict_clients.spelling(style, client);
-        edition.lists.get(&edition.edition, ListKey { visible: principal.visible(), shape, names })
+        edition.lists.get(
+            &edition.edition,
+            ListKey {
+                visible: principal.visible(),
+                shape,
+                names,
+            },
+        )
     }
 
     /// Walks one call through rooms 4 to 10.
@@ -96,13 +105,19 @@ impl House {
         draft: &mut Draft,
     ) -> Result<Answer, CallError> {
         let slot: Slot = self.limits.meter(principal).enter()?;
-        let bound = self.edition_of(principal).ok_or_else(|| CallError::UnknownTool(call.name.to_owned()))?;
+        let bound = self
+            .edition_of(principal)
+            .ok_or_else(|| CallError::UnknownTool(call.name.to_owned()))?;
         let edition: &Edition = &bound.edition;
-        let tool = edition.find(call.name).ok_or_else(|| CallError::UnknownTool(call.name.to_owned()))?;
+        let tool = edition
+            .find(call.name)
+            .ok_or_else(|| CallError::UnknownTool(call.name.to_owned()))?;
         draft.tool(tool, call.arguments);
         (call.check_headers)(tool).map_err(CallError::Headers)?;
         let grant = judge(edition, tool, principal)?;
-        let handler = bound.handler(tool).ok_or_else(|| CallError::UnknownTool(call.name.to_owned()))?;
+        let handler = bound
+            .handler(tool)
+            .ok_or_else(|| CallError::UnknownTool(call.name.to_owned()))?;
         let binding = self.binding(principal, tool, call.arguments);
         let round = self.open_round(&binding, &call, now)?;
         let arguments = tool.input.check(call.arguments)?;
@@ -116,7 +131,11 @@ impl House {
             cancelled: call.cancelled,
             now,
         };
-        let asked = Asked { capabilities: work.capabilities.clone(), can_ask: call.can_ask, round: work.round.number };
+        let asked = Asked {
+            capabilities: work.capabilities.clone(),
+            can_ask: call.can_ask,
+            round: work.round.number,
+        };
         let outcome = self.run(handler, tool, work, draft, slot).await?;
         match outcome {
             Outcome::Done(result) => Ok(Answer::Done(result)),
@@ -132,7 +151,10 @@ impl House {
                             .map_err(|e| CallError::Domain(crate::domain::DomainError::internal(e)))?,
                     ),
                 };
-                Ok(Answer::InputRequired { requests: questions.requests, request_state: sealed })
+                Ok(Answer::InputRequired {
+                    requests: questions.requests,
+                    request_state: sealed,
+                })
             }
         }
     }
@@ -153,15 +175,26 @@ impl House {
     fn open_round(&self, binding: &str, call: &ToolCall<'_>, now: Timestamp) -> Result<Round, CallError> {
         let answers = match call.input_responses {
             None => Map::new(),
-            Some(raw) => serde_json::from_str(raw.get())
-                .map_err(|_| CallError::Params("inputResponses must be an object of answers by key".to_owned()))?,
+            Some(raw) => serde_json::from_str(raw.get()).map_err(|_| {
+                CallError::Params("inputResponses must be an object of answers by key".to_owned())
+            })?,
         };
         let Some(text) = call.request_state else {
-            return Ok(Round { number: 0, state: None, answers });
+            return Ok(Round {
+                number: 0,
+                state: None,
+                answers,
+            });
         };
-        let (number, state) =
-            self.seal_key.open(binding, text, now).map_err(|e| CallError::Params(e.to_string()))?;
-        Ok(Round { number, state: Some(state), answers })
+        let (number, state) = self
+            .seal_key
+            .open(binding, text, now)
+            .map_err(|e| CallError::Params(e.to_string()))?;
+        Ok(Round {
+            number,
+            state: Some(state),
+            answers,
+        })
     }
 }
 
@@ -182,7 +215,9 @@ impl Asked {
             return Err(CallError::CannotAsk);
         }
         if self.round >= MOST_ROUNDS {
-            return Err(CallError::Params(format!("the call asked {MOST_ROUNDS} times without coming to an end")));
+            return Err(CallError::Params(format!(
+                "the call asked {MOST_ROUNDS} times without coming to an end"
+            )));
         }
         let mut missing = Map::new();
         for (_, request) in &questions.requests {
@@ -190,11 +225,19 @@ impl Asked {
             let declared = self.capabilities.get(capability);
             let has_mode = mode.is_none_or(|mode| declared.is_some_and(|d| d.get(mode).is_some()));
             if declared.is_none() || !has_mode {
-                let need = mode.map_or_else(Map::new, |mode| Map::from_iter([(mode.to_owned(), Value::Object(Map::new()))]));
+                let need = mode.map_or_else(Map::new, |mode| {
+                    Map::from_iter([(mode.to_owned(), Value::Object(Map::new()))])
+                });
                 missing.insert(capability.to_owned(), Value::Object(need));
             }
         }
-        if missing.is_empty() { Ok(()) } else { Err(CallError::Domain(crate::domain::DomainError::MissingCapability(missing))) }
+        if missing.is_empty() {
+            Ok(())
+        } else {
+            Err(CallError::Domain(crate::domain::DomainError::MissingCapability(
+                missing,
+            )))
+        }
     }
 }
 

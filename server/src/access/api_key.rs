@@ -46,7 +46,10 @@ impl ApiKey {
         getrandom::fill(&mut random)?;
         let body = to_base62(random);
         let check = checksum(prefix, &body);
-        Ok(Self { text: format!("{prefix}{body}{check}").into(), prefix_len: prefix.len() })
+        Ok(Self {
+            text: format!("{prefix}{body}{check}").into(),
+            prefix_len: prefix.len(),
+        })
     }
 
     /// Reads a key that a caller presents.
@@ -54,7 +57,9 @@ impl ApiKey {
     /// # Errors
     /// What is wrong with its text; nothing was looked up.
     pub fn parse(text: &str, prefixes: &[&str]) -> Result<Self, Fault> {
-        let Some(prefix) = prefixes.iter().find(|p| text.starts_with(**p)) else { return Err(Fault::Prefix) };
+        let Some(prefix) = prefixes.iter().find(|p| text.starts_with(**p)) else {
+            return Err(Fault::Prefix);
+        };
         let rest = text.get(prefix.len()..).unwrap_or_default();
         if rest.len() != RANDOM_DIGITS + CHECK_DIGITS || !rest.bytes().all(|b| b.is_ascii_alphanumeric()) {
             return Err(Fault::Length);
@@ -63,7 +68,10 @@ impl ApiKey {
         if checksum(prefix, body) != check {
             return Err(Fault::Checksum);
         }
-        Ok(Self { text: text.into(), prefix_len: prefix.len() })
+        Ok(Self {
+            text: text.into(),
+            prefix_len: prefix.len(),
+        })
     }
 
     /// What the store keeps in place of the key.
@@ -73,7 +81,11 @@ impl ApiKey {
 
     /// The prefix and six characters: enough to tell two keys apart, of no use to a thief.
     pub fn shown_prefix(&self) -> String {
-        self.text.expose_secret().chars().take(self.prefix_len + SHOWN_DIGITS).collect()
+        self.text
+            .expose_secret()
+            .chars()
+            .take(self.prefix_len + SHOWN_DIGITS)
+            .collect()
     }
 
     /// The whole key, for the one reply that shows it.
@@ -117,7 +129,11 @@ fn to_base62(mut number: [u8; 32]) -> String {
 }
 
 fn base62_digit(value: u32) -> u8 {
-    usize::try_from(value).ok().and_then(|v| ALPHABET.get(v)).copied().unwrap_or(b'0')
+    usize::try_from(value)
+        .ok()
+        .and_then(|v| ALPHABET.get(v))
+        .copied()
+        .unwrap_or(b'0')
 }
 
 #[cfg(test)]
@@ -137,7 +153,10 @@ mod tests {
 
     #[test]
     fn two_keys_differ_and_the_largest_number_fits() {
-        assert_ne!(ApiKey::mint("a_").unwrap().reveal(), ApiKey::mint("a_").unwrap().reveal());
+        assert_ne!(
+            ApiKey::mint("a_").unwrap().reveal(),
+            ApiKey::mint("a_").unwrap().reveal()
+        );
         assert_eq!(to_base62([0; 32]), "0".repeat(43));
         assert_eq!(to_base62([255; 32]).len(), 43);
         assert_ne!(to_base62([255; 32]).as_bytes()[0], b'0');
@@ -148,8 +167,14 @@ mod tests {
         let key = ApiKey::mint("demo_").unwrap();
         let text = key.reveal().to_owned();
         assert_eq!(ApiKey::parse(&text, &["other_"]).unwrap_err(), Fault::Prefix);
-        assert_eq!(ApiKey::parse(&text[..text.len() - 1], &["demo_"]).unwrap_err(), Fault::Length);
-        assert_eq!(ApiKey::parse(&format!("{text}\n"), &["demo_"]).unwrap_err(), Fault::Length);
+        assert_eq!(
+            ApiKey::parse(&text[..text.len() - 1], &["demo_"]).unwrap_err(),
+            Fault::Length
+        );
+        assert_eq!(
+            ApiKey::parse(&format!("{text}\n"), &["demo_"]).unwrap_err(),
+            Fault::Length
+        );
     }
 
     proptest! {

@@ -102,7 +102,10 @@ struct Use {
 }
 
 enum Door {
-    Keys { store: Store, table: ArcSwap<Table> },
+    Keys {
+        store: Store,
+        table: ArcSwap<Table>,
+    },
     /// Everybody is the same local principal. Test fixtures only.
     Open(TenantId, UserId),
 }
@@ -112,14 +115,29 @@ impl Keyring {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn load(store: Store, catalogue: &Catalogue, rate_per_minute: u32) -> Result<Arc<Self>, StoreError> {
+    pub async fn load(
+        store: Store,
+        catalogue: &Catalogue,
+        rate_per_minute: u32,
+    ) -> Result<Arc<Self>, StoreError> {
         let people = load_people(&store).await?;
         let (keys, version) = keys_since(&store, 0).await?;
-        let mut table = Table { version, people, by_hash: HashMap::with_capacity(keys.len()) };
+        let mut table = Table {
+            version,
+            people,
+            by_hash: HashMap::with_capacity(keys.len()),
+        };
         table.add(keys);
         Ok(Arc::new(Self {
-            door: Door::Keys { store, table: ArcSwap::from_pointee(table) },
-            prefixes: catalogue.editions().iter().map(|e| e.key_prefix.clone()).collect(),
+            door: Door::Keys {
+                store,
+                table: ArcSwap::from_pointee(table),
+            },
+            prefixes: catalogue
+                .editions()
+                .iter()
+                .map(|e| e.key_prefix.clone())
+                .collect(),
             rate_per_minute,
             used: Mutex::default(),
         }))
@@ -127,7 +145,12 @@ impl Keyring {
 
     /// A keyring that asks nobody for anything. For test fixtures: no configuration leads here.
     pub fn without_credentials(tenant: TenantId, user: UserId, rate_per_minute: u32) -> Arc<Self> {
-        Arc::new(Self { door: Door::Open(tenant, user), prefixes: Vec::new(), rate_per_minute, used: Mutex::default() })
+        Arc::new(Self {
+            door: Door::Open(tenant, user),
+            prefixes: Vec::new(),
+            rate_per_minute,
+            used: Mutex::default(),
+        })
     }
 
     /// Finds out who presents this credential at this edition.
@@ -143,7 +166,12 @@ impl Keyring {
         let (store, table) = match &self.door {
             Door::Keys { store, table } => (store, table),
             Door::Open(tenant, user) => {
-                return Ok(local_principal(edition, tenant.clone(), user.clone(), self.rate_per_minute));
+                return Ok(local_principal(
+                    edition,
+                    tenant.clone(),
+                    user.clone(),
+                    self.rate_per_minute,
+                ));
             }
         };
         let prefixes: Vec<&str> = self.prefixes.iter().map(String::as_str).collect();
@@ -163,7 +191,12 @@ impl Keyring {
                     return Err(AuthError::NotRecognised(None));
                 }
                 self.refresh().await.map_err(AuthError::Unavailable)?;
-                table.load().by_hash.get(&hash).cloned().ok_or(AuthError::NotRecognised(None))?
+                table
+                    .load()
+                    .by_hash
+                    .get(&hash)
+                    .cloned()
+                    .ok_or(AuthError::NotRecognised(None))?
             }
         };
         self.admit(&entry, edition, now)
@@ -177,16 +210,27 @@ impl Keyring {
         if key.expires_at.is_some_and(|at| at <= now) {
             return Err(AuthError::Expired);
         }
-        let owner = entry.owner.as_ref().filter(|user| entry.active && user.disabled_at.is_none());
+        let owner = entry
+            .owner
+            .as_ref()
+            .filter(|user| entry.active && user.disabled_at.is_none());
         let owner = owner.ok_or(AuthError::Suspended)?;
-        let cell = entry.principals.iter().find(|(name, _)| *name == edition.name).map(|(_, cell)| cell);
+        let cell = entry
+            .principals
+            .iter()
+            .find(|(name, _)| *name == edition.name)
+            .map(|(_, cell)| cell);
         let cell = cell.ok_or_else(|| AuthError::WrongEdition(edition.name.clone()))?;
-        Ok(cell.get_or_init(|| principal(key, owner, edition, self.rate_per_minute)).clone())
+        Ok(cell
+            .get_or_init(|| principal(key, owner, edition, self.rate_per_minute))
+            .clone())
     }
 
     /// Notes that a key was used, for people who look for unused ones. Written now and then, not with each call.
     pub fn note_use(&self, principal: &Principal, client: Option<&str>, now: Timestamp) {
-        let Credential::ApiKey { id, .. } = &principal.facts().credential else { return };
+        let Credential::ApiKey { id, .. } = &principal.facts().credential else {
+            return;
+        };
         let mut used = self.used.lock();
         match used.get_mut(id) {
             Some(entry) => {
@@ -199,7 +243,14 @@ impl Keyring {
             }
             None => {
                 let (tenant, client) = (principal.tenant().clone(), client.map(str::to_owned));
-                used.insert(id.clone(), Use { tenant, at: now, client });
+                used.insert(
+                    id.clone(),
+                    Use {
+                        tenant,
+                        at: now,
+                        client,
+                    },
+                );
             }
         }
     }
@@ -209,7 +260,9 @@ impl Keyring {
     /// # Errors
     /// When the store cannot be read; the keys known so far stay.
     pub async fn refresh(&self) -> Result<(), StoreError> {
-        let Door::Keys { store, table } = &self.door else { return Ok(()) };
+        let Door::Keys { store, table } = &self.door else {
+            return Ok(());
+        };
         let seen = table.load().version;
         let (keys, version) = keys_since(store, seen).await?;
         if version == seen {
@@ -217,8 +270,11 @@ impl Keyring {
         }
         // Two refreshes may race: each starts from the newest table, and adding a key twice changes nothing.
         table.rcu(|old| {
-            let mut next =
-                Table { by_hash: old.by_hash.clone(), version: version.max(old.version), people: old.people.clone() };
+            let mut next = Table {
+                by_hash: old.by_hash.clone(),
+                version: version.max(old.version),
+                people: old.people.clone(),
+            };
             next.add(keys.clone());
             next
         });
@@ -226,10 +282,16 @@ impl Keyring {
     }
 
     async fn reload_people(&self) -> Result<(), StoreError> {
-        let Door::Keys { store, table } = &self.door else { return Ok(()) };
+        let Door::Keys { store, table } = &self.door else {
+            return Ok(());
+        };
         let people = load_people(store).await?;
         table.rcu(|old| {
-            let mut next = Table { by_hash: HashMap::new(), version: old.version, people: people.clone() };
+            let mut next = Table {
+                by_hash: HashMap::new(),
+                version: old.version,
+                people: people.clone(),
+            };
             next.add(old.by_hash.values().map(|entry| entry.key.clone()).collect());
             next
         });
@@ -238,7 +300,9 @@ impl Keyring {
 
     /// Follows the store's notices until the store is closed, and writes down uses.
     pub async fn follow(self: Arc<Self>) {
-        let Door::Keys { store, .. } = &self.door else { return };
+        let Door::Keys { store, .. } = &self.door else {
+            return;
+        };
         let mut changes = store.changes();
         // Often enough for a list to look alive, seldom enough not to be a load.
         let mut uses = tokio::time::interval(Duration::from_secs(30));
@@ -267,7 +331,9 @@ impl Keyring {
         for (id, entry) in used {
             let Use { tenant, at, client } = entry;
             store
-                .write(&tenant, move |tx| async move { tx.keys().touch(&id, at, client.as_deref()).await }.boxed())
+                .write(&tenant, move |tx| {
+                    async move { tx.keys().touch(&id, at, client.as_deref()).await }.boxed()
+                })
                 .await?;
         }
         Ok(())
@@ -277,10 +343,26 @@ impl Keyring {
 impl Table {
     fn add(&mut self, keys: Vec<Key>) {
         for key in keys {
-            let owner = self.people.users.get(&(key.tenant.clone(), key.owner.clone())).cloned();
+            let owner = self
+                .people
+                .users
+                .get(&(key.tenant.clone(), key.owner.clone()))
+                .cloned();
             let active = self.people.active_tenants.contains(&key.tenant);
-            let principals = key.editions.iter().map(|name| (name.clone(), OnceLock::new())).collect();
-            self.by_hash.insert(key.hash, Arc::new(Entry { key, owner, active, principals }));
+            let principals = key
+                .editions
+                .iter()
+                .map(|name| (name.clone(), OnceLock::new()))
+                .collect();
+            self.by_hash.insert(
+                key.hash,
+                Arc::new(Entry {
+                    key,
+                    owner,
+                    active,
+                    principals,
+                }),
+            );
         }
     }
 }
@@ -291,7 +373,10 @@ fn principal(key: &Key, owner: &User, edition: &Edition, rate_per_minute: u32) -
         user: owner.id.clone(),
         email: owner.email.clone(),
         role: owner.role,
-        credential: Credential::ApiKey { id: key.id.clone(), shown_prefix: key.prefix.clone() },
+        credential: Credential::ApiKey {
+            id: key.id.clone(),
+            shown_prefix: key.prefix.clone(),
+        },
         edition: edition.name.clone(),
         scopes: key.scopes.clone(),
         read_only: key.limits.read_only,
@@ -306,7 +391,11 @@ fn principal(key: &Key, owner: &User, edition: &Edition, rate_per_minute: u32) -
 
 /// The principal of whoever started this process on their own data: every scope of the edition.
 pub fn local_principal(edition: &Edition, tenant: TenantId, user: UserId, rate_per_minute: u32) -> Principal {
-    let scopes = edition.scopes.titles().filter_map(|(scope, _)| Scope::new(scope).ok()).collect();
+    let scopes = edition
+        .scopes
+        .titles()
+        .filter_map(|(scope, _)| Scope::new(scope).ok())
+        .collect();
     let facts = PrincipalFacts {
         tenant,
         user,
@@ -326,7 +415,9 @@ pub fn local_principal(edition: &Edition, tenant: TenantId, user: UserId, rate_p
 }
 
 async fn keys_since(store: &Store, version: i64) -> Result<(Vec<Key>, i64), StoreError> {
-    store.system_read(move |tx| async move { tx.keys().changed_since(version).await }.boxed()).await
+    store
+        .system_read(move |tx| async move { tx.keys().changed_since(version).await }.boxed())
+        .await
 }
 
 async fn load_people(store: &Store) -> Result<People, StoreError> {
@@ -339,7 +430,17 @@ async fn load_people(store: &Store) -> Result<People, StoreError> {
             .boxed()
         })
         .await?;
-    let users = users.into_iter().map(|(tenant, user)| ((tenant, user.id.clone()), Arc::new(user))).collect();
-    let active = tenants.into_iter().filter(|t| t.status == TenantStatus::Active).map(|t| t.id).collect();
-    Ok(People { users: Arc::new(users), active_tenants: Arc::new(active) })
+    let users = users
+        .into_iter()
+        .map(|(tenant, user)| ((tenant, user.id.clone()), Arc::new(user)))
+        .collect();
+    let active = tenants
+        .into_iter()
+        .filter(|t| t.status == TenantStatus::Active)
+        .map(|t| t.id)
+        .collect();
+    Ok(People {
+        users: Arc::new(users),
+        active_tenants: Arc::new(active),
+    })
 }

@@ -64,7 +64,9 @@ struct Inner {
 impl Principal {
     /// Invariant: called by this room alone, after the credential was found good.
     pub(super) fn new(facts: PrincipalFacts, visible: ToolSet) -> Self {
-        Self { inner: Arc::new(Inner { facts, visible }) }
+        Self {
+            inner: Arc::new(Inner { facts, visible }),
+        }
     }
 
     /// Who they are.
@@ -86,6 +88,10 @@ impl Principal {
 impl fmt::Debug for Principal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let facts = &self.inner.facts;
-        write!(f, "Principal({}/{} in {})", facts.tenant, facts.user, facts.edition)
+        write!(
+            f,
+            "Principal({}/{} in {})",
+            facts.tenant, facts.user, facts.edition
+        )
     }
 }

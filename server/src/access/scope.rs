@@ -50,7 +50,10 @@ impl Grant {
 /// The first rule that refuses, in the order of catalogue.md §2.1 step 6.
 pub fn judge(edition: &Edition, tool: &Arc<Tool>, principal: &Principal) -> Result<Grant, Denial> {
     judge_facts(edition, tool, principal.facts())?;
-    Ok(Grant { principal: principal.clone(), tool: Arc::clone(tool) })
+    Ok(Grant {
+        principal: principal.clone(),
+        tool: Arc::clone(tool),
+    })
 }
 
 /// The tools of an edition that these facts may call.
@@ -75,7 +78,11 @@ fn judge_facts(edition: &Edition, tool: &Tool, facts: &PrincipalFacts) -> Result
     if facts.read_only && tool.effect != Effect::Read {
         return Err(Denial::ReadOnly);
     }
-    let named = |names: &[String]| names.iter().any(|n| n == tool.name.as_str() || *n == tool.name.to_underscored());
+    let named = |names: &[String]| {
+        names
+            .iter()
+            .any(|n| n == tool.name.as_str() || *n == tool.name.to_underscored())
+    };
     if named(&facts.tools_deny) || (!facts.tools_allow.is_empty() && !named(&facts.tools_allow)) {
         return Err(Denial::NotOnKey(tool.name.to_string()));
     }

@@ -25,7 +25,9 @@ pub struct ArgumentError {
 impl ArgumentError {
     /// An error with a single fault.
     pub fn one(fault: impl Into<String>) -> Self {
-        Self { faults: vec![fault.into()] }
+        Self {
+            faults: vec![fault.into()],
+        }
     }
 }
 
@@ -66,7 +68,11 @@ impl InputSchema {
             .should_validate_formats(true)
             .build(&schema)
             .map_err(|e| e.to_string())?;
-        Ok(Self { schema, validator, keeps_whitespace })
+        Ok(Self {
+            schema,
+            validator,
+            keeps_whitespace,
+        })
     }
 
     /// The schema as published.
@@ -91,8 +97,12 @@ impl InputSchema {
                 trim(field);
             }
         }
-        let mut faults: Vec<String> =
-            self.validator.iter_errors(&value).take(MOST_FAULTS).map(|e| describe(&e)).collect();
+        let mut faults: Vec<String> = self
+            .validator
+            .iter_errors(&value)
+            .take(MOST_FAULTS)
+            .map(|e| describe(&e))
+            .collect();
         find_nul(&value, "", &mut faults);
         if !faults.is_empty() {
             return Err(ArgumentError { faults });
@@ -105,7 +115,9 @@ impl InputSchema {
     }
 
     fn fill_defaults(&self, map: &mut Map<String, Value>) {
-        let Some(properties) = self.schema.get("properties").and_then(Value::as_object) else { return };
+        let Some(properties) = self.schema.get("properties").and_then(Value::as_object) else {
+            return;
+        };
         for (name, schema) in properties {
             if let Some(default) = schema.get("default")
                 && !map.contains_key(name)
@@ -155,19 +167,33 @@ fn name_of(path: &str) -> &str {
 
 /// One fault in words a model can act on: the field, then what is accepted.
 fn describe(error: &ValidationError<'_>) -> String {
-    let path = error.instance_path().as_str().trim_start_matches('/').replace('/', ".");
+    let path = error
+        .instance_path()
+        .as_str()
+        .trim_start_matches('/')
+        .replace('/', ".");
     let field = name_of(&path);
     match error.kind() {
         ValidationErrorKind::Required { property } => {
             let name = property.as_str().unwrap_or_default();
-            if path.is_empty() { format!("{name}: is required") } else { format!("{path}.{name}: is required") }
+            if path.is_empty() {
+                format!("{name}: is required")
+            } else {
+                format!("{path}.{name}: is required")
+            }
         }
         ValidationErrorKind::AdditionalProperties { unexpected } => {
-            let names = unexpected.iter().map(|n| format!("`{}`", cut(n))).collect::<Vec<_>>().join(", ");
+            let names = unexpected
+                .iter()
+                .map(|n| format!("`{}`", cut(n)))
+                .collect::<Vec<_>>()
+                .join(", ");
             format!("{field}: unknown field {names}")
         }
         ValidationErrorKind::Enum { options } => {
-            let options = options.as_array().map(|all| all.iter().map(plain).collect::<Vec<_>>().join(", "));
+            let options = options
+                .as_array()
+                .map(|all| all.iter().map(plain).collect::<Vec<_>>().join(", "));
             format!("{field}: must be one of {}", options.unwrap_or_default())
         }
         ValidationErrorKind::Type { .. } => format!("{field}: {}", type_message(error)),
@@ -188,13 +214,19 @@ fn type_message(error: &ValidationError<'_>) -> String {
     let wanted = match error.kind() {
         ValidationErrorKind::Type { kind } => match kind {
             jsonschema::error::TypeKind::Single(one) => one.to_string(),
-            jsonschema::error::TypeKind::Multiple(many) => {
-                many.iter().map(|t| t.to_string()).collect::<Vec<_>>().join(" or ")
-            }
+            jsonschema::error::TypeKind::Multiple(many) => many
+                .iter()
+                .map(|t| t.to_string())
+                .collect::<Vec<_>>()
+                .join(" or "),
         },
         _ => String::new(),
     };
-    let article = if wanted.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+    let article = if wanted.starts_with(['a', 'e', 'i', 'o', 'u']) {
+        "an"
+    } else {
+        "a"
+    };
     format!("must be {article} {wanted}")
 }
 
@@ -231,7 +263,9 @@ mod tests {
 
     #[test]
     fn every_fault_is_in_one_message() {
-        let error = check(r#"{"priority":"mid","limit":99,"colour":1}"#).unwrap_err().to_string();
+        let error = check(r#"{"priority":"mid","limit":99,"colour":1}"#)
+            .unwrap_err()
+            .to_string();
         for part in [
             "query: is required",
             "priority: must be one of low, high",
@@ -252,12 +286,24 @@ mod tests {
 
     #[test]
     fn blank_wrong_typed_and_poisoned_values_are_refused() {
-        assert_eq!(check(r#"{"query":"  ","priority":"low"}"#).unwrap_err().to_string(), "query: must not be empty");
         assert_eq!(
-            check(r#"{"query":"a","priority":"low","limit":"2"}"#).unwrap_err().to_string(),
+            check(r#"{"query":"  ","priority":"low"}"#)
+                .unwrap_err()
+                .to_string(),
+            "query: must not be empty"
+        );
+        assert_eq!(
+            check(r#"{"query":"a","priority":"low","limit":"2"}"#)
+                .unwrap_err()
+                .to_string(),
             "limit: must be an integer"
         );
-        assert!(check(r#"{"query":"a\u0000","priority":"low"}"#).unwrap_err().to_string().contains("NUL"));
+        assert!(
+            check(r#"{"query":"a\u0000","priority":"low"}"#)
+                .unwrap_err()
+                .to_string()
+                .contains("NUL")
+        );
         assert_eq!(schema().check(None).unwrap_err().faults.len(), 2);
         assert!(check("[1]").is_err());
     }

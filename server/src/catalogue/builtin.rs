@@ -18,5 +18,10 @@ macro_rules! files {
 /// One group of files for each edition.
 pub const BUILTIN: &[&[NamedText<'static>]] = &[
     // Search, entities, memory, sync and the inbox over a person's own notes.
-    files!("editions/context.toml", "tools/context_search.toml", "tools/context_memory.toml", "tools/context_sync.toml"),
+    files!(
+        "editions/context.toml",
+        "tools/context_search.toml",
+        "tools/context_memory.toml",
+        "tools/context_sync.toml"
+    ),
 ];

@@ -78,8 +78,15 @@ impl StrictClients {
             NameStyle::Underscore => ListedNames::Underscored,
             NameStyle::Auto => {
                 let client = client.unwrap_or_default().to_ascii_lowercase();
-                let strict = self.name_prefixes.iter().any(|prefix| client.starts_with(prefix.as_str()));
-                if strict { ListedNames::Underscored } else { ListedNames::Native }
+                let strict = self
+                    .name_prefixes
+                    .iter()
+                    .any(|prefix| client.starts_with(prefix.as_str()));
+                if strict {
+                    ListedNames::Underscored
+                } else {
+                    ListedNames::Native
+                }
             }
         }
     }
@@ -93,9 +100,21 @@ mod tests {
     fn an_unknown_client_gets_native_names() {
         let clients = StrictClients::builtin().unwrap();
         assert_eq!(clients.spelling(NameStyle::Auto, None), ListedNames::Native);
-        assert_eq!(clients.spelling(NameStyle::Auto, Some("someone")), ListedNames::Native);
-        assert_eq!(clients.spelling(NameStyle::Auto, Some("Claude-AI")), ListedNames::Underscored);
-        assert_eq!(clients.spelling(NameStyle::Native, Some("claude-ai")), ListedNames::Native);
-        assert_eq!(clients.spelling(NameStyle::Underscore, None), ListedNames::Underscored);
+        assert_eq!(
+            clients.spelling(NameStyle::Auto, Some("someone")),
+            ListedNames::Native
+        );
+        assert_eq!(
+            clients.spelling(NameStyle::Auto, Some("Claude-AI")),
+            ListedNames::Underscored
+        );
+        assert_eq!(
+            clients.spelling(NameStyle::Native, Some("claude-ai")),
+            ListedNames::Native
+        );
+        assert_eq!(
+            clients.spelling(NameStyle::Underscore, None),
+            ListedNames::Underscored
+        );
     }
 }

@@ -21,12 +21,28 @@ use crate::vocabulary::{Effect, ToolName};
 
 /// Names that no catalogue may bring in (catalogue.md §2.13).
 const RESERVED: [&str; 10] = [
-    "export_all", "list_all", "query", "query_sql", "sql", "raw_sql", "dump", "backup", "mint_key", "reveal_secret",
+    "export_all",
+    "list_all",
+    "query",
+    "query_sql",
+    "sql",
+    "raw_sql",
+    "dump",
+    "backup",
+    "mint_key",
+    "reveal_secret",
 ];
 
 /// Inputs that would let a caller name a tenant (catalogue.md §2.15).
-const TENANT_INPUTS: [&str; 7] =
-    ["tenant", "tenant_id", "org_id", "workspace_id", "account_owner_id", "userId", "user_id"];
+const TENANT_INPUTS: [&str; 7] = [
+    "tenant",
+    "tenant_id",
+    "org_id",
+    "workspace_id",
+    "account_owner_id",
+    "userId",
+    "user_id",
+];
 
 /// Longest underscored name: several hosts accept no more once they add a prefix (protocol.md L-06).
 const LONGEST_NAME: usize = 64;
@@ -81,11 +97,19 @@ pub(super) fn edition(files: &[NamedText<'_>]) -> Result<Edition, CatalogueError
     let mut scopes = BTreeMap::new();
     let mut rows: Vec<(&NamedText<'_>, ToolRow)> = Vec::new();
     for source in files {
-        let fault = |message: String| CatalogueError::Edition { file: source.name.to_owned(), message };
-        let file: CatalogueFile = toml::from_str(source.text)
-            .map_err(|e| CatalogueError::Syntax { file: source.name.to_owned(), message: e.to_string() })?;
+        let fault = |message: String| CatalogueError::Edition {
+            file: source.name.to_owned(),
+            message,
+        };
+        let file: CatalogueFile = toml::from_str(source.text).map_err(|e| CatalogueError::Syntax {
+            file: source.name.to_owned(),
+            message: e.to_string(),
+        })?;
         if file.format != 1 {
-            return Err(fault(format!("format {} is not known; this server reads format 1", file.format)));
+            return Err(fault(format!(
+                "format {} is not known; this server reads format 1",
+                file.format
+            )));
         }
         if let Some(row) = file.edition
             && let Some((first, _)) = head.replace((source.name, row))
@@ -93,7 +117,9 @@ pub(super) fn edition(files: &[NamedText<'_>]) -> Result<Edition, CatalogueError
             return Err(fault(format!("a second [edition]; the first is in {first}")));
         }
         for (name, row) in file.scopes {
-            let row: ScopeRow = row.try_into().map_err(|e| fault(format!("scope `{name}`: {e}")))?;
+            let row: ScopeRow = row
+                .try_into()
+                .map_err(|e| fault(format!("scope `{name}`: {e}")))?;
             if scopes.insert(name.clone(), row).is_some() {
                 return Err(fault(format!("scope `{name}` is described twice")));
             }
@@ -102,17 +128,26 @@ pub(super) fn edition(files: &[NamedText<'_>]) -> Result<Edition, CatalogueError
     }
     let Some((file, head)) = head else {
         let names = files.iter().map(|f| f.name).collect::<Vec<_>>().join(", ");
-        return Err(CatalogueError::Edition { file: names, message: "no [edition] head".to_owned() });
+        return Err(CatalogueError::Edition {
+            file: names,
+            message: "no [edition] head".to_owned(),
+        });
     };
     if rows.len() > MOST_TOOLS {
         let message = format!("{} tools; at most {MOST_TOOLS} fit on one page", rows.len());
-        return Err(CatalogueError::Edition { file: file.to_owned(), message });
+        return Err(CatalogueError::Edition {
+            file: file.to_owned(),
+            message,
+        });
     }
     let scopes = ScopeRules::new(scopes);
     let mut tools: Vec<Arc<Tool>> = Vec::with_capacity(rows.len());
     let mut by_name: HashMap<String, usize> = HashMap::new();
     for (index, (source, row)) in rows.into_iter().enumerate() {
-        let line = 1 + source.text.get(..row.name.span().start).map_or(0, |before| before.matches('\n').count());
+        let line = 1 + source
+            .text
+            .get(..row.name.span().start)
+            .map_or(0, |before| before.matches('\n').count());
         let name = row.name.get_ref().clone();
         let fault = |message: String| CatalogueError::Tool {
             file: source.name.to_owned(),
@@ -125,7 +160,9 @@ pub(super) fn edition(files: &[NamedText<'_>]) -> Result<Edition, CatalogueError
             if let Some(other) = by_name.insert(spelling.clone(), index)
                 && other != index
             {
-                return Err(fault(format!("its name meets another tool's when spelled `{spelling}`")));
+                return Err(fault(format!(
+                    "its name meets another tool's when spelled `{spelling}`"
+                )));
             }
         }
         tools.push(Arc::new(tool));
@@ -151,12 +188,18 @@ pub(super) fn check_together(editions: &[Arc<Edition>]) -> Result<(), CatalogueE
             let clash = if edition.name == other.name {
                 Some(format!("two editions are called `{}`", edition.name))
             } else if edition.bare_path.is_some() && edition.bare_path == other.bare_path {
-                Some(format!("editions `{}` and `{}` both claim one bare path", edition.name, other.name))
+                Some(format!(
+                    "editions `{}` and `{}` both claim one bare path",
+                    edition.name, other.name
+                ))
             } else {
                 None
             };
             if let Some(message) = clash {
-                return Err(CatalogueError::Edition { file: edition.name.to_string(), message });
+                return Err(CatalogueError::Edition {
+                    file: edition.name.to_string(),
+                    message,
+                });
             }
         }
     }
@@ -186,10 +229,17 @@ fn tool(row: ToolRow, index: usize, scopes: &ScopeRules) -> Result<Tool, String>
         },
         None => schema::build(row.input)?,
     };
-    if let Some(properties) = built.schema.get("properties").and_then(serde_json::Value::as_object)
-        && let Some(bad) = properties.keys().find(|key| TENANT_INPUTS.contains(&key.as_str()))
+    if let Some(properties) = built
+        .schema
+        .get("properties")
+        .and_then(serde_json::Value::as_object)
+        && let Some(bad) = properties
+            .keys()
+            .find(|key| TENANT_INPUTS.contains(&key.as_str()))
     {
-        return Err(format!("input `{bad}`: a tenant comes from the credential, never from an argument"));
+        return Err(format!(
+            "input `{bad}`: a tenant comes from the credential, never from an argument"
+        ));
     }
     let param_headers = ParamHeaders::of_schema(&built.schema).map_err(|e| e.to_string())?;
     let input = InputSchema::new(built.schema, built.keeps_whitespace)?;
@@ -224,7 +274,10 @@ fn check_name(name: &ToolName) -> Result<(), String> {
         return Err("the name is reserved: no catalogue may offer it".to_owned());
     }
     if underscored.len() > LONGEST_NAME {
-        return Err(format!("the name has {} characters; at most {LONGEST_NAME}", underscored.len()));
+        return Err(format!(
+            "the name has {} characters; at most {LONGEST_NAME}",
+            underscored.len()
+        ));
     }
     Ok(())
 }
@@ -235,16 +288,30 @@ fn check_texts(row: &ToolRow) -> Result<(), String> {
             return Err(format!("{what} is empty"));
         }
         if let Some(hidden) = text.chars().find(|c| is_hidden(*c)) {
-            return Err(format!("{what} has the invisible character U+{:04X}", u32::from(hidden)));
+            return Err(format!(
+                "{what} has the invisible character U+{:04X}",
+                u32::from(hidden)
+            ));
         }
     }
     let length = row.description.chars().count();
     if length > LONGEST_DESCRIPTION {
-        return Err(format!("description has {length} characters; at most {LONGEST_DESCRIPTION}"));
+        return Err(format!(
+            "description has {length} characters; at most {LONGEST_DESCRIPTION}"
+        ));
     }
-    let first = row.description.split_inclusive(". ").next().unwrap_or_default().trim_end().chars().count();
+    let first = row
+        .description
+        .split_inclusive(". ")
+        .next()
+        .unwrap_or_default()
+        .trim_end()
+        .chars()
+        .count();
     if first > LONGEST_FIRST_SENTENCE {
-        return Err(format!("the description's first sentence has {first} characters; at most {LONGEST_FIRST_SENTENCE}"));
+        return Err(format!(
+            "the description's first sentence has {first} characters; at most {LONGEST_FIRST_SENTENCE}"
+        ));
     }
     if row.examples.is_empty() && row.effect != Effect::Execute {
         return Err("it has no [[tool.example]]; an example is also the tool's test".to_owned());

@@ -18,7 +18,11 @@ fn tool(name: &str, more: &str) -> String {
 }
 
 fn load(text: &str) -> Result<Catalogue, String> {
-    Catalogue::load(&[&[NamedText { name: "demo.toml", text }]]).map_err(|e| e.to_string())
+    Catalogue::load(&[&[NamedText {
+        name: "demo.toml",
+        text,
+    }]])
+    .map_err(|e| e.to_string())
 }
 
 #[test]
@@ -38,13 +42,22 @@ fn every_broken_rule_names_file_line_and_tool() {
         (tool("raw.sql", ""), "reserved"),
         (tool("bad name", ""), "not valid"),
         (tool(&"a".repeat(65), ""), "at most 64"),
-        (tool("a", "[tool.input.tenant_id]\ntype = \"string\""), "credential"),
+        (
+            tool("a", "[tool.input.tenant_id]\ntype = \"string\""),
+            "credential",
+        ),
         (tool("a", "[tool.input.x]\ntype = \"text\""), "not one of"),
-        (tool("a", "").replace("scope = \"read\"", "scope = \"write\""), "[scopes]"),
+        (
+            tool("a", "").replace("scope = \"read\"", "scope = \"write\""),
+            "[scopes]",
+        ),
         (tool("a", "").replace("Does it.", &long), "at most 300"),
         (tool("a", "").replace("Does it.", "Does\u{202e} it."), "U+202E"),
         (tool("a", "[tool.output]\ntype = \"array\""), "root must be"),
-        (tool("a", "").replace("[[tool.example]]\ntitle = \"it\"", ""), "example"),
+        (
+            tool("a", "").replace("[[tool.example]]\ntitle = \"it\"", ""),
+            "example",
+        ),
     ];
     for (text, expected) in cases {
         let error = load(&text).unwrap_err();
@@ -62,6 +75,10 @@ fn two_names_that_meet_after_underscoring_are_refused() {
 #[test]
 fn unknown_keys_and_formats_are_refused_with_their_place() {
     assert!(load(&tool("a", "colour = 1")).unwrap_err().contains("colour"));
-    assert!(load(&tool("a", "").replace("format = 1", "format = 2")).unwrap_err().contains("format 1"));
+    assert!(
+        load(&tool("a", "").replace("format = 1", "format = 2"))
+            .unwrap_err()
+            .contains("format 1")
+    );
     assert!(load("format = 1").unwrap_err().contains("[edition]"));
 }

@@ -19,10 +19,8 @@ pub use builtin::{BUILTIN, NamedText};
 pub use file::{Example, PolicyRow};
 pub use list::{ListCache, ListKey, StrictClients};
 pub use load::CatalogueError;
-pub use schema::table_to_json;
 pub use scopes::ScopeRules;
 pub use tool::{Edition, ListedNames, MOST_TOOLS, ScopeRule, Shape, Tool, ToolSet};
-
 
 use crate::vocabulary::EditionName;
 
@@ -39,7 +37,10 @@ impl Catalogue {
     /// # Errors
     /// The first thing that is wrong, with file, line and tool.
     pub fn load(groups: &[&[NamedText<'_>]]) -> Result<Self, CatalogueError> {
-        let editions = groups.iter().map(|files| load::edition(files).map(Arc::new)).collect::<Result<Vec<_>, _>>()?;
+        let editions = groups
+            .iter()
+            .map(|files| load::edition(files).map(Arc::new))
+            .collect::<Result<Vec<_>, _>>()?;
         load::check_together(&editions)?;
         Ok(Self { editions })
     }
@@ -58,10 +59,22 @@ impl Catalogue {
     /// When a name is not loaded; the message lists those that are.
     pub fn narrowed_to(self, names: &[EditionName]) -> Result<Self, CatalogueError> {
         if let Some(unknown) = names.iter().find(|name| self.edition(name).is_none()) {
-            let known = self.editions.iter().map(|e| e.name.as_str()).collect::<Vec<_>>().join(", ");
-            return Err(CatalogueError::UnknownEdition { name: unknown.to_string(), known });
+            let known = self
+                .editions
+                .iter()
+                .map(|e| e.name.as_str())
+                .collect::<Vec<_>>()
+                .join(", ");
+            return Err(CatalogueError::UnknownEdition {
+                name: unknown.to_string(),
+                known,
+            });
         }
-        let editions = self.editions.into_iter().filter(|e| names.contains(&e.name)).collect();
+        let editions = self
+            .editions
+            .into_iter()
+            .filter(|e| names.contains(&e.name))
+            .collect();
         Ok(Self { editions })
     }
 

@@ -31,7 +31,10 @@ pub(super) fn build(input: toml::Table) -> Result<BuiltSchema, String> {
     if !required.is_empty() {
         schema["required"] = Value::Array(required);
     }
-    Ok(BuiltSchema { schema, keeps_whitespace })
+    Ok(BuiltSchema {
+        schema,
+        keeps_whitespace,
+    })
 }
 
 fn parameter(row: ParameterRow) -> Result<Value, String> {
@@ -47,7 +50,10 @@ fn parameter(row: ParameterRow) -> Result<Value, String> {
     };
     put("type", Some(Value::String(row.kind)));
     put("description", row.description.map(Value::String));
-    put("enum", row.choices.map(|all| all.into_iter().map(to_json).collect()));
+    put(
+        "enum",
+        row.choices.map(|all| all.into_iter().map(to_json).collect()),
+    );
     put("default", row.default.map(to_json));
     put("minLength", row.min_length.map(Value::from));
     put("maxLength", row.max_length.map(Value::from));
@@ -79,5 +85,10 @@ pub(super) fn to_json(value: toml::Value) -> Value {
 
 /// A TOML table as a JSON object, keys in their order.
 pub(super) fn table_to_json(table: toml::Table) -> Value {
-    Value::Object(table.into_iter().map(|(key, value)| (key, to_json(value))).collect())
+    Value::Object(
+        table
+            .into_iter()
+            .map(|(key, value)| (key, to_json(value)))
+            .collect(),
+    )
 }

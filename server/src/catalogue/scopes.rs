@@ -20,22 +20,30 @@ impl ScopeRules {
 
     /// Every scope with its title, in alphabetical order.
     pub fn titles(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.rows.iter().map(|(scope, row)| (scope.as_str(), row.title.as_str()))
+        self.rows
+            .iter()
+            .map(|(scope, row)| (scope.as_str(), row.title.as_str()))
     }
 
     /// Whether the edition knows this scope, a wildcard over one it knows included.
     pub fn knows(&self, scope: &Scope) -> bool {
         self.rows.contains_key(scope.as_str())
-            || (scope.as_str().contains('*')
-                && self.rows.keys().any(|known| covers(scope.as_str(), known)))
+            || (scope.as_str().contains('*') && self.rows.keys().any(|known| covers(scope.as_str(), known)))
     }
 
     /// The roles that may hold or use a scope; `None` means every role.
     pub fn roles(&self, scope: &Scope) -> Option<&[Role]> {
         let roles = |row: &'_ ScopeRow| (!row.roles.is_empty()).then_some(());
-        let row = self.rows.get(scope.as_str()).filter(|row| roles(row).is_some()).or_else(|| {
-            self.rows.iter().find(|(name, row)| !row.roles.is_empty() && covers(name, scope.as_str())).map(|(_, row)| row)
-        })?;
+        let row = self
+            .rows
+            .get(scope.as_str())
+            .filter(|row| roles(row).is_some())
+            .or_else(|| {
+                self.rows
+                    .iter()
+                    .find(|(name, row)| !row.roles.is_empty() && covers(name, scope.as_str()))
+                    .map(|(_, row)| row)
+            })?;
         Some(&row.roles)
     }
 
@@ -44,7 +52,9 @@ impl ScopeRules {
         granted.iter().any(|have| {
             self.matches(have.as_str(), required.as_str())
                 || self.rows.get(have.as_str()).is_some_and(|row| {
-                    row.implies.iter().any(|implied| self.matches(implied.as_str(), required.as_str()))
+                    row.implies
+                        .iter()
+                        .any(|implied| self.matches(implied.as_str(), required.as_str()))
                 })
         })
     }
@@ -70,7 +80,9 @@ fn covers(granted: &str, required: &str) -> bool {
     granted == "*"
         || granted == required
         || granted.strip_suffix('*').is_some_and(|prefix| {
-            (prefix.ends_with(':') || prefix.ends_with('.')) && required.len() > prefix.len() && required.starts_with(prefix)
+            (prefix.ends_with(':') || prefix.ends_with('.'))
+                && required.len() > prefix.len()
+                && required.starts_with(prefix)
         })
 }
 
@@ -89,7 +101,13 @@ mod tests {
             ("memory.write".to_owned(), row(&["memory.read"], false)),
             ("data.search".to_owned(), row(&["search"], false)),
             ("mcp-creds:read".to_owned(), row(&[], true)),
-            ("admin:*".to_owned(), ScopeRow { roles: vec![Role::Owner, Role::Admin], ..row(&[], false) }),
+            (
+                "admin:*".to_owned(),
+                ScopeRow {
+                    roles: vec![Role::Owner, Role::Admin],
+                    ..row(&[], false)
+                },
+            ),
         ]))
     }
 
@@ -128,7 +146,10 @@ mod tests {
     #[test]
     fn role_rules_reach_every_scope_below_a_wildcard() {
         let rules = rules();
-        assert_eq!(rules.roles(&Scope::new("admin:members").unwrap()), Some(&[Role::Owner, Role::Admin][..]));
+        assert_eq!(
+            rules.roles(&Scope::new("admin:members").unwrap()),
+            Some(&[Role::Owner, Role::Admin][..])
+        );
         assert_eq!(rules.roles(&Scope::new("memory.read").unwrap()), None);
     }
 }

@@ -114,12 +114,18 @@ impl Outcome {
     /// When the value has no JSON form, which is our fault.
     pub fn structured(value: &impl Serialize) -> Result<Self, DomainError> {
         let structured = serde_json::value::to_raw_value(value).map_err(DomainError::internal)?;
-        Ok(Self::Done(ToolResult { structured: Some(structured), ..ToolResult::default() }))
+        Ok(Self::Done(ToolResult {
+            structured: Some(structured),
+            ..ToolResult::default()
+        }))
     }
 
     /// A result of one text block.
     pub fn text(text: impl Into<String>) -> Self {
-        Self::Done(ToolResult { content: vec![Content::Text(text.into())], ..ToolResult::default() })
+        Self::Done(ToolResult {
+            content: vec![Content::Text(text.into())],
+            ..ToolResult::default()
+        })
     }
 
     /// The same outcome, naming the records it touched.

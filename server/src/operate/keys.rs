@@ -76,19 +76,34 @@ pub async fn mint(store: &Store, edition: &Edition, request: MintRequest) -> Res
     let gates: Vec<(Scope, Vec<Role>)> = request
         .scopes
         .iter()
-        .filter_map(|scope| edition.scopes.roles(scope).map(|roles| (scope.clone(), roles.to_vec())))
+        .filter_map(|scope| {
+            edition
+                .scopes
+                .roles(scope)
+                .map(|roles| (scope.clone(), roles.to_vec()))
+        })
         .collect();
     let edition_name = edition.name.clone();
     let key: Key = store
         .system_write(move |tx| {
             async move {
                 if request.tenant.as_str() == LOCAL_TENANT && tx.tenants().list().await?.is_empty() {
-                    let local = NewTenant { id: request.tenant.clone(), name: "Local".to_owned(), monthly_cap: None };
+                    let local = NewTenant {
+                        id: request.tenant.clone(),
+                        name: "Local".to_owned(),
+                        monthly_cap: None,
+                    };
                     tx.tenants().insert(&local).await?;
                     add_local_owner(&mut tx.within(&request.tenant)).await?;
                 }
                 if tx.tenants().find(&request.tenant).await?.is_none() {
-                    let known = tx.tenants().list().await?.iter().map(|t| t.id.to_string()).collect::<Vec<_>>();
+                    let known = tx
+                        .tenants()
+                        .list()
+                        .await?
+                        .iter()
+                        .map(|t| t.id.to_string())
+                        .collect::<Vec<_>>();
                     return Err(no_tenant(&request.tenant, &known));
                 }
                 let mut tx = tx.within(&request.tenant);
@@ -110,7 +125,9 @@ pub async fn mint(store: &Store, edition: &Edition, request: MintRequest) -> Res
                     scopes: request.scopes,
                     editions: vec![edition_name],
                     limits: request.limits,
-                    expires_at: request.expires_in_days.map(|days| now.plus_millis(i64::from(days) * DAY_MS)),
+                    expires_at: request
+                        .expires_in_days
+                        .map(|days| now.plus_millis(i64::from(days) * DAY_MS)),
                 };
                 let key = tx.keys().insert(&new).await?;
                 note(&mut tx, "key.mint", key.id.as_str())?;
@@ -136,30 +153,56 @@ pub async fn mint(store: &Store, edition: &Edition, request: MintRequest) -> Res
 
 fn check(edition: &Edition, request: &MintRequest) -> Result<(), OperateError> {
     if request.scopes.is_empty() {
-        return Err(OperateError::Rule(format!("name at least one scope: {}", scope_list(edition))));
+        return Err(OperateError::Rule(format!(
+            "name at least one scope: {}",
+            scope_list(edition)
+        )));
     }
-    if let Some(unknown) = request.scopes.iter().find(|s| s.as_str() != "*" && !edition.scopes.knows(s)) {
+    if let Some(unknown) = request
+        .scopes
+        .iter()
+        .find(|s| s.as_str() != "*" && !edition.scopes.knows(s))
+    {
         return Err(OperateError::Rule(format!(
             "edition `{}` has no scope `{unknown}`; it has {}",
             edition.name,
             scope_list(edition)
         )));
     }
-    if request.expires_in_days.is_some_and(|days| !(1..=LONGEST_DAYS).contains(&days)) {
-        return Err(OperateError::Rule(format!("a key lives 1 to {LONGEST_DAYS} days")));
+    if request
+        .expires_in_days
+        .is_some_and(|days| !(1..=LONGEST_DAYS).contains(&days))
+    {
+        return Err(OperateError::Rule(format!(
+            "a key lives 1 to {LONGEST_DAYS} days"
+        )));
     }
     if request.limits.rate_per_minute == Some(0) {
-        return Err(OperateError::Rule("a key with a rate of 0 could never be used; revoke it instead".to_owned()));
+        return Err(OperateError::Rule(
+            "a key with a rate of 0 could never be used; revoke it instead".to_owned(),
+        ));
     }
-    let tools = request.limits.tools_allow.iter().chain(&request.limits.tools_deny);
+    let tools = request
+        .limits
+        .tools_allow
+        .iter()
+        .chain(&request.limits.tools_deny);
     if let Some(unknown) = tools.into_iter().find(|name| edition.find(name).is_none()) {
-        return Err(OperateError::Rule(format!("edition `{}` has no tool `{unknown}`", edition.name)));
+        return Err(OperateError::Rule(format!(
+            "edition `{}` has no tool `{unknown}`",
+            edition.name
+        )));
     }
     Ok(())
 }
 
 fn scope_list(edition: &Edition) -> String {
-    edition.scopes.titles().map(|(scope, _)| scope).collect::<Vec<_>>().join(", ")
+    edition
+        .scopes
+        .titles()
+        .map(|(scope, _)| scope)
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 fn no_tenant(tenant: &TenantId, known: &[String]) -> OperateError {
@@ -192,7 +235,12 @@ async fn find_owner(tx: &mut TenantTx<'_>, email: Option<&str>) -> Result<User, 
             ))
         }),
         None => {
-            let owners = tx.users().list().await?.into_iter().filter(|u| u.disabled_at.is_none());
+            let owners = tx
+                .users()
+                .list()
+                .await?
+                .into_iter()
+                .filter(|u| u.disabled_at.is_none());
             owners.into_iter().find(|u| u.role == Role::Owner).ok_or_else(|| {
                 OperateError::NotFound(format!(
                     "tenant `{}` has no owner yet; add one with `footbridge-server user add --role owner`",
@@ -208,7 +256,9 @@ async fn find_owner(tx: &mut TenantTx<'_>, email: Option<&str>) -> Result<User, 
 /// # Errors
 /// When the store cannot be read.
 pub async fn list(store: &Store, tenant: &TenantId) -> Result<Vec<Key>, OperateError> {
-    store.read(tenant, |tx| async move { Ok(tx.keys().list().await?) }.boxed()).await
+    store
+        .read(tenant, |tx| async move { Ok(tx.keys().list().await?) }.boxed())
+        .await
 }
 
 /// One key, by its id or by its visible beginning.
@@ -217,7 +267,9 @@ pub async fn list(store: &Store, tenant: &TenantId) -> Result<Vec<Key>, OperateE
 /// When there is none, or several begin like that.
 pub async fn show(store: &Store, tenant: &TenantId, name: &str) -> Result<Key, OperateError> {
     let name = name.to_owned();
-    store.read(tenant, move |tx| async move { find(tx, &name).await }.boxed()).await
+    store
+        .read(tenant, move |tx| async move { find(tx, &name).await }.boxed())
+        .await
 }
 
 /// Revokes a key for good.
@@ -251,10 +303,14 @@ async fn find(tx: &mut TenantTx<'_>, name: &str) -> Result<Key, OperateError> {
     match found.len() {
         1 => found.pop().ok_or_else(|| no_key(name)),
         0 => Err(no_key(name)),
-        many => Err(OperateError::Rule(format!("{many} keys begin with `{name}`; name one by its id"))),
+        many => Err(OperateError::Rule(format!(
+            "{many} keys begin with `{name}`; name one by its id"
+        ))),
     }
 }
 
 fn no_key(name: &str) -> OperateError {
-    OperateError::NotFound(format!("there is no key `{name}` in this tenant; see `footbridge-server key list`"))
+    OperateError::NotFound(format!(
+        "there is no key `{name}` in this tenant; see `footbridge-server key list`"
+    ))
 }

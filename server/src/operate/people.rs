@@ -18,7 +18,11 @@ pub const LOCAL_OWNER: &str = "operator@localhost";
 /// # Errors
 /// When the name is taken or has the wrong form.
 pub async fn add_tenant(store: &Store, id: &str, name: &str) -> Result<Tenant, OperateError> {
-    let new = NewTenant { id: TenantId::new(id)?, name: name.to_owned(), monthly_cap: None };
+    let new = NewTenant {
+        id: TenantId::new(id)?,
+        name: name.to_owned(),
+        monthly_cap: None,
+    };
     store
         .system_write(move |tx| {
             async move {
@@ -36,7 +40,9 @@ pub async fn add_tenant(store: &Store, id: &str, name: &str) -> Result<Tenant, O
 /// # Errors
 /// When the store cannot be read.
 pub async fn tenants(store: &Store) -> Result<Vec<Tenant>, OperateError> {
-    store.system_read(|tx| async move { Ok(tx.tenants().list().await?) }.boxed()).await
+    store
+        .system_read(|tx| async move { Ok(tx.tenants().list().await?) }.boxed())
+        .await
 }
 
 /// Adds a person to a tenant.
@@ -56,7 +62,14 @@ pub async fn add_user(
         .write(tenant, move |tx| {
             async move {
                 let id = UserId::new(&new_id("usr", tx.now()))?;
-                let new = NewUser { id, email, name, role, groups: Vec::new(), password_hash: None };
+                let new = NewUser {
+                    id,
+                    email,
+                    name,
+                    role,
+                    groups: Vec::new(),
+                    password_hash: None,
+                };
                 let user = tx.users().insert(&new).await?;
                 note(tx, "user.add", user.id.as_str())?;
                 Ok(user)
@@ -71,7 +84,9 @@ pub async fn add_user(
 /// # Errors
 /// When the store cannot be read.
 pub async fn users(store: &Store, tenant: &TenantId) -> Result<Vec<User>, OperateError> {
-    store.read(tenant, |tx| async move { Ok(tx.users().list().await?) }.boxed()).await
+    store
+        .read(tenant, |tx| async move { Ok(tx.users().list().await?) }.boxed())
+        .await
 }
 
 /// Changes a person's role; their keys follow within a second.
@@ -83,7 +98,11 @@ pub async fn set_role(store: &Store, tenant: &TenantId, email: &str, role: Role)
     store
         .write(tenant, move |tx| {
             async move {
-                let user = tx.users().find_by_email(&email).await?.ok_or_else(|| nobody(&email))?;
+                let user = tx
+                    .users()
+                    .find_by_email(&email)
+                    .await?
+                    .ok_or_else(|| nobody(&email))?;
                 keep_an_owner(tx.users().list().await?, &user, role == Role::Owner)?;
                 tx.users().set_role(&user.id, role).await?;
                 Ok(note(tx, "user.role", user.id.as_str())?)
@@ -102,7 +121,11 @@ pub async fn disable_user(store: &Store, tenant: &TenantId, email: &str) -> Resu
     store
         .write(tenant, move |tx| {
             async move {
-                let user = tx.users().find_by_email(&email).await?.ok_or_else(|| nobody(&email))?;
+                let user = tx
+                    .users()
+                    .find_by_email(&email)
+                    .await?
+                    .ok_or_else(|| nobody(&email))?;
                 keep_an_owner(tx.users().list().await?, &user, false)?;
                 tx.users().disable(&user.id).await?;
                 Ok(note(tx, "user.disable", user.id.as_str())?)
@@ -125,12 +148,22 @@ fn keep_an_owner(all: Vec<User>, user: &User, stays_owner: bool) -> Result<(), O
 }
 
 fn nobody(email: &str) -> OperateError {
-    OperateError::NotFound(format!("there is nobody called `{email}` in this tenant; see `footbridge-server user list`"))
+    OperateError::NotFound(format!(
+        "there is nobody called `{email}` in this tenant; see `footbridge-server user list`"
+    ))
 }
 
 fn check_email(email: &str) -> Result<(), OperateError> {
     let good = email.len() <= 200
-        && email.split_once('@').is_some_and(|(left, right)| !left.is_empty() && !right.is_empty())
+        && email
+            .split_once('@')
+            .is_some_and(|(left, right)| !left.is_empty() && !right.is_empty())
         && !email.chars().any(|c| c.is_whitespace() || c.is_control());
-    if good { Ok(()) } else { Err(OperateError::Rule("an e-mail address looks like ada@example.com".to_owned())) }
+    if good {
+        Ok(())
+    } else {
+        Err(OperateError::Rule(
+            "an e-mail address looks like ada@example.com".to_owned(),
+        ))
+    }
 }

@@ -59,14 +59,24 @@ pub async fn redeem(store: &Store, token: &str, tenant: &str, email: &str) -> Re
                     ));
                 }
                 if tx.tenants().find(&tenant).await?.is_none() {
-                    let new = NewTenant { id: tenant.clone(), name: tenant.to_string(), monthly_cap: None };
+                    let new = NewTenant {
+                        id: tenant.clone(),
+                        name: tenant.to_string(),
+                        monthly_cap: None,
+                    };
                     tx.tenants().insert(&new).await?;
                 }
                 let mut tx = tx.within(&tenant);
                 let id = UserId::new(&new_id("usr", tx.now()))?;
                 let name = email.split('@').next().unwrap_or_default().to_owned();
-                let owner =
-                    NewUser { id, email, name, role: Role::Owner, groups: Vec::new(), password_hash: None };
+                let owner = NewUser {
+                    id,
+                    email,
+                    name,
+                    role: Role::Owner,
+                    groups: Vec::new(),
+                    password_hash: None,
+                };
                 let owner = tx.users().insert(&owner).await?;
                 note(&mut tx, "setup.owner", owner.id.as_str())?;
                 Ok(owner)
@@ -77,6 +87,10 @@ pub async fn redeem(store: &Store, token: &str, tenant: &str, email: &str) -> Re
 }
 
 async fn has_owner(store: &Store) -> Result<bool, OperateError> {
-    let users = store.system_read(|tx| async move { Ok::<_, OperateError>(tx.users().all().await?) }.boxed()).await?;
-    Ok(users.iter().any(|(_, user)| user.role == Role::Owner && user.disabled_at.is_none()))
+    let users = store
+        .system_read(|tx| async move { Ok::<_, OperateError>(tx.users().all().await?) }.boxed())
+        .await?;
+    Ok(users
+        .iter()
+        .any(|(_, user)| user.role == Role::Owner && user.disabled_at.is_none()))
 }

@@ -40,7 +40,9 @@ pub enum CallError {
     #[error(transparent)]
     Arguments(#[from] ArgumentError),
     /// The tool needs to ask, and this client's era has no way to be asked inside a result.
-    #[error("this tool has to ask the user, and this client cannot be asked; use a client of revision 2026-07-28")]
+    #[error(
+        "this tool has to ask the user, and this client cannot be asked; use a client of revision 2026-07-28"
+    )]
     CannotAsk,
     /// The principal may not call this tool.
     #[error("{0}")]
@@ -127,7 +129,9 @@ impl CallError {
     pub fn text(&self, reference: &str) -> String {
         match self.code() {
             "internal" => format!("500 Internal Error: request {reference}"),
-            "unavailable" => format!("503 Service Unavailable: the call was not run; try again soon (request {reference})"),
+            "unavailable" => {
+                format!("503 Service Unavailable: the call was not run; try again soon (request {reference})")
+            }
             _ => format!("{} {}: {self}", self.http_twin(), title(self.http_twin())),
         }
     }
@@ -156,13 +160,28 @@ mod tests {
         let missing = CallError::Denied(Denial::MissingScope(vec![Scope::new("tickets:write").unwrap()]));
         let table = [
             (missing, "403 Forbidden: missing scope tickets:write"),
-            (CallError::Denied(Denial::RoleRequired), "403 Forbidden: admin access required"),
-            (CallError::Denied(Denial::ReadOnly), "403 Forbidden: this key is read-only"),
-            (ArgumentError::one("priority: must be one of low, high").into(), "400 Bad Request: priority: must be one of low, high"),
-            (DomainError::not_found("ticket", "tkt_1").into(), "404 Not Found: ticket tkt_1"),
+            (
+                CallError::Denied(Denial::RoleRequired),
+                "403 Forbidden: admin access required",
+            ),
+            (
+                CallError::Denied(Denial::ReadOnly),
+                "403 Forbidden: this key is read-only",
+            ),
+            (
+                ArgumentError::one("priority: must be one of low, high").into(),
+                "400 Bad Request: priority: must be one of low, high",
+            ),
+            (
+                DomainError::not_found("ticket", "tkt_1").into(),
+                "404 Not Found: ticket tkt_1",
+            ),
             (DomainError::Conflict("x".into()).into(), "409 Conflict: x"),
             (DomainError::Rule("x".into()).into(), "422 Unprocessable: x"),
-            (DomainError::internal(std::io::Error::other("secret path")).into(), "500 Internal Error: request 7Q2K"),
+            (
+                DomainError::internal(std::io::Error::other("secret path")).into(),
+                "500 Internal Error: request 7Q2K",
+            ),
         ];
         for (error, expected) in table {
             assert_eq!(error.text("7Q2K"), expected);

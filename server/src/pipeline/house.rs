@@ -113,14 +113,21 @@ impl HouseBuilder {
 
 fn bind(edition: &Arc<Edition>, handlers: &Handlers) -> Result<BoundEdition, HouseError> {
     let bound = edition.tools().iter().map(|tool| {
-        handlers.find(&tool.handler).cloned().ok_or_else(|| HouseError::NoHandler {
-            edition: edition.name.to_string(),
-            tool: tool.name.to_string(),
-            handler: tool.handler.clone(),
-        })
+        handlers
+            .find(&tool.handler)
+            .cloned()
+            .ok_or_else(|| HouseError::NoHandler {
+                edition: edition.name.to_string(),
+                tool: tool.name.to_string(),
+                handler: tool.handler.clone(),
+            })
     });
     let handlers = bound.collect::<Result<Vec<_>, _>>()?;
-    Ok(BoundEdition { edition: Arc::clone(edition), lists: ListCache::default(), handlers })
+    Ok(BoundEdition {
+        edition: Arc::clone(edition),
+        lists: ListCache::default(),
+        handlers,
+    })
 }
 
 impl House {
@@ -148,7 +155,10 @@ impl House {
         edition: &Edition,
         address: std::net::IpAddr,
     ) -> Result<Principal, AuthError> {
-        let result = self.keyring.authenticate(credential, edition, self.clock.now()).await;
+        let result = self
+            .keyring
+            .authenticate(credential, edition, self.clock.now())
+            .await;
         if result.as_ref().is_err_and(AuthError::counts_as_failure)
             && let Err(limit) = self.failed_sign_ins.count(address)
         {

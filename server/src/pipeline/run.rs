@@ -42,7 +42,9 @@ impl House {
         draft: &mut Draft,
         slot: Slot,
     ) -> Result<Outcome, CallError> {
-        let limit = tool.timeout_seconds.map_or(self.call_timeout, Duration::from_secs);
+        let limit = tool
+            .timeout_seconds
+            .map_or(self.call_timeout, Duration::from_secs);
         let tenant = call.permit.principal().tenant().clone();
         let (end, on_timeout) = match handler {
             Handler::Plain(run) => (bounded(limit, run(call)).await, "nothing was changed"),
@@ -60,7 +62,7 @@ impl House {
                         // The event commits with the effect or not at all.
                         if let Some(mut event) = event {
                             note_outcome(&mut event, &outcome);
-                            tx.audit(event).await?;
+                            tx.audit(event)?;
                         }
                         Ok(outcome)
                     }
@@ -103,14 +105,23 @@ impl House {
             }
             End::Returned(Err(error)) => Err(error.into()),
             End::Panicked => Err(CallError::Panicked),
-            End::TimedOut => Err(CallError::Timeout { limit_seconds: limit.as_secs(), effect: on_timeout }),
+            End::TimedOut => Err(CallError::Timeout {
+                limit_seconds: limit.as_secs(),
+                effect: on_timeout,
+            }),
         }
     }
 }
 
 fn check_size(outcome: &Outcome) -> Result<(), CallError> {
-    let Outcome::Done(result) = outcome else { return Ok(()) };
-    if result.structured.as_ref().is_some_and(|json| json.get().len() > LONGEST_RESULT) {
+    let Outcome::Done(result) = outcome else {
+        return Ok(());
+    };
+    if result
+        .structured
+        .as_ref()
+        .is_some_and(|json| json.get().len() > LONGEST_RESULT)
+    {
         return Err(CallError::Domain(DomainError::Rule(
             "the result is larger than 1 MiB; ask for less with a smaller limit or a filter".to_owned(),
         )));

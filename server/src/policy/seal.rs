@@ -48,16 +48,37 @@ impl SealKey {
     ///
     /// # Errors
     /// When the machine gives no random bytes, or the state is larger than callers may send back.
-    pub fn seal(&self, binding: &str, round: u32, state: Value, now: Timestamp) -> Result<String, StateError> {
-        let sealed = Sealed { expires_ms: now.plus_millis(LIFETIME_MS).as_millis(), round, state };
+    pub fn seal(
+        &self,
+        binding: &str,
+        round: u32,
+        state: Value,
+        now: Timestamp,
+    ) -> Result<String, StateError> {
+        let sealed = Sealed {
+            expires_ms: now.plus_millis(LIFETIME_MS).as_millis(),
+            round,
+            state,
+        };
         let plain = serde_json::to_vec(&sealed).map_err(|_| StateError)?;
         let mut nonce = [0_u8; NONCE_BYTES];
         getrandom::fill(&mut nonce).map_err(|_| StateError)?;
-        let payload = Payload { msg: &plain, aad: &digest(binding) };
+        let payload = Payload {
+            msg: &plain,
+            aad: &digest(binding),
+        };
         let mut bytes = nonce.to_vec();
-        bytes.extend(self.cipher().encrypt(&XNonce::from(nonce), payload).map_err(|_| StateError)?);
+        bytes.extend(
+            self.cipher()
+                .encrypt(&XNonce::from(nonce), payload)
+                .map_err(|_| StateError)?,
+        );
         let text = format!("{VERSION}{}", URL_SAFE_NO_PAD.encode(bytes));
-        if text.len() > LONGEST { Err(StateError) } else { Ok(text) }
+        if text.len() > LONGEST {
+            Err(StateError)
+        } else {
+            Ok(text)
+        }
     }
 
     /// Opens a state that a caller sent back; hands out the round it belongs to and what was sealed.
@@ -65,11 +86,20 @@ impl SealKey {
     /// # Errors
     /// When it was not sealed by this key for this call, or is past its time.
     pub fn open(&self, binding: &str, text: &str, now: Timestamp) -> Result<(u32, Value), StateError> {
-        let encoded = text.strip_prefix(VERSION).filter(|t| t.len() <= LONGEST).ok_or(StateError)?;
+        let encoded = text
+            .strip_prefix(VERSION)
+            .filter(|t| t.len() <= LONGEST)
+            .ok_or(StateError)?;
         let bytes = URL_SAFE_NO_PAD.decode(encoded).map_err(|_| StateError)?;
         let (nonce, cipher_text) = bytes.split_first_chunk::<NONCE_BYTES>().ok_or(StateError)?;
-        let payload = Payload { msg: cipher_text, aad: &digest(binding) };
-        let plain = self.cipher().decrypt(&XNonce::from(*nonce), payload).map_err(|_| StateError)?;
+        let payload = Payload {
+            msg: cipher_text,
+            aad: &digest(binding),
+        };
+        let plain = self
+            .cipher()
+            .decrypt(&XNonce::from(*nonce), payload)
+            .map_err(|_| StateError)?;
         let sealed: Sealed = serde_json::from_slice(&plain).map_err(|_| StateError)?;
         if now.as_millis() > sealed.expires_ms {
             return Err(StateError);
@@ -106,7 +136,10 @@ mod tests {
         assert_eq!(key.open("call", &text, NOW), Ok((2, json!({"step": 1}))));
         assert_eq!(key.open("other call", &text, NOW), Err(StateError));
         assert_eq!(SealKey::new([8; 32]).open("call", &text, NOW), Err(StateError));
-        assert_eq!(key.open("call", &text, NOW.plus_millis(LIFETIME_MS + 1)), Err(StateError));
+        assert_eq!(
+            key.open("call", &text, NOW.plus_millis(LIFETIME_MS + 1)),
+            Err(StateError)
+        );
     }
 
     #[test]
@@ -119,7 +152,11 @@ mod tests {
             let changed = String::from_utf8(changed).unwrap();
             if changed != text {
                 // The last digit of unpadded base64 carries spare bits; a decoder that ignored them would differ here.
-                assert_eq!(key.open("call", &changed, NOW), Err(StateError), "position {position}");
+                assert_eq!(
+                    key.open("call", &changed, NOW),
+                    Err(StateError),
+                    "position {position}"
+                );
             }
         }
         assert_eq!(key.open("call", "", NOW), Err(StateError));
@@ -128,6 +165,9 @@ mod tests {
 
     #[test]
     fn a_state_too_large_to_come_back_is_not_made() {
-        assert_eq!(SealKey::new([7; 32]).seal("c", 1, json!("x".repeat(4000)), NOW), Err(StateError));
+        assert_eq!(
+            SealKey::new([7; 32]).seal("c", 1, json!("x".repeat(4000)), NOW),
+            Err(StateError)
+        );
     }
 }

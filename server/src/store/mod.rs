@@ -33,7 +33,7 @@ pub use audit::{
 pub use changes::{Change, Topic};
 pub use error::StoreError;
 pub use futures_util::future::BoxFuture;
-pub use keys::{Key, KeyConfirm, KeyLimits, KeyNames, Keys, NewKey, SystemKeys};
+pub use keys::{Key, KeyConfirm, KeyLimits, Keys, NewKey, SystemKeys};
 pub use settings::{Settings, SetupTokens};
 pub use tenants::{NewTenant, Tenant, TenantStatus, Tenants};
 pub use tx::{SystemTx, TenantTx};
