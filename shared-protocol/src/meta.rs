@@ -5,11 +5,12 @@
 
 use std::borrow::Cow;
 
+use serde::de::MapAccess;
 use serde_json::value::RawValue;
 use thiserror::Error;
 
 use crate::jsonrpc::Id;
-use crate::members::{Kind, Members, spelled};
+use crate::members::{Inner, Kind, Members, NoInner, spelled};
 use crate::params::{ShapeFault, read_id, read_object, read_text};
 
 /// Names the revision the request is made under; its presence is the *modern claim*.
@@ -45,14 +46,15 @@ const MEMBERS: [&str; 8] = [
 /// `_meta` of a request or notification. An absent one reads like an empty object.
 #[derive(Clone, Debug)]
 pub struct RequestMeta<'a> {
-    raw: Option<&'a RawValue>,
+    /// The type of `_meta` if it is there; only an object has members.
+    kind: Option<Kind>,
     members: Members<'a, 8>,
 }
 
 impl Default for RequestMeta<'_> {
     fn default() -> Self {
         RequestMeta {
-            raw: None,
+            kind: None,
             members: Members::EMPTY,
         }
     }
@@ -95,18 +97,6 @@ fn quoted(keys: &[&str]) -> String {
 }
 
 impl<'a> RequestMeta<'a> {
-    /// Reads a raw value. One that is not an object has no members; [`RequestMeta::check`] says so.
-    pub fn read(raw: &'a RawValue) -> serde_json::Result<Self> {
-        let members = match Kind::of(raw) {
-            Kind::Object => Members::read(raw.get(), &MEMBERS)?,
-            _ => Members::EMPTY,
-        };
-        Ok(RequestMeta {
-            raw: Some(raw),
-            members,
-        })
-    }
-
     /// The first key that occurs twice among those anybody reads (L-14).
     pub fn doubled(&self) -> Option<&'static str> {
         self.members
@@ -115,14 +105,12 @@ impl<'a> RequestMeta<'a> {
             .copied()
     }
 
-    /// The bytes of `_meta` as they arrived.
-    pub fn raw(&self) -> Option<&'a RawValue> {
-        self.raw
-    }
-
     /// Refuses a `_meta` that is not an object.
     pub fn check(&self) -> Result<(), ShapeFault> {
-        read_object(self.raw, "params._meta").map(|_| ())
+        match self.kind {
+            None | Some(Kind::Object) => Ok(()),
+            Some(kind) => Err(ShapeFault::new("params._meta", "an object", kind)),
+        }
     }
 
     /// True when the `protocolVersion` key is there, whatever its value.
@@ -195,6 +183,15 @@ impl<'a> RequestMeta<'a> {
     /// The listen request this message belongs to.
     pub fn subscription_id(&self) -> Option<Id<'a>> {
         self.members.at(7).and_then(Id::read)
+    }
+}
+
+impl<'de> Inner<'de> for RequestMeta<'de> {
+    const INDEX: usize = crate::params::META;
+
+    fn take<A: MapAccess<'de>>(&mut self, map: &mut A) -> Result<(), A::Error> {
+        self.kind = Some(map.next_value_seed(self.members.nested(&MEMBERS, &mut NoInner))?);
+        Ok(())
     }
 }
 

@@ -1,14 +1,16 @@
-//! The members of `params` that somebody must read, in view after one pass.
+//! The members of `params` that somebody must read, in view after the one pass that decodes the message.
 //!
 //! Reading never fails on a member's type: a wrong type is a [`ShapeFault`] on access, because the gate answers
 //! it later than a broken message (row 16 against row 7). Unknown members stay in [`Params::raw`].
 
 use std::borrow::Cow;
 
+use serde::de::MapAccess;
 use serde_json::value::RawValue;
 use thiserror::Error;
 
-use crate::jsonrpc::Id;
+use crate::codes;
+use crate::jsonrpc::{ErrorObject, Id};
 use crate::members::{Kind, Members, spelled};
 use crate::meta::RequestMeta;
 
@@ -20,16 +22,21 @@ pub struct ShapeFault {
     pub field: &'static str,
     /// What would have been accepted.
     pub expected: &'static str,
-    /// The type that was found, or "absent".
+    /// The type that was found.
     pub found: &'static str,
 }
 
 impl ShapeFault {
-    pub(crate) fn new(field: &'static str, expected: &'static str, found: &RawValue) -> Self {
+    /// The error to send.
+    pub fn to_error(&self) -> ErrorObject {
+        ErrorObject::new(codes::INVALID_PARAMS, self.to_string())
+    }
+
+    pub(crate) fn new(field: &'static str, expected: &'static str, found: Kind) -> Self {
         ShapeFault {
             field,
             expected,
-            found: Kind::of(found).phrase(),
+            found: found.phrase(),
         }
     }
 }
@@ -52,18 +59,30 @@ const MEMBERS: [&str; 15] = [
     "level",
 ];
 
+/// Index of `_meta`, which is read in the same pass.
+pub(crate) const META: usize = 2;
+
 /// `params` of a request or notification. Absent `params` read like an empty object.
 #[derive(Clone, Debug)]
 pub struct Params<'a> {
-    raw: Option<&'a RawValue>,
+    source: Source<'a>,
     members: Members<'a, 15>,
     meta: RequestMeta<'a>,
+}
+
+/// Where the bytes are.
+#[derive(Clone, Copy, Debug)]
+enum Source<'a> {
+    Absent,
+    /// In a message, under `params`.
+    Message(&'a str),
+    Object(&'a RawValue),
 }
 
 impl Default for Params<'_> {
     fn default() -> Self {
         Params {
-            raw: None,
+            source: Source::Absent,
             members: Members::EMPTY,
             meta: RequestMeta::default(),
         }
@@ -71,20 +90,21 @@ impl Default for Params<'_> {
 }
 
 impl<'a> Params<'a> {
-    /// Reads a raw object. Fails only on what is not a JSON object; [`crate::jsonrpc::decode`] has checked that
-    /// for the `params` it hands out.
+    /// Reads a raw value that stands alone. Fails on what is not an object.
     pub fn read(raw: &'a RawValue) -> serde_json::Result<Self> {
-        let members = Members::read(raw.get(), &MEMBERS)?;
-        let meta = members
-            .at(2)
-            .map(RequestMeta::read)
-            .transpose()?
-            .unwrap_or_default();
-        Ok(Params {
-            raw: Some(raw),
-            members,
-            meta,
-        })
+        let mut params = Params {
+            source: Source::Object(raw),
+            ..Params::default()
+        };
+        params.members.fill(raw.get(), &MEMBERS, &mut params.meta)?;
+        Ok(params)
+    }
+
+    /// Reads the next value of a message on the way through it. Returns the value's type; only an object has
+    /// members.
+    pub(crate) fn take<A: MapAccess<'a>>(&mut self, message: &'a str, map: &mut A) -> Result<Kind, A::Error> {
+        self.source = Source::Message(message);
+        map.next_value_seed(self.members.nested(&MEMBERS, &mut self.meta))
     }
 
     /// The first key that occurs twice among those anybody reads, and the object it is in (L-14).
@@ -95,9 +115,19 @@ impl<'a> Params<'a> {
         }
     }
 
-    /// The bytes of `params` as they arrived.
+    /// The bytes of `params` as they arrived. Costs another pass over the message: most readers need no more than
+    /// the members below, and do not pay for it.
     pub fn raw(&self) -> Option<&'a RawValue> {
-        self.raw
+        match self.source {
+            Source::Absent => None,
+            Source::Message(text) => Members::read(text, &["params"]).ok()?.at(0),
+            Source::Object(raw) => Some(raw),
+        }
+    }
+
+    /// The bytes of `_meta` as they arrived. Costs as much as [`Params::raw`], and a little more.
+    pub fn raw_meta(&self) -> Option<&'a RawValue> {
+        Members::read(self.raw()?.get(), &["_meta"]).ok()?.at(0)
     }
 
     /// `_meta`; empty if absent.
@@ -192,7 +222,7 @@ pub(crate) fn read_text<'a>(
     raw: Option<&'a RawValue>,
     field: &'static str,
 ) -> Result<Option<Cow<'a, str>>, ShapeFault> {
-    raw.map(|raw| spelled(raw).ok_or_else(|| ShapeFault::new(field, "a string", raw)))
+    raw.map(|raw| spelled(raw).ok_or_else(|| ShapeFault::new(field, "a string", Kind::of(raw))))
         .transpose()
 }
 
@@ -201,7 +231,7 @@ pub(crate) fn read_object<'a>(
     field: &'static str,
 ) -> Result<Option<&'a RawValue>, ShapeFault> {
     match raw {
-        Some(raw) if Kind::of(raw) != Kind::Object => Err(ShapeFault::new(field, "an object", raw)),
+        Some(raw) if Kind::of(raw) != Kind::Object => Err(ShapeFault::new(field, "an object", Kind::of(raw))),
         raw => Ok(raw),
     }
 }
@@ -210,6 +240,8 @@ pub(crate) fn read_id<'a>(
     raw: Option<&'a RawValue>,
     field: &'static str,
 ) -> Result<Option<Id<'a>>, ShapeFault> {
-    raw.map(|raw| Id::read(raw).ok_or_else(|| ShapeFault::new(field, "a string or an integer", raw)))
-        .transpose()
+    raw.map(|raw| {
+        Id::read(raw).ok_or_else(|| ShapeFault::new(field, "a string or an integer", Kind::of(raw)))
+    })
+    .transpose()
 }

@@ -5,13 +5,13 @@
 
 use std::fmt;
 
-use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use thiserror::Error;
 
-use super::{Id, Message, Notification, OwnedId, Request, Response, ResponseBody, depth};
+use super::{ErrorObject, Id, Message, Notification, OwnedId, Request, Response, ResponseBody, depth};
 use crate::codes;
-use crate::members::{Kind, Members, spelled};
+use crate::members::{Inner, Kind, Members, NoInner, spelled};
 use crate::params::Params;
 
 /// What a reader accepts beyond being well formed.
@@ -96,6 +96,11 @@ impl DecodeError {
             Self::NotUtf8 { .. } | Self::NotJson { .. } | Self::TooDeep { .. } => codes::PARSE_ERROR,
             Self::Batch | Self::Invalid { .. } => codes::INVALID_REQUEST,
         }
+    }
+
+    /// The error to send, under [`DecodeError::id`].
+    pub fn to_error(&self) -> ErrorObject {
+        ErrorObject::new(self.code(), self.to_string())
     }
 
     /// The id to answer under, if one could be read.
@@ -213,7 +218,7 @@ pub fn id_in_prefix(prefix: &[u8]) -> Option<OwnedId> {
     };
     let mut members = Members::EMPTY;
     // The error is expected: the text stops in the middle.
-    let _cut_short = members.fill(text, &["id"]);
+    let _cut_short = members.fill(text, &["id"], &mut NoInner);
     if members.doubled().is_some() {
         return None;
     }
@@ -246,7 +251,15 @@ fn decode_text<'a>(text: &'a str, rules: &Rules) -> Result<Message<'a>, DecodeEr
             kind => invalid(Fault::NotAnObject { found: kind.phrase() }, None),
         });
     }
-    let members = Members::read(text, &MEMBERS).map_err(|error| not_json(&error))?;
+    let mut members = Members::EMPTY;
+    let mut inner = ReadParams {
+        message: text,
+        kind: None,
+        params: Params::default(),
+    };
+    members
+        .fill(text, &MEMBERS, &mut inner)
+        .map_err(|error| not_json(&error))?;
     let id = match members.at(ID) {
         _ if members.is_doubled(ID) => Ok(None),
         Some(raw) => read_id(raw, rules).map(Some),
@@ -272,10 +285,13 @@ fn decode_text<'a>(text: &'a str, rules: &Rules) -> Result<Message<'a>, DecodeEr
                     found: Kind::of(method).phrase(),
                 })
             })?;
-            let params = match members.at(PARAMS) {
-                Some(raw) => read_params(raw, known_id)?,
-                None => Params::default(),
-            };
+            if let Some(kind) = inner.kind.filter(|kind| *kind != Kind::Object) {
+                return Err(refuse(Fault::WrongParams { found: kind.phrase() }));
+            }
+            let params = inner.params;
+            if let Some((key, place)) = params.doubled() {
+                return Err(refuse(Fault::DoubledKey { key, place }));
+            }
             Ok(match id {
                 Some(id) => Message::Request(Request { id, method, params }),
                 None => Message::Notification(Notification { method, params }),
@@ -327,15 +343,19 @@ fn read_id<'a>(raw: &'a RawValue, rules: &Rules) -> Result<Id<'a>, Fault> {
     }
 }
 
-fn read_params<'a>(raw: &'a RawValue, id: Option<Id<'_>>) -> Result<Params<'a>, DecodeError> {
-    match Kind::of(raw) {
-        Kind::Object => {}
-        kind => return Err(invalid(Fault::WrongParams { found: kind.phrase() }, id)),
-    }
-    let params = Params::read(raw).map_err(|error| not_json(&error))?;
-    match params.doubled() {
-        Some((key, place)) => Err(invalid(Fault::DoubledKey { key, place }, id)),
-        None => Ok(params),
+/// Reads `params` while the message is being read.
+struct ReadParams<'a> {
+    message: &'a str,
+    kind: Option<Kind>,
+    params: Params<'a>,
+}
+
+impl<'de> Inner<'de> for ReadParams<'de> {
+    const INDEX: usize = PARAMS;
+
+    fn take<A: MapAccess<'de>>(&mut self, map: &mut A) -> Result<(), A::Error> {
+        self.kind = Some(self.params.take(self.message, map)?);
+        Ok(())
     }
 }
 
