@@ -15,6 +15,8 @@
 //!
 //! Names such as S-31 or B-12 in the comments are the rules of the protocol brief.
 
+#[cfg(test)]
+mod arbitrary;
 pub mod codes;
 pub mod era;
 pub mod fuzz_targets;

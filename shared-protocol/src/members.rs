@@ -236,6 +236,22 @@ impl Kind {
     }
 }
 
+/// What to call a raw value that is none of the ids or texts that were expected.
+pub(crate) fn unreadable(raw: &RawValue) -> &'static str {
+    match Kind::of(raw) {
+        Kind::Number => "a number with a fraction or exponent",
+        kind => unreadable_text(kind),
+    }
+}
+
+/// As [`unreadable`], where no number would do.
+pub(crate) fn unreadable_text(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Text => "a string with an unpaired surrogate",
+        kind => kind.phrase(),
+    }
+}
+
 /// The text a raw JSON string spells; borrowed unless it has escapes. `None` for other types and for escapes that
 /// spell no text (a lone surrogate).
 pub(crate) fn spelled(raw: &RawValue) -> Option<Cow<'_, str>> {

@@ -109,7 +109,7 @@ impl<'a> RequestMeta<'a> {
     pub fn check(&self) -> Result<(), ShapeFault> {
         match self.kind {
             None | Some(Kind::Object) => Ok(()),
-            Some(kind) => Err(ShapeFault::new("params._meta", "an object", kind)),
+            Some(kind) => Err(ShapeFault::new("params._meta", "an object", kind.phrase())),
         }
     }
 
@@ -205,5 +205,93 @@ impl<'a> ClientInfo<'a> {
             },
             Err(_) => ClientInfo::default(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::params::Params;
+
+    fn with_meta(text: &str) -> Params<'_> {
+        Params::read(serde_json::from_str(text).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn the_envelope_needs_both_keys() {
+        for (text, missing) in [
+            ("{}", vec![PROTOCOL_VERSION, CLIENT_CAPABILITIES]),
+            (r#"{"_meta":{}}"#, vec![PROTOCOL_VERSION, CLIENT_CAPABILITIES]),
+            (
+                r#"{"_meta":{"io.modelcontextprotocol/protocolVersion":"x"}}"#,
+                vec![CLIENT_CAPABILITIES],
+            ),
+            (
+                r#"{"_meta":{"io.modelcontextprotocol/clientCapabilities":{}}}"#,
+                vec![PROTOCOL_VERSION],
+            ),
+        ] {
+            assert_eq!(
+                with_meta(text).meta().envelope().unwrap_err(),
+                EnvelopeFault::Missing(missing),
+                "{text}"
+            );
+        }
+        let params = with_meta(
+            r#"{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28",
+                "io.modelcontextprotocol/clientCapabilities":{"elicitation":{}}}}"#,
+        );
+        let envelope = params.meta().envelope().unwrap();
+        assert_eq!(envelope.protocol_version, "2026-07-28");
+        assert_eq!(envelope.client_capabilities.get(), r#"{"elicitation":{}}"#);
+    }
+
+    #[test]
+    fn a_claim_is_the_key_whatever_its_value() {
+        for value in ["\"2026-07-28\"", "7", "null", "{}"] {
+            let text = format!(r#"{{"_meta":{{"io.modelcontextprotocol\/protocolVersion":{value}}}}}"#);
+            assert!(with_meta(&text).meta().is_modern_claim(), "{text}");
+        }
+        assert!(
+            !with_meta(r#"{"protocolVersion":"2026-07-28","_meta":{"protocolVersion":"x"}}"#)
+                .meta()
+                .is_modern_claim()
+        );
+    }
+
+    #[test]
+    fn what_is_for_logs_is_never_an_error() {
+        let params = with_meta(
+            r#"{"_meta":{"io.modelcontextprotocol/clientInfo":{"name":"host","version":7},"traceparent":1,
+                "tracestate":"a=b","progressToken":"t","io.modelcontextprotocol/logLevel":"info",
+                "io.modelcontextprotocol/subscriptionId":4}}"#,
+        );
+        let meta = params.meta();
+        assert_eq!(
+            meta.client_info(),
+            ClientInfo {
+                name: Some("host".into()),
+                version: None
+            }
+        );
+        assert_eq!(
+            (meta.traceparent(), meta.tracestate().as_deref()),
+            (None, Some("a=b"))
+        );
+        assert_eq!(meta.progress_token().unwrap().unwrap().as_raw(), "\"t\"");
+        assert_eq!(meta.log_level().unwrap().unwrap(), "info");
+        assert_eq!(meta.subscription_id().unwrap().as_raw(), "4");
+        let params = with_meta(r#"{"_meta":{"io.modelcontextprotocol/clientInfo":[]}}"#);
+        assert_eq!(params.meta().client_info(), ClientInfo::default());
+    }
+
+    #[test]
+    fn missing_keys_are_named() {
+        let fault = with_meta("{}").meta().envelope().unwrap_err();
+        assert_eq!(
+            fault.to_string(),
+            "Every request needs `io.modelcontextprotocol/protocolVersion` and \
+             `io.modelcontextprotocol/clientCapabilities` in `params._meta`."
+        );
     }
 }

@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use crate::codes;
 use crate::jsonrpc::{ErrorObject, Id};
-use crate::members::{Kind, Members, spelled};
+use crate::members::{Kind, Members, spelled, unreadable, unreadable_text};
 use crate::meta::RequestMeta;
 
 /// A parameter that has another type than its method needs; answered with −32602 (row 16).
@@ -32,11 +32,11 @@ impl ShapeFault {
         ErrorObject::new(codes::INVALID_PARAMS, self.to_string())
     }
 
-    pub(crate) fn new(field: &'static str, expected: &'static str, found: Kind) -> Self {
+    pub(crate) fn new(field: &'static str, expected: &'static str, found: &'static str) -> Self {
         ShapeFault {
             field,
             expected,
-            found: found.phrase(),
+            found,
         }
     }
 }
@@ -222,8 +222,10 @@ pub(crate) fn read_text<'a>(
     raw: Option<&'a RawValue>,
     field: &'static str,
 ) -> Result<Option<Cow<'a, str>>, ShapeFault> {
-    raw.map(|raw| spelled(raw).ok_or_else(|| ShapeFault::new(field, "a string", Kind::of(raw))))
-        .transpose()
+    raw.map(|raw| {
+        spelled(raw).ok_or_else(|| ShapeFault::new(field, "a string", unreadable_text(Kind::of(raw))))
+    })
+    .transpose()
 }
 
 pub(crate) fn read_object<'a>(
@@ -231,7 +233,9 @@ pub(crate) fn read_object<'a>(
     field: &'static str,
 ) -> Result<Option<&'a RawValue>, ShapeFault> {
     match raw {
-        Some(raw) if Kind::of(raw) != Kind::Object => Err(ShapeFault::new(field, "an object", Kind::of(raw))),
+        Some(raw) if Kind::of(raw) != Kind::Object => {
+            Err(ShapeFault::new(field, "an object", Kind::of(raw).phrase()))
+        }
         raw => Ok(raw),
     }
 }
@@ -241,7 +245,87 @@ pub(crate) fn read_id<'a>(
     field: &'static str,
 ) -> Result<Option<Id<'a>>, ShapeFault> {
     raw.map(|raw| {
-        Id::read(raw).ok_or_else(|| ShapeFault::new(field, "a string or an integer", Kind::of(raw)))
+        Id::read(raw).ok_or_else(|| ShapeFault::new(field, "a string or an integer", unreadable(raw)))
     })
     .transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn params(text: &str) -> Params<'_> {
+        Params::read(serde_json::from_str(text).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn members_read_as_their_types() {
+        let params = params(
+            r#"{"name":"t\u006fol","arguments":{"a":1},"uri":"file:///x","cursor":"","taskId":"t","inputResponses":{},
+                "requestState":"s","protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{},
+                "notifications":{},"requestId":"r","progressToken":7,"level":"debug","other":null}"#,
+        );
+        assert_eq!(params.name().unwrap().unwrap(), "tool");
+        assert_eq!(params.arguments().unwrap().unwrap().get(), r#"{"a":1}"#);
+        assert_eq!(params.uri().unwrap().unwrap(), "file:///x");
+        assert_eq!(
+            params.cursor().unwrap().unwrap(),
+            "",
+            "an empty cursor is a cursor"
+        );
+        assert_eq!(params.task_id().unwrap().unwrap(), "t");
+        assert_eq!(params.input_responses().unwrap().unwrap().get(), "{}");
+        assert_eq!(params.request_state().unwrap().unwrap(), "s");
+        assert_eq!(params.protocol_version().unwrap().unwrap(), "2025-06-18");
+        assert!(params.capabilities().unwrap().is_some() && params.client_info().unwrap().is_some());
+        assert!(params.notifications().unwrap().is_some());
+        assert_eq!(params.request_id().unwrap().unwrap().as_raw(), "\"r\"");
+        assert_eq!(params.progress_token().unwrap().unwrap().as_raw(), "7");
+        assert_eq!(params.level().unwrap().unwrap(), "debug");
+    }
+
+    #[test]
+    fn absent_members_are_no_fault() {
+        for params in [Params::default(), params("{}")] {
+            assert_eq!(params.name(), Ok(None));
+            assert!(params.arguments().is_ok_and(|value| value.is_none()));
+            assert!(params.meta().check().is_ok() && !params.meta().is_modern_claim());
+        }
+    }
+
+    #[test]
+    fn wrong_types_name_the_field_and_both_types() {
+        let params =
+            params(r#"{"name":7,"arguments":[],"cursor":null,"uri":"\ud800","requestId":1.5,"_meta":"x"}"#);
+        let sentences = [
+            params.name().unwrap_err().to_string(),
+            params.arguments().map(drop).unwrap_err().to_string(),
+            params.cursor().unwrap_err().to_string(),
+            params.uri().unwrap_err().to_string(),
+            params.request_id().unwrap_err().to_string(),
+            params.meta().check().unwrap_err().to_string(),
+        ];
+        assert_eq!(
+            sentences,
+            [
+                "`params.name` must be a string, not a number.",
+                "`params.arguments` must be an object, not an array.",
+                "`params.cursor` must be a string, not null.",
+                "`params.uri` must be a string, not a string with an unpaired surrogate.",
+                "`params.requestId` must be a string or an integer, not a number with a fraction or exponent.",
+                "`params._meta` must be an object, not a string.",
+            ]
+        );
+        assert_eq!(params.name().unwrap_err().to_error().code, codes::INVALID_PARAMS);
+    }
+
+    #[test]
+    fn an_object_is_needed() {
+        for text in ["[]", "1", "\"x\"", "null", "true"] {
+            assert!(
+                Params::read(serde_json::from_str(text).unwrap()).is_err(),
+                "{text}"
+            );
+        }
+    }
 }
