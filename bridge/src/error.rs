@@ -99,6 +99,11 @@ impl BridgeError {
         self.sent
     }
 
+    /// Says whether the request left and its reply did not come, so that asking again may be worth it.
+    pub(crate) fn is_loss(&self) -> bool {
+        self.code == codes::BRIDGE_REPLY_LOST
+    }
+
     /// The cause and the cure, for a line on stderr.
     pub(crate) fn message(&self) -> &str {
         &self.message

@@ -7,7 +7,7 @@ mod input;
 mod output;
 
 pub(crate) use input::{Incoming, Input};
-pub(crate) use output::{Line, Output, Writer};
+pub(crate) use output::{HostGone, Line, Output, Writer};
 
 #[cfg(unix)]
 mod descriptor {

@@ -6,7 +6,7 @@
 
 use std::io;
 
-use memchr::memchr2;
+use footbridge_protocol::sse::flatten_newlines;
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::mpsc;
 
@@ -23,13 +23,7 @@ impl Line {
     /// Makes a line of one JSON text. Line breaks inside can only be whitespace between tokens, so they become spaces
     /// and nothing else changes (protocol.md B-03).
     pub(crate) fn new(mut json: Vec<u8>) -> Line {
-        let mut rest = json.as_mut_slice();
-        while let Some(at) = memchr2(b'\n', b'\r', rest) {
-            let (_, tail) = rest.split_at_mut(at);
-            let Some((found, tail)) = tail.split_first_mut() else { break };
-            *found = b' ';
-            rest = tail;
-        }
+        flatten_newlines(&mut json);
         json.push(b'\n');
         Line(json)
     }
@@ -44,21 +38,32 @@ impl Line {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct HostGone;
 
-/// A place to send lines to. Cheap to clone; the writer ends when the last clone is dropped.
+/// A place to send lines to. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Output(mpsc::Sender<Line>);
+pub(crate) struct Output(mpsc::Sender<Item>);
+
+enum Item {
+    Line(Line),
+    /// Nothing of what may follow matters.
+    End,
+}
 
 impl Output {
     /// Hands `line` to the writer, waiting while the host is slow. Dropping the future never tears a line: it is queued
     /// whole or not at all.
     pub(crate) async fn send(&self, line: Line) -> Result<(), HostGone> {
-        self.0.send(line).await.map_err(|_| HostGone)
+        self.0.send(Item::Line(line)).await.map_err(|_| HostGone)
+    }
+
+    /// Ends the writer once it has written everything sent before.
+    pub(crate) async fn end(&self) {
+        let _ = self.0.send(Item::End).await;
     }
 }
 
 /// The one task that writes to stdout.
 pub(crate) struct Writer {
-    lines: mpsc::Receiver<Line>,
+    items: mpsc::Receiver<Item>,
     sink: Sink,
 }
 
@@ -73,21 +78,22 @@ enum Sink {
 impl Writer {
     /// Takes over stdout. Needs the reactor to run.
     pub(crate) fn open() -> io::Result<(Output, Writer)> {
-        let (sender, lines) = mpsc::channel(WAITING_LINES);
-        Ok((Output(sender), Writer { lines, sink: Sink::open()? }))
+        let (sender, items) = mpsc::channel(WAITING_LINES);
+        Ok((Output(sender), Writer { items, sink: Sink::open()? }))
     }
 
-    /// Writes until every [`Output`] is gone, or until the host is.
+    /// Writes until it is told to end, or until the host is gone.
     pub(crate) async fn run(mut self) -> io::Result<()> {
         let mut waiting = Vec::with_capacity(WAITING_LINES);
         let mut gathered = Vec::new();
-        while self.lines.recv_many(&mut waiting, WAITING_LINES).await > 0 {
-            if let [only] = waiting.as_slice() {
+        while self.items.recv_many(&mut waiting, WAITING_LINES).await > 0 {
+            if let [Item::Line(only)] = waiting.as_slice() {
                 self.sink.write(only.as_bytes()).await?;
                 waiting.clear();
                 continue;
             }
-            for line in waiting.drain(..) {
+            for item in waiting.drain(..) {
+                let Item::Line(line) = item else { return self.sink.write(&gathered).await };
                 if gathered.len() + line.as_bytes().len() > GATHER_BYTES {
                     self.sink.write(&gathered).await?;
                     gathered.clear();

@@ -136,7 +136,8 @@ impl Upstream {
         leaving: impl Fn(),
     ) -> Result<Reply, BridgeError> {
         let mut target = self.endpoint.target.clone();
-        for _ in 0..=REDIRECTS {
+        let mut followed = 0;
+        loop {
             let request = || {
                 leaving();
                 let mut request = Request::new(Full::new(body.clone()));
@@ -155,13 +156,14 @@ impl Upstream {
                 return Ok(reply);
             }
             target = self.redirected(&reply)?;
+            if followed == REDIRECTS {
+                let message = format!("`{}` redirects more than {REDIRECTS} times. Check {URL_VARIABLE}", self.place());
+                return Err(BridgeError::http_status(reply.status, message));
+            }
+            followed += 1;
             reply.body.linger();
             log::info(format_args!("following a redirect to {}", quote(target.path().as_bytes(), 100)));
         }
-        Err(BridgeError::http_status(
-            StatusCode::LOOP_DETECTED,
-            format!("`{}` redirects in circles. Check {URL_VARIABLE}", self.place()),
-        ))
     }
 
     /// Where a redirect may lead: the same origin, with 307 or 308.

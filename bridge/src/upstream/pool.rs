@@ -27,6 +27,9 @@ use crate::log;
 const IDLE_LIMIT: Duration = Duration::from_secs(50);
 /// A connection idle for longer than this is looked at before it is used: its end may have arrived and not been read.
 const FRESH: Duration = Duration::from_millis(100);
+/// How long a kept connection may take to be done with its last exchange. One that needs longer (a server that answered
+/// without reading the request) is given up.
+const SETTLE: Duration = Duration::from_millis(50);
 
 /// The connections to one origin.
 pub(crate) struct Pool {
@@ -126,16 +129,21 @@ impl Pool {
             if age > FRESH {
                 tokio::task::yield_now().await;
             }
-            if idle.connection.sender.ready().await.is_ok() {
+            let sender = &mut idle.connection.sender;
+            let ready = sender.is_ready() || matches!(tokio::time::timeout(SETTLE, sender.ready()).await, Ok(Ok(())));
+            if ready && !sender.is_closed() {
                 return Ok((idle.connection, true));
             }
         }
         let warming = lock(&self.warming).take();
         if let Some(warming) = warming {
-            if let Ok(Ok(connection)) = warming.await {
-                return Ok((connection, true));
+            // A failure of long ago, before the server was up, says nothing: then the attempt that counts is made now.
+            let stale = warming.is_finished();
+            match warming.await {
+                Ok(Ok(connection)) => return Ok((connection, true)),
+                Ok(Err(error)) if !stale => return Err(error),
+                _ => {}
             }
-            // It may have failed long ago, before the server was up: the attempt that counts is made now.
         }
         Ok((self.origin.open().await?, false))
     }
