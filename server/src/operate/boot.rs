@@ -84,7 +84,12 @@ pub async fn boot(
         spawn_until(&stop, tidy(Arc::clone(&house))),
         tokio::spawn(Arc::clone(&context).run(stop.clone())),
     ];
-    Ok(Booted { house, context, stop, tasks })
+    Ok(Booted {
+        house,
+        context,
+        stop,
+        tasks,
+    })
 }
 
 fn spawn_until(stop: &CancellationToken, work: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
@@ -105,7 +110,9 @@ async fn tidy(house: Arc<House>) {
 /// The sealing key: made once, then read by every replica.
 async fn seal_key(store: &Store) -> Result<SealKey, StoreError> {
     let mut fresh = [0_u8; 32];
-    getrandom::fill(&mut fresh).map_err(|e| StoreError::Invalid { what: format!("no random bytes: {e}") })?;
+    getrandom::fill(&mut fresh).map_err(|e| StoreError::Invalid {
+        what: format!("no random bytes: {e}"),
+    })?;
     let bytes: [u8; 32] = store
         .system_write(move |tx| {
             async move {
@@ -133,12 +140,19 @@ pub async fn local_owner(store: &Store, tenant: &TenantId) -> Result<UserId, Ope
         .system_write(move |tx| {
             async move {
                 if tx.tenants().find(&tenant).await?.is_none() {
-                    let new = NewTenant { id: tenant.clone(), name: tenant.to_string(), monthly_cap: None };
+                    let new = NewTenant {
+                        id: tenant.clone(),
+                        name: tenant.to_string(),
+                        monthly_cap: None,
+                    };
                     tx.tenants().insert(&new).await?;
                 }
                 let mut tx = tx.within(&tenant);
                 let users = tx.users().list().await?;
-                if let Some(owner) = users.iter().find(|u| u.role == Role::Owner && u.disabled_at.is_none()) {
+                if let Some(owner) = users
+                    .iter()
+                    .find(|u| u.role == Role::Owner && u.disabled_at.is_none())
+                {
                     return Ok(owner.id.clone());
                 }
                 let id = UserId::new(&new_id("usr", tx.now()))?;
@@ -166,8 +180,14 @@ pub fn start_logging(settings: &LogSettings) -> Result<(), OperateError> {
     let filter = std::env::var("FOOTBRIDGE_LOG").unwrap_or_else(|_| settings.filter.clone());
     let filter = EnvFilter::try_new(&filter)
         .map_err(|e| OperateError::Rule(format!("log filter `{filter}`: {e}; write for example `info`")))?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     // A second start in one process (tests) keeps the first subscriber.
-    let _ = if settings.json { builder.json().try_init() } else { builder.with_ansi(false).try_init() };
+    let _ = if settings.json {
+        builder.json().try_init()
+    } else {
+        builder.with_ansi(false).try_init()
+    };
     Ok(())
 }
