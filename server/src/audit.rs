@@ -181,24 +181,21 @@ pub fn note_outcome(record: &mut AuditRecord, outcome: &Outcome) {
     }
 }
 
-/// SHA-256 of the arguments in a form that does not depend on key order or spacing, in hexadecimal.
-pub fn digest(arguments: Option<&RawValue>) -> String {
-    use std::fmt::Write as _;
+/// SHA-256 of arguments in their [`canonical`] form, in hexadecimal.
+fn digest(canonical: &str) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied().map_or('0', char::from);
     let bytes = Sha256::digest(canonical.as_bytes());
-    bytes.iter().fold(String::with_capacity(64), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    bytes
+        .iter()
+        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
+        .collect()
 }
 
-/// Arguments with their keys sorted and without spacing; absent ones are `{}`.
-pub fn canonical(arguments: Option<&RawValue>) -> String {
-    let value = arguments.and_then(|raw| serde_json::from_str::<Value>(raw.get()).ok());
+/// Arguments with their keys sorted and without spacing.
+pub fn canonical(arguments: &Value) -> String {
     let mut out = String::new();
-    write_sorted(
-        &value.unwrap_or_else(|| Value::Object(serde_json::Map::new())),
-        &mut out,
-    );
+    write_sorted(arguments, &mut out);
     out
 }
 

@@ -69,7 +69,11 @@ pub struct LimitSettings {
 
 impl Default for LimitSettings {
     fn default() -> Self {
-        Self { running_per_key: 8, call_seconds: 55, failed_sign_ins_per_minute: 60 }
+        Self {
+            running_per_key: 8,
+            call_seconds: 55,
+            failed_sign_ins_per_minute: 60,
+        }
     }
 }
 
@@ -128,7 +132,10 @@ pub struct LogSettings {
 
 impl Default for LogSettings {
     fn default() -> Self {
-        Self { filter: "info".to_owned(), json: false }
+        Self {
+            filter: "info".to_owned(),
+            json: false,
+        }
     }
 }
 
@@ -155,7 +162,9 @@ mod tests {
 
     #[test]
     fn an_unknown_setting_is_named_with_its_line() {
-        let error = Config::parse("[server]\nlisten = \"127.0.0.1:1\"\nport = 5\n").unwrap_err().to_string();
+        let error = Config::parse("[server]\nlisten = \"127.0.0.1:1\"\nport = 5\n")
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("line 3") && error.contains("port"), "{error}");
     }
 }

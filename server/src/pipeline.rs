@@ -190,7 +190,7 @@ impl House {
         };
         let (number, state) = self
             .seal_key
-            .open(binding, text, now)
+            .open(&binding(), text, now)
             .map_err(|e| CallError::Params(e.to_string()))?;
         Ok(Round {
             number,
