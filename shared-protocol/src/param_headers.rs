@@ -192,3 +192,6 @@ fn integer(spelling: &str) -> Option<i64> {
     )]
     (value.fract() == 0.0 && value.abs() <= largest).then_some(value as i64)
 }
+
+#[cfg(test)]
+mod tests;

@@ -211,3 +211,6 @@ pub fn flatten_newlines(json: &mut [u8]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
