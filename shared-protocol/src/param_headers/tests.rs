@@ -4,6 +4,9 @@ use serde_json::json;
 use super::*;
 use crate::arbitrary;
 
+/// Headers of a request, as names and values.
+type Sent = &'static [(&'static str, &'static str)];
+
 fn marks(schema: &Value) -> ParamHeaders {
     ParamHeaders::of_schema(schema).unwrap()
 }
@@ -101,23 +104,23 @@ fn what_no_marked_parameter_takes_has_no_header() {
 /// S-33 and S-34, both directions.
 #[test]
 fn headers_agree_with_arguments_or_not() {
-    let region = "mcp-param-region";
-    let limit = "mcp-param-limit";
-    let open = "mcp-param-open_only";
-    let agree: [(&str, &[(&str, &str)]); 11] = [
-        (r#"{"region":"eu"}"#, &[(region, "eu")]),
-        (r#"{"region":"eu"}"#, &[(region, "=?base64?ZXU=?=")]),
+    const REGION: &str = "mcp-param-region";
+    const LIMIT: &str = "mcp-param-limit";
+    const OPEN: &str = "mcp-param-open_only";
+    let agree: [(&str, Sent); 11] = [
+        (r#"{"region":"eu"}"#, &[(REGION, "eu")]),
+        (r#"{"region":"eu"}"#, &[(REGION, "=?base64?ZXU=?=")]),
         (
             r#"{"region":"eu"}"#,
-            &[(region, "eu"), ("mcp-param-undefined", "x")],
+            &[(REGION, "eu"), ("mcp-param-undefined", "x")],
         ),
-        (r#"{"region":""}"#, &[(region, "")]),
-        (r#"{"region":" x "}"#, &[(region, "=?base64?IHgg?=")]),
-        (r#"{"limit":42}"#, &[(limit, "42.0")]),
-        (r#"{"limit":42.0}"#, &[(limit, "42")]),
-        (r#"{"limit":-0}"#, &[(limit, "0")]),
-        (r#"{"limit":4.2e1}"#, &[(limit, " 42 ")]),
-        (r#"{"filter":{"open":false}}"#, &[(open, "false")]),
+        (r#"{"region":""}"#, &[(REGION, "")]),
+        (r#"{"region":" x "}"#, &[(REGION, "=?base64?IHgg?=")]),
+        (r#"{"limit":42}"#, &[(LIMIT, "42.0")]),
+        (r#"{"limit":42.0}"#, &[(LIMIT, "42")]),
+        (r#"{"limit":-0}"#, &[(LIMIT, "0")]),
+        (r#"{"limit":4.2e1}"#, &[(LIMIT, " 42 ")]),
+        (r#"{"filter":{"open":false}}"#, &[(OPEN, "false")]),
         (r#"{"region":null}"#, &[]),
     ];
     for (arguments, headers) in agree {
@@ -127,36 +130,36 @@ fn headers_agree_with_arguments_or_not() {
             "{arguments} {headers:?}"
         );
     }
-    let differ: [(&str, &[(&str, &str)], &str); 15] = [
+    let differ: [(&str, Sent, &str); 15] = [
         (r#"{"region":"eu"}"#, &[], "`Mcp-Param-Region` is missing"),
         (
             r#"{"region":"eu"}"#,
-            &[(region, "us")],
+            &[(REGION, "us")],
             "says `us`, the body says `eu`",
         ),
-        (r#"{"region":"eu"}"#, &[(region, "EU")], "says `EU`"),
+        (r#"{"region":"eu"}"#, &[(REGION, "EU")], "says `EU`"),
         (
             r#"{"region":"eu"}"#,
-            &[(region, "eu"), (region, "us")],
+            &[(REGION, "eu"), (REGION, "us")],
             "more than once",
         ),
-        (r#"{"region":"eu"}"#, &[(region, "=?base64?%?=")], "padded base64"),
-        (r#"{}"#, &[(region, "eu")], "no such value"),
-        (r#"{"region":null}"#, &[(region, "null")], "no such value"),
+        (r#"{"region":"eu"}"#, &[(REGION, "=?base64?%?=")], "padded base64"),
+        (r#"{}"#, &[(REGION, "eu")], "no such value"),
+        (r#"{"region":null}"#, &[(REGION, "null")], "no such value"),
         (
             r#"{"limit":42}"#,
-            &[(limit, "43")],
+            &[(LIMIT, "43")],
             "says `43`, the body says `42`",
         ),
-        (r#"{"limit":42}"#, &[(limit, "042")], "says `042`"),
-        (r#"{"limit":42}"#, &[(limit, "+42")], "says `+42`"),
-        (r#"{"limit":42}"#, &[(limit, "forty-two")], "says `forty-two`"),
+        (r#"{"limit":42}"#, &[(LIMIT, "042")], "says `042`"),
+        (r#"{"limit":42}"#, &[(LIMIT, "+42")], "says `+42`"),
+        (r#"{"limit":42}"#, &[(LIMIT, "forty-two")], "says `forty-two`"),
         (r#"{"limit":42}"#, &[], "is missing"),
-        (r#"{"filter":{"open":true}}"#, &[(open, "True")], "says `True`"),
-        (r#"{"region":"a","region":"b"}"#, &[(region, "a")], "two ways"),
+        (r#"{"filter":{"open":true}}"#, &[(OPEN, "True")], "says `True`"),
+        (r#"{"region":"a","region":"b"}"#, &[(REGION, "a")], "two ways"),
         (
             r#"{"filter":{"open":true},"filter":{"open":true}}"#,
-            &[(open, "true")],
+            &[(OPEN, "true")],
             "two ways",
         ),
     ];

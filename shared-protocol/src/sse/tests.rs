@@ -9,7 +9,7 @@ fn decode(stream: &[u8]) -> (Vec<String>, Decoder) {
     decode_in_chunks(&mut stream.chunks(stream.len().max(1)))
 }
 
-fn decode_in_chunks<'s>(chunks: &mut dyn Iterator<Item = &'s [u8]>) -> (Vec<String>, Decoder) {
+fn decode_in_chunks(chunks: &mut dyn Iterator<Item = &[u8]>) -> (Vec<String>, Decoder) {
     let mut decoder = Decoder::new(ROOMY);
     let mut events = Vec::new();
     for mut chunk in chunks {
