@@ -125,9 +125,11 @@ fn refusals_carry_what_the_caller_needs() {
         requested: "2099-01-01\n".to_owned(),
     };
     let error = refusal.to_error();
+    let data: serde_json::Value = serde_json::from_str(error.data.unwrap().get()).unwrap();
+    let supported = ["2026-07-28", "2025-11-25", "2025-06-18", "2025-03-26"];
     assert_eq!(
-        error.data.unwrap().get(),
-        r#"{"requested":"2099-01-01\n","supported":["2026-07-28","2025-11-25","2025-06-18","2025-03-26"]}"#
+        data,
+        json!({ "supported": supported, "requested": "2099-01-01\n" })
     );
     assert!(error.message.contains("2026-07-28, 2025-11-25") && !error.message.contains('\n'));
     let refusal = Refusal::from(EnvelopeFault::Missing(vec![CLIENT_CAPABILITIES]));
