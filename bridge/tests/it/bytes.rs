@@ -79,7 +79,7 @@ fn pretty_printed_replies_lose_their_line_breaks_and_nothing_else() {
         wire.json(
             200,
             "{\r\n  \"jsonrpc\": \"2.0\",\n\t\"id\": 1,\n  \"result\": {\"a\":\"b\\n\"}\n}\n",
-        )
+        );
     });
     let mut bridge = Bridge::to(&stub);
     bridge.send(r#"{"jsonrpc":"2.0","id":1,"method":"m"}"#);

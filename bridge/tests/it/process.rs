@@ -40,9 +40,9 @@ fn what_does_not_finish_is_cancelled_in_the_manner_of_its_era() {
         }
         wire.wait_closed();
         if request.header("mcp-method").is_some() {
-            saw_closed.open()
+            saw_closed.open();
         } else {
-            saw_gone.open()
+            saw_gone.open();
         }
     });
     let mut bridge = Bridge::to(&stub);

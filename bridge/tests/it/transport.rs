@@ -133,7 +133,7 @@ fn a_call_whose_connection_breaks_after_it_left_is_never_sent_again() {
 fn redirects_stay_on_the_origin_and_keep_the_message() {
     let hops = AtomicUsize::new(0);
     let stub = Stub::start(move |request, wire| {
-        let status = if hops.fetch_add(1, Ordering::SeqCst) % 2 == 0 {
+        let status = if hops.fetch_add(1, Ordering::SeqCst).is_multiple_of(2) {
             307
         } else {
             308
