@@ -17,6 +17,7 @@ use footbridge_protocol::sse::Decoder;
 use hyper::header::HeaderMap;
 use hyper::{Method, StatusCode};
 
+use crate::alarm::Alarm;
 use crate::error::{BridgeError, quote};
 use crate::legacy::Legacy;
 use crate::log;
@@ -40,6 +41,7 @@ pub(crate) struct Shared {
     pub(crate) output: Output,
     pub(crate) legacy: Legacy,
     pub(crate) tools: ToolHeaders,
+    pub(crate) alarm: Alarm,
     /// Longest time for one request.
     pub(crate) call_limit: Duration,
     /// Largest message.
@@ -116,7 +118,7 @@ impl Exchange {
             self.attempts().await
         } else {
             let limit = self.shared.call_limit;
-            tokio::time::timeout(limit, self.attempts()).await.unwrap_or_else(|_| {
+            self.shared.alarm.within(limit, self.attempts()).await.unwrap_or_else(|_| {
                 Err(Failure::Final(BridgeError::timeout(format!(
                     "The request was given up after {} s; whether it took effect is unknown. Check that before you \
                      repeat it, or raise FOOTBRIDGE_CALL_TIMEOUT",

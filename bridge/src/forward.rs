@@ -152,7 +152,10 @@ impl Forward {
             }
             Message::Response(_) => None,
         };
-        let held = Held { line: line.clone(), id };
+        let held = Held {
+            line: line.clone(),
+            id,
+        };
         if self.barrier.is_none() && self.held.is_empty() {
             return self.pass(held, &message).await;
         }

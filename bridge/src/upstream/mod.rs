@@ -18,6 +18,7 @@ use hyper::body::{Body as _, Incoming};
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode, Uri};
 
+use crate::alarm::Alarm;
 use crate::error::{BridgeError, quote};
 use crate::log;
 use crate::options::{KEY_VARIABLE, URL_VARIABLE};
@@ -42,15 +43,17 @@ pub(crate) struct Upstream {
     headers: HeaderMap,
     has_key: bool,
     response_limit: Duration,
+    alarm: Alarm,
 }
 
 /// The time limits of the way to the server.
-#[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     /// For a connection, TLS included.
     pub(crate) connect: Duration,
     /// From sending to response headers.
     pub(crate) response: Duration,
+    /// What keeps the second one.
+    pub(crate) alarm: Alarm,
 }
 
 /// A response, its body still to be read.
@@ -95,6 +98,7 @@ impl Upstream {
             headers,
             has_key,
             response_limit: limits.response,
+            alarm: limits.alarm,
         }
     }
 
@@ -162,7 +166,10 @@ impl Upstream {
                 *request.headers_mut() = headers.clone();
                 request
             };
-            let sent = tokio::time::timeout(self.response_limit, self.pool.send(request)).await;
+            let sent = self
+                .alarm
+                .within(self.response_limit, self.pool.send(request))
+                .await;
             let (response, connection) = match sent {
                 Ok(outcome) => outcome.map_err(|error| self.explain(&error))?,
                 Err(_) => return Err(self.too_slow()),

@@ -105,6 +105,7 @@ fn requests_beyond_the_limit_wait_in_order_and_answers_do_not() {
         bridge.send(&call(&id.to_string(), "next"));
     }
     assert_eq!(bridge.json()["method"], "roots/list");
+    stub.wait_for(|request| request.json()["params"]["name"] == "held");
     assert_eq!(stub.count("tools/call"), 2);
     // The table is full and a queue waits, yet the answer that frees a place gets through.
     bridge.send(r#"{"jsonrpc":"2.0","id":"q","result":{"roots":[]}}"#);
