@@ -190,7 +190,7 @@ impl Exchange {
                 }
             }
             Ok(reply) if reply.status.is_success() => self.read(reply).await,
-            Ok(reply) => Err(refusal::read(self, reply, first).await),
+            Ok(reply) => Err(Box::pin(refusal::read(self, reply, first)).await),
             Err(error) if error.is_loss() => Err(self.again(error)),
             Err(error) => Err(error.into()),
         };
@@ -206,7 +206,7 @@ impl Exchange {
             return Err(self.broken("The server compressed its reply, which was not asked for"));
         }
         if reply.is_type("text/event-stream") {
-            return self.read_stream(reply).await;
+            return Box::pin(self.read_stream(reply)).await;
         }
         if !reply.is_type("application/json") {
             let declared = quote(reply.header(hyper::header::CONTENT_TYPE).as_bytes(), 100);

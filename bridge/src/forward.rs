@@ -278,10 +278,10 @@ impl Forward {
                 return self.refuse(request.id, codes::INVALID_REQUEST, error).await;
             }
         };
-        log::debug(format_args!(
-            "request `{}`, {era:?}",
-            quote(request.method.as_bytes(), 64)
-        ));
+        if log::wants(log::Level::Debug) {
+            let method = quote(request.method.as_bytes(), 64);
+            log::debug(format_args!("request `{method}`, {era:?}"));
+        }
         let flags = Arc::new(Flags::default());
         let exchange = Exchange {
             shared: Arc::clone(&self.shared),
