@@ -6,6 +6,7 @@
 mod decode;
 mod depth;
 mod error;
+mod fault;
 mod id;
 mod write;
 
@@ -13,8 +14,9 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-pub use decode::{DecodeError, Fault, Rules, decode, decode_batch, decode_raw, id_in_prefix};
+pub use decode::{Rules, decode, decode_batch, decode_raw, id_in_prefix};
 pub use error::{ErrorObject, ErrorView};
+pub use fault::{DecodeError, Fault};
 pub use id::{Id, MAX_SAFE_INTEGER, OwnedId};
 pub use write::{
     write_error, write_notification, write_request, write_result, write_result_with, write_string,

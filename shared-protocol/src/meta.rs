@@ -5,11 +5,12 @@
 
 use std::borrow::Cow;
 
+use serde::de::MapAccess;
 use serde_json::value::RawValue;
 use thiserror::Error;
 
 use crate::jsonrpc::Id;
-use crate::members::{Kind, Members, spelled};
+use crate::members::{Inner, Kind, Members, NoInner, spelled};
 use crate::params::{ShapeFault, read_id, read_object, read_text};
 
 /// Names the revision the request is made under; its presence is the *modern claim*.
@@ -45,14 +46,15 @@ const MEMBERS: [&str; 8] = [
 /// `_meta` of a request or notification. An absent one reads like an empty object.
 #[derive(Clone, Debug)]
 pub struct RequestMeta<'a> {
-    raw: Option<&'a RawValue>,
+    /// The type of `_meta` if it is there; only an object has members.
+    kind: Option<Kind>,
     members: Members<'a, 8>,
 }
 
 impl Default for RequestMeta<'_> {
     fn default() -> Self {
         RequestMeta {
-            raw: None,
+            kind: None,
             members: Members::EMPTY,
         }
     }
@@ -95,18 +97,6 @@ fn quoted(keys: &[&str]) -> String {
 }
 
 impl<'a> RequestMeta<'a> {
-    /// Reads a raw value. One that is not an object has no members; [`RequestMeta::check`] says so.
-    pub fn read(raw: &'a RawValue) -> serde_json::Result<Self> {
-        let members = match Kind::of(raw) {
-            Kind::Object => Members::read(raw.get(), &MEMBERS)?,
-            _ => Members::EMPTY,
-        };
-        Ok(RequestMeta {
-            raw: Some(raw),
-            members,
-        })
-    }
-
     /// The first key that occurs twice among those anybody reads (L-14).
     pub fn doubled(&self) -> Option<&'static str> {
         self.members
@@ -115,14 +105,12 @@ impl<'a> RequestMeta<'a> {
             .copied()
     }
 
-    /// The bytes of `_meta` as they arrived.
-    pub fn raw(&self) -> Option<&'a RawValue> {
-        self.raw
-    }
-
     /// Refuses a `_meta` that is not an object.
     pub fn check(&self) -> Result<(), ShapeFault> {
-        read_object(self.raw, "params._meta").map(|_| ())
+        match self.kind {
+            None | Some(Kind::Object) => Ok(()),
+            Some(kind) => Err(ShapeFault::new("params._meta", "an object", kind.phrase())),
+        }
     }
 
     /// True when the `protocolVersion` key is there, whatever its value.
@@ -198,6 +186,15 @@ impl<'a> RequestMeta<'a> {
     }
 }
 
+impl<'de> Inner<'de> for RequestMeta<'de> {
+    const INDEX: usize = crate::params::META;
+
+    fn take<A: MapAccess<'de>>(&mut self, map: &mut A) -> Result<(), A::Error> {
+        self.kind = Some(map.next_value_seed(self.members.nested(&MEMBERS, &mut NoInner))?);
+        Ok(())
+    }
+}
+
 impl<'a> ClientInfo<'a> {
     /// Reads a raw `clientInfo`, of `_meta` or of `initialize`.
     pub fn read(raw: &'a RawValue) -> Self {
@@ -208,5 +205,93 @@ impl<'a> ClientInfo<'a> {
             },
             Err(_) => ClientInfo::default(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::params::Params;
+
+    fn with_meta(text: &str) -> Params<'_> {
+        Params::read(serde_json::from_str(text).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn the_envelope_needs_both_keys() {
+        for (text, missing) in [
+            ("{}", vec![PROTOCOL_VERSION, CLIENT_CAPABILITIES]),
+            (r#"{"_meta":{}}"#, vec![PROTOCOL_VERSION, CLIENT_CAPABILITIES]),
+            (
+                r#"{"_meta":{"io.modelcontextprotocol/protocolVersion":"x"}}"#,
+                vec![CLIENT_CAPABILITIES],
+            ),
+            (
+                r#"{"_meta":{"io.modelcontextprotocol/clientCapabilities":{}}}"#,
+                vec![PROTOCOL_VERSION],
+            ),
+        ] {
+            assert_eq!(
+                with_meta(text).meta().envelope().unwrap_err(),
+                EnvelopeFault::Missing(missing),
+                "{text}"
+            );
+        }
+        let params = with_meta(
+            r#"{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28",
+                "io.modelcontextprotocol/clientCapabilities":{"elicitation":{}}}}"#,
+        );
+        let envelope = params.meta().envelope().unwrap();
+        assert_eq!(envelope.protocol_version, "2026-07-28");
+        assert_eq!(envelope.client_capabilities.get(), r#"{"elicitation":{}}"#);
+    }
+
+    #[test]
+    fn a_claim_is_the_key_whatever_its_value() {
+        for value in ["\"2026-07-28\"", "7", "null", "{}"] {
+            let text = format!(r#"{{"_meta":{{"io.modelcontextprotocol\/protocolVersion":{value}}}}}"#);
+            assert!(with_meta(&text).meta().is_modern_claim(), "{text}");
+        }
+        assert!(
+            !with_meta(r#"{"protocolVersion":"2026-07-28","_meta":{"protocolVersion":"x"}}"#)
+                .meta()
+                .is_modern_claim()
+        );
+    }
+
+    #[test]
+    fn what_is_for_logs_is_never_an_error() {
+        let params = with_meta(
+            r#"{"_meta":{"io.modelcontextprotocol/clientInfo":{"name":"host","version":7},"traceparent":1,
+                "tracestate":"a=b","progressToken":"t","io.modelcontextprotocol/logLevel":"info",
+                "io.modelcontextprotocol/subscriptionId":4}}"#,
+        );
+        let meta = params.meta();
+        assert_eq!(
+            meta.client_info(),
+            ClientInfo {
+                name: Some("host".into()),
+                version: None
+            }
+        );
+        assert_eq!(
+            (meta.traceparent(), meta.tracestate().as_deref()),
+            (None, Some("a=b"))
+        );
+        assert_eq!(meta.progress_token().unwrap().unwrap().as_raw(), "\"t\"");
+        assert_eq!(meta.log_level().unwrap().unwrap(), "info");
+        assert_eq!(meta.subscription_id().unwrap().as_raw(), "4");
+        let params = with_meta(r#"{"_meta":{"io.modelcontextprotocol/clientInfo":[]}}"#);
+        assert_eq!(params.meta().client_info(), ClientInfo::default());
+    }
+
+    #[test]
+    fn missing_keys_are_named() {
+        let fault = with_meta("{}").meta().envelope().unwrap_err();
+        assert_eq!(
+            fault.to_string(),
+            "Every request needs `io.modelcontextprotocol/protocolVersion` and \
+             `io.modelcontextprotocol/clientCapabilities` in `params._meta`."
+        );
     }
 }

@@ -5,13 +5,11 @@
 
 use std::fmt;
 
-use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
-use thiserror::Error;
 
-use super::{Id, Message, Notification, OwnedId, Request, Response, ResponseBody, depth};
-use crate::codes;
-use crate::members::{Kind, Members, spelled};
+use super::{DecodeError, Fault, Id, Message, Notification, OwnedId, Request, Response, ResponseBody, depth};
+use crate::members::{Inner, Kind, Members, NoInner, spelled, unreadable, unreadable_text};
 use crate::params::Params;
 
 /// What a reader accepts beyond being well formed.
@@ -55,128 +53,6 @@ const PARAMS: usize = 3;
 const RESULT: usize = 4;
 const ERROR: usize = 5;
 
-/// Why bytes are not a message.
-#[derive(Clone, Debug, Error, PartialEq, Eq)]
-pub enum DecodeError {
-    /// The bytes are not UTF-8.
-    #[error("Expected one JSON value in UTF-8; byte {at} does not belong to UTF-8 text.")]
-    NotUtf8 {
-        /// Offset of the first wrong byte.
-        at: usize,
-    },
-    /// The text is not one JSON value.
-    #[error("Expected one JSON value: {what}.")]
-    NotJson {
-        /// The parser's complaint with line and column.
-        what: String,
-    },
-    /// The text nests too deeply to be read.
-    #[error("Objects and arrays may nest at most {limit} deep.")]
-    TooDeep {
-        /// The bound that was passed.
-        limit: usize,
-    },
-    /// An array, well formed as JSON. [`decode_batch`] takes it apart where arrays are legal.
-    #[error("Expected one JSON-RPC message, found an array; send each message in a request of its own.")]
-    Batch,
-    /// JSON, but not a JSON-RPC message.
-    #[error("{fault}")]
-    Invalid {
-        /// What is wrong.
-        fault: Fault,
-        /// The message's id if it could be read.
-        id: Option<OwnedId>,
-    },
-}
-
-impl DecodeError {
-    /// −32700 or −32600.
-    pub fn code(&self) -> i64 {
-        match self {
-            Self::NotUtf8 { .. } | Self::NotJson { .. } | Self::TooDeep { .. } => codes::PARSE_ERROR,
-            Self::Batch | Self::Invalid { .. } => codes::INVALID_REQUEST,
-        }
-    }
-
-    /// The id to answer under, if one could be read.
-    pub fn id(&self) -> Option<Id<'_>> {
-        match self {
-            Self::Invalid { id, .. } => id.as_ref().map(OwnedId::as_id),
-            _ => None,
-        }
-    }
-}
-
-/// What makes a JSON value no JSON-RPC message.
-#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
-pub enum Fault {
-    /// Not an object.
-    #[error("Expected a JSON-RPC message, which is an object, not {found}.")]
-    NotAnObject {
-        /// The type that was found.
-        found: &'static str,
-    },
-    /// A member that two readers could read differently.
-    #[error("The key `{key}` occurs more than once in {place}.")]
-    DoubledKey {
-        /// The key as it spells.
-        key: &'static str,
-        /// The object it is in.
-        place: &'static str,
-    },
-    /// `jsonrpc` is not `"2.0"`.
-    #[error("`jsonrpc` must be \"2.0\".")]
-    WrongVersion,
-    /// `id` is neither string nor integer.
-    #[error("`id` must be a string or an integer, not {found}.")]
-    WrongId {
-        /// The type that was found.
-        found: &'static str,
-    },
-    /// `id` is an integer that some readers would round.
-    #[error("`id` must lie within ±9007199254740991.")]
-    UnsafeId,
-    /// `id` is too long.
-    #[error("`id` may be at most {limit} bytes long.")]
-    LongId {
-        /// The bound that was passed, in bytes.
-        limit: usize,
-    },
-    /// `method` is not a string.
-    #[error("`method` must be a string, not {found}.")]
-    WrongMethod {
-        /// The type that was found.
-        found: &'static str,
-    },
-    /// `params` is not an object.
-    #[error("`params` must be an object or absent, not {found}.")]
-    WrongParams {
-        /// The type that was found.
-        found: &'static str,
-    },
-    /// `error` is not an object.
-    #[error("`error` must be an object, not {found}.")]
-    WrongError {
-        /// The type that was found.
-        found: &'static str,
-    },
-    /// Not exactly one of `method`, `result` and `error`.
-    #[error("A message has exactly one of `method`, `result` and `error`.")]
-    NoKind,
-    /// A result that answers nothing.
-    #[error("A message with `result` needs the `id` of its request.")]
-    ResultWithoutId,
-    /// An array without elements.
-    #[error("An array of messages needs at least one.")]
-    EmptyBatch,
-    /// An array with too many elements.
-    #[error("An array may hold at most {limit} messages.")]
-    LongBatch {
-        /// The bound that was passed.
-        limit: usize,
-    },
-}
-
 /// Decodes one message. An array is reported as [`DecodeError::Batch`].
 pub fn decode<'a>(bytes: &'a [u8], rules: &Rules) -> Result<Message<'a>, DecodeError> {
     let text = checked_text(bytes, rules)?;
@@ -213,7 +89,7 @@ pub fn id_in_prefix(prefix: &[u8]) -> Option<OwnedId> {
     };
     let mut members = Members::EMPTY;
     // The error is expected: the text stops in the middle.
-    let _cut_short = members.fill(text, &["id"]);
+    let _cut_short = members.fill(text, &["id"], &mut NoInner);
     if members.doubled().is_some() {
         return None;
     }
@@ -246,7 +122,15 @@ fn decode_text<'a>(text: &'a str, rules: &Rules) -> Result<Message<'a>, DecodeEr
             kind => invalid(Fault::NotAnObject { found: kind.phrase() }, None),
         });
     }
-    let members = Members::read(text, &MEMBERS).map_err(|error| not_json(&error))?;
+    let mut members = Members::EMPTY;
+    let mut inner = ReadParams {
+        message: text,
+        kind: None,
+        params: Params::default(),
+    };
+    members
+        .fill(text, &MEMBERS, &mut inner)
+        .map_err(|error| not_json(&error))?;
     let id = match members.at(ID) {
         _ if members.is_doubled(ID) => Ok(None),
         Some(raw) => read_id(raw, rules).map(Some),
@@ -269,13 +153,16 @@ fn decode_text<'a>(text: &'a str, rules: &Rules) -> Result<Message<'a>, DecodeEr
             let id = id.map_err(refuse)?;
             let method = spelled(method).ok_or_else(|| {
                 refuse(Fault::WrongMethod {
-                    found: Kind::of(method).phrase(),
+                    found: unreadable_text(Kind::of(method)),
                 })
             })?;
-            let params = match members.at(PARAMS) {
-                Some(raw) => read_params(raw, known_id)?,
-                None => Params::default(),
-            };
+            if let Some(kind) = inner.kind.filter(|kind| *kind != Kind::Object) {
+                return Err(refuse(Fault::WrongParams { found: kind.phrase() }));
+            }
+            let params = inner.params;
+            if let Some((key, place)) = params.doubled() {
+                return Err(refuse(Fault::DoubledKey { key, place }));
+            }
             Ok(match id {
                 Some(id) => Message::Request(Request { id, method, params }),
                 None => Message::Notification(Notification { method, params }),
@@ -314,11 +201,7 @@ fn read_id<'a>(raw: &'a RawValue, rules: &Rules) -> Result<Id<'a>, Fault> {
         });
     }
     let id = Id::read(raw).ok_or_else(|| Fault::WrongId {
-        found: match Kind::of(raw) {
-            Kind::Number => "a number with a fraction or exponent",
-            Kind::Text => "a string with an unpaired surrogate",
-            kind => kind.phrase(),
-        },
+        found: unreadable(raw),
     })?;
     if rules.safe_integers && !id.is_safe() {
         Err(Fault::UnsafeId)
@@ -327,15 +210,19 @@ fn read_id<'a>(raw: &'a RawValue, rules: &Rules) -> Result<Id<'a>, Fault> {
     }
 }
 
-fn read_params<'a>(raw: &'a RawValue, id: Option<Id<'_>>) -> Result<Params<'a>, DecodeError> {
-    match Kind::of(raw) {
-        Kind::Object => {}
-        kind => return Err(invalid(Fault::WrongParams { found: kind.phrase() }, id)),
-    }
-    let params = Params::read(raw).map_err(|error| not_json(&error))?;
-    match params.doubled() {
-        Some((key, place)) => Err(invalid(Fault::DoubledKey { key, place }, id)),
-        None => Ok(params),
+/// Reads `params` while the message is being read.
+struct ReadParams<'a> {
+    message: &'a str,
+    kind: Option<Kind>,
+    params: Params<'a>,
+}
+
+impl<'de> Inner<'de> for ReadParams<'de> {
+    const INDEX: usize = PARAMS;
+
+    fn take<A: MapAccess<'de>>(&mut self, map: &mut A) -> Result<(), A::Error> {
+        self.kind = Some(self.params.take(self.message, map)?);
+        Ok(())
     }
 }
 

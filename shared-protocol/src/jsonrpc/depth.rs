@@ -5,10 +5,19 @@
 
 /// True when no more than `limit` objects and arrays are open at once anywhere in `text`.
 pub(super) fn within(text: &str, limit: usize) -> bool {
-    // Most messages have fewer brackets in all than they may have open at once. Counting them is a loop the
-    // compiler vectorises; the careful scan runs only when it could matter.
-    let openers = text.bytes().filter(|byte| matches!(byte, b'{' | b'[')).count();
-    openers <= limit || deepest(text) <= limit
+    // Most messages have fewer brackets in all than they may have open at once. Counting those is much cheaper
+    // than following them, which then happens only where it could matter.
+    openers(text) <= limit || deepest(text) <= limit
+}
+
+/// Counts `{` and `[`, in strings or not. Sums of bytes over short chunks are what compilers vectorise.
+fn openers(text: &str) -> usize {
+    // `[` and `{` differ in one bit.
+    let is_opener = |byte: &u8| u8::from(byte | 0x20 == b'{');
+    text.as_bytes()
+        .chunks(255)
+        .map(|chunk| usize::from(chunk.iter().map(is_opener).sum::<u8>()))
+        .sum()
 }
 
 fn deepest(text: &str) -> usize {

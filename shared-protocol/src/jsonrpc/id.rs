@@ -113,6 +113,12 @@ impl OwnedId {
     }
 }
 
+impl From<Id<'_>> for OwnedId {
+    fn from(id: Id<'_>) -> Self {
+        id.to_owned()
+    }
+}
+
 impl PartialEq for Id<'_> {
     fn eq(&self, other: &Self) -> bool {
         self.raw == other.raw || self.meaning() == other.meaning()
