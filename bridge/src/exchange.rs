@@ -173,14 +173,13 @@ impl Exchange {
             .upstream
             .send(&Method::POST, &self.headers, &self.body, leaving)
             .await;
-        let outcome = match sent {
+        match sent {
             Ok(reply) if matches!(reply.status, StatusCode::ACCEPTED | StatusCode::NO_CONTENT) => {
                 reply.body.linger();
                 match late {
-                    // The stream's end would drop the sender: then nothing will come any more.
-                    Some(late) => match late.await {
-                        Ok(response) => self.answer(response, &HeaderMap::new()).await,
-                        Err(_) => Err(self.lost("The server's stream was replaced before the response came")),
+                    Some(late) => match late.response().await {
+                        Some(response) => self.answer(response, &HeaderMap::new()).await,
+                        None => Err(self.lost("A new handshake began before the response came")),
                     },
                     None => Err(BridgeError::protocol(
                         "The server accepted the request without answering it (202). Its operator has to correct that",
@@ -193,11 +192,7 @@ impl Exchange {
             Ok(reply) => Err(Box::pin(refusal::read(self, reply, first)).await),
             Err(error) if error.is_loss() => Err(self.again(error)),
             Err(error) => Err(error.into()),
-        };
-        if self.era == Era::Legacy {
-            self.shared.legacy.forget(&self.id);
         }
-        outcome
     }
 
     /// Reads a 2xx reply: one JSON message, or a stream of events.

@@ -32,8 +32,6 @@ const REDIRECTS: usize = 3;
 const LINGER: Duration = Duration::from_secs(1);
 /// How much of it is read for that.
 const LINGER_BYTES: usize = 64 * 1024;
-/// `Content-Length` is a stranger's word: this much room is made on it at once, the rest as bytes arrive.
-const TRUSTED_LENGTH: usize = 4 * 1024 * 1024;
 
 /// The one server the bridge talks to.
 pub(crate) struct Upstream {
@@ -326,8 +324,9 @@ impl Body {
         if declared > limit {
             return Err(BodyError::TooLarge);
         }
-        // One more for the newline the line will end with.
-        let mut whole = Vec::with_capacity(declared.min(TRUSTED_LENGTH) + 1);
+        // Room that no bytes arrive for is never touched, so a declared length may be believed up to the limit; growing
+        // step by step would hold a large message twice. One more for the newline the line will end with.
+        let mut whole = Vec::with_capacity(declared + 1);
         while let Some(bytes) = self.chunk().await.map_err(BodyError::Lost)? {
             if whole.len() + bytes.len() > limit {
                 return Err(BodyError::TooLarge);

@@ -130,6 +130,71 @@ fn a_call_whose_connection_breaks_after_it_left_is_never_sent_again() {
 }
 
 #[test]
+fn whatever_connections_do_every_call_is_answered_once_and_sent_at_most_once() {
+    const CALLS: usize = 3000;
+    let stub = Stub::start(|request, wire| {
+        let number: usize = request.id().parse().unwrap();
+        let whole = format!(r#"{{"jsonrpc":"2.0","id":{number},"result":{{}}}}"#);
+        match number % 11 {
+            0 => wire.keep_open = false,
+            1 => {
+                wire.raw(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n{");
+                wire.keep_open = false;
+            }
+            2 => {
+                wire.stream();
+                wire.event(r#"{"jsonrpc":"2.0","method":"n"}"#);
+            }
+            3 => {
+                wire.stream();
+                wire.event(r#"{"jsonrpc":"2.0","method":"n"}"#);
+                wire.event(&whole);
+            }
+            4 => wire.respond(500, &[], b"oops"),
+            5 => {
+                // The connection ends just after the answer: the next request may race with that.
+                wire.json(200, &whole);
+                wire.keep_open = false;
+            }
+            _ => wire.json(200, &whole),
+        }
+    });
+    let mut bridge = Bridge::to(&stub);
+    let mut answers = vec![0; CALLS];
+    let (mut sent, mut answered) = (0, 0);
+    while answered < CALLS {
+        while sent < CALLS && sent - answered < 40 {
+            bridge.send(&call(&sent.to_string(), "t"));
+            sent += 1;
+        }
+        let line = bridge.json();
+        let Some(id) = line["id"].as_u64() else { continue };
+        let id = usize::try_from(id).unwrap();
+        answers[id] += 1;
+        answered += 1;
+        let code = line["error"]["code"].as_i64();
+        match id % 11 {
+            0..=2 => assert_eq!(code, Some(-31003), "{line}"),
+            4 => assert_eq!(code, Some(-31002), "{line}"),
+            // A kept connection may have ended while the request was being written: then nobody knows, and it says so.
+            _ => assert!(code.is_none() || code == Some(-31003), "{line}"),
+        }
+    }
+    assert!(answers.iter().all(|count| *count == 1));
+    let ended = bridge.end();
+    assert!(ended.lines.iter().all(|line| !line.contains("\"id\"")));
+    let mut arrived = vec![0; CALLS];
+    for request in stub
+        .requests()
+        .iter()
+        .filter(|request| request.rpc() == "tools/call")
+    {
+        arrived[request.id().parse::<usize>().unwrap()] += 1;
+    }
+    assert!(arrived.iter().all(|count| *count <= 1), "a call was sent twice");
+}
+
+#[test]
 fn redirects_stay_on_the_origin_and_keep_the_message() {
     let hops = AtomicUsize::new(0);
     let stub = Stub::start(move |request, wire| {
