@@ -1,1 +1,3 @@
-//! x
+//! A hosted, multi-tenant MCP backend.
+
+pub mod domain;

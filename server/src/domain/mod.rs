@@ -1,0 +1,3 @@
+//! The tools' behaviour, one module per domain.
+
+pub mod context;
