@@ -10,7 +10,9 @@
 
 pub mod blocks;
 pub mod chunk;
+pub mod document;
 pub mod frontmatter;
 pub mod markdown;
 pub mod rst;
+pub mod scan;
 pub mod words;
