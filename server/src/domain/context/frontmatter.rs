@@ -9,8 +9,9 @@
 
 use serde_json::{Map, Value};
 
-/// Front matter longer than this is body text. Keeps metadata within the 32 KiB the catalogue allows objects.
-pub const MAX_BYTES: usize = 16 * 1024;
+/// Front matter longer than this is body text. Holds the 32 KiB of metadata a note in the inbox may carry
+/// (catalogue.md §1.1), with its title and tags.
+pub const MAX_BYTES: usize = 48 * 1024;
 /// Levels of nesting kept; deeper values read as plain text.
 const MAX_DEPTH: usize = 8;
 /// Tags kept per document (catalogue.md §1.1: arrays hold at most 100 items).

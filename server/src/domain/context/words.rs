@@ -80,7 +80,7 @@ fn flush(word: &mut String, each: &mut impl FnMut(&str)) {
 }
 
 /// Combining accents vanish, so that `e` + U+0301 and `é` are the same word.
-fn is_mark(c: char) -> bool {
+pub(super) fn is_mark(c: char) -> bool {
     matches!(c, '\u{0300}'..='\u{036F}' | '\u{200C}' | '\u{200D}' | '\u{00AD}')
 }
 
