@@ -313,9 +313,9 @@ fn split_pair(line: &str) -> Option<(String, &str)> {
     (spaced && !key.is_empty() && key.len() <= 200).then_some((key, rest))
 }
 
-/// Cuts ` # comment` off a value that is not quoted.
+/// Cuts ` # comment` off a value that is neither quoted nor a flow value, which may quote inside.
 fn without_comment(text: &str) -> &str {
-    if text.starts_with(['"', '\'']) {
+    if text.starts_with(['"', '\'', '[', '{']) {
         return text;
     }
     if text.starts_with('#') {

@@ -2,7 +2,7 @@
 //!
 //! In reading order: a folder is walked (`scan`), a file is understood (`document`, from `frontmatter`,
 //! `markdown`, `rst` and `blocks`) and cut (`chunk`); its words (`words`) are counted and compared
-//! (`lexicon`, `ngram`, `vectors`); a question becomes full-text expressions (`query`) and the ranked
+//! (`lexicon`, `ngram`, `vectors`); a question becomes words (`query`) and bounded full-text searches (`plan`), and the ranked
 //! lists that come back become one (`fuse`). `inbox` writes notes, `watch` says when a folder changed.
 //!
 //! Nothing here knows the store, a tenant or a principal: paths come from the operator's configuration
@@ -14,9 +14,13 @@ pub mod document;
 pub mod frontmatter;
 pub mod fuse;
 pub mod inbox;
+pub mod lexicon;
 pub mod markdown;
+pub mod ngram;
+pub mod plan;
 pub mod query;
 pub mod rst;
 pub mod scan;
+pub mod vectors;
 pub mod watch;
 pub mod words;

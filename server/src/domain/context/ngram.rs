@@ -6,12 +6,13 @@
 //! own, so that collisions cancel instead of adding up. Vectors are made of *words*, not of chunks: a chunk of
 //! three hundred words spreads so many features over any affordable number of dimensions that one misspelt
 //! word drowns in noise (with 256 dimensions the noise is larger than the signal), while between two words
-//! the noise is a sixteenth. The words found near then go to the full-text index.
+//! the noise is an eighth, and the exact [`likeness`] of the best decides. The words found near then go to
+//! the full-text index.
 
 use super::vectors::Vector;
 
-/// Dimensions of a word's vector.
-pub const DIMENSIONS: usize = 128;
+/// Dimensions of a word's vector. On questions about 22 000 words, 128 found nothing that 64 had not.
+pub const DIMENSIONS: usize = 64;
 
 /// What a pair, a triple and a single letter count. Triples tell words apart; single letters hold
 /// a word with two letters swapped together.
@@ -46,9 +47,19 @@ pub fn likeness(one: &str, other: &str) -> f32 {
             }
         }
     }
-    let norm = |features: &[(u64, f32)]| features.iter().map(|(_, weight)| weight * weight).sum::<f32>().sqrt();
+    let norm = |features: &[(u64, f32)]| {
+        features
+            .iter()
+            .map(|(_, weight)| weight * weight)
+            .sum::<f32>()
+            .sqrt()
+    };
     let norms = norm(&one) * norm(&other);
-    if norms > 0.0 { (shared / norms).min(1.0) } else { 0.0 }
+    if norms > 0.0 {
+        (shared / norms).min(1.0)
+    } else {
+        0.0
+    }
 }
 
 /// Features with their summed weights, ordered by hash.
@@ -80,8 +91,7 @@ fn each_feature(word: &str, mut each: impl FnMut(u64, f32)) {
     }
 }
 
-/// FNV-1a over the letters with a final mix, since both ends of the result are used. Stored vectors
-/// depend on it.
+/// FNV-1a over the letters with a final mix, since both ends of the result are used.
 fn hash(letters: &[char]) -> u64 {
     let mut hash = 0xCBF2_9CE4_8422_2325_u64 ^ letters.len() as u64;
     for letter in letters {
@@ -89,4 +99,58 @@ fn hash(letters: &[char]) -> u64 {
     }
     hash = (hash ^ (hash >> 32)).wrapping_mul(0xD6E8_FEB8_6659_FD93);
     hash ^ (hash >> 32)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn misspellings_and_forms_are_near_and_others_far() {
+        let pairs = [
+            ("receive", "recieve"),
+            ("kubernetes", "kubernets"),
+            ("authentication", "authentification"),
+            ("meeting", "meetings"),
+            ("organisation", "organization"),
+            ("besprechung", "besprechungen"),
+            ("встреча", "встречи"),
+            ("colour", "color"),
+        ];
+        for (one, other) in pairs {
+            let hashed = word_vector(one).cosine(&word_vector(other));
+            assert!(
+                likeness(one, other) > 0.45,
+                "{one} {other} {}",
+                likeness(one, other)
+            );
+            assert!(hashed > 0.3, "{one} {other} {hashed}");
+        }
+        for (one, other) in [
+            ("receive", "kubernetes"),
+            ("meeting", "salary"),
+            ("colour", "garden"),
+            ("cat", "dog"),
+        ] {
+            assert!(
+                likeness(one, other) < 0.3,
+                "{one} {other} {}",
+                likeness(one, other)
+            );
+        }
+        assert!(likeness("meeting", "meetings") > likeness("meeting", "melting"));
+    }
+
+    proptest! {
+        #[test]
+        fn likeness_is_a_likeness(one in "[a-zé会]{1,12}", other in "[a-zé会]{1,12}") {
+            let forth = likeness(&one, &other);
+            prop_assert!((0.0..=1.0).contains(&forth));
+            prop_assert!((forth - likeness(&other, &one)).abs() < 1e-5);
+            prop_assert!(likeness(&one, &one) > 0.999);
+            prop_assert!(word_vector(&one).cosine(&word_vector(&one)) > 0.99 );
+        }
+    }
 }

@@ -24,14 +24,26 @@ impl Vector {
         let scale = if largest > 0.0 { 127.0 / largest } else { 0.0 };
         // Within ±127 by the scale; the cast saturates anyway.
         #[allow(clippy::cast_possible_truncation)]
-        Self::from_stored(values.iter().map(|value| (finite(value) * scale).round() as i8).collect())
+        Self::from_stored(
+            values
+                .iter()
+                .map(|value| (finite(value) * scale).round() as i8)
+                .collect(),
+        )
     }
 
     /// A vector as [`Self::stored`] gave it.
     #[must_use]
     pub fn from_stored(values: Box<[i8]>) -> Self {
-        let squares: f32 = values.iter().map(|value| f32::from(*value) * f32::from(*value)).sum();
-        let inverse_norm = if squares > 0.0 { squares.sqrt().recip() } else { 0.0 };
+        let squares: f32 = values
+            .iter()
+            .map(|value| f32::from(*value) * f32::from(*value))
+            .sum();
+        let inverse_norm = if squares > 0.0 {
+            squares.sqrt().recip()
+        } else {
+            0.0
+        };
         Self { values, inverse_norm }
     }
 
@@ -74,7 +86,10 @@ fn dot(row: &[i8], question: &[i16]) -> i32 {
         let row = row.map(i16::from);
         row.iter().zip(question).map(product).sum::<i32>()
     });
-    let rest = row_rest.iter().zip(question_rest).map(|(one, other)| product((&i16::from(*one), other)));
+    let rest = row_rest
+        .iter()
+        .zip(question_rest)
+        .map(|(one, other)| product((&i16::from(*one), other)));
     parts.sum::<i32>() + rest.sum::<i32>()
 }
 
@@ -152,7 +167,9 @@ impl VectorIndex {
 
     /// Removes row `id`; the last row takes its place. Says whether it was there.
     pub fn remove(&mut self, id: u64) -> bool {
-        let Some(position) = self.positions.remove(&id) else { return false };
+        let Some(position) = self.positions.remove(&id) else {
+            return false;
+        };
         self.ids.swap_remove(position);
         self.inverse_norms.swap_remove(position);
         let last = self.rows.len() - self.dimensions;
@@ -174,7 +191,11 @@ impl VectorIndex {
         let mut best: BinaryHeap<Reverse<Near>> = BinaryHeap::with_capacity(count + 1);
         let mut floor = least;
         let widened = question.widened();
-        let rows = self.rows.chunks_exact(self.dimensions).zip(&self.inverse_norms).zip(&self.ids);
+        let rows = self
+            .rows
+            .chunks_exact(self.dimensions)
+            .zip(&self.inverse_norms)
+            .zip(&self.ids);
         for ((row, inverse_norm), id) in rows {
             let cosine = scaled(dot(row, &widened)) * inverse_norm * question.inverse_norm;
             if cosine < floor {
@@ -201,14 +222,23 @@ mod tests {
     #[test]
     fn nearest_first_and_none_below_the_least() {
         let mut index = VectorIndex::new(2);
-        for (id, values) in [(1, [1.0, 0.0]), (2, [1.0, 1.0]), (3, [0.0, 1.0]), (4, [-1.0, 0.0]), (5, [0.0, 0.0])] {
+        for (id, values) in [
+            (1, [1.0, 0.0]),
+            (2, [1.0, 1.0]),
+            (3, [0.0, 1.0]),
+            (4, [-1.0, 0.0]),
+            (5, [0.0, 0.0]),
+        ] {
             assert!(index.insert(id, &Vector::quantized(&values)));
         }
         let found = index.nearest(&Vector::quantized(&[2.0, 0.1]), 10, 0.0);
         assert_eq!(found.iter().map(|near| near.id).collect::<Vec<_>>(), [1, 2, 3, 5]);
         assert!((found[1].cosine - 0.74).abs() < 0.01);
         assert_eq!(index.nearest(&Vector::quantized(&[2.0, 0.1]), 1, 0.0).len(), 1);
-        assert!(index.nearest(&Vector::quantized(&[1.0]), 1, 0.0).is_empty(), "other dimensions");
+        assert!(
+            index.nearest(&Vector::quantized(&[1.0]), 1, 0.0).is_empty(),
+            "other dimensions"
+        );
         assert!(!index.insert(9, &Vector::quantized(&[1.0])));
     }
 

@@ -19,10 +19,11 @@ pub fn for_each_word(text: &str, mut each: impl FnMut(&str)) {
             flush(&mut word, &mut each);
             word.push(c);
             flush(&mut word, &mut each);
-        } else if let Some(base) = fold(c) {
-            push(&mut word, base);
         } else if c.is_alphanumeric() {
-            c.to_lowercase().for_each(|lower| push(&mut word, lower));
+            // Folded after lower-casing, which itself may leave an accent: `İ` becomes `i` and a dot above.
+            c.to_lowercase()
+                .filter(|lower| !is_mark(*lower))
+                .for_each(|lower| push(&mut word, fold(lower)));
         } else if !is_mark(c) {
             flush(&mut word, &mut each);
         }
@@ -84,26 +85,26 @@ pub(super) fn is_mark(c: char) -> bool {
     matches!(c, '\u{0300}'..='\u{036F}' | '\u{200C}' | '\u{200D}' | '\u{00AD}')
 }
 
-/// Latin letters without their accent: people type `cafe` and mean `café`.
-fn fold(c: char) -> Option<char> {
-    Some(match c {
-        'à'..='å' | 'À'..='Å' | 'Ā' | 'ā' | 'Ă' | 'ă' | 'Ą' | 'ą' => 'a',
-        'ç' | 'Ç' | 'Ć' | 'ć' | 'Č' | 'č' => 'c',
-        'Ď' | 'ď' | 'Đ' | 'đ' => 'd',
-        'è'..='ë' | 'È'..='Ë' | 'Ē' | 'ē' | 'Ė' | 'ė' | 'Ę' | 'ę' | 'Ě' | 'ě' => 'e',
-        'Ğ' | 'ğ' => 'g',
-        'ì'..='ï' | 'Ì'..='Ï' | 'Ī' | 'ī' | 'Į' | 'į' | 'İ' | 'ı' => 'i',
-        'Ł' | 'ł' | 'Ľ' | 'ľ' => 'l',
-        'ñ' | 'Ñ' | 'Ń' | 'ń' | 'Ň' | 'ň' => 'n',
-        'ò'..='ö' | 'Ò'..='Ö' | 'ø' | 'Ø' | 'Ō' | 'ō' | 'Ő' | 'ő' => 'o',
-        'Ř' | 'ř' => 'r',
-        'Ś' | 'ś' | 'Ş' | 'ş' | 'Š' | 'š' | 'Ș' | 'ș' => 's',
-        'Ţ' | 'ţ' | 'Ť' | 'ť' | 'Ț' | 'ț' => 't',
-        'ù'..='ü' | 'Ù'..='Ü' | 'Ū' | 'ū' | 'Ů' | 'ů' | 'Ű' | 'ű' | 'Ų' | 'ų' => 'u',
-        'ý' | 'ÿ' | 'Ý' => 'y',
-        'Ź' | 'ź' | 'Ż' | 'ż' | 'Ž' | 'ž' => 'z',
-        _ => return None,
-    })
+/// Lower-case Latin letters without their accent: people type `cafe` and mean `café`.
+fn fold(c: char) -> char {
+    match c {
+        'à'..='å' | 'ā' | 'ă' | 'ą' => 'a',
+        'ç' | 'ć' | 'č' => 'c',
+        'ď' | 'đ' => 'd',
+        'è'..='ë' | 'ē' | 'ė' | 'ę' | 'ě' => 'e',
+        'ğ' => 'g',
+        'ì'..='ï' | 'ī' | 'į' | 'ı' => 'i',
+        'ł' | 'ľ' => 'l',
+        'ñ' | 'ń' | 'ň' => 'n',
+        'ò'..='ö' | 'ø' | 'ō' | 'ő' => 'o',
+        'ř' => 'r',
+        'ś' | 'ş' | 'š' | 'ș' => 's',
+        'ţ' | 'ť' | 'ț' => 't',
+        'ù'..='ü' | 'ū' | 'ů' | 'ű' | 'ų' => 'u',
+        'ý' | 'ÿ' => 'y',
+        'ź' | 'ż' | 'ž' => 'z',
+        other => other,
+    }
 }
 
 #[cfg(test)]
@@ -114,11 +115,12 @@ mod tests {
 
     #[test]
     fn words_are_folded_runs_of_letters_and_digits() {
-        let cases: [(&str, &[&str]); 8] = [
+        let cases: [(&str, &[&str]); 9] = [
             ("Hello, World-wide 2026!", &["hello", "world", "wide", "2026"]),
             ("snake_case fooBar", &["snake", "case", "foobar"]),
             ("Café ŁÓDŹ naïve", &["cafe", "lodz", "naive"]),
             ("cafe\u{301}", &["cafe"]),
+            ("\u{212B}ngstr\u{F6}m", &["angstrom"]),
             ("ПРИВЕТ мир", &["привет", "мир"]),
             ("会議memo", &["会", "議", "memo"]),
             ("ﬁn İstanbul ß", &["ﬁn", "istanbul", "ß"]),
