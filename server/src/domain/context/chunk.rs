@@ -16,6 +16,10 @@ use serde::Serialize;
 use super::blocks::{self, Block, BlockKind, TextType};
 use super::{markdown, rst};
 
+mod cut;
+
+use cut::{CharCounter, cut, overlap, trimmed};
+
 /// Tokens a chunk aims at and, code aside, never exceeds.
 pub const TARGET_TOKENS: usize = 400;
 /// Tokens repeated where prose is cut inside a section.
@@ -118,11 +122,7 @@ pub fn estimate_tokens(text: &str) -> usize {
 pub fn chunks(text_type: TextType, text: &str) -> Vec<Chunk<'_>> {
     let pieces = pieces(text, &blocks::blocks(text_type, text));
     let mut path = HeadingPath::new(text_type, text);
-    let mut counter = CharCounter {
-        text,
-        byte: 0,
-        chars: 0,
-    };
+    let mut counter = CharCounter::new(text);
     let mut chunks: Vec<Chunk<'_>> = Vec::new();
     let mut first = 0;
     let mut start = 0;
@@ -197,38 +197,6 @@ fn pieces(text: &str, blocks: &[Block]) -> Vec<Piece> {
     pieces
 }
 
-/// Where to cut a text longer than `max` bytes: at its last line or sentence end within `max`, else after
-/// its last word, else at a character. With `by_line` a line end wins over everything.
-fn cut(text: &str, max: usize, by_line: bool) -> usize {
-    let window = text.get(..text.floor_char_boundary(max)).unwrap_or(text);
-    let (mut line, mut sentence, mut blank) = (0, 0, 0);
-    let mut before = ' ';
-    for (at, c) in window.char_indices() {
-        let after = at + c.len_utf8();
-        if c == '\n' {
-            line = after;
-        } else if matches!(c, '。' | '！' | '？')
-            || (c.is_whitespace() && matches!(before, '.' | '!' | '?' | ';' | '}'))
-        {
-            sentence = after;
-        } else if c.is_whitespace() || matches!(c, ',' | '、' | '，') {
-            blank = after;
-        }
-        before = c;
-    }
-    // A cut near the head would leave a crumb.
-    let worth = |at: usize| at > max / 4;
-    if by_line && line > 0 {
-        line
-    } else if worth(line.max(sentence)) {
-        line.max(sentence)
-    } else if worth(blank) {
-        blank
-    } else {
-        window.len()
-    }
-}
-
 /// How many of `pieces` the next chunk takes, when its text begins at byte `start`. At least one.
 fn pack(pieces: &[Piece], start: usize) -> usize {
     let mut only_headings = true;
@@ -288,33 +256,7 @@ fn overlap_start(text: &str, start: usize, taken: &[Piece], next: &Piece) -> usi
     if from == prose.bytes.start {
         return from;
     }
-    let window = text.get(from..end).unwrap_or_default();
-    let mut before = ' ';
-    let mut word = None;
-    for (at, c) in window.char_indices() {
-        let after = from + at + c.len_utf8();
-        if c == '\n'
-            || matches!(c, '。' | '！' | '？')
-            || (c.is_whitespace() && matches!(before, '.' | '!' | '?'))
-        {
-            return after;
-        }
-        if c.is_whitespace() && word.is_none() {
-            word = Some(after);
-        }
-        before = c;
-    }
-    word.unwrap_or(from)
-}
-
-/// `bytes` without blank lines at its head and blanks at its end; `None` when nothing is left. The first
-/// line keeps its indentation, which in code means something.
-fn trimmed(text: &str, bytes: Range<usize>) -> Option<Range<usize>> {
-    let content = text.get(bytes.clone())?;
-    let lead = content.len() - content.trim_start().len();
-    let head = content.get(..lead)?.rfind('\n').map_or(0, |at| at + 1);
-    let tail = content.trim_end().len();
-    (head < tail).then(|| bytes.start + head..bytes.start + tail)
+    from + overlap(text.get(from..end).unwrap_or_default())
 }
 
 /// The type that holds more than half of the bytes, else text.
@@ -387,27 +329,6 @@ impl<'t> HeadingPath<'t> {
             .join(" › ");
         path.truncate(path.floor_char_boundary(MAX_PATH_BYTES));
         path
-    }
-}
-
-/// Turns byte offsets into character offsets without counting the text from its start each time.
-struct CharCounter<'t> {
-    text: &'t str,
-    byte: usize,
-    chars: usize,
-}
-
-impl CharCounter<'_> {
-    fn at(&mut self, byte: usize) -> usize {
-        let between = |from, to| self.text.get(from..to).map_or(0, |part| part.chars().count());
-        // An overlap begins a little before the last end.
-        self.chars = if byte >= self.byte {
-            self.chars + between(self.byte, byte)
-        } else {
-            self.chars - between(byte, self.byte)
-        };
-        self.byte = byte;
-        self.chars
     }
 }
 

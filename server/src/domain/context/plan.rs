@@ -85,6 +85,9 @@ pub struct Plan {
     pub near: Option<Search>,
 }
 
+/// A term and the number of chunks it stands in at most.
+type Counted = (Term, u64);
+
 /// Plans the search for `terms`, which must not be empty, among the chunks counted in `lexicon`.
 #[must_use]
 pub fn plan(terms: &[Term], lexicon: &Lexicon) -> Plan {
@@ -105,7 +108,7 @@ pub fn plan(terms: &[Term], lexicon: &Lexicon) -> Plan {
         return Plan { exact, near: None };
     }
     let (helpers, _) = affordable(frequent, COUNTED_CHUNKS);
-    let plain = |terms: Vec<(Term, u64)>| terms.into_iter().map(|(term, _)| term).collect::<Vec<_>>();
+    let plain = |terms: Vec<Counted>| terms.into_iter().map(|(term, _)| term).collect::<Vec<_>>();
     let helpers = plain(helpers);
     let search = |terms| Search {
         terms,
@@ -127,7 +130,7 @@ pub fn plan(terms: &[Term], lexicon: &Lexicon) -> Plan {
 }
 
 /// The words near the rarest of `terms` that are not among them.
-fn widen(terms: &[(Term, u64)], lexicon: &Lexicon) -> Vec<Term> {
+fn widen(terms: &[Counted], lexicon: &Lexicon) -> Vec<Term> {
     let mut widened: Vec<Term> = Vec::new();
     for (term, chunks) in terms.iter().take(EXPANDED_TERMS) {
         let [word] = term.words() else { continue };
@@ -145,25 +148,19 @@ fn widen(terms: &[(Term, u64)], lexicon: &Lexicon) -> Vec<Term> {
 }
 
 /// With the number of chunks each stands in at most, rarest first.
-fn by_rarity(terms: Vec<Term>, lexicon: &Lexicon) -> Vec<(Term, u64)> {
-    let count = |term: &Term| {
-        term.words()
-            .iter()
-            .map(|word| lexicon.count(word))
-            .min()
-            .unwrap_or(0)
+fn by_rarity(terms: Vec<Term>, lexicon: &Lexicon) -> Vec<Counted> {
+    let counted = |term: Term| {
+        // A phrase stands nowhere its rarest word does not.
+        let chunks = term.words().iter().map(|word| lexicon.count(word)).min();
+        (term, chunks.unwrap_or(0).into())
     };
-    let mut counted: Vec<(Term, u64)> = terms
-        .into_iter()
-        .map(|term| (count(&term).into(), term))
-        .map(|(n, t)| (t, n))
-        .collect();
+    let mut counted: Vec<Counted> = terms.into_iter().map(counted).collect();
     counted.sort_by_key(|(_, chunks)| *chunks);
     counted
 }
 
 /// Splits `counted` where the sum of its counts would exceed `budget`.
-fn affordable(mut counted: Vec<(Term, u64)>, budget: u64) -> (Vec<(Term, u64)>, Vec<(Term, u64)>) {
+fn affordable(mut counted: Vec<Counted>, budget: u64) -> (Vec<Counted>, Vec<Counted>) {
     let mut sum = 0_u64;
     let end = counted.iter().position(|(_, chunks)| {
         sum += chunks;

@@ -168,7 +168,7 @@ fn sources_of(roots: &[(String, PathBuf)], event: &notify::Result<notify::Event>
         event
             .paths
             .iter()
-            .any(|path| path.strip_prefix(root).is_ok_and(|below| matters(below)))
+            .any(|path| path.strip_prefix(root).is_ok_and(matters))
     };
     roots
         .iter()

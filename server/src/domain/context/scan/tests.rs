@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use tempfile::TempDir;
 
+use super::read::{decode, read_file};
 use super::*;
 
 /// A folder to scan, with a clock far enough ahead for every file to be settled.

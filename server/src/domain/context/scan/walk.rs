@@ -5,7 +5,8 @@ use std::time::SystemTime;
 use cap_fs_ext::DirExt;
 use cap_std::fs::Dir;
 
-use super::{Filter, Known, Limits, Problem, Scanned, read_file};
+use super::read::read_file;
+use super::{Filter, Known, Limits, Problem, Scanned};
 use crate::domain::context::blocks::TextType;
 
 /// A walk under way: an iterator of what it finds. Holds at most one file's content at a time.
