@@ -8,11 +8,10 @@ use std::io::Write;
 
 use cap_fs_ext::{DirExt, FollowSymlinks, OpenOptionsFollowExt};
 use cap_std::fs::{Dir, OpenOptions};
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use serde_json::{Map, Value};
 
 use super::blocks::TextType;
+use crate::vocabulary::Timestamp;
 
 /// Longest part of a file name made of what a caller said, in bytes.
 const MAX_SLUG_BYTES: usize = 80;
@@ -132,9 +131,10 @@ fn sync_dir(dir: &Dir) -> std::io::Result<()> {
 
 /// `20261120T161500123Z`: sorts by time, and no character of it is special anywhere.
 fn stamp(now: Timestamp) -> String {
-    now.to_zoned(TimeZone::UTC)
-        .strftime("%Y%m%dT%H%M%S%3fZ")
-        .to_string()
+    now.to_string()
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .collect()
 }
 
 fn wished_name(note: &Note<'_>) -> String {
@@ -208,7 +208,7 @@ fn render(note: &Note<'_>, now: Timestamp) -> Result<String, InboxError> {
         line("tags", note.tags.into());
     }
     line("agent", note.agent.into());
-    line("created", format!("{now:.3}").into());
+    line("created", now.to_string().into());
     for (key, value) in note
         .metadata
         .iter()

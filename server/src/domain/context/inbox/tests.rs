@@ -15,7 +15,7 @@ struct Inbox {
 
 /// Half past four on a winter's day, and a bit.
 fn now() -> Timestamp {
-    "2026-11-20T16:15:00.123Z".parse().unwrap()
+    Timestamp::parse("2026-11-20T16:15:00.123Z").unwrap()
 }
 
 impl Inbox {
