@@ -59,7 +59,16 @@ fn what_is_ranked_and_counted_is_bounded() {
     let names: Vec<String> = (0..32).map(|n| format!("w{n}x")).collect();
     let words: Vec<(&str, usize)> = names.iter().map(|name| (name.as_str(), 1_000)).collect();
     let plan = planned(&names.join(" "), &lexicon(&words));
-    assert_eq!((plan.exact[0].terms.len(), plan.exact[0].helpers.len()), (5, 27));
+    assert_eq!((plan.exact[0].terms.len(), plan.exact[0].helpers.len()), (4, 28));
+}
+
+#[test]
+fn frequent_words_alone_are_counted_within_the_budget_too() {
+    let words = [("one", 40_000), ("two", 45_000), ("three", 50_000)];
+    let plan = planned("three two one", &lexicon(&words));
+    assert_eq!(plan.exact[0].fts5(), "\"one\" \"two\"");
+    let plan = planned("huge", &lexicon(&[("huge", 100_001)]));
+    assert_eq!(plan.exact[0].fts5(), "\"huge\"", "but never none at all");
 }
 
 #[test]
