@@ -28,7 +28,13 @@ pub(crate) struct BridgeError {
 
 impl BridgeError {
     fn new(code: i64, sent: bool, message: impl Into<String>) -> BridgeError {
-        BridgeError { code, message: message.into(), sent, status: None, setting: None }
+        BridgeError {
+            code,
+            message: message.into(),
+            sent,
+            status: None,
+            setting: None,
+        }
     }
 
     /// −31001: nothing was sent because there is no connection.
@@ -39,7 +45,10 @@ impl BridgeError {
     /// −31002: an HTTP status of 300 or more without a JSON-RPC error. A 4xx means the request was refused, anything else may have acted.
     pub(crate) fn http_status(status: StatusCode, message: impl Into<String>) -> BridgeError {
         let sent = !status.is_client_error();
-        BridgeError { status: Some(status), ..Self::new(codes::BRIDGE_HTTP_STATUS, sent, message) }
+        BridgeError {
+            status: Some(status),
+            ..Self::new(codes::BRIDGE_HTTP_STATUS, sent, message)
+        }
     }
 
     /// −31003: the request was sent, its reply did not arrive.
@@ -91,7 +100,10 @@ impl BridgeError {
 
     /// Notes the HTTP status the failure came with.
     pub(crate) fn with_status(self, status: StatusCode) -> BridgeError {
-        BridgeError { status: Some(status), ..self }
+        BridgeError {
+            status: Some(status),
+            ..self
+        }
     }
 
     /// Says whether the server may have acted on the request.
@@ -125,7 +137,11 @@ impl BridgeError {
             message.push('.');
         }
         let mut bytes = Vec::with_capacity(256);
-        write_error(&mut bytes, id, &ErrorObject::new(self.code, message).with_data(&data));
+        write_error(
+            &mut bytes,
+            id,
+            &ErrorObject::new(self.code, message).with_data(&data),
+        );
         Line::new(bytes)
     }
 }
@@ -134,7 +150,11 @@ impl BridgeError {
 pub(crate) fn quote(bytes: &[u8], limit: usize) -> String {
     let text = String::from_utf8_lossy(bytes);
     let mut quoted = String::new();
-    for (index, word) in text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()).enumerate() {
+    for (index, word) in text
+        .split(|c: char| c.is_whitespace() || c.is_control())
+        .filter(|word| !word.is_empty())
+        .enumerate()
+    {
         if index > 0 {
             quoted.push(' ');
         }

@@ -124,14 +124,24 @@ impl Exchange {
                 ))))
             })
         };
-        let (Err(Failure::Final(error)) | Err(Failure::Again(_, error))) = outcome else { return };
-        log::debug(format_args!("request {} failed: {}", quote(self.id.as_raw().as_bytes(), 64), error.message()));
+        let (Err(Failure::Final(error)) | Err(Failure::Again(_, error))) = outcome else {
+            return;
+        };
+        log::debug(format_args!(
+            "request {} failed: {}",
+            quote(self.id.as_raw().as_bytes(), 64),
+            error.message()
+        ));
         // The server may still be at work. In the modern era closing the exchange has told it so.
         if self.era == Era::Legacy && error.sent() && self.kind != Kind::Initialize && !self.is_cancelled() {
             tokio::spawn(cancel_upstream(Arc::clone(&self.shared), self.id.clone()));
         }
         if !self.is_cancelled() {
-            let _ = self.shared.output.send(error.to_line(Some(self.id.as_id()))).await;
+            let _ = self
+                .shared
+                .output
+                .send(error.to_line(Some(self.id.as_id())))
+                .await;
         }
     }
 
@@ -152,7 +162,11 @@ impl Exchange {
             Era::Modern => None,
         };
         let leaving = || self.flags.sent.store(true, Ordering::Relaxed);
-        let sent = self.shared.upstream.send(&Method::POST, &self.headers, &self.body, leaving).await;
+        let sent = self
+            .shared
+            .upstream
+            .send(&Method::POST, &self.headers, &self.body, leaving)
+            .await;
         let outcome = match sent {
             Ok(reply) if matches!(reply.status, StatusCode::ACCEPTED | StatusCode::NO_CONTENT) => {
                 reply.body.linger();
@@ -195,7 +209,11 @@ impl Exchange {
                 reply.status.as_u16()
             )));
         }
-        let whole = reply.body.whole(self.shared.message_bytes).await.map_err(|error| self.body_failure(error))?;
+        let whole = reply
+            .body
+            .whole(self.shared.message_bytes)
+            .await
+            .map_err(|error| self.body_failure(error))?;
         if self.take(whole, &reply.headers).await? {
             return Ok(());
         }
@@ -246,7 +264,9 @@ impl Exchange {
                 }
                 Ok(answered)
             }
-            Err(error) => Err(self.broken(&format!("The server sent something that is no JSON-RPC message: {error}"))),
+            Err(error) => Err(self.broken(&format!(
+                "The server sent something that is no JSON-RPC message: {error}"
+            ))),
         }
     }
 
@@ -275,7 +295,11 @@ impl Exchange {
     }
 
     fn broken(&self, cause: &str) -> Failure {
-        BridgeError::protocol(format!("{}. Its operator has to correct that", cause.trim_end_matches('.'))).into()
+        BridgeError::protocol(format!(
+            "{}. Its operator has to correct that",
+            cause.trim_end_matches('.')
+        ))
+        .into()
     }
 
     fn lost(&self, cause: &str) -> Failure {
@@ -323,7 +347,10 @@ pub(crate) async fn deliver(shared: &Shared, headers: &HeaderMap, body: &Bytes, 
 
 /// Tells a legacy server that nobody waits for the answer to `id` any more.
 pub(crate) async fn cancel_upstream(shared: Arc<Shared>, id: OwnedId) {
-    let params = format!(r#"{{"requestId":{},"reason":"The bridge gave up waiting"}}"#, id.as_raw());
+    let params = format!(
+        r#"{{"requestId":{},"reason":"The bridge gave up waiting"}}"#,
+        id.as_raw()
+    );
     let mut body = Vec::with_capacity(160);
     write_notification(&mut body, "notifications/cancelled", Some(params.as_bytes()));
     let mut headers = shared.upstream.post_headers();

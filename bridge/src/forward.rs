@@ -133,7 +133,9 @@ impl Forward {
         }
         let mut goodbyes = JoinSet::new();
         for (id, flight) in self.flights.drain() {
-            let Flight::Running(running) = flight else { continue };
+            let Flight::Running(running) = flight else {
+                continue;
+            };
             // Dropping a modern exchange cancels it; a legacy one has to be told.
             running.task.abort();
             let left = running.flags.sent.load(Ordering::Relaxed);
@@ -180,7 +182,9 @@ impl Forward {
                 let id = request.id.to_owned();
                 if self.flights.contains_key(&id) {
                     let message = "A request with this id is still in flight. Use another id";
-                    return self.refuse(request.id, codes::INVALID_REQUEST, message.to_owned()).await;
+                    return self
+                        .refuse(request.id, codes::INVALID_REQUEST, message.to_owned())
+                        .await;
                 }
                 Some(id)
             }
@@ -196,9 +200,23 @@ impl Forward {
             if let Some(id) = id.clone() {
                 self.flights.insert(id, Flight::Waiting);
             }
-            return self.pass(Held { line: shared_line, id }, &message).await;
+            return self
+                .pass(
+                    Held {
+                        line: shared_line,
+                        id,
+                    },
+                    &message,
+                )
+                .await;
         }
-        if let Some(held) = self.keep(Held { line: shared_line, id }).await {
+        if let Some(held) = self
+            .keep(Held {
+                line: shared_line,
+                id,
+            })
+            .await
+        {
             self.held.push_back(held);
         }
     }
@@ -222,7 +240,9 @@ impl Forward {
                 ));
                 self.say(error.to_line(Some(id.as_id()))).await;
             }
-            None => log::warn(format_args!("dropped a notification or answer: {count} messages wait already")),
+            None => log::warn(format_args!(
+                "dropped a notification or answer: {count} messages wait already"
+            )),
         }
         None
     }
@@ -230,7 +250,9 @@ impl Forward {
     /// Opens the gates as far as they may.
     async fn pump(&mut self) {
         while self.running < self.most_running {
-            let Some(held) = self.waiting.pop_front() else { break };
+            let Some(held) = self.waiting.pop_front() else {
+                break;
+            };
             self.waiting_bytes -= held.line.len();
             if let Ok(Message::Request(request)) = decode(&held.line, &Rules::BRIDGE) {
                 self.start(held.line.clone(), &request).await;
@@ -283,9 +305,13 @@ impl Forward {
                 self.barrier = Some(Barrier::Task(task.id()));
             }
             Message::Response(response) => {
-                let asked = response.id.is_some_and(|id| self.shared.legacy.settle(&id.to_owned()));
+                let asked = response
+                    .id
+                    .is_some_and(|id| self.shared.legacy.settle(&id.to_owned()));
                 if !asked {
-                    log::warn(format_args!("dropped an answer of the host to a request the server did not make"));
+                    log::warn(format_args!(
+                        "dropped an answer of the host to a request the server did not make"
+                    ));
                     return;
                 }
                 let mut headers = self.shared.upstream.post_headers();
@@ -309,7 +335,10 @@ impl Forward {
                 return self.refuse(request.id, codes::INVALID_REQUEST, error).await;
             }
         };
-        log::debug(format_args!("request `{}`, {era:?}", quote(request.method.as_bytes(), 64)));
+        log::debug(format_args!(
+            "request `{}`, {era:?}",
+            quote(request.method.as_bytes(), 64)
+        ));
         let flags = Arc::new(Flags::default());
         let exchange = Exchange {
             shared: Arc::clone(&self.shared),
@@ -329,7 +358,15 @@ impl Forward {
             self.barrier = Some(Barrier::Task(task.id()));
         }
         self.running += 1;
-        self.flights.insert(id, Flight::Running(Running { task, era, kind, flags }));
+        self.flights.insert(
+            id,
+            Flight::Running(Running {
+                task,
+                era,
+                kind,
+                flags,
+            }),
+        );
     }
 
     /// A task has ended, by itself, by a cancellation, or by a fault of ours.
@@ -381,7 +418,11 @@ impl Forward {
                         keep
                     });
                 }
-                if self.barrier.as_ref().is_some_and(|barrier| *barrier == Barrier::Initialize(id.clone())) {
+                if self
+                    .barrier
+                    .as_ref()
+                    .is_some_and(|barrier| *barrier == Barrier::Initialize(id.clone()))
+                {
                     self.barrier = None;
                 }
                 self.flights.remove(&id);
@@ -410,20 +451,29 @@ impl Forward {
     async fn refuse_line(&self, error: &DecodeError) {
         log::warn(format_args!("a line of the host is no JSON-RPC message: {error}"));
         // Older schemas know no error without an id.
-        let understood = self.modern_host || self.shared.legacy.revision() == Some(ProtocolVersion::V2025_11_25);
-        if error.id().is_some_and(|id| self.flights.contains_key(&id.to_owned())) {
+        let understood =
+            self.modern_host || self.shared.legacy.revision() == Some(ProtocolVersion::V2025_11_25);
+        if error
+            .id()
+            .is_some_and(|id| self.flights.contains_key(&id.to_owned()))
+        {
             return;
         }
         if error.id().is_some() || understood {
-            self.say(BridgeError::invalid(error.code(), error.to_string()).to_line(error.id())).await;
+            self.say(BridgeError::invalid(error.code(), error.to_string()).to_line(error.id()))
+                .await;
         }
     }
 
     /// A line over the limit (B-06).
     async fn refuse_long(&self, head: &[u8]) {
         let limit = self.shared.message_bytes;
-        log::warn(format_args!("a line of the host is longer than {limit} bytes and was dropped"));
-        let Some(id) = id_in_prefix(head).filter(|id| !self.flights.contains_key(id)) else { return };
+        log::warn(format_args!(
+            "a line of the host is longer than {limit} bytes and was dropped"
+        ));
+        let Some(id) = id_in_prefix(head).filter(|id| !self.flights.contains_key(id)) else {
+            return;
+        };
         let error = BridgeError::too_large(format!(
             "The request is longer than {limit} bytes. Send less, or raise FOOTBRIDGE_MAX_MESSAGE"
         ));
@@ -431,7 +481,8 @@ impl Forward {
     }
 
     async fn refuse(&self, id: Id<'_>, code: i64, message: String) {
-        self.say(BridgeError::invalid(code, message).to_line(Some(id))).await;
+        self.say(BridgeError::invalid(code, message).to_line(Some(id)))
+            .await;
     }
 
     async fn say(&self, line: Line) {
@@ -453,7 +504,11 @@ async fn end_session(shared: &Shared) {
     }
     let mut headers = shared.upstream.plain_headers();
     shared.legacy.stamp(&mut headers);
-    match shared.upstream.send(&Method::DELETE, &headers, &Bytes::new(), || ()).await {
+    match shared
+        .upstream
+        .send(&Method::DELETE, &headers, &Bytes::new(), || ())
+        .await
+    {
         Ok(reply) => log::debug(format_args!("ended the session: {}", reply.status)),
         Err(error) => log::debug(format_args!("the session was not ended: {}", error.message())),
     }

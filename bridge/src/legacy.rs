@@ -65,8 +65,12 @@ impl Legacy {
 
     /// Takes the facts from the answer of `initialize`. An error settles nothing.
     pub(crate) fn learn(&self, headers: &HeaderMap, response: &[u8]) {
-        let Ok(Message::Response(response)) = decode(response, &Rules::BRIDGE) else { return };
-        let ResponseBody::Result(result) = response.body else { return };
+        let Ok(Message::Response(response)) = decode(response, &Rules::BRIDGE) else {
+            return;
+        };
+        let ResponseBody::Result(result) = response.body else {
+            return;
+        };
         let version = serde_json::from_str::<HashMap<String, &RawValue>>(result.get())
             .ok()
             .and_then(|members| members.get("protocolVersion").copied())
@@ -81,7 +85,9 @@ impl Legacy {
                 session.set_sensitive(true);
                 return Some(session);
             }
-            log::warn(format_args!("the server's session id is not visible ASCII and is not used"));
+            log::warn(format_args!(
+                "the server's session id is not visible ASCII and is not used"
+            ));
             None
         });
     }
@@ -102,7 +108,9 @@ impl Legacy {
         if state.asked.len() < OPEN_REQUESTS {
             state.asked.insert(id);
         } else {
-            log::warn(format_args!("the server has {OPEN_REQUESTS} unanswered requests, further answers will be dropped"));
+            log::warn(format_args!(
+                "the server has {OPEN_REQUESTS} unanswered requests, further answers will be dropped"
+            ));
         }
     }
 
@@ -160,15 +168,27 @@ mod tests {
 
     #[test]
     fn version_and_session_of_the_answer_go_with_later_messages() {
-        let headers = learnt(b"s-1", r#"{"jsonrpc":"2.0","id":1,"result":{"protocolVersion":"2025-06-18"}}"#);
+        let headers = learnt(
+            b"s-1",
+            r#"{"jsonrpc":"2.0","id":1,"result":{"protocolVersion":"2025-06-18"}}"#,
+        );
         assert_eq!(headers.get(PROTOCOL_VERSION).unwrap(), "2025-06-18");
         assert_eq!(headers.get(SESSION_ID).unwrap(), "s-1");
     }
 
     #[test]
     fn what_cannot_be_a_header_is_not_used() {
-        let headers = learnt(b"s 1\xff", r#"{"jsonrpc":"2.0","id":1,"result":{"protocolVersion":"20\r\nX: y"}}"#);
+        let headers = learnt(
+            b"s 1\xff",
+            r#"{"jsonrpc":"2.0","id":1,"result":{"protocolVersion":"20\r\nX: y"}}"#,
+        );
         assert!(headers.is_empty());
-        assert!(learnt(b"s-1", r#"{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":""}}"#).is_empty());
+        assert!(
+            learnt(
+                b"s-1",
+                r#"{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":""}}"#
+            )
+            .is_empty()
+        );
     }
 }

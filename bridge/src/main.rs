@@ -76,12 +76,18 @@ fn main() -> ExitCode {
         log::warn(format_args!("stopped: {error}"));
     }
     log::flush();
-    if outcome.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if outcome.is_ok() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 /// Runs until the host or a signal ends it.
 async fn bridge(settings: Result<Settings, BridgeError>) -> std::io::Result<()> {
-    let message_bytes = settings.as_ref().map_or(UNCONFIGURED_MESSAGE_BYTES, |settings| settings.message_bytes);
+    let message_bytes = settings
+        .as_ref()
+        .map_or(UNCONFIGURED_MESSAGE_BYTES, |settings| settings.message_bytes);
     let mut signals = Signals::new()?;
     let (output, writer) = Writer::open()?;
     let mut input = Input::open(message_bytes)?;
@@ -135,7 +141,10 @@ fn prepare(settings: Settings, output: Output) -> Result<(Shared, usize), Bridge
         KeySource::File(path) => Some(read_key(&path)?),
     };
     let key = key.map(|key| bearer(key.expose())).transpose()?;
-    let limits = Limits { connect: settings.connect_limit, response: settings.response_limit };
+    let limits = Limits {
+        connect: settings.connect_limit,
+        response: settings.response_limit,
+    };
     let upstream = Upstream::new(endpoint, Tls::new(settings.ca_file), key, limits);
     upstream.warm_up();
     let shared = Shared {
@@ -162,20 +171,28 @@ fn read_key(path: &Path) -> Result<Secret, BridgeError> {
     let file = std::fs::File::open(path).map_err(unreadable)?;
     let facts = file.metadata().map_err(unreadable)?;
     if !facts.is_file() || facts.len() > KEY_FILE_BYTES {
-        return Err(refuse(format!("it is no file with a key in it. Check {KEY_FILE_VARIABLE}")));
+        return Err(refuse(format!(
+            "it is no file with a key in it. Check {KEY_FILE_VARIABLE}"
+        )));
     }
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
         if facts.permissions().mode() & 0o077 != 0 {
-            return Err(refuse("others than its owner have access to it. Run `chmod 600` on it".to_owned()));
+            return Err(refuse(
+                "others than its owner have access to it. Run `chmod 600` on it".to_owned(),
+            ));
         }
     }
     Ok(Secret::from(std::io::read_to_string(file).map_err(unreadable)?))
 }
 
 fn print(text: &str) -> ExitCode {
-    if std::io::stdout().write_all(text.as_bytes()).is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if std::io::stdout().write_all(text.as_bytes()).is_ok() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 /// The signals that ask for an end.

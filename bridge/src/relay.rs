@@ -38,7 +38,9 @@ pub(crate) fn judge(data: &[u8], asked: Asked<'_>, shared: &Shared) -> Result<Ve
         }),
         // A modern host is never asked anything outside a result (B-08).
         Ok(Message::Request(_)) if era == Era::Modern => {
-            log::warn(format_args!("dropped a request of the server, which this revision does not allow"));
+            log::warn(format_args!(
+                "dropped a request of the server, which this revision does not allow"
+            ));
             Ok(Verdict::Drop)
         }
         Ok(Message::Request(request)) => {
@@ -49,7 +51,12 @@ pub(crate) fn judge(data: &[u8], asked: Asked<'_>, shared: &Shared) -> Result<Ve
             if era == Era::Legacy && shared.legacy.revision() == Some(ProtocolVersion::V2025_03_26) =>
         {
             let parts = decode_batch(data, &Rules::BRIDGE)?;
-            Ok(Verdict::Several(parts.into_iter().map(|part| part.get().as_bytes().to_vec()).collect()))
+            Ok(Verdict::Several(
+                parts
+                    .into_iter()
+                    .map(|part| part.get().as_bytes().to_vec())
+                    .collect(),
+            ))
         }
         Err(error) => Err(error),
     }

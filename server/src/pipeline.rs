@@ -20,8 +20,8 @@ pub use house::{House, HouseBuilder, HouseError};
 
 use crate::{
     access::{Denial, Principal, judge},
-    audit::{Draft, RequestFacts},
-    catalogue::{Edition, ListKey, Shape, Tool},
+    audit::{Draft, RequestFacts, canonical},
+    catalogue::{Edition, ListKey, Shape, Tool, read_arguments},
     domain::{Call, Outcome, Progress, Round},
     limits::Slot,
     policy,
@@ -112,15 +112,25 @@ impl House {
         let tool = edition
             .find(call.name)
             .ok_or_else(|| CallError::UnknownTool(call.name.to_owned()))?;
-        draft.tool(tool, call.arguments);
+        draft.tool(tool);
         (call.check_headers)(tool).map_err(CallError::Headers)?;
         let grant = judge(edition, tool, principal)?;
         let handler = bound
             .handler(tool)
             .ok_or_else(|| CallError::UnknownTool(call.name.to_owned()))?;
-        let binding = self.binding(principal, tool, call.arguments);
-        let round = self.open_round(&binding, &call, now)?;
-        let arguments = tool.input.check(call.arguments)?;
+        let value = read_arguments(call.arguments)?;
+        let canonical = canonical(&value);
+        draft.arguments(&canonical);
+        // What a sealed state is bound to (protocol.md S-84).
+        let facts = principal.facts();
+        let binding = || {
+            format!(
+                "{}\n{}\n{}\n{}\n{canonical}",
+                facts.tenant, facts.user, facts.edition, tool.name
+            )
+        };
+        let round = self.open_round(binding, &call, now)?;
+        let arguments = tool.input.check(value)?;
         let permit = policy::decide(grant, &arguments);
         let work = Call {
             permit,
@@ -147,7 +157,7 @@ impl House {
                     None => None,
                     Some(state) => Some(
                         self.seal_key
-                            .seal(&binding, asked.round + 1, state, now)
+                            .seal(&binding(), asked.round + 1, state, now)
                             .map_err(|e| CallError::Domain(crate::domain::DomainError::internal(e)))?,
                     ),
                 };
@@ -159,20 +169,12 @@ impl House {
         }
     }
 
-    /// What a sealed state is bound to: principal, tenant, tool and arguments (protocol.md S-84).
-    fn binding(&self, principal: &Principal, tool: &Arc<Tool>, arguments: Option<&RawValue>) -> String {
-        let facts = principal.facts();
-        format!(
-            "{}\n{}\n{}\n{}\n{}",
-            facts.tenant,
-            facts.user,
-            facts.edition,
-            tool.name,
-            crate::audit::canonical(arguments)
-        )
-    }
-
-    fn open_round(&self, binding: &str, call: &ToolCall<'_>, now: Timestamp) -> Result<Round, CallError> {
+    fn open_round(
+        &self,
+        binding: impl Fn() -> String,
+        call: &ToolCall<'_>,
+        now: Timestamp,
+    ) -> Result<Round, CallError> {
         let answers = match call.input_responses {
             None => Map::new(),
             Some(raw) => serde_json::from_str(raw.get()).map_err(|_| {
@@ -188,7 +190,7 @@ impl House {
         };
         let (number, state) = self
             .seal_key
-            .open(binding, text, now)
+            .open(&binding(), text, now)
             .map_err(|e| CallError::Params(e.to_string()))?;
         Ok(Round {
             number,

@@ -79,7 +79,13 @@ impl Writer {
     /// Takes over stdout. Needs the reactor to run.
     pub(crate) fn open() -> io::Result<(Output, Writer)> {
         let (sender, items) = mpsc::channel(WAITING_LINES);
-        Ok((Output(sender), Writer { items, sink: Sink::open()? }))
+        Ok((
+            Output(sender),
+            Writer {
+                items,
+                sink: Sink::open()?,
+            },
+        ))
     }
 
     /// Writes until it is told to end, or until the host is gone.
@@ -93,7 +99,9 @@ impl Writer {
                 continue;
             }
             for item in waiting.drain(..) {
-                let Item::Line(line) = item else { return self.sink.write(&gathered).await };
+                let Item::Line(line) = item else {
+                    return self.sink.write(&gathered).await;
+                };
                 if gathered.len() + line.as_bytes().len() > GATHER_BYTES {
                     self.sink.write(&gathered).await?;
                     gathered.clear();

@@ -117,7 +117,10 @@ impl Upstream {
     pub(crate) fn post_headers(&self) -> HeaderMap {
         let mut headers = self.headers.clone();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(header::ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
+        headers.insert(
+            header::ACCEPT,
+            HeaderValue::from_static("application/json, text/event-stream"),
+        );
         headers
     }
 
@@ -157,27 +160,45 @@ impl Upstream {
             }
             target = self.redirected(&reply)?;
             if followed == REDIRECTS {
-                let message = format!("`{}` redirects more than {REDIRECTS} times. Check {URL_VARIABLE}", self.place());
+                let message = format!(
+                    "`{}` redirects more than {REDIRECTS} times. Check {URL_VARIABLE}",
+                    self.place()
+                );
                 return Err(BridgeError::http_status(reply.status, message));
             }
             followed += 1;
             reply.body.linger();
-            log::info(format_args!("following a redirect to {}", quote(target.path().as_bytes(), 100)));
+            log::info(format_args!(
+                "following a redirect to {}",
+                quote(target.path().as_bytes(), 100)
+            ));
         }
     }
 
     /// Where a redirect may lead: the same origin, with 307 or 308.
     fn redirected(&self, reply: &Reply) -> Result<Uri, BridgeError> {
-        let location = reply.headers.get(header::LOCATION).map(HeaderValue::as_bytes).unwrap_or_default();
-        let keeps_body =
-            matches!(reply.status, StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT);
-        if let (true, Some(target)) =
-            (keeps_body, std::str::from_utf8(location).ok().and_then(|text| self.endpoint.follow(text)))
-        {
+        let location = reply
+            .headers
+            .get(header::LOCATION)
+            .map(HeaderValue::as_bytes)
+            .unwrap_or_default();
+        let keeps_body = matches!(
+            reply.status,
+            StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT
+        );
+        if let (true, Some(target)) = (
+            keeps_body,
+            std::str::from_utf8(location)
+                .ok()
+                .and_then(|text| self.endpoint.follow(text)),
+        ) {
             return Ok(target);
         }
         // Query and user information of a stranger's URL may be secret: scheme, host and path are enough to act on.
-        let shown = location.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap_or_default();
+        let shown = location
+            .split(|byte| matches!(byte, b'?' | b'#'))
+            .next()
+            .unwrap_or_default();
         Err(BridgeError::http_status(
             reply.status,
             format!(
@@ -223,22 +244,37 @@ impl Upstream {
 impl Reply {
     fn new(response: Response<Incoming>, connection: Connection, pool: &Arc<Pool>) -> Reply {
         let (head, incoming) = response.into_parts();
-        let mut body = Body { incoming, lease: Some((connection, Arc::clone(pool))) };
+        let mut body = Body {
+            incoming,
+            lease: Some((connection, Arc::clone(pool))),
+        };
         if body.incoming.is_end_stream() {
             body.finish();
         }
-        Reply { status: head.status, headers: head.headers, body }
+        Reply {
+            status: head.status,
+            headers: head.headers,
+            body,
+        }
     }
 
     /// A header's value as text; empty if it is absent or no text.
     pub(crate) fn header(&self, name: impl header::AsHeaderName) -> &str {
-        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+        self.headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
     }
 
     /// Says whether the body is of this media type, parameters ignored.
     pub(crate) fn is_type(&self, essence: &str) -> bool {
         let declared = self.header(header::CONTENT_TYPE);
-        declared.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(essence)
+        declared
+            .split(';')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .eq_ignore_ascii_case(essence)
     }
 }
 
@@ -324,7 +360,9 @@ impl Body {
 pub(crate) fn bearer(key: &str) -> Result<HeaderValue, BridgeError> {
     let key = key.trim();
     let sendable = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_graphic());
-    let value = sendable.then(|| HeaderValue::from_str(&format!("Bearer {key}")).ok()).flatten();
+    let value = sendable
+        .then(|| HeaderValue::from_str(&format!("Bearer {key}")).ok())
+        .flatten();
     let mut value = value.ok_or_else(|| {
         BridgeError::authentication(
             None,

@@ -111,7 +111,10 @@ impl Pool {
     /// Takes a connection back. Its last response must have been read to the end.
     pub(crate) fn give_back(&self, connection: Connection) {
         if !connection.sender.is_closed() {
-            lock(&self.idle).push(Idle { connection, since: Instant::now() });
+            lock(&self.idle).push(Idle {
+                connection,
+                since: Instant::now(),
+            });
         }
     }
 
@@ -119,7 +122,9 @@ impl Pool {
     /// left behind grow old and go.
     async fn check_out(&self) -> Result<(Connection, bool), ConnectError> {
         loop {
-            let Some(mut idle) = lock(&self.idle).pop() else { break };
+            let Some(mut idle) = lock(&self.idle).pop() else {
+                break;
+            };
             let age = idle.since.elapsed();
             if age > IDLE_LIMIT {
                 // All those below it are older still.
@@ -130,7 +135,8 @@ impl Pool {
                 tokio::task::yield_now().await;
             }
             let sender = &mut idle.connection.sender;
-            let ready = sender.is_ready() || matches!(tokio::time::timeout(SETTLE, sender.ready()).await, Ok(Ok(())));
+            let ready =
+                sender.is_ready() || matches!(tokio::time::timeout(SETTLE, sender.ready()).await, Ok(Ok(())));
             if ready && !sender.is_closed() {
                 return Ok((idle.connection, true));
             }
@@ -153,9 +159,13 @@ impl Origin {
     async fn open(&self) -> Result<Connection, ConnectError> {
         let stream = connect(&self.endpoint, &self.tls, self.limit).await?;
         let written = stream.written();
-        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| {
-            ConnectError::Unreachable { place: self.endpoint.place().to_owned(), cause: error.to_string() }
-        })?;
+        let (sender, connection) =
+            http1::handshake(TokioIo::new(stream))
+                .await
+                .map_err(|error| ConnectError::Unreachable {
+                    place: self.endpoint.place().to_owned(),
+                    cause: error.to_string(),
+                })?;
         log::debug(format_args!("connected to {}", self.endpoint.place()));
         tokio::spawn(async move {
             if let Err(error) = connection.await {

@@ -1,0 +1,179 @@
+//! The real binary on a data folder of its own, and a client that speaks to it over a plain socket.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+
+/// A folder for one test's data, with the commands that work on it.
+pub struct Place {
+    folder: tempfile::TempDir,
+}
+
+impl Place {
+    pub fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn data(&self) -> PathBuf {
+        self.path().join("data")
+    }
+
+    /// A note in the folder that tests add as a source.
+    pub fn note(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path().join("notes").join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_footbridge-server"));
+        command.env_remove("FOOTBRIDGE_KEY").env("FOOTBRIDGE_DATA", self.data()).stdin(Stdio::null());
+        command
+    }
+
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        self.command().args(arguments).output().unwrap()
+    }
+
+    /// The stdout of a command that must succeed.
+    pub fn ok(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// The stderr of a command that must fail.
+    pub fn fails(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        assert!(!output.status.success(), "{arguments:?} succeeded");
+        String::from_utf8(output.stderr).unwrap()
+    }
+
+    pub fn key(&self, scopes: &str) -> String {
+        let minted = self.ok(&[
+            "key", "mint", "--edition", "context", "--scopes", scopes, "--rate-per-minute", "100000", "--json",
+        ]);
+        serde_json::from_str::<Value>(&minted).unwrap()["key"].as_str().unwrap().to_owned()
+    }
+
+    pub fn serve(&self) -> Server {
+        let mut child =
+            self.command().args(["serve", "--listen", "127.0.0.1:0"]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut printed = String::new();
+        let address = loop {
+            let line = lines.next().expect("the server ended before it said where it listens").unwrap();
+            printed.push_str(&line);
+            printed.push('\n');
+            if let Some((_, rest)) = line.split_once("http://") {
+                break rest.split('/').next().unwrap().to_owned();
+            }
+        };
+        std::thread::spawn(move || lines.for_each(drop));
+        Server { child, address, printed }
+    }
+}
+
+/// A running server, killed when the test ends.
+pub struct Server {
+    child: Child,
+    pub address: String,
+    pub printed: String,
+}
+
+/// An HTTP reply.
+#[derive(Debug)]
+pub struct Reply {
+    pub status: u16,
+    pub head: String,
+    pub body: String,
+}
+
+impl Reply {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|e| panic!("{e} in {self:?}"))
+    }
+}
+
+impl Server {
+    /// Sends one request with exactly these headers besides those that HTTP needs.
+    pub fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Reply {
+        let mut socket = TcpStream::connect(&self.address).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        let mut text = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
+        if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
+            text.push_str(&format!("Host: {}\r\n", self.address));
+        }
+        for (name, value) in headers {
+            text.push_str(&format!("{name}: {value}\r\n"));
+        }
+        socket.write_all(format!("{text}\r\n{body}").as_bytes()).unwrap();
+        let mut reply = String::new();
+        socket.read_to_string(&mut reply).unwrap();
+        let (head, body) = reply.split_once("\r\n\r\n").unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        Reply { status, head: head.to_ascii_lowercase(), body: body.to_owned() }
+    }
+
+    /// A bare JSON-RPC call: bearer and content type, nothing else.
+    pub fn bare(&self, key: &str, tool: &str, arguments: Value) -> Reply {
+        let body = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call",
+            "params": {"name": tool, "arguments": arguments}});
+        let bearer = format!("Bearer {key}");
+        let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/json")];
+        self.request("POST", "/mcp", &headers, &body.to_string())
+    }
+
+    /// A request as an MCP client of 2025-11-25 sends it after its handshake.
+    pub fn legacy(&self, key: &str, method: &str, params: Value) -> Value {
+        let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
+        let bearer = format!("Bearer {key}");
+        let headers = [
+            ("Authorization", bearer.as_str()),
+            ("Content-Type", "application/json"),
+            ("Accept", "application/json, text/event-stream"),
+            ("MCP-Protocol-Version", "2025-11-25"),
+        ];
+        self.request("POST", "/context/mcp", &headers, &body.to_string()).json()
+    }
+
+    /// The `structuredContent` of a call that must succeed.
+    pub fn call(&self, key: &str, tool: &str, arguments: Value) -> Value {
+        let reply = self.legacy(key, "tools/call", json!({"name": tool, "arguments": arguments}));
+        let result = &reply["result"];
+        assert_ne!(result["isError"], true, "{tool}: {reply}");
+        result["structuredContent"].clone()
+    }
+
+    /// The text of a call that must fail with a tool error.
+    pub fn call_fails(&self, key: &str, tool: &str, arguments: Value) -> String {
+        let reply = self.legacy(key, "tools/call", json!({"name": tool, "arguments": arguments}));
+        assert_eq!(reply["result"]["isError"], true, "{tool}: {reply}");
+        reply["result"]["content"][0]["text"].as_str().unwrap().to_owned()
+    }
+
+    #[cfg(unix)]
+    pub fn terminate(mut self) -> std::process::ExitStatus {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").arg(&id).status().unwrap().success());
+        self.child.wait().unwrap()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
