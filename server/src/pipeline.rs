@@ -8,8 +8,6 @@ mod answer;
 mod house;
 mod run;
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use footbridge_protocol::headers::Mismatch;
 use serde_json::{Map, Value, value::RawValue};
