@@ -4,4 +4,5 @@
 mod context_walk;
 mod layers;
 mod process;
+mod replicas;
 mod store;

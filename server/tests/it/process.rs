@@ -8,16 +8,27 @@ use std::{
     time::Duration,
 };
 
+use footbridge_server::store::StoreUrl;
 use serde_json::{Value, json};
 
 /// A folder for one test's data, with the commands that work on it.
 pub struct Place {
     folder: tempfile::TempDir,
+    store: Option<String>,
 }
 
 impl Place {
     pub fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap() }
+        Self { folder: tempfile::tempdir().unwrap(), store: None }
+    }
+
+    /// The same, with its rows in another store than the embedded one.
+    pub fn on(store: &StoreUrl) -> Self {
+        let store = match store {
+            StoreUrl::Sqlite(path) => path.display().to_string(),
+            StoreUrl::Postgres(url) => url.clone(),
+        };
+        Self { folder: tempfile::tempdir().unwrap(), store: Some(store) }
     }
 
     pub fn path(&self) -> &Path {
@@ -39,6 +50,10 @@ impl Place {
     pub fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_footbridge-server"));
         command.env_remove("FOOTBRIDGE_KEY").env("FOOTBRIDGE_DATA", self.data()).stdin(Stdio::null());
+        match &self.store {
+            Some(url) => command.env("FOOTBRIDGE_STORE", url),
+            None => command.env_remove("FOOTBRIDGE_STORE"),
+        };
         command
     }
 
