@@ -5,7 +5,7 @@ use std::time::Duration;
 use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use tokio_postgres::{Client, Config, NoTls, config::Host};
 
-use crate::store::{StoreError, StoreSettings, Topic, changes::READ_COUNTERS};
+use crate::store::{StoreError, StoreSettings, Topic, changes::READ_COUNTERS, error::migration_failed};
 
 mod embedded {
     refinery::embed_migrations!("migrations/postgres");
@@ -153,7 +153,7 @@ async fn migrate(client: &mut Client) -> Result<(), StoreError> {
         Some(found) if found == known => Ok(()),
         _ => {
             let run = runner.run_async(client).await;
-            run.map(|_| ()).map_err(|e| StoreError::Migration(e.to_string()))
+            run.map(|_| ()).map_err(|e| migration_failed(&e))
         }
     };
     // Ends with the connection too; said here so that a waiting replica goes on at once.

@@ -1,0 +1,419 @@
+//! The work: the bytes of one message come in, a reply goes out. The same desk serves HTTP and stdio; it knows an
+//! era only as the shape of its answers.
+
+use std::{net::IpAddr, sync::Arc};
+
+use bytes::Bytes;
+use footbridge_protocol::{
+    codes,
+    era::{self, SUPPORTED},
+    headers::PROTOCOL_VERSION,
+    jsonrpc::{
+        DecodeError, ErrorObject, Id, Message, Request, Rules, decode, decode_batch, decode_raw, write_notification,
+    },
+};
+use http::StatusCode;
+use serde_json::json;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info};
+
+use super::{
+    Logged,
+    envelope::{Ask, Dialect, Envelope, Mirror, ToolRequest, admit_notification, open},
+    legacy,
+    line::{Events, Line},
+    listen::{self, Listens},
+    metrics::Metrics,
+    modern,
+    reply::{Asker, Reply, of_call_error},
+    settings::EdgeSettings,
+    shape,
+};
+use crate::{
+    access::Principal,
+    audit::RequestFacts,
+    catalogue::Tool,
+    domain::{Progress, ProgressUpdate},
+    pipeline::{Answer, BoundEdition, CallError, House, ToolCall},
+};
+
+/// What every JSON-RPC message is held to (protocol.md L-02).
+const RULES: Rules = Rules::SERVER;
+/// Progress updates that may wait while an earlier one is written; a newer one follows those that find no room.
+const UPDATES_WAITING: usize = 16;
+
+/// What all desks of a server share.
+pub(super) struct Common {
+    pub(super) house: Arc<House>,
+    pub(super) settings: Arc<EdgeSettings>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) listens: Arc<Listens>,
+    /// Fires when the server begins to stop.
+    pub(super) draining: CancellationToken,
+}
+
+impl Common {
+    pub(super) fn new(house: Arc<House>, settings: Arc<EdgeSettings>) -> Self {
+        Self {
+            house,
+            settings,
+            metrics: Arc::default(),
+            listens: Arc::default(),
+            draining: CancellationToken::new(),
+        }
+    }
+}
+
+/// One edition's endpoint, with all that it says of itself prepared as bytes.
+pub(super) struct Desk {
+    pub(super) common: Arc<Common>,
+    pub(super) bound: Arc<BoundEdition>,
+    /// `,"_meta":{…}`, what ends a modern result.
+    modern_tail: Bytes,
+    /// What ends a modern `tools/list`.
+    list_tail: Bytes,
+    discover: Bytes,
+    /// An `initialize` result after its version: without and with a title.
+    initialize: [Bytes; 2],
+}
+
+/// Who sends a message, through which door.
+pub(super) struct Caller {
+    pub(super) principal: Principal,
+    pub(super) address: Option<IpAddr>,
+    /// Unique per request; shown to the caller where a cause is not.
+    pub(super) request_id: String,
+}
+
+impl Desk {
+    pub(super) fn new(common: Arc<Common>, bound: Arc<BoundEdition>) -> Self {
+        let edition = &bound.edition;
+        let server = json!({ "name": common.settings.server_name, "version": env!("CARGO_PKG_VERSION") });
+        let mut titled = server.clone();
+        titled["title"] = json!(edition.title);
+        let meta = json!({ footbridge_protocol::meta::SERVER_INFO: server });
+        let discover = json!({
+            "resultType": "complete",
+            "supportedVersions": SUPPORTED.map(era::ProtocolVersion::as_str),
+            "capabilities": { "tools": { "listChanged": true } },
+            "instructions": edition.instructions,
+            // The same bytes for every caller of this endpoint, so any cache may share them (protocol.md S-63).
+            "ttlMs": 3_600_000,
+            "cacheScope": "public",
+            "_meta": meta,
+        });
+        let initialize = |server: &serde_json::Value| {
+            // No `listChanged`: there is no stream to tell a legacy client on (protocol.md S-41).
+            let (server, text) = (server.to_string(), json!(edition.instructions).to_string());
+            Bytes::from(format!(r#","capabilities":{{"tools":{{}}}},"serverInfo":{server},"instructions":{text}}}"#))
+        };
+        Self {
+            modern_tail: format!(r#","_meta":{meta}"#).into(),
+            // What a key may call changes seldom, and a listener hears of it at once.
+            list_tail: format!(r#","ttlMs":300000,"cacheScope":"private","_meta":{meta}}}"#).into(),
+            discover: discover.to_string().into(),
+            initialize: [initialize(&server), initialize(&titled)],
+            common,
+            bound,
+        }
+    }
+
+    pub(super) fn modern_tail(&self) -> &[u8] {
+        &self.modern_tail
+    }
+
+    /// Answers one body: gate rows 6 to 21.
+    pub(super) async fn answer(&self, caller: &Caller, mirror: Mirror<'_>, body: &[u8], line: &Line) -> Reply {
+        // Whatever it holds, it counts; the refusal waits until the id is known (protocol.md L-08).
+        let over_limit = self.common.house.count_request(&caller.principal).err();
+        let decoded = decode(body, &RULES);
+        let id = match &decoded {
+            Ok(Message::Request(request)) => Some(request.id),
+            Ok(_) => None,
+            Err(error) => error.id(),
+        };
+        if let Some(limit) = over_limit {
+            info!(tenant.id = %caller.principal.tenant(), request.id = caller.request_id, "refused: {limit}");
+            return Reply::over_limit(id, &limit);
+        }
+        match decoded {
+            Ok(message) => self.message(caller, mirror, message, line).await,
+            Err(DecodeError::Batch) if self.takes_batches(mirror) => self.batch(caller, mirror, body, line).await,
+            Err(error) => undecodable(&error),
+        }
+    }
+
+    async fn message(&self, caller: &Caller, mirror: Mirror<'_>, message: Message<'_>, line: &Line) -> Reply {
+        match message {
+            Message::Request(request) => self.request(caller, mirror, &request, line).await,
+            Message::Notification(notification) => match admit_notification(&notification, mirror) {
+                Ok(()) => Reply::accepted(),
+                Err(refused) => refused.to_reply(None),
+            },
+            // Row 8: a modern client never sends one; a legacy one may be late with an answer nobody waits for.
+            Message::Response(_) if era::response_is_modern(mirror.header(PROTOCOL_VERSION)) => {
+                let error = ErrorObject::new(codes::INVALID_REQUEST, "A client sends no responses in this revision.");
+                Reply::error(StatusCode::BAD_REQUEST, None, &error)
+            }
+            Message::Response(_) => Reply::accepted(),
+        }
+    }
+
+    async fn request(&self, caller: &Caller, mirror: Mirror<'_>, request: &Request<'_>, line: &Line) -> Reply {
+        let mut envelope = match open(request, mirror) {
+            Ok(envelope) => envelope,
+            Err(refused) => {
+                info!(
+                    tenant.id = %caller.principal.tenant(), request.id = caller.request_id, code = refused.error.code,
+                    "refused `{}`: {}", Logged(&request.method), Logged(&refused.error.message)
+                );
+                return refused.to_reply(Some(request.id));
+            }
+        };
+        envelope.dialect.flat = envelope.dialect.bare && self.bound.edition.flat_for_bare_callers;
+        let started = std::time::Instant::now();
+        let reply = self.serve(caller, mirror, &envelope, line).await;
+        let duration_ms = started.elapsed().as_secs_f64() * 1000.0;
+        self.common.metrics.request(&self.bound.edition.name, envelope.ask.method(), reply.status);
+        debug!(
+            tenant.id = %caller.principal.tenant(), request.id = caller.request_id, status = reply.status.as_u16(),
+            version = envelope.dialect.version.as_str(), duration_ms, "{}", envelope.ask.method()
+        );
+        reply
+    }
+
+    async fn serve(&self, caller: &Caller, mirror: Mirror<'_>, envelope: &Envelope<'_>, line: &Line) -> Reply {
+        let id = envelope.id;
+        match &envelope.ask {
+            Ask::Initialize(version) => Reply::result(id, |out| {
+                out.extend_from_slice(br#"{"protocolVersion":""#);
+                out.extend_from_slice(version.as_bytes());
+                out.push(b'"');
+                let titled = Dialect::of(legacy::shapes_of(version)).shape() == crate::catalogue::Shape::Full;
+                let [plain, with_title] = &self.initialize;
+                out.extend_from_slice(if titled { with_title } else { plain });
+            }),
+            Ask::Ping => Reply::result(id, |out| out.extend_from_slice(b"{}")),
+            Ask::Discover => Reply::result(id, |out| out.extend_from_slice(&self.discover)),
+            Ask::ListTools => self.list_tools(caller, envelope),
+            Ask::CallTool(request) => self.call_tool(caller, mirror, envelope, request, line).await,
+            Ask::Listen { tools } => listen::listen(self, caller, mirror, id, *tools, line).await,
+        }
+    }
+
+    fn list_tools(&self, caller: &Caller, envelope: &Envelope<'_>) -> Reply {
+        let dialect = envelope.dialect;
+        let tools = self.common.house.list_tools(&caller.principal, envelope.client.name.as_deref(), dialect.shape());
+        if dialect.is_modern() {
+            Reply::around(envelope.id, br#"{"resultType":"complete","tools":"#, tools, self.list_tail.clone())
+        } else {
+            Reply::around(envelope.id, br#"{"tools":"#, tools, Bytes::from_static(b"}"))
+        }
+    }
+
+    async fn call_tool(
+        &self,
+        caller: &Caller,
+        mirror: Mirror<'_>,
+        envelope: &Envelope<'_>,
+        request: &ToolRequest<'_>,
+        line: &Line,
+    ) -> Reply {
+        let dialect = envelope.dialect;
+        if !dialect.is_modern() {
+            line.outlive_caller();
+        }
+        let cancelled = CancellationToken::new();
+        // Dropped with this future, that is when the client went away (protocol.md S-105).
+        let _cancel = cancelled.clone().drop_guard();
+        let token = request.progress_token.filter(|_| line.events() == Events::Welcome);
+        let (progress, updates) = match token {
+            None => (Progress::default(), None),
+            Some(token) => {
+                let (sender, receiver) = mpsc::channel(UPDATES_WAITING);
+                (Progress::to(sender), Some((receiver, ProgressNotes::new(token, &self.common.settings))))
+            }
+        };
+        let check_headers = |tool: &Tool| mirror.check_params(tool.param_headers(), request.arguments);
+        let call = ToolCall {
+            name: &request.name,
+            arguments: request.arguments,
+            input_responses: request.input_responses,
+            request_state: request.request_state.as_deref(),
+            capabilities: modern::capabilities(request.capabilities),
+            can_ask: dialect.is_modern(),
+            check_headers: &check_headers,
+            progress,
+            cancelled,
+            facts: self.facts(caller, envelope),
+        };
+        let started = std::time::Instant::now();
+        let call = self.common.house.call(&caller.principal, call);
+        let result = match updates {
+            None => call.await,
+            Some((updates, notes)) => relay(call, updates, notes, line).await,
+        };
+        let outcome = match &result {
+            Ok(Answer::Done(result)) if result.is_error => "tool_error",
+            Ok(Answer::Done(_)) => "ok",
+            Ok(Answer::InputRequired { .. }) => "input_required",
+            Err(error) => error.code(),
+        };
+        let tool = self.bound.edition.find(&request.name).map(|tool| &tool.name);
+        self.common.metrics.tool_call(&self.bound.edition.name, tool, outcome, started.elapsed());
+        match result {
+            Ok(Answer::Done(result)) => {
+                Reply::result(envelope.id, |out| shape::write_tool_result(out, dialect, &self.modern_tail, &result))
+            }
+            Ok(Answer::InputRequired { requests, request_state }) => Reply::result(envelope.id, |out| {
+                shape::write_input_required(out, &self.modern_tail, &requests, request_state.as_deref());
+            }),
+            Err(error) => {
+                let asker =
+                    Asker { id: envelope.id, dialect, reference: &caller.request_id, modern_tail: &self.modern_tail };
+                of_call_error(&error, asker)
+            }
+        }
+    }
+
+    fn facts(&self, caller: &Caller, envelope: &Envelope<'_>) -> RequestFacts {
+        let cut = |text: &str| text.chars().take(200).collect();
+        RequestFacts {
+            request_id: caller.request_id.clone(),
+            client_name: envelope.client.name.as_deref().map(cut),
+            client_version: envelope.client.version.as_deref().map(cut),
+            protocol_version: envelope.dialect.version.as_str(),
+            address: caller.address,
+        }
+    }
+
+    fn takes_batches(&self, mirror: Mirror<'_>) -> bool {
+        match mirror {
+            Mirror::Http(_) => era::allows_batch(mirror.header(PROTOCOL_VERSION)),
+            Mirror::Stdio { settled } => settled == Some(era::ProtocolVersion::V2025_03_26),
+        }
+    }
+
+    /// An array of messages, each judged alone (protocol.md S-44).
+    async fn batch(&self, caller: &Caller, mirror: Mirror<'_>, body: &[u8], line: &Line) -> Reply {
+        let elements = match decode_batch(body, &RULES) {
+            Ok(elements) => elements,
+            Err(error) => return undecodable(&error),
+        };
+        let messages: Vec<_> = elements.into_iter().map(|element| decode_raw(element, &RULES)).collect();
+        let strange = messages.iter().flatten().any(|message| match message {
+            Message::Request(request) => request.method == "initialize" || request.params.meta().is_modern_claim(),
+            Message::Notification(notification) => notification.params.meta().is_modern_claim(),
+            Message::Response(_) => false,
+        });
+        if strange {
+            let text = "An array may hold neither `initialize` nor messages that name a version in `_meta`.";
+            return Reply::error(StatusCode::BAD_REQUEST, None, &ErrorObject::new(codes::INVALID_REQUEST, text));
+        }
+        // Nothing streams out of an array: its answers stand together. The work itself is legacy all the same.
+        line.outlive_caller();
+        let inner = Line::new(Events::Never);
+        let mut out = vec![b'['];
+        for (position, message) in messages.into_iter().enumerate() {
+            // The first was counted with the body.
+            let over_limit =
+                if position == 0 { None } else { self.common.house.count_request(&caller.principal).err() };
+            let reply = match (message, over_limit) {
+                (Ok(Message::Request(request)), Some(limit)) => Reply::over_limit(Some(request.id), &limit),
+                (Ok(message), _) => Box::pin(self.message(caller, mirror, message, &inner)).await,
+                (Err(error), _) => undecodable(&error),
+            };
+            if !reply.is_empty() {
+                if out.len() > 1 {
+                    out.push(b',');
+                }
+                out.extend_from_slice(&reply.into_bytes());
+            }
+        }
+        if out.len() == 1 {
+            return Reply::accepted();
+        }
+        out.push(b']');
+        Reply::raw(200, out)
+    }
+}
+
+fn undecodable(error: &DecodeError) -> Reply {
+    info!(code = error.code(), "refused a body: {}", Logged(&error.to_string()));
+    Reply::error(StatusCode::BAD_REQUEST, error.id(), &ErrorObject::new(error.code(), error.to_string()))
+}
+
+/// Waits for a call and passes its progress on.
+async fn relay(
+    call: impl Future<Output = Result<Answer, CallError>>,
+    mut updates: mpsc::Receiver<ProgressUpdate>,
+    mut notes: ProgressNotes<'_>,
+    line: &Line,
+) -> Result<Answer, CallError> {
+    let mut call = std::pin::pin!(call);
+    loop {
+        tokio::select! {
+            biased;
+            Some(update) = updates.recv() => notes.pass(&update, line),
+            result = &mut call => {
+                // What was reported before the end still comes before the answer.
+                while let Ok(update) = updates.try_recv() {
+                    notes.pass(&update, line);
+                }
+                return result;
+            }
+        }
+    }
+}
+
+/// Turns progress into notifications: strictly increasing, and no more than a person can read (protocol.md S-106).
+struct ProgressNotes<'a> {
+    token: Id<'a>,
+    last: f64,
+    allowance: f64,
+    burst: f64,
+    per_second: f64,
+    refilled: tokio::time::Instant,
+}
+
+impl<'a> ProgressNotes<'a> {
+    fn new(token: Id<'a>, settings: &EdgeSettings) -> Self {
+        let burst = f64::from(settings.progress_burst);
+        Self {
+            token,
+            last: f64::NEG_INFINITY,
+            allowance: burst,
+            burst,
+            per_second: f64::from(settings.progress_per_second),
+            refilled: tokio::time::Instant::now(),
+        }
+    }
+
+    fn pass(&mut self, update: &ProgressUpdate, line: &Line) {
+        let sound = update.done.is_finite() && update.total.is_none_or(f64::is_finite);
+        if !sound || update.done <= self.last {
+            return;
+        }
+        let now = tokio::time::Instant::now();
+        let earned = (now - self.refilled).as_secs_f64() * self.per_second;
+        self.allowance = (self.allowance + earned).min(self.burst);
+        self.refilled = now;
+        if self.allowance < 1.0 {
+            return;
+        }
+        self.allowance -= 1.0;
+        self.last = update.done;
+        let mut params = format!(r#"{{"progressToken":{},"progress":{}"#, self.token, update.done);
+        if let Some(total) = update.total {
+            params.push_str(&format!(r#","total":{total}"#));
+        }
+        if let Some(message) = &update.message {
+            params.push_str(&format!(r#","message":{}"#, json!(message)));
+        }
+        params.push('}');
+        let mut out = Vec::with_capacity(params.len() + 64);
+        write_notification(&mut out, "notifications/progress", Some(params.as_bytes()));
+        line.send(out);
+    }
+}
