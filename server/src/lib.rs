@@ -7,6 +7,7 @@ pub mod access;
 pub mod audit;
 pub mod catalogue;
 pub mod domain;
+pub mod edge;
 pub mod limits;
 pub mod operate;
 pub mod pipeline;

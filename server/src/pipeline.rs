@@ -16,7 +16,7 @@ use serde_json::{Map, Value, value::RawValue};
 use tokio_util::sync::CancellationToken;
 
 pub use answer::{Answer, CallError};
-pub use house::{House, HouseBuilder, HouseError};
+pub use house::{BoundEdition, House, HouseBuilder, HouseError};
 
 use crate::{
     access::{Denial, Principal, judge},

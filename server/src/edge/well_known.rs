@@ -11,7 +11,6 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
 
 use super::{body::Outgoing, desk::Common, exchange::Peer, gate, settings::EdgeSettings};
 use crate::catalogue::Edition;
@@ -152,8 +151,9 @@ pub(super) fn metrics(common: &Common, peer: &Peer, method: &Method, headers: &H
 fn has_token(common: &Common, headers: &HeaderMap) -> bool {
     match (&common.settings.operator_token, gate::credential(headers)) {
         (Some(token), Ok(Some(given))) => {
+            // Digests are compared: how far two of them agree says nothing about the token.
             let token = token.expose_secret();
-            !token.is_empty() && bool::from(token.as_bytes().ct_eq(given.as_bytes()))
+            !token.is_empty() && Sha256::digest(token) == Sha256::digest(given)
         }
         _ => false,
     }
