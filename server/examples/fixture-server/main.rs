@@ -9,26 +9,62 @@ mod questions;
 mod rounds;
 mod streams;
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use footbridge_server::{
     access::Keyring,
     catalogue::{Catalogue, NamedText},
     domain::Handlers,
+    edge::{EdgeSettings, Server},
     pipeline::{House, HouseBuilder},
     policy::SealKey,
     store::{NewTenant, Store, StoreError, StoreSettings, StoreUrl},
     vocabulary::{Clock, TenantId, UserId},
 };
 use futures_util::FutureExt;
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
+use tokio_util::sync::CancellationToken;
 
 /// The suite sends everything as one principal, as fast as it can; a limit would only test the limit.
 const REQUESTS_PER_MINUTE: u32 = 1_000_000;
 /// No tool here takes longer than a fraction of a second.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
-fn main() {}
+/// The harness waits 5 s for the end; nothing here runs that long, so whatever is left by then is stuck.
+const DRAIN_MS: u64 = 3000;
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+    let address = std::env::args().nth(1).context("usage: fixture-server ADDR")?;
+    let address: SocketAddr = address.parse().with_context(|| format!("`{address}` is no address with a port"))?;
+    // Invariant of this program: whoever reaches it may do everything.
+    ensure!(address.ip().is_loopback(), "{address} is no loopback address, and no credential is asked for");
+
+    let files = tempfile::tempdir().context("failed to make a directory for the store")?;
+    let url = StoreUrl::Sqlite(files.path().join("store"));
+    let store = Store::open(&url, &StoreSettings::default(), Clock::System).await?;
+    let house = house(store.clone()).await?;
+    let listener = TcpListener::bind(address).await.with_context(|| format!("failed to listen on {address}"))?;
+    let shutdown = CancellationToken::new();
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let stop = shutdown.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        stop.cancel();
+    });
+    let settings = EdgeSettings { drain_ms: DRAIN_MS, ..EdgeSettings::default() };
+    Server::new(house, settings).serve(listener, shutdown).await?;
+    store.close().await;
+    Ok(())
+}
 
 /// All rooms over a store of their own.
 async fn house(store: Store) -> anyhow::Result<Arc<House>> {
