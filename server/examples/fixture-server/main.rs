@@ -9,7 +9,12 @@ mod questions;
 mod rounds;
 mod streams;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io::{self, IsTerminal as _},
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::{Context as _, ensure};
 use footbridge_server::{
@@ -39,17 +44,27 @@ const DRAIN_MS: u64 = 3000;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .init();
     let address = std::env::args().nth(1).context("usage: fixture-server ADDR")?;
-    let address: SocketAddr = address.parse().with_context(|| format!("`{address}` is no address with a port"))?;
+    let address: SocketAddr = address
+        .parse()
+        .with_context(|| format!("`{address}` is no address with a port"))?;
     // Invariant of this program: whoever reaches it may do everything.
-    ensure!(address.ip().is_loopback(), "{address} is no loopback address, and no credential is asked for");
+    ensure!(
+        address.ip().is_loopback(),
+        "{address} is no loopback address, and no credential is asked for"
+    );
 
     let files = tempfile::tempdir().context("failed to make a directory for the store")?;
     let url = StoreUrl::Sqlite(files.path().join("store"));
     let store = Store::open(&url, &StoreSettings::default(), Clock::System).await?;
     let house = house(store.clone()).await?;
-    let listener = TcpListener::bind(address).await.with_context(|| format!("failed to listen on {address}"))?;
+    let listener = TcpListener::bind(address)
+        .await
+        .with_context(|| format!("failed to listen on {address}"))?;
     let shutdown = CancellationToken::new();
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let stop = shutdown.clone();
@@ -60,7 +75,10 @@ async fn main() -> anyhow::Result<()> {
         }
         stop.cancel();
     });
-    let settings = EdgeSettings { drain_ms: DRAIN_MS, ..EdgeSettings::default() };
+    let settings = EdgeSettings {
+        drain_ms: DRAIN_MS,
+        ..EdgeSettings::default()
+    };
     Server::new(house, settings).serve(listener, shutdown).await?;
     store.close().await;
     Ok(())
