@@ -33,13 +33,21 @@ pub(super) enum Events {
 #[derive(Debug)]
 pub(super) struct Line {
     events: Events,
+    may_outlive: bool,
     outlives_caller: AtomicBool,
     messages: Mutex<VecDeque<Vec<u8>>>,
 }
 
 impl Line {
     pub(super) fn new(events: Events) -> Arc<Self> {
-        Arc::new(Self { events, outlives_caller: AtomicBool::new(false), messages: Mutex::default() })
+        let outlives_caller = AtomicBool::new(false);
+        Arc::new(Self { events, may_outlive: true, outlives_caller, messages: Mutex::default() })
+    }
+
+    /// A line whose work always ends with its waiter: on stdio whoever stops waiting said so.
+    pub(super) fn attached(events: Events) -> Arc<Self> {
+        let outlives_caller = AtomicBool::new(false);
+        Arc::new(Self { events, may_outlive: false, outlives_caller, messages: Mutex::default() })
     }
 
     pub(super) fn events(&self) -> Events {
@@ -48,7 +56,7 @@ impl Line {
 
     /// From here on the work is finished even if its waiter goes away (protocol.md S-46).
     pub(super) fn outlive_caller(&self) {
-        self.outlives_caller.store(true, Ordering::Release);
+        self.outlives_caller.store(self.may_outlive, Ordering::Release);
     }
 
     /// Sends one message ahead of the answer.

@@ -208,8 +208,8 @@ mod tests {
     fn flat_results_spread_what_does_not_meet_their_own_members() {
         let flat = Dialect { bare: true, flat: true, ..Dialect::of(ProtocolVersion::V2025_03_26) };
         assert_eq!(
-            written(flat, &result(r#" {"results":[],"next":null} "#)),
-            json!({"results":[],"next":null,"content":[{"type":"text","text":" {\"results\":[],\"next\":null} "}]})
+            written(flat, &result(r#"{"results":[],"next":null}"#)),
+            json!({"results":[],"next":null,"content":[{"type":"text","text":"{\"results\":[],\"next\":null}"}]})
         );
         assert_eq!(written(flat, &result("{}")), json!({"content":[{"type":"text","text":"{}"}]}));
         let meeting = written(flat, &result(r#"{"c\u006fntent":1}"#));
