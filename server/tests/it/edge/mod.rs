@@ -1,0 +1,3 @@
+//! The HTTP side and stdio, through real sockets and pipes.
+
+mod transcripts;
