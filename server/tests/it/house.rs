@@ -116,6 +116,8 @@ impl House {
         let store = Store::open(&url, &StoreSettings::default(), clock.clone()).await.unwrap();
         let load = || Catalogue::load(&[&[NamedText { name: "house.toml", text: CATALOGUE }]]).unwrap();
         let catalogue = load();
+        // The first key brings its tenant along; the keyring then knows it from the start.
+        mint(&store, &catalogue.editions()[0], request("t:read", KeyLimits::default())).await.unwrap();
         let keyring = Keyring::load(store.clone(), &catalogue, 1_000_000).await.unwrap();
         tokio::spawn(Arc::clone(&keyring).follow());
         let noticed = Arc::<Noticed>::default();
@@ -152,14 +154,7 @@ impl House {
 
     /// Mints a key that something narrows.
     pub(crate) async fn limited_key(&self, scopes: &str, limits: KeyLimits) -> String {
-        let request = MintRequest {
-            tenant: TenantId::new("local").unwrap(),
-            owner: None,
-            name: "test".to_owned(),
-            scopes: scopes.split(' ').map(|scope| Scope::new(scope).unwrap()).collect(),
-            expires_in_days: None,
-            limits,
-        };
+        let request = request(scopes, limits);
         let minted = mint(&self.store, &self.catalogue.editions()[0], request).await.unwrap();
         self.keyring.refresh().await.unwrap();
         minted.key
@@ -228,6 +223,17 @@ impl House {
         let mut get = self.post("", "").path(path);
         get.method = "GET";
         get
+    }
+}
+
+fn request(scopes: &str, limits: KeyLimits) -> MintRequest {
+    MintRequest {
+        tenant: TenantId::new("local").unwrap(),
+        owner: None,
+        name: "test".to_owned(),
+        scopes: scopes.split(' ').map(|scope| Scope::new(scope).unwrap()).collect(),
+        expires_in_days: None,
+        limits,
     }
 }
 
