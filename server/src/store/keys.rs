@@ -1,0 +1,282 @@
+//! API keys: rows and statements (catalogue.md §2.2). Only hashes come in; no plaintext key ever does.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Session, StoreError, Topic,
+    row::{RowRef, params, to_json},
+};
+use crate::vocabulary::{EditionName, KeyId, NameStyle, Scope, TenantId, Timestamp, UserId};
+
+/// How a key asks for confirmation. It only tightens what tenant and tool say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KeyConfirm {
+    /// As the tool says.
+    #[default]
+    Inherit,
+    /// A preview before every write.
+    Preview,
+    /// A person confirms every write.
+    Human,
+}
+
+/// What narrows a key beyond its scopes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct KeyLimits {
+    /// Calls a calendar month; `None`: shares the tenant's budget.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub monthly_cap: Option<u64>,
+    /// Calls a minute; `None`: the server's default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate_per_minute: Option<u32>,
+    /// Calls an hour; `None`: unlimited.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate_per_hour: Option<u32>,
+    /// Only tools that read.
+    pub read_only: bool,
+    /// How it confirms.
+    pub confirm: KeyConfirm,
+    /// How it spells.
+    pub names: NameStyle,
+    /// Only these tools; empty: all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tools_allow: Vec<String>,
+    /// Not these tools.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tools_deny: Vec<String>,
+}
+
+/// A key as stored.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Key {
+    /// Whose key it is.
+    pub tenant: TenantId,
+    /// Identity.
+    pub id: KeyId,
+    /// SHA-256 of the plaintext.
+    pub hash: [u8; 32],
+    /// The visible beginning of the plaintext.
+    pub prefix: String,
+    /// Name for people.
+    pub name: String,
+    /// The user whose role bounds it.
+    pub owner: UserId,
+    /// Rights it holds.
+    pub scopes: Vec<Scope>,
+    /// Editions it may enter.
+    pub editions: Vec<EditionName>,
+    /// What narrows it.
+    pub limits: KeyLimits,
+    /// When it was minted.
+    pub created_at: Timestamp,
+    /// From when on it is dead.
+    pub expires_at: Option<Timestamp>,
+    /// When it was revoked, for good.
+    pub revoked_at: Option<Timestamp>,
+    /// When it was last used.
+    pub last_used_at: Option<Timestamp>,
+    /// By which client it was last used.
+    pub last_used_client: Option<String>,
+    /// Counter of [`Topic::Keys`] at its last change.
+    pub version: i64,
+}
+
+impl std::fmt::Debug for Key {
+    /// Leaves the hash out.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Key")
+            .field("tenant", &self.tenant)
+            .field("id", &self.id)
+            .field("prefix", &self.prefix)
+            .field("version", &self.version)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A key to be stored.
+#[derive(Clone)]
+pub struct NewKey {
+    /// Identity.
+    pub id: KeyId,
+    /// SHA-256 of the plaintext.
+    pub hash: [u8; 32],
+    /// The visible beginning of the plaintext.
+    pub prefix: String,
+    /// Name for people.
+    pub name: String,
+    /// The user whose role bounds it.
+    pub owner: UserId,
+    /// Rights it holds.
+    pub scopes: Vec<Scope>,
+    /// Editions it may enter.
+    pub editions: Vec<EditionName>,
+    /// What narrows it.
+    pub limits: KeyLimits,
+    /// From when on it is dead.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// Statements on one tenant's keys.
+pub struct Keys<'t> {
+    pub(super) session: &'t mut Session,
+    pub(super) tenant: &'t TenantId,
+}
+
+/// Statements on all keys.
+pub struct SystemKeys<'t> {
+    pub(super) session: &'t mut Session,
+}
+
+const COLUMNS: &str =
+    "tenant_id, key_id, hash, prefix, name, owner_id, scopes_json, editions_json, limits_json,
+    created_at, expires_at, revoked_at, last_used_at, last_used_client, version";
+
+fn key(row: &RowRef<'_>) -> Result<Key, StoreError> {
+    Ok(Key {
+        tenant: row.name(0)?,
+        id: row.name(1)?,
+        hash: row.digest(2)?,
+        prefix: row.text(3)?,
+        name: row.text(4)?,
+        owner: row.name(5)?,
+        scopes: row.json(6)?,
+        editions: row.json(7)?,
+        limits: row.json(8)?,
+        created_at: row.time(9)?,
+        expires_at: row.opt_time(10)?,
+        revoked_at: row.opt_time(11)?,
+        last_used_at: row.opt_time(12)?,
+        last_used_client: row.opt_text(13)?,
+        version: row.int(14)?,
+    })
+}
+
+impl Keys<'_> {
+    /// Stores a key; [`StoreError::Conflict`] when id or hash exist.
+    pub async fn insert(&mut self, new: &NewKey) -> Result<Key, StoreError> {
+        let version = self.session.raise(Topic::Keys).await?;
+        let sql = format!(
+            "INSERT INTO api_keys (tenant_id, key_id, hash, prefix, name, owner_id, scopes_json, editions_json,
+                limits_json, created_at, expires_at, version)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING RETURNING {COLUMNS}"
+        );
+        let (scopes, editions, limits) = (
+            to_json(&new.scopes)?,
+            to_json(&new.editions)?,
+            to_json(&new.limits)?,
+        );
+        let params = params![
+            self.tenant.as_str(),
+            new.id.as_str(),
+            &new.hash[..],
+            &new.prefix,
+            &new.name,
+            new.owner.as_str(),
+            &scopes,
+            &editions,
+            &limits,
+            self.session.now,
+            new.expires_at,
+            version,
+        ];
+        let made = self.session.query_one(&sql, params, key).await?;
+        made.ok_or_else(|| StoreError::conflict(format!("key `{}`", new.id)))
+    }
+
+    /// Looks one up by id.
+    pub async fn find(&mut self, id: &KeyId) -> Result<Option<Key>, StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM api_keys WHERE tenant_id = $1 AND key_id = $2");
+        self.session
+            .query_one(&sql, params![self.tenant.as_str(), id.as_str()], key)
+            .await
+    }
+
+    /// Keys whose visible beginning is `prefix`: what a person reads off a screen.
+    pub async fn find_by_prefix(&mut self, prefix: &str) -> Result<Vec<Key>, StoreError> {
+        let sql =
+            format!("SELECT {COLUMNS} FROM api_keys WHERE tenant_id = $1 AND prefix = $2 ORDER BY key_id");
+        self.session
+            .query(&sql, params![self.tenant.as_str(), prefix], key)
+            .await
+    }
+
+    /// All keys of the tenant, newest first, dead ones included.
+    pub async fn list(&mut self) -> Result<Vec<Key>, StoreError> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM api_keys WHERE tenant_id = $1 ORDER BY created_at DESC, key_id DESC"
+        );
+        self.session.query(&sql, params![self.tenant.as_str()], key).await
+    }
+
+    /// Revokes a key for good; `false` when it does not exist or was revoked before.
+    pub async fn revoke(&mut self, id: &KeyId) -> Result<bool, StoreError> {
+        let version = self.session.raise(Topic::Keys).await?;
+        const REVOKE: &str = "UPDATE api_keys SET revoked_at = $1, version = $2
+            WHERE tenant_id = $3 AND key_id = $4 AND revoked_at IS NULL";
+        let params = params![self.session.now, version, self.tenant.as_str(), id.as_str()];
+        Ok(self.session.execute(REVOKE, params).await? > 0)
+    }
+
+    /// Lets a key expire at a moment that is not later than its present one; `false` when there is no such
+    /// key or it would live longer.
+    pub async fn expire_at(&mut self, id: &KeyId, at: Timestamp) -> Result<bool, StoreError> {
+        let version = self.session.raise(Topic::Keys).await?;
+        const EXPIRE: &str = "UPDATE api_keys SET expires_at = $1, version = $2
+            WHERE tenant_id = $3 AND key_id = $4 AND (expires_at IS NULL OR expires_at >= $1)";
+        let params = params![at, version, self.tenant.as_str(), id.as_str()];
+        Ok(self.session.execute(EXPIRE, params).await? > 0)
+    }
+
+    /// Replaces scopes and limits. The caller has checked that they only narrow. `false`: no such key.
+    pub async fn narrow(
+        &mut self,
+        id: &KeyId,
+        scopes: &[Scope],
+        limits: &KeyLimits,
+    ) -> Result<bool, StoreError> {
+        let version = self.session.raise(Topic::Keys).await?;
+        const NARROW: &str = "UPDATE api_keys SET scopes_json = $1, limits_json = $2, version = $3
+            WHERE tenant_id = $4 AND key_id = $5";
+        let (scopes, limits) = (to_json(&scopes)?, to_json(limits)?);
+        let params = params![&scopes, &limits, version, self.tenant.as_str(), id.as_str()];
+        Ok(self.session.execute(NARROW, params).await? > 0)
+    }
+
+    /// Notes when and by which client a key was used. It does not raise the keys' counter: tables in memory
+    /// need not hear of every call.
+    pub async fn touch(&mut self, id: &KeyId, at: Timestamp, client: Option<&str>) -> Result<(), StoreError> {
+        const TOUCH: &str =
+            "UPDATE api_keys SET last_used_at = $1, last_used_client = COALESCE($2, last_used_client)
+            WHERE tenant_id = $3 AND key_id = $4 AND (last_used_at IS NULL OR last_used_at <= $1)";
+        self.session
+            .execute(TOUCH, params![at, client, self.tenant.as_str(), id.as_str()])
+            .await
+            .map(|_| ())
+    }
+}
+
+impl SystemKeys<'_> {
+    /// The key of that hash, whoever owns it.
+    pub async fn find_by_hash(&mut self, hash: &[u8; 32]) -> Result<Option<Key>, StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM api_keys WHERE hash = $1");
+        self.session.query_one(&sql, params![&hash[..]], key).await
+    }
+
+    /// Every key and the version to go on from with [`SystemKeys::changed_since`].
+    pub async fn all(&mut self) -> Result<(Vec<Key>, i64), StoreError> {
+        self.changed_since(0).await
+    }
+
+    /// Keys changed after `version`, and the version to go on from. Keys are never deleted, so this is all
+    /// there is to know.
+    pub async fn changed_since(&mut self, version: i64) -> Result<(Vec<Key>, i64), StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM api_keys WHERE version > $1");
+        let keys = self.session.query(&sql, params![version], key).await?;
+        // Invariant: a version becomes visible together with the rows that carry it, because the counter's
+        // row stays locked until they commit. So the newest row seen is the version seen.
+        let newest = keys.iter().map(|key| key.version).max().unwrap_or(version);
+        Ok((keys, newest))
+    }
+}

@@ -1,0 +1,265 @@
+//! Everything that outlives a process, behind one [`Store`] with two engines.
+//!
+//! Work comes in as a closure over a [`TenantTx`], which is bound to one tenant and has no way to name
+//! another; its result goes out after the commit is durable. SQL text lives in this folder and nowhere
+//! else: one file of rows and statements per domain, used by both engines.
+//!
+//! Reading order: [`StoreUrl`], [`Store`], [`TenantTx`] and [`SystemTx`], the domain files, the engines.
+
+mod audit;
+mod changes;
+mod error;
+mod health;
+mod postgres;
+mod row;
+mod session;
+mod settings;
+mod sqlite;
+mod tenants;
+mod tx;
+mod url;
+mod users;
+
+pub mod keys;
+
+use std::{path::Path, sync::Arc};
+
+use tokio::sync::broadcast;
+
+pub use audit::{
+    AuditEntry, AuditFault, AuditFilter, AuditHead, AuditLog, AuditRecord, AuditStatus, AuditVerdict,
+    ScopeKind,
+};
+pub use changes::{Change, Topic};
+pub use error::StoreError;
+pub use futures_util::future::BoxFuture;
+pub use keys::{Key, KeyConfirm, KeyLimits, Keys, NewKey, SystemKeys};
+pub use settings::{Settings, SetupTokens};
+pub use tenants::{NewTenant, Tenant, TenantStatus, Tenants};
+pub use tx::{SystemTx, TenantTx};
+pub use url::{StoreSettings, StoreUrl};
+pub use users::{NewUser, SystemUsers, User, Users};
+
+use crate::vocabulary::{Clock, TenantId};
+use health::Health;
+use postgres::PgEngine;
+use session::{Engine, Session};
+use sqlite::SqliteEngine;
+
+/// The store. Clones share one engine; it ends with the last of them.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    engine: Which,
+    health: Arc<Health>,
+    clock: Clock,
+}
+
+enum Which {
+    Sqlite(SqliteEngine),
+    Postgres(PgEngine),
+}
+
+impl Store {
+    /// Opens a store: creates it when missing, checks and migrates it, refuses what it cannot use safely.
+    pub async fn open(url: &StoreUrl, settings: &StoreSettings, clock: Clock) -> Result<Self, StoreError> {
+        let health = Arc::new(Health::default());
+        let engine = match url {
+            StoreUrl::Sqlite(path) => {
+                let (path, settings, clock, health) =
+                    (path.clone(), settings.clone(), clock.clone(), Arc::clone(&health));
+                blocking(move || SqliteEngine::open(&path, &settings, &clock, &health))
+                    .await
+                    .map(Which::Sqlite)?
+            }
+            StoreUrl::Postgres(url) => Which::Postgres(PgEngine::open(url, settings, &clock, &health).await?),
+        };
+        Ok(Self {
+            inner: Arc::new(Inner {
+                engine,
+                health,
+                clock,
+            }),
+        })
+    }
+
+    /// `sqlite` or `postgres`.
+    pub fn kind(&self) -> &'static str {
+        match &self.inner.engine {
+            Which::Sqlite(_) => "sqlite",
+            Which::Postgres(_) => "postgres",
+        }
+    }
+
+    /// The clock that transactions take their moment from.
+    pub fn clock(&self) -> &Clock {
+        &self.inner.clock
+    }
+
+    /// Runs `work` in one transaction of one tenant, which commits if the work returns `Ok`. Resolves after
+    /// the commit is durable.
+    ///
+    /// The work may run on the writer's thread: it awaits nothing but the transaction, else it fails with
+    /// [`StoreError::Work`]. Once begun it runs to its end, even if the caller goes away.
+    pub async fn write<T, E, F>(&self, tenant: &TenantId, work: F) -> Result<T, E>
+    where
+        F: for<'t> FnOnce(&'t mut TenantTx<'_>) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let (tenant, scope) = (tenant.clone(), Some(tenant));
+        self.run(scope, true, move |session| {
+            Box::pin(async move { work(&mut TenantTx::new(session, tenant)).await })
+        })
+        .await
+    }
+
+    /// Runs `work` on one snapshot of one tenant's rows; writing in it fails.
+    pub async fn read<T, E, F>(&self, tenant: &TenantId, work: F) -> Result<T, E>
+    where
+        F: for<'t> FnOnce(&'t mut TenantTx<'_>) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let (tenant, scope) = (tenant.clone(), Some(tenant));
+        self.run(scope, false, move |session| {
+            Box::pin(async move { work(&mut TenantTx::new(session, tenant)).await })
+        })
+        .await
+    }
+
+    /// Runs operator's work across tenants; otherwise like [`Store::write`].
+    pub async fn system_write<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: for<'t> FnOnce(&'t mut SystemTx<'_>) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        self.run(None, true, move |session| {
+            Box::pin(async move { work(&mut SystemTx::new(session)).await })
+        })
+        .await
+    }
+
+    /// Reads across tenants on one snapshot.
+    pub async fn system_read<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: for<'t> FnOnce(&'t mut SystemTx<'_>) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        self.run(None, false, move |session| {
+            Box::pin(async move { work(&mut SystemTx::new(session)).await })
+        })
+        .await
+    }
+
+    /// `scope` is the one tenant whose rows the work may see, which PostgreSQL checks a second time.
+    async fn run<T, E, F>(&self, scope: Option<&TenantId>, writes: bool, work: F) -> Result<T, E>
+    where
+        F: for<'s> FnOnce(&'s mut Session) -> BoxFuture<'s, Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        match (&self.inner.engine, writes) {
+            (Which::Sqlite(engine), true) => engine.write(work).await,
+            (Which::Sqlite(engine), false) => engine.read(work).await,
+            (Which::Postgres(engine), writes) => engine.run(scope, writes, work).await,
+        }
+    }
+
+    /// Queues an audit row whose caller does not wait (design.md D9): it is committed within
+    /// [`StoreSettings::audit_linger`], together with whatever else commits. Waits while the queue is
+    /// full; refuses while the store is known to refuse writes (security.md A2).
+    pub async fn append_audit(&self, tenant: &TenantId, event: AuditRecord) -> Result<(), StoreError> {
+        self.inner.health.check()?;
+        let row = event.seal(tenant)?;
+        match &self.inner.engine {
+            Which::Sqlite(engine) => engine.append(tenant.clone(), row).await,
+            Which::Postgres(engine) => engine.append(tenant.clone(), row).await,
+        }
+    }
+
+    /// Appends an audit row and returns after its commit.
+    pub async fn append_audit_durable(
+        &self,
+        tenant: &TenantId,
+        event: AuditRecord,
+    ) -> Result<(), StoreError> {
+        let row = event.seal(tenant)?;
+        match &self.inner.engine {
+            Which::Sqlite(engine) => engine.append_durable(tenant.clone(), row).await,
+            Which::Postgres(engine) => engine.append_durable(tenant.clone(), row).await,
+        }
+    }
+
+    /// Returns once every audit row queued before is durable.
+    pub async fn flush(&self) -> Result<(), StoreError> {
+        match &self.inner.engine {
+            Which::Sqlite(engine) => engine.flush().await,
+            Which::Postgres(engine) => engine.flush().await,
+        }
+    }
+
+    /// `false` while writes fail (full disk, lost database). Recovers by itself.
+    pub fn healthy(&self) -> bool {
+        self.inner.health.is_good()
+    }
+
+    /// What changes in this or any other process, within 1 s (design.md D10). A receiver that lags was
+    /// told too much at once and must take everything as changed.
+    pub fn changes(&self) -> broadcast::Receiver<Change> {
+        match &self.inner.engine {
+            Which::Sqlite(engine) => engine.changes().subscribe(),
+            Which::Postgres(engine) => engine.changes().subscribe(),
+        }
+    }
+
+    /// Copies an SQLite store into a new file while it is in use. PostgreSQL has `pg_dump` for that.
+    pub async fn backup(&self, to: &Path) -> Result<(), StoreError> {
+        let (store, to) = (self.clone(), to.to_owned());
+        blocking(move || match &store.inner.engine {
+            Which::Sqlite(engine) => engine.backup(&to),
+            Which::Postgres(_) => Err(StoreError::Invalid {
+                what: "this store is PostgreSQL: back it up with pg_dump".into(),
+            }),
+        })
+        .await
+    }
+
+    /// Commits what is queued and ends the engine. Other clones answer [`StoreError::Closed`] from then on.
+    pub async fn close(self) {
+        match &self.inner.engine {
+            Which::Postgres(engine) => engine.close().await,
+            Which::Sqlite(_) => {
+                let inner = Arc::clone(&self.inner);
+                let stopped = blocking(move || {
+                    if let Which::Sqlite(engine) = &inner.engine {
+                        engine.stop();
+                    }
+                    Ok(())
+                });
+                // Stopping reports nothing; only a panic in it could come back here.
+                let _ = stopped.await;
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Store({})", self.kind())
+    }
+}
+
+/// Runs what blocks away from the runtime's threads.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or(Err(StoreError::Work("panicked")))
+}

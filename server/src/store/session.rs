@@ -1,0 +1,147 @@
+//! One transaction on either engine: statements go in, rows come out.
+//!
+//! A [`Session`] is what [`super::TenantTx`] and [`super::SystemTx`] speak through. It knows SQL and the
+//! engine, but no tenant and no domain. It also collects what a commit carries along: audit rows and the
+//! change counters that were raised.
+
+use super::{
+    StoreError, Topic,
+    audit::SealedAudit,
+    postgres::PgConnection,
+    row::{Param, RowRef},
+    sqlite::SqliteConnection,
+};
+use crate::vocabulary::{TenantId, Timestamp};
+
+/// The engine underneath a session.
+pub(crate) enum Engine {
+    Sqlite(SqliteConnection),
+    Postgres(PgConnection),
+}
+
+/// One transaction in progress.
+pub(crate) struct Session {
+    pub(super) engine: Engine,
+    /// The moment the transaction began; everything in it happens then.
+    pub(super) now: Timestamp,
+    /// Audit rows to chain and insert when the work is done.
+    pub(super) audits: Vec<(TenantId, SealedAudit)>,
+    /// Counters raised by the work, told to listeners after the commit.
+    pub(super) raised: Vec<(Topic, i64)>,
+    /// The first statement that failed.
+    ///
+    /// Invariant: a transaction in which a statement failed never commits. PostgreSQL enforces that by
+    /// itself, and by turning COMMIT into ROLLBACK without an error; SQLite would commit the rest.
+    failed: Option<StoreError>,
+}
+
+impl Session {
+    pub(super) fn new(engine: Engine, now: Timestamp) -> Self {
+        Self {
+            engine,
+            now,
+            audits: Vec::new(),
+            raised: Vec::new(),
+            failed: None,
+        }
+    }
+
+    /// Makes the session ready for the next work on the same connection.
+    pub(super) fn reset(&mut self, now: Timestamp) {
+        self.now = now;
+        self.audits.clear();
+        self.raised.clear();
+        self.failed = None;
+    }
+
+    /// The error of the first failed statement, if any.
+    pub(super) fn take_failure(&mut self) -> Option<StoreError> {
+        self.failed.take()
+    }
+
+    fn noted<T>(&mut self, result: Result<T, StoreError>) -> Result<T, StoreError> {
+        if let Err(error) = &result {
+            self.failed.get_or_insert_with(|| error.clone());
+        }
+        result
+    }
+
+    /// Runs a statement and maps each of its rows.
+    pub(crate) async fn query<T>(
+        &mut self,
+        sql: &str,
+        params: &[Param<'_>],
+        map: impl FnMut(&RowRef<'_>) -> Result<T, StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
+        let result = match &mut self.engine {
+            Engine::Sqlite(connection) => connection.query(sql, params, map),
+            Engine::Postgres(connection) => match connection.query(sql, params).await {
+                Ok(rows) => rows.iter().map(RowRef::Postgres).map(map_by_ref(map)).collect(),
+                Err(error) => Err(error),
+            },
+        };
+        self.noted(result)
+    }
+
+    /// Runs a statement that gives at most one row of interest.
+    pub(crate) async fn query_one<T>(
+        &mut self,
+        sql: &str,
+        params: &[Param<'_>],
+        map: impl FnMut(&RowRef<'_>) -> Result<T, StoreError>,
+    ) -> Result<Option<T>, StoreError> {
+        Ok(self.query(sql, params, map).await?.pop())
+    }
+
+    /// Runs a statement and tells how many rows it changed.
+    pub(crate) async fn execute(&mut self, sql: &str, params: &[Param<'_>]) -> Result<u64, StoreError> {
+        let result = match &mut self.engine {
+            Engine::Sqlite(connection) => connection.execute(sql, params),
+            Engine::Postgres(connection) => connection.execute(sql, params).await,
+        };
+        self.noted(result)
+    }
+
+    /// Runs text that binds nothing, such as the creation of a full-text table.
+    pub(crate) async fn batch(&mut self, sql: &str) -> Result<(), StoreError> {
+        let result = match &mut self.engine {
+            Engine::Sqlite(connection) => connection.batch(sql),
+            Engine::Postgres(connection) => connection.batch(sql).await,
+        };
+        self.noted(result)
+    }
+
+    /// Whether statements must be written for PostgreSQL.
+    pub(crate) fn is_postgres(&self) -> bool {
+        matches!(self.engine, Engine::Postgres(_))
+    }
+
+    /// Raises the counter of a topic and gives its new value. Whoever listens hears of it after the commit,
+    /// in every process (design.md D10).
+    pub(crate) async fn raise(&mut self, topic: Topic) -> Result<i64, StoreError> {
+        const RAISE: &str = "INSERT INTO changes (topic, counter) VALUES ($1, 1)
+            ON CONFLICT (topic) DO UPDATE SET counter = changes.counter + 1 RETURNING counter";
+        let counter = self
+            .query_one(RAISE, &[Param::Text(topic.as_str())], |row| row.int(0))
+            .await?;
+        let counter = counter.ok_or_else(|| StoreError::Row("a change counter is missing".into()))?;
+        if self.is_postgres() {
+            let message = format!("{} {counter}", topic.as_str());
+            self.query(
+                "SELECT 1 FROM (SELECT pg_notify('footbridge', $1)) AS told",
+                &[Param::Text(&message)],
+                |_| Ok(()),
+            )
+            .await?;
+        }
+        self.raised.push((topic, counter));
+        Ok(counter)
+    }
+}
+
+/// Lets a closure over borrowed rows be used where rows are passed by value.
+fn map_by_ref<'r, T>(
+    mut map: impl FnMut(&RowRef<'_>) -> Result<T, StoreError>,
+) -> impl FnMut(RowRef<'r>) -> Result<T, StoreError> {
+    move |row| map(&row)
+}

@@ -1,0 +1,130 @@
+//! The embedded engine: one SQLite file in WAL mode, one writer thread, a few reading threads.
+//!
+//! Other processes may have the same file open (the command line beside a running server). So nothing
+//! they could change is kept in memory from one transaction to the next.
+
+mod connection;
+mod open;
+mod readers;
+mod watch;
+mod writer;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use parking_lot::Mutex;
+
+pub(crate) use connection::SqliteConnection;
+
+use super::{BoxFuture, Health, Session, StoreError, StoreSettings, audit::SealedAudit, changes::Changes};
+use crate::vocabulary::{Clock, TenantId};
+
+/// A running engine. Dropping it commits what is queued and ends its threads.
+pub(crate) struct SqliteEngine {
+    path: PathBuf,
+    writer: Arc<writer::Queue>,
+    readers: readers::Readers,
+    changes: Arc<Changes>,
+    threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
+    watch: Mutex<Option<watch::Stop>>,
+}
+
+impl SqliteEngine {
+    /// Opens the file, migrates it and starts the threads. Blocks; called on a blocking thread.
+    pub(crate) fn open(
+        path: &Path,
+        settings: &StoreSettings,
+        clock: &Clock,
+        health: &Arc<Health>,
+    ) -> Result<Self, StoreError> {
+        let connection = open::open(path, settings)?;
+        let counters = connection.counters()?;
+        let changes = Arc::new(Changes::new(
+            counters
+                .into_iter()
+                .filter_map(|(word, n)| Some((super::Topic::parse(&word)?, n))),
+        ));
+        let writer = Arc::new(writer::Queue::new(settings));
+        let mut threads = Vec::new();
+        let readers = readers::Readers::start(path, settings, clock, &mut threads)?;
+        threads.push(writer::start(connection, &writer, clock, &changes, health)?);
+        let (stop, watcher) = watch::start(
+            open::connect(path, settings, open::Role::Reader)?,
+            &changes,
+            settings,
+        )?;
+        threads.push(watcher);
+        Ok(Self {
+            path: path.to_owned(),
+            writer,
+            readers,
+            changes,
+            threads: Mutex::new(threads),
+            watch: Mutex::new(Some(stop)),
+        })
+    }
+
+    pub(crate) fn changes(&self) -> &Changes {
+        &self.changes
+    }
+
+    /// Runs `work` on the writer thread and resolves after its group's commit.
+    pub(crate) async fn write<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: for<'s> FnOnce(&'s mut Session) -> BoxFuture<'s, Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        self.writer.write(work).await
+    }
+
+    /// Runs `work` on a reading thread, on one snapshot.
+    pub(crate) async fn read<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: for<'s> FnOnce(&'s mut Session) -> BoxFuture<'s, Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        self.readers.read(work).await
+    }
+
+    pub(crate) async fn append(&self, tenant: TenantId, row: SealedAudit) -> Result<(), StoreError> {
+        self.writer.append(tenant, row).await
+    }
+
+    pub(crate) async fn append_durable(&self, tenant: TenantId, row: SealedAudit) -> Result<(), StoreError> {
+        self.writer.append_durable(tenant, row).await
+    }
+
+    pub(crate) async fn flush(&self) -> Result<(), StoreError> {
+        self.writer.flush().await
+    }
+
+    /// Copies the database into a new file while others go on reading and writing. Blocks.
+    pub(crate) fn backup(&self, to: &Path) -> Result<(), StoreError> {
+        open::backup(&self.path, to)
+    }
+
+    /// Commits what is queued and ends the threads. Blocks.
+    pub(crate) fn stop(&self) {
+        self.writer.close();
+        self.readers.close();
+        drop(self.watch.lock().take());
+        let threads = std::mem::take(&mut *self.threads.lock());
+        for thread in threads {
+            // The engine may be dropped by work that runs on one of these threads; it cannot wait for itself.
+            if thread.thread().id() != std::thread::current().id() {
+                // A panicked thread has told its story already.
+                let _ = thread.join();
+            }
+        }
+    }
+}
+
+impl Drop for SqliteEngine {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}

@@ -1,0 +1,268 @@
+//! From a path to a migrated, checked database file, or a refusal that names the fix.
+
+use std::{
+    fs::OpenOptions,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use rusqlite::{Connection, OpenFlags, backup::Backup};
+
+use super::SqliteConnection;
+use crate::store::{StoreError, StoreSettings};
+
+mod embedded {
+    refinery::embed_migrations!("migrations/sqlite");
+}
+
+/// Marks a file as ours ("FtBr"), so that another program's database is never migrated.
+const APPLICATION_ID: i32 = 0x4674_4272;
+
+/// What a connection is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    Writer,
+    Reader,
+}
+
+/// Opens the file for writing: creates, checks, backs up and migrates it.
+pub(super) fn open(path: &Path, settings: &StoreSettings) -> Result<SqliteConnection, StoreError> {
+    prepare_file(path)?;
+    let named = |error| name_path(error, path);
+    let mut raw = connect(path, settings, Role::Writer).map_err(named)?;
+    if raw.is_readonly("main").map_err(|e| named(e.into()))? {
+        return Err(StoreError::NotWritable {
+            path: path.to_owned(),
+        });
+    }
+    check(&raw, path, settings).map_err(named)?;
+    migrate(&mut raw, path).map_err(named)?;
+    Ok(SqliteConnection::new(raw))
+}
+
+/// Opens one connection to an existing file.
+pub(super) fn connect(path: &Path, settings: &StoreSettings, role: Role) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let raw = Connection::open_with_flags(path, flags)?;
+    raw.busy_timeout(settings.lock_timeout)?;
+    raw.set_prepared_statement_cache_capacity(256);
+    // Pages are cached per connection. The kernel caches the file as well; 8 and 4 MB hold the upper levels of every tree.
+    let (cache_kib, read_only) = if role == Role::Writer {
+        (8192, "OFF")
+    } else {
+        (4096, "ON")
+    };
+    raw.execute_batch(&format!(
+        "PRAGMA trusted_schema = OFF; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY;
+         PRAGMA cache_size = -{cache_kib};"
+    ))?;
+    if role == Role::Writer {
+        let mode: String = raw.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+        if mode != "wal" {
+            // Only network file systems and read-only media refuse WAL.
+            return Err(StoreError::Io {
+                detail: format!("WAL is refused, journal mode stays {mode}"),
+            });
+        }
+        // FULL: a commit that was answered survives a power cut (design.md D21).
+        // 2000 pages of 4 KiB: a checkpoint moves at most some 8 MB and stays in the low milliseconds.
+        raw.execute_batch(
+            "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 2000; PRAGMA journal_size_limit = 33554432;",
+        )?;
+        if let Some(bytes) = settings.most_bytes {
+            let page: u64 = raw
+                .query_row("PRAGMA page_size", [], |row| row.get::<_, i64>(0))?
+                .unsigned_abs();
+            raw.execute_batch(&format!("PRAGMA max_page_count = {}", bytes / page.max(512)))?;
+        }
+    }
+    raw.execute_batch(&format!("PRAGMA query_only = {read_only}"))?;
+    Ok(raw)
+}
+
+/// Makes the folder (0700) and the file (0600). SQLite gives its -wal and -shm files the same mode.
+fn prepare_file(path: &Path) -> Result<(), StoreError> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let refused = |path: &Path| StoreError::NotWritable {
+        path: path.to_owned(),
+    };
+    if !folder.is_dir() {
+        let mut builder = std::fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(folder).map_err(|_| StoreError::FolderMissing {
+            path: folder.to_owned(),
+        })?;
+    }
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = match options.open(path) {
+        Ok(file) => file,
+        Err(_) if path.is_dir() => {
+            return Err(StoreError::NotADatabase {
+                path: path.to_owned(),
+            });
+        }
+        Err(_) if path.exists() => return Err(refused(path)),
+        Err(_) => return Err(refused(folder)),
+    };
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let meta = file.metadata().map_err(|_| refused(path))?;
+        let mode = meta.permissions().mode() & 0o777;
+        // Only ever narrows: a file the owner made read-only stays so.
+        if mode & 0o077 != 0 {
+            let narrowed = std::fs::Permissions::from_mode(mode & 0o700);
+            file.set_permissions(narrowed).map_err(|_| refused(path))?;
+        }
+    }
+    drop(file);
+    Ok(())
+}
+
+/// Refuses what is not ours or is damaged.
+fn check(raw: &Connection, path: &Path, settings: &StoreSettings) -> Result<(), StoreError> {
+    let application: i32 = raw.query_row("PRAGMA application_id", [], |row| row.get(0))?;
+    let tables: i64 = raw.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    if tables == 0 && application == 0 {
+        return Ok(());
+    }
+    if application != APPLICATION_ID {
+        return Err(StoreError::Foreign {
+            name: path.display().to_string(),
+        });
+    }
+    let bytes = std::fs::metadata(path).map_or(0, |meta| meta.len());
+    // A check of everything takes seconds per gigabyte. Past the limit only the tables that decide who may
+    // do what are checked; `backup` and `PRAGMA integrity_check` remain for the rest.
+    let checks: &[&str] = if bytes <= settings.full_check_bytes {
+        &["PRAGMA quick_check(1)"]
+    } else {
+        &[
+            "PRAGMA quick_check(tenants)",
+            "PRAGMA quick_check(api_keys)",
+            "PRAGMA quick_check(audit_heads)",
+        ]
+    };
+    for check in checks {
+        let detail: String = raw.query_row(check, [], |row| row.get(0))?;
+        if detail != "ok" {
+            let detail = detail.lines().next().unwrap_or_default().to_owned();
+            return Err(StoreError::Damaged {
+                path: path.to_owned(),
+                detail,
+            });
+        }
+    }
+    Ok(())
+}
+
+fn version(raw: &Connection) -> Result<Option<i32>, StoreError> {
+    let known: i64 = raw.query_row(
+        "SELECT count(*) FROM sqlite_schema WHERE name = 'refinery_schema_history'",
+        [],
+        |row| row.get(0),
+    )?;
+    if known == 0 {
+        return Ok(None);
+    }
+    Ok(
+        raw.query_row("SELECT max(version) FROM refinery_schema_history", [], |row| {
+            row.get(0)
+        })?,
+    )
+}
+
+/// The newest schema this program knows.
+pub(super) fn newest() -> i32 {
+    let migrations = embedded::migrations::runner()
+        .get_migrations()
+        .iter()
+        .map(|m| m.version())
+        .max();
+    migrations.unwrap_or(0)
+}
+
+fn migrate(raw: &mut Connection, path: &Path) -> Result<(), StoreError> {
+    let known = newest();
+    // Two processes may find the same old file. The loser's migration fails on what the winner made; it
+    // looks again instead of guessing.
+    for attempt in 0_u64..5 {
+        match version(raw)? {
+            Some(found) if found > known => return Err(StoreError::Newer { found, known }),
+            Some(found) if found == known => return Ok(()),
+            Some(found) => backup_of(raw, &backup_name(path, found))?,
+            None => {}
+        }
+        raw.execute_batch(&format!("PRAGMA application_id = {APPLICATION_ID}"))?;
+        match embedded::migrations::runner().run(raw) {
+            Ok(_) => return Ok(()),
+            Err(error) if attempt == 4 => return Err(StoreError::Migration(error.to_string())),
+            Err(_) => std::thread::sleep(Duration::from_millis(50 << attempt)),
+        }
+    }
+    Ok(())
+}
+
+/// `store.db` as `store.db.backup-v3`.
+fn backup_name(path: &Path, version: i32) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".backup-v{version}"));
+    PathBuf::from(name)
+}
+
+/// Copies the database at `from` into a new file while others use it.
+pub(super) fn backup(from: &Path, to: &Path) -> Result<(), StoreError> {
+    let raw = Connection::open_with_flags(
+        from,
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )?;
+    raw.busy_timeout(Duration::from_secs(5))?;
+    backup_of(&raw, to)
+}
+
+fn backup_of(raw: &Connection, to: &Path) -> Result<(), StoreError> {
+    // Written beside the target and renamed, so that a half copy never carries the final name.
+    let mut partial = to.as_os_str().to_owned();
+    partial.push(".partial");
+    let partial = PathBuf::from(partial);
+    let _ = std::fs::remove_file(&partial);
+    prepare_file(&partial)?;
+    {
+        let mut target = Connection::open(&partial)?;
+        // All pages in one step: the copy is one snapshot, and in WAL mode it holds up no writer.
+        let copy = Backup::new(raw, &mut target)?;
+        copy.run_to_completion(i32::MAX, Duration::from_millis(50), None)?;
+    }
+    // The bytes first, then the name: a crash leaves either no backup or a whole one.
+    let moved = std::fs::File::open(&partial)
+        .and_then(|file| file.sync_all())
+        .and_then(|()| std::fs::rename(&partial, to));
+    moved.map_err(|e| StoreError::Io {
+        detail: e.to_string(),
+    })
+}
+
+/// Errors made from SQLite's codes do not know the file; this puts its name in.
+fn name_path(error: StoreError, file: &Path) -> StoreError {
+    match error {
+        StoreError::NotADatabase { .. } => StoreError::NotADatabase {
+            path: file.to_owned(),
+        },
+        StoreError::Damaged { detail, .. } => StoreError::Damaged {
+            path: file.to_owned(),
+            detail,
+        },
+        StoreError::ReadOnly => StoreError::NotWritable {
+            path: file.to_owned(),
+        },
+        other => other,
+    }
+}

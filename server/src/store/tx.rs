@@ -1,0 +1,141 @@
+//! The handles that other rooms hold during a transaction: [`TenantTx`] and [`SystemTx`].
+
+use super::{
+    AuditLog, AuditRecord, Keys, Session, Settings, SetupTokens, StoreError, SystemKeys, SystemUsers,
+    Tenants, Topic, Users,
+};
+use crate::vocabulary::{TenantId, Timestamp};
+
+/// A transaction of one tenant.
+///
+/// Invariant: nothing here takes a tenant or SQL, so the rows of another tenant cannot be named
+/// (security.md T1).
+pub struct TenantTx<'a> {
+    session: &'a mut Session,
+    tenant: TenantId,
+}
+
+impl<'a> TenantTx<'a> {
+    pub(super) fn new(session: &'a mut Session, tenant: TenantId) -> Self {
+        Self { session, tenant }
+    }
+
+    /// Whose rows these are.
+    pub fn tenant(&self) -> &TenantId {
+        &self.tenant
+    }
+
+    /// The moment the transaction began.
+    pub fn now(&self) -> Timestamp {
+        self.session.now
+    }
+
+    /// Adds a row to the tenant's audit log, committed with the rest of this transaction or not at all.
+    /// It gets its number and hash when the work is done.
+    pub fn audit(&mut self, event: AuditRecord) -> Result<(), StoreError> {
+        let row = event.seal(&self.tenant)?;
+        self.session.audits.push((self.tenant.clone(), row));
+        Ok(())
+    }
+
+    /// Tells every process that something they may hold in memory changed. Keys, users, tenants, sources
+    /// and settings do so by themselves.
+    pub async fn announce(&mut self, topic: Topic) -> Result<(), StoreError> {
+        self.session.raise(topic).await.map(|_| ())
+    }
+
+    /// The audit log, for readers.
+    pub fn audit_log(&mut self) -> AuditLog<'_> {
+        AuditLog {
+            session: self.session,
+            tenant: &self.tenant,
+        }
+    }
+
+    /// People and services of the tenant.
+    pub fn users(&mut self) -> Users<'_> {
+        Users {
+            session: self.session,
+            tenant: &self.tenant,
+        }
+    }
+
+    /// API keys of the tenant.
+    pub fn keys(&mut self) -> Keys<'_> {
+        Keys {
+            session: self.session,
+            tenant: &self.tenant,
+        }
+    }
+
+    /// Small JSON values by name.
+    pub fn settings(&mut self) -> Settings<'_> {
+        Settings {
+            session: self.session,
+            owner: self.tenant.as_str(),
+        }
+    }
+}
+
+/// A transaction of the operator, across tenants.
+pub struct SystemTx<'a> {
+    session: &'a mut Session,
+}
+
+impl<'a> SystemTx<'a> {
+    pub(super) fn new(session: &'a mut Session) -> Self {
+        Self { session }
+    }
+
+    /// The moment the transaction began.
+    pub fn now(&self) -> Timestamp {
+        self.session.now
+    }
+
+    /// The same transaction, bound to one tenant.
+    pub fn within(&mut self, tenant: &TenantId) -> TenantTx<'_> {
+        TenantTx::new(self.session, tenant.clone())
+    }
+
+    /// Tells every process that something they may hold in memory changed.
+    pub async fn announce(&mut self, topic: Topic) -> Result<(), StoreError> {
+        self.session.raise(topic).await.map(|_| ())
+    }
+
+    /// The tenants themselves.
+    pub fn tenants(&mut self) -> Tenants<'_> {
+        Tenants {
+            session: self.session,
+        }
+    }
+
+    /// Keys of all tenants: the look-up by hash and the table that is kept in memory.
+    pub fn keys(&mut self) -> SystemKeys<'_> {
+        SystemKeys {
+            session: self.session,
+        }
+    }
+
+    /// Users of all tenants, for the log-in.
+    pub fn users(&mut self) -> SystemUsers<'_> {
+        SystemUsers {
+            session: self.session,
+        }
+    }
+
+    /// Settings of the server itself.
+    pub fn settings(&mut self) -> Settings<'_> {
+        // No tenant id is empty, so no tenant can reach these rows.
+        Settings {
+            session: self.session,
+            owner: "",
+        }
+    }
+
+    /// One-time tokens that set up the first owner or invite someone.
+    pub fn setup_tokens(&mut self) -> SetupTokens<'_> {
+        SetupTokens {
+            session: self.session,
+        }
+    }
+}

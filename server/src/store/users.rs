@@ -1,0 +1,194 @@
+//! People and services of a tenant: rows and statements.
+
+use super::{
+    Session, StoreError, Topic,
+    row::{Param, RowRef, params, to_json},
+};
+use crate::vocabulary::{Role, TenantId, Timestamp, UserId};
+
+/// A person or service.
+#[derive(Clone, PartialEq, Eq)]
+pub struct User {
+    /// Identity.
+    pub id: UserId,
+    /// E-mail address as given; unique in the tenant, whatever the case of its letters.
+    pub email: String,
+    /// Name for people.
+    pub name: String,
+    /// What they may do.
+    pub role: Role,
+    /// Free names that policies refer to.
+    pub groups: Vec<String>,
+    /// Hash of the console password, in the hash's own text form.
+    pub password_hash: Option<String>,
+    /// When they were added.
+    pub created_at: Timestamp,
+    /// Since when they may do nothing.
+    pub disabled_at: Option<Timestamp>,
+}
+
+impl std::fmt::Debug for User {
+    /// Leaves the password hash out.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("User")
+            .field("id", &self.id)
+            .field("role", &self.role)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A user to be added.
+#[derive(Clone)]
+pub struct NewUser {
+    /// Identity.
+    pub id: UserId,
+    /// E-mail address.
+    pub email: String,
+    /// Name for people.
+    pub name: String,
+    /// What they may do.
+    pub role: Role,
+    /// Free names.
+    pub groups: Vec<String>,
+    /// Hash of the console password.
+    pub password_hash: Option<String>,
+}
+
+/// Statements on one tenant's users.
+pub struct Users<'t> {
+    pub(super) session: &'t mut Session,
+    pub(super) tenant: &'t TenantId,
+}
+
+/// Statements on everybody.
+pub struct SystemUsers<'t> {
+    pub(super) session: &'t mut Session,
+}
+
+const COLUMNS: &str =
+    "user_id, email, name, role, groups_json, password_hash, created_at, disabled_at, tenant_id";
+
+fn user(row: &RowRef<'_>) -> Result<User, StoreError> {
+    Ok(User {
+        id: row.name(0)?,
+        email: row.text(1)?,
+        name: row.text(2)?,
+        role: row.name(3)?,
+        groups: row.json(4)?,
+        password_hash: row.opt_text(5)?,
+        created_at: row.time(6)?,
+        disabled_at: row.opt_time(7)?,
+    })
+}
+
+fn owned_user(row: &RowRef<'_>) -> Result<(TenantId, User), StoreError> {
+    Ok((row.name(8)?, user(row)?))
+}
+
+impl Users<'_> {
+    /// Adds a user; [`StoreError::Conflict`] when id or e-mail are taken in this tenant.
+    pub async fn insert(&mut self, new: &NewUser) -> Result<User, StoreError> {
+        let sql = format!(
+            "INSERT INTO users (tenant_id, user_id, email, email_key, name, role, groups_json, password_hash, created_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING RETURNING {COLUMNS}"
+        );
+        let (groups, email_key) = (to_json(&new.groups)?, new.email.to_lowercase());
+        let params = params![
+            self.tenant.as_str(),
+            new.id.as_str(),
+            &new.email,
+            &email_key,
+            &new.name,
+            new.role.as_str(),
+            &groups,
+            new.password_hash.as_deref(),
+            self.session.now,
+        ];
+        let made = self.session.query_one(&sql, params, user).await?;
+        let made = made.ok_or_else(|| StoreError::conflict(format!("user `{}`", new.email)))?;
+        self.session.raise(Topic::Users).await?;
+        Ok(made)
+    }
+
+    /// Looks one up by id.
+    pub async fn find(&mut self, id: &UserId) -> Result<Option<User>, StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM users WHERE tenant_id = $1 AND user_id = $2");
+        self.session
+            .query_one(&sql, params![self.tenant.as_str(), id.as_str()], user)
+            .await
+    }
+
+    /// Looks one up by e-mail, whatever the case of its letters.
+    pub async fn find_by_email(&mut self, email: &str) -> Result<Option<User>, StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM users WHERE tenant_id = $1 AND email_key = $2");
+        self.session
+            .query_one(&sql, params![self.tenant.as_str(), &email.to_lowercase()], user)
+            .await
+    }
+
+    /// All users of the tenant, oldest first.
+    pub async fn list(&mut self) -> Result<Vec<User>, StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM users WHERE tenant_id = $1 ORDER BY created_at, user_id");
+        self.session
+            .query(&sql, params![self.tenant.as_str()], user)
+            .await
+    }
+
+    /// Changes the role; `false` when there is no such user.
+    pub async fn set_role(&mut self, id: &UserId, role: Role) -> Result<bool, StoreError> {
+        self.set("role", role.as_str().into(), id).await
+    }
+
+    /// Replaces the groups; `false` when there is no such user.
+    pub async fn set_groups(&mut self, id: &UserId, groups: &[String]) -> Result<bool, StoreError> {
+        let groups = to_json(&groups)?;
+        self.set("groups_json", (&groups).into(), id).await
+    }
+
+    /// Replaces the name; `false` when there is no such user.
+    pub async fn set_name(&mut self, id: &UserId, name: &str) -> Result<bool, StoreError> {
+        self.set("name", name.into(), id).await
+    }
+
+    /// Replaces the password's hash; `false` when there is no such user.
+    pub async fn set_password_hash(&mut self, id: &UserId, hash: Option<&str>) -> Result<bool, StoreError> {
+        self.set("password_hash", hash.into(), id).await
+    }
+
+    /// Takes all rights from a user, now; `false` when there is no such user.
+    pub async fn disable(&mut self, id: &UserId) -> Result<bool, StoreError> {
+        let now = self.session.now;
+        self.set("disabled_at", now.into(), id).await
+    }
+
+    /// Gives a disabled user their rights back; `false` when there is no such user.
+    pub async fn enable(&mut self, id: &UserId) -> Result<bool, StoreError> {
+        self.set("disabled_at", Param::Null, id).await
+    }
+
+    async fn set(&mut self, column: &'static str, value: Param<'_>, id: &UserId) -> Result<bool, StoreError> {
+        let sql = format!("UPDATE users SET {column} = $1 WHERE tenant_id = $2 AND user_id = $3");
+        let params = [value, self.tenant.as_str().into(), id.as_str().into()];
+        let changed = self.session.execute(&sql, &params).await? > 0;
+        if changed {
+            self.session.raise(Topic::Users).await?;
+        }
+        Ok(changed)
+    }
+}
+
+impl SystemUsers<'_> {
+    /// Everybody of that e-mail address, with their tenants: the log-in asks before a tenant is known.
+    pub async fn find_by_email(&mut self, email: &str) -> Result<Vec<(TenantId, User)>, StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM users WHERE email_key = $1 ORDER BY tenant_id");
+        self.session
+            .query(&sql, params![&email.to_lowercase()], owned_user)
+            .await
+    }
+
+    /// Everybody, for the table that is kept in memory.
+    pub async fn all(&mut self) -> Result<Vec<(TenantId, User)>, StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM users ORDER BY tenant_id, user_id");
+        self.session.query(&sql, &[], owned_user).await
+    }
+}
