@@ -6,6 +6,7 @@
 pub mod access;
 pub mod audit;
 pub mod catalogue;
+pub mod config;
 pub mod domain;
 pub mod edge;
 pub mod limits;
