@@ -7,6 +7,7 @@ pub mod boot;
 pub mod keys;
 pub mod people;
 pub mod setup;
+pub mod sources;
 
 use std::borrow::Cow;
 

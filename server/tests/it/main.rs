@@ -1,3 +1,6 @@
 //! One test binary that mirrors `src/`.
 
+mod context_walk;
+mod layers;
+mod process;
 mod store;
