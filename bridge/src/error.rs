@@ -106,14 +106,14 @@ impl BridgeError {
         }
     }
 
-    /// Says whether the server may have acted on the request.
-    pub(crate) fn sent(&self) -> bool {
-        self.sent
-    }
-
     /// Says whether the request left and its reply did not come, so that asking again may be worth it.
     pub(crate) fn is_loss(&self) -> bool {
         self.code == codes::BRIDGE_REPLY_LOST
+    }
+
+    /// Says whether the server may still be at work on the request, with nobody left to read the result.
+    pub(crate) fn leaves_work(&self) -> bool {
+        matches!(self.code, codes::BRIDGE_REPLY_LOST | codes::BRIDGE_TIMEOUT)
     }
 
     /// The cause and the cure, for a line on stderr.
@@ -181,7 +181,7 @@ mod tests {
             "{\"jsonrpc\":\"2.0\",\"error\":{\"code\":-31002,\"message\":\"The server answered 502.\",\
              \"data\":{\"httpStatus\":502,\"sent\":true,\"source\":\"bridge\"}}}\n"
         );
-        assert!(!BridgeError::http_status(StatusCode::CONFLICT, "x").sent());
+        assert!(!BridgeError::http_status(StatusCode::CONFLICT, "x").sent);
     }
 
     #[test]

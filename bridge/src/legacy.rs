@@ -120,19 +120,18 @@ impl Legacy {
     }
 
     /// If the server's own stream is open, a place where the response to `id` will arrive should it come there (M-5).
-    pub(crate) fn expect(&self, id: &OwnedId) -> Option<oneshot::Receiver<Vec<u8>>> {
+    pub(crate) fn expect<'a>(&'a self, id: &'a OwnedId) -> Option<Expected<'a>> {
         let mut state = self.state();
         if !state.stream_open {
             return None;
         }
-        let (sender, receiver) = oneshot::channel();
+        let (sender, response) = oneshot::channel();
         state.expected.insert(id.clone(), sender);
-        Some(receiver)
-    }
-
-    /// Ends [`Legacy::expect`].
-    pub(crate) fn forget(&self, id: &OwnedId) {
-        self.state().expected.remove(id);
+        Some(Expected {
+            legacy: self,
+            id,
+            response,
+        })
     }
 
     /// Hands a response from the server's own stream to whoever expects it.
@@ -149,6 +148,26 @@ impl Legacy {
 
     fn set_stream_open(&self, open: bool) {
         self.state().stream_open = open;
+    }
+}
+
+/// A response that may come on the server's own stream. Dropping it ends the wait.
+pub(crate) struct Expected<'a> {
+    legacy: &'a Legacy,
+    id: &'a OwnedId,
+    response: oneshot::Receiver<Vec<u8>>,
+}
+
+impl Expected<'_> {
+    /// Waits for the response. `None` if it can no longer come, because a new handshake began.
+    pub(crate) async fn response(mut self) -> Option<Vec<u8>> {
+        (&mut self.response).await.ok()
+    }
+}
+
+impl Drop for Expected<'_> {
+    fn drop(&mut self) {
+        self.legacy.state().expected.remove(self.id);
     }
 }
 

@@ -3,8 +3,10 @@
 //! In reading order: [`options`] (what we are told), [`stdio`] (the host's lines), [`forward`] (the loop and the table of
 //! requests in flight), [`exchange`] (one request from POST to answer), [`relay`] (what a message of the server is),
 //! [`tools`] and [`legacy`] (the little that is remembered, one file per era), [`upstream`] (connections and HTTP),
+//! [`alarm`] and [`pause`] (time),
 //! [`error`] (what the host reads when something fails), [`log`] (what stderr reads).
 
+mod alarm;
 mod error;
 mod exchange;
 mod forward;
@@ -25,6 +27,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use alarm::Alarm;
 use error::BridgeError;
 use exchange::Shared;
 use forward::Forward;
@@ -141,9 +144,11 @@ fn prepare(settings: Settings, output: Output) -> Result<(Shared, usize), Bridge
         KeySource::File(path) => Some(read_key(&path)?),
     };
     let key = key.map(|key| bearer(key.expose())).transpose()?;
+    let alarm = Alarm::start();
     let limits = Limits {
         connect: settings.connect_limit,
         response: settings.response_limit,
+        alarm: alarm.clone(),
     };
     let upstream = Upstream::new(endpoint, Tls::new(settings.ca_file), key, limits);
     upstream.warm_up();
@@ -152,6 +157,7 @@ fn prepare(settings: Settings, output: Output) -> Result<(Shared, usize), Bridge
         output,
         legacy: Legacy::default(),
         tools: ToolHeaders::default(),
+        alarm,
         call_limit: settings.call_limit,
         message_bytes: settings.message_bytes,
     };

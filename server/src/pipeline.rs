@@ -8,8 +8,6 @@ mod answer;
 mod house;
 mod run;
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use footbridge_protocol::headers::Mismatch;
 use serde_json::{Map, Value, value::RawValue};
@@ -67,6 +65,7 @@ impl House {
         let Some(edition) = self.edition_of(principal) else {
             return Bytes::from_static(b"[]");
         };
+        self.keyring.note_use(principal, client, self.clock.now());
         let style = match principal.facts().names {
             crate::vocabulary::NameStyle::Auto => edition.edition.names,
             chosen => chosen,
@@ -88,6 +87,7 @@ impl House {
     /// The first refusal; each refusal of a known principal has its audit event.
     pub async fn call(&self, principal: &Principal, call: ToolCall<'_>) -> Result<Answer, CallError> {
         let now = self.clock.now();
+        self.keyring.note_use(principal, call.facts.client_name.as_deref(), now);
         let mut draft = Draft::open(self.store.clone(), principal, call.name, call.facts.clone(), now);
         let result = self.walk(principal, call, now, &mut draft).await;
         if let Err(error) = &result {

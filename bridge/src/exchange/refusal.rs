@@ -25,7 +25,11 @@ const QUOTED_CHARACTERS: usize = 200;
 /// `first` attempt a server that names a short pause gets it.
 pub(super) async fn read(exchange: &Exchange, reply: Reply, first: bool) -> Failure {
     let status = reply.status;
-    let challenge = quote(reply.header(WWW_AUTHENTICATE).as_bytes(), 1000);
+    let challenge = exchange
+        .shared
+        .upstream
+        .without_key(reply.header(WWW_AUTHENTICATE).as_bytes());
+    let challenge = quote(challenge.as_bytes(), 1000);
     let waiting = Waiting::read(reply.header(RETRY_AFTER));
     let (is_json, mut body) = (reply.is_type("application/json"), reply.body);
     let text = if is_json {
@@ -132,6 +136,7 @@ fn describe(
     text: &[u8],
 ) -> BridgeError {
     let place = exchange.shared.upstream.place();
+    let text = exchange.shared.upstream.without_key(text);
     let number = status.as_u16();
     match status {
         StatusCode::UNAUTHORIZED if exchange.shared.upstream.has_key() => BridgeError::authentication(
@@ -194,7 +199,7 @@ fn describe(
             status,
             format!(
                 "`{place}` has no MCP endpoint at this path ({number}){}. Check the path in {URL_VARIABLE}",
-                said(text)
+                said(text.as_bytes())
             ),
         ),
         _ => BridgeError::http_status(
@@ -202,7 +207,7 @@ fn describe(
             format!(
                 "`{place}` answered {number} {}{}. {}",
                 status.canonical_reason().unwrap_or("(no standard status)"),
-                said(text),
+                said(text.as_bytes()),
                 if status.is_server_error() {
                     "Whether the request took effect is unknown; check that before you repeat it"
                 } else {

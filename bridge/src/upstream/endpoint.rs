@@ -63,10 +63,14 @@ impl Endpoint {
             .trim_start_matches('[')
             .trim_end_matches(']')
             .to_ascii_lowercase();
-        let port = match (authority.port(), authority.port_u16()) {
-            (_, Some(port)) => port,
-            (None, None) => default_port(tls),
-            (Some(_), None) => return Err(EndpointError::NotUrl),
+        // Taken from the text itself: the parser's own accessor has no answer for a port that is no number of 16 bits.
+        let port = match authority.as_str().strip_prefix(authority.host()) {
+            Some("") => default_port(tls),
+            Some(port) => port
+                .strip_prefix(':')
+                .and_then(|port| port.parse().ok())
+                .ok_or(EndpointError::NotUrl)?,
+            None => return Err(EndpointError::NotUrl),
         };
         if host.is_empty() || port == 0 {
             return Err(EndpointError::NotUrl);

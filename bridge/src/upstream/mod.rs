@@ -18,6 +18,7 @@ use hyper::body::{Body as _, Incoming};
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode, Uri};
 
+use crate::alarm::Alarm;
 use crate::error::{BridgeError, quote};
 use crate::log;
 use crate::options::{KEY_VARIABLE, URL_VARIABLE};
@@ -31,8 +32,6 @@ const REDIRECTS: usize = 3;
 const LINGER: Duration = Duration::from_secs(1);
 /// How much of it is read for that.
 const LINGER_BYTES: usize = 64 * 1024;
-/// `Content-Length` is a stranger's word: this much room is made on it at once, the rest as bytes arrive.
-const TRUSTED_LENGTH: usize = 4 * 1024 * 1024;
 
 /// The one server the bridge talks to.
 pub(crate) struct Upstream {
@@ -42,15 +41,17 @@ pub(crate) struct Upstream {
     headers: HeaderMap,
     has_key: bool,
     response_limit: Duration,
+    alarm: Alarm,
 }
 
 /// The time limits of the way to the server.
-#[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     /// For a connection, TLS included.
     pub(crate) connect: Duration,
     /// From sending to response headers.
     pub(crate) response: Duration,
+    /// What keeps the second one.
+    pub(crate) alarm: Alarm,
 }
 
 /// A response, its body still to be read.
@@ -95,6 +96,7 @@ impl Upstream {
             headers,
             has_key,
             response_limit: limits.response,
+            alarm: limits.alarm,
         }
     }
 
@@ -106,6 +108,19 @@ impl Upstream {
     /// Says whether requests carry a credential.
     pub(crate) fn has_key(&self) -> bool {
         self.has_key
+    }
+
+    /// A text of the server with our own credential struck out, should it repeat it. For everything that is quoted.
+    pub(crate) fn without_key(&self, text: &[u8]) -> String {
+        let text = String::from_utf8_lossy(text);
+        match self
+            .headers
+            .get(header::AUTHORIZATION)
+            .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "))
+        {
+            Some(key) => text.replace(key, "…"),
+            None => text.into_owned(),
+        }
     }
 
     /// Host and port for people.
@@ -149,7 +164,10 @@ impl Upstream {
                 *request.headers_mut() = headers.clone();
                 request
             };
-            let sent = tokio::time::timeout(self.response_limit, self.pool.send(request)).await;
+            let sent = self
+                .alarm
+                .within(self.response_limit, self.pool.send(request))
+                .await;
             let (response, connection) = match sent {
                 Ok(outcome) => outcome.map_err(|error| self.explain(&error))?,
                 Err(_) => return Err(self.too_slow()),
@@ -205,7 +223,7 @@ impl Upstream {
                 "`{}` redirects to `{}` ({}), which is not followed so that neither key nor message reach another \
                  address. If that is the right server, set {URL_VARIABLE} to it",
                 self.place(),
-                quote(shown, 200),
+                quote(self.without_key(shown).as_bytes(), 200),
                 reply.status.as_u16()
             ),
         ))
@@ -306,8 +324,9 @@ impl Body {
         if declared > limit {
             return Err(BodyError::TooLarge);
         }
-        // One more for the newline the line will end with.
-        let mut whole = Vec::with_capacity(declared.min(TRUSTED_LENGTH) + 1);
+        // Room that no bytes arrive for is never touched, so a declared length may be believed up to the limit; growing
+        // step by step would hold a large message twice. One more for the newline the line will end with.
+        let mut whole = Vec::with_capacity(declared + 1);
         while let Some(bytes) = self.chunk().await.map_err(BodyError::Lost)? {
             if whole.len() + bytes.len() > limit {
                 return Err(BodyError::TooLarge);

@@ -151,7 +151,8 @@ impl Pool {
                 _ => {}
             }
         }
-        Ok((self.origin.open().await?, false))
+        // Boxed, as a TLS handshake is large and every exchange would carry room for one.
+        Ok((Box::pin(self.origin.open()).await?, false))
     }
 }
 

@@ -20,7 +20,7 @@ const PAGE: u32 = 200;
 
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
-pub struct Audit {
+pub(crate) struct Audit {
     #[command(subcommand)]
     command: Option<AuditCommand>,
     #[command(flatten)]
@@ -72,7 +72,7 @@ fn status(text: &str) -> Result<AuditStatus, String> {
 }
 
 impl Audit {
-    pub async fn run(self) -> Result<()> {
+    pub(crate) async fn run(self) -> Result<()> {
         match self.command {
             Some(AuditCommand::Verify { head, tenant, place }) => {
                 let store = place.open().await?;
@@ -159,6 +159,6 @@ async fn verify(store: &Store, tenant: &TenantId, head: Option<&str>) -> Result<
             ))?;
             Ok(())
         }
-        Some(fault) => bail!("the log of tenant `{tenant}` was tampered with: {fault}"),
+        Some(fault) => bail!("the log of tenant `{tenant}` is not whole: row {}: {}", fault.seq, fault.what),
     }
 }

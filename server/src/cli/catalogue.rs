@@ -9,7 +9,7 @@ use footbridge_server::catalogue::{Catalogue, ListedNames, NamedText, Shape};
 use super::print;
 
 #[derive(Debug, Subcommand)]
-pub enum CatalogueCommand {
+pub(crate) enum CatalogueCommand {
     /// Check a catalogue file: every fault names file, line and tool.
     Check {
         /// The file.
@@ -25,7 +25,7 @@ pub enum CatalogueCommand {
 }
 
 impl CatalogueCommand {
-    pub async fn run(self) -> Result<()> {
+    pub(crate) async fn run(self) -> Result<()> {
         match self {
             Self::Check { file } => {
                 let text =

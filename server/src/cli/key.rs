@@ -13,7 +13,7 @@ use serde_json::json;
 use super::{OfTenant, Place, print};
 
 #[derive(Debug, Subcommand)]
-pub enum KeyCommand {
+pub(crate) enum KeyCommand {
     /// Mint a key and show it once.
     Mint(Box<Mint>),
     /// List a tenant's keys.
@@ -25,7 +25,7 @@ pub enum KeyCommand {
 }
 
 #[derive(Debug, Args)]
-pub struct Mint {
+pub(crate) struct Mint {
     /// The edition that the key opens.
     #[arg(long, value_name = "NAME")]
     edition: EditionName,
@@ -66,7 +66,7 @@ pub struct Mint {
 }
 
 #[derive(Debug, Args)]
-pub struct List {
+pub(crate) struct List {
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -77,7 +77,7 @@ pub struct List {
 }
 
 #[derive(Debug, Args)]
-pub struct Named {
+pub(crate) struct Named {
     /// The key's id, or its visible beginning.
     key: String,
     /// Print JSON.
@@ -99,7 +99,7 @@ fn name_style(text: &str) -> Result<NameStyle, String> {
 }
 
 impl KeyCommand {
-    pub async fn run(self) -> Result<()> {
+    pub(crate) async fn run(self) -> Result<()> {
         match self {
             Self::Mint(command) => command.run().await,
             Self::List(command) => command.run().await,

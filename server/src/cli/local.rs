@@ -6,15 +6,17 @@ use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand};
 use footbridge_server::{
     access::local_principal,
-    edge::serve_stdio,
+    edge::stdio,
     operate::{boot, people::LOCAL_OWNER},
     vocabulary::{EditionName, TenantId},
 };
 
-use super::{Place, print};
+use tokio_util::sync::CancellationToken;
+
+use super::{Place, print, serve::signalled};
 
 #[derive(Debug, Subcommand)]
-pub enum McpCommand {
+pub(crate) enum McpCommand {
     /// Speak MCP on stdin and stdout: the same tools, without a server in between.
     Stdio {
         /// The edition to serve.
@@ -29,7 +31,7 @@ pub enum McpCommand {
 }
 
 impl McpCommand {
-    pub async fn run(self) -> Result<()> {
+    pub(crate) async fn run(self) -> Result<()> {
         let Self::Stdio { edition, tenant, place } = self;
         let config = place.config()?;
         boot::start_logging(&config.log)?;
@@ -49,7 +51,10 @@ impl McpCommand {
                 local_principal(&bound.edition, tenant, owner, u32::MAX)
             }
         };
-        serve_stdio(booted.house.clone(), principal).await?;
+        let shutdown = CancellationToken::new();
+        tokio::spawn(signalled(shutdown.clone()));
+        let input = tokio::io::BufReader::new(tokio::io::stdin());
+        stdio::serve(booted.house.clone(), config.edge, principal, input, tokio::io::stdout(), shutdown).await?;
         booted.stop().await;
         Ok(())
     }
@@ -57,7 +62,7 @@ impl McpCommand {
 
 /// `footbridge-server backup`.
 #[derive(Debug, Args)]
-pub struct Backup {
+pub(crate) struct Backup {
     /// The file to write; it must not exist.
     to: PathBuf,
     #[command(flatten)]
@@ -65,7 +70,7 @@ pub struct Backup {
 }
 
 impl Backup {
-    pub async fn run(self) -> Result<()> {
+    pub(crate) async fn run(self) -> Result<()> {
         let store = self.place.open().await?;
         store.backup(&self.to).await?;
         store.close().await;

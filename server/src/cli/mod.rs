@@ -9,6 +9,7 @@ mod print;
 mod serve;
 mod source;
 
+
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
@@ -22,7 +23,7 @@ use footbridge_server::{
 /// A hosted, multi-tenant MCP backend that owns the tool catalogue and the scopes.
 #[derive(Debug, Parser)]
 #[command(name = "footbridge-server", version, propagate_version = true, arg_required_else_help = true)]
-pub struct Options {
+pub(crate) struct Options {
     #[command(subcommand)]
     command: Command,
 }
@@ -80,7 +81,7 @@ struct OfTenant {
 }
 
 /// Carries out one command.
-pub fn run(options: Options) -> Result<()> {
+pub(crate) fn run(options: Options) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -10,7 +10,7 @@ use footbridge_server::{
 use super::{OfTenant, Place, print};
 
 #[derive(Debug, Subcommand)]
-pub enum TenantCommand {
+pub(crate) enum TenantCommand {
     /// Add a tenant.
     Add {
         /// Its name: 1-63 of a-z, 0-9 and -.
@@ -29,7 +29,7 @@ pub enum TenantCommand {
 }
 
 impl TenantCommand {
-    pub async fn run(self) -> Result<()> {
+    pub(crate) async fn run(self) -> Result<()> {
         match self {
             Self::Add { id, name, place } => {
                 let store = place.open().await?;
@@ -52,7 +52,7 @@ impl TenantCommand {
 }
 
 #[derive(Debug, Subcommand)]
-pub enum UserCommand {
+pub(crate) enum UserCommand {
     /// Add a person to a tenant.
     Add {
         /// Their e-mail address.
@@ -98,7 +98,7 @@ pub enum UserCommand {
 }
 
 impl UserCommand {
-    pub async fn run(self) -> Result<()> {
+    pub(crate) async fn run(self) -> Result<()> {
         let said = match self {
             Self::Add { email, name, role, tenant, place } => {
                 let store = place.open().await?;
@@ -138,7 +138,7 @@ impl UserCommand {
 
 /// `footbridge-server setup`.
 #[derive(Debug, Args)]
-pub struct Setup {
+pub(crate) struct Setup {
     /// Your e-mail address.
     #[arg(long)]
     email: String,
@@ -150,7 +150,7 @@ pub struct Setup {
 }
 
 impl Setup {
-    pub async fn run(self) -> Result<()> {
+    pub(crate) async fn run(self) -> Result<()> {
         // Never an argument: the process list is public.
         let token = match std::env::var("FOOTBRIDGE_SETUP_TOKEN") {
             Ok(token) => token,

@@ -5,19 +5,19 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 /// One line to stdout. A reader that went away ends the program quietly, as pipes are meant to.
-pub fn line(text: &str) -> io::Result<()> {
+pub(crate) fn line(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "{}", printable(text))
 }
 
 /// A value as indented JSON.
-pub fn json(value: &impl Serialize) -> anyhow::Result<()> {
+pub(crate) fn json(value: &impl Serialize) -> anyhow::Result<()> {
     line_raw(&serde_json::to_string_pretty(value)?)?;
     Ok(())
 }
 
 /// A value as JSON on one line.
-pub fn json_line(value: &impl Serialize) -> anyhow::Result<()> {
+pub(crate) fn json_line(value: &impl Serialize) -> anyhow::Result<()> {
     line_raw(&serde_json::to_string(value)?)?;
     Ok(())
 }
@@ -27,7 +27,7 @@ fn line_raw(text: &str) -> io::Result<()> {
 }
 
 /// Rows under a heading, each column as wide as its widest cell.
-pub fn table<const N: usize>(heading: [&str; N], rows: &[[String; N]]) -> io::Result<()> {
+pub(crate) fn table<const N: usize>(heading: [&str; N], rows: &[[String; N]]) -> io::Result<()> {
     let mut widths = heading.map(str::len);
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {

@@ -2,10 +2,10 @@
 
 use std::net::SocketAddr;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use footbridge_server::{
-    edge::{Server, Tls},
+    edge::{Server, TlsFiles},
     operate::{boot, setup},
     vocabulary::EditionName,
 };
@@ -15,7 +15,7 @@ use tracing::info;
 use super::{Place, print};
 
 #[derive(Debug, Args)]
-pub struct Serve {
+pub(crate) struct Serve {
     /// Address to listen on [default: 127.0.0.1:19850].
     #[arg(long, value_name = "ADDR", env = "FOOTBRIDGE_LISTEN")]
     listen: Option<SocketAddr>,
@@ -27,14 +27,18 @@ pub struct Serve {
 }
 
 impl Serve {
-    pub async fn run(self) -> Result<()> {
+    pub(crate) async fn run(self) -> Result<()> {
         let mut config = self.place.config()?;
         boot::start_logging(&config.log)?;
         if let Some(listen) = self.listen {
             config.server.listen = listen;
         }
         let editions = if self.editions.is_empty() { config.server.editions.clone() } else { self.editions };
-        let tls = Tls::load(config.server.tls_certificate.as_deref(), config.server.tls_key.as_deref())?;
+        let tls = match (config.server.tls_certificate.take(), config.server.tls_key.take()) {
+            (Some(certificate), Some(key)) => Some(TlsFiles { certificate, key }),
+            (None, None) => None,
+            _ => bail!("TLS needs both: set tls_certificate and tls_key under [server]"),
+        };
         let scheme = if tls.is_some() { "https" } else { "http" };
 
         // The port first: a second server on it must not touch the store.
@@ -67,8 +71,8 @@ impl Serve {
         let shutdown = CancellationToken::new();
         tokio::spawn(signalled(shutdown.clone()));
         let mut server = Server::new(booted.house.clone(), config.edge);
-        if let Some(tls) = tls {
-            server = server.with_tls(tls);
+        if let Some(files) = tls {
+            server = server.with_tls(files)?;
         }
         server.serve(listener, shutdown).await?;
         booted.stop().await;
@@ -78,7 +82,7 @@ impl Serve {
 }
 
 /// Waits for SIGTERM or Ctrl-C, then begins the drain.
-async fn signalled(shutdown: CancellationToken) {
+pub(crate) async fn signalled(shutdown: CancellationToken) {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};

@@ -59,7 +59,7 @@ pub struct House {
     pub(super) clock: Clock,
     pub(super) call_timeout: Duration,
     editions: Vec<Arc<BoundEdition>>,
-    keyring: Arc<Keyring>,
+    pub(super) keyring: Arc<Keyring>,
     failed_sign_ins: FailedSignIns,
 }
 

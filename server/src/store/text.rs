@@ -181,6 +181,7 @@ impl Dialect {
         format!("({})", each.collect::<Vec<_>>().join(between))
     }
 
+    /// What must hold, and what only counts in the rank.
     fn whole(&self, query: &TextQuery) -> String {
         let must = self.terms(&query.terms, query.matching, query.prefix_last);
         if query.helpers.is_empty() {
@@ -321,8 +322,7 @@ impl Session {
         let mut hits: Vec<TextHit> = Vec::new();
         for step in steps {
             let found = self.find_fts5(&table, &step, tag, limit).await?;
-            let seen: std::collections::HashSet<i64> = hits.iter().map(|hit| hit.row_id).collect();
-            hits.extend(found.into_iter().filter(|hit| !seen.contains(&hit.row_id)));
+            append(&mut hits, found);
             if hits.len() >= limit as usize {
                 break;
             }
@@ -447,9 +447,9 @@ impl Session {
         tag: Option<&str>,
         limit: u32,
     ) -> Result<Vec<TextHit>, StoreError> {
-        const FIND: &str = "SELECT row_id, ts_rank_cd('{0.2, 0.2, 0.4, 1.0}', lexemes, CAST($1 AS tsquery))::FLOAT8 AS rank_of
+        const FIND: &str = "SELECT row_id, ts_rank_cd('{0.2, 0.2, 0.4, 1.0}', lexemes, CAST(CAST($1 AS TEXT) AS tsquery))::FLOAT8 AS rank_of
             FROM (SELECT row_id, lexemes FROM texts
-                  WHERE tenant_id = $2 AND shelf = $3 AND lexemes @@ CAST($4 AS tsquery) LIMIT $5) AS found
+                  WHERE tenant_id = $2 AND shelf = $3 AND lexemes @@ CAST(CAST($4 AS TEXT) AS tsquery) LIMIT $5) AS found
             ORDER BY rank_of DESC, row_id DESC LIMIT $6";
         let rows = match query.ranking {
             Ranking::Newest(rows) => i64::from(rows),
@@ -463,12 +463,11 @@ impl Session {
         } else {
             &[query.matching]
         };
+        // Each word that a row holds adds to its rank, the helping ones too.
+        let all: Vec<_> = query.helpers.iter().chain(&query.terms).cloned().collect();
+        let ranked = TSQUERY.terms(&all, Matching::Any, query.prefix_last);
         for matching in matchings {
             let must = TSQUERY.terms(&query.terms, *matching, query.prefix_last);
-            let ranked = TSQUERY.whole(&TextQuery {
-                matching: *matching,
-                ..query.clone()
-            });
             let mut asked = format!("'{}' & {must}", home(tenant, shelf));
             if let Some(tag) = tag {
                 asked = format!("'{}' & {asked}", tag_word(tag));
@@ -482,8 +481,7 @@ impl Session {
                     })
                 })
                 .await?;
-            let seen: std::collections::HashSet<i64> = hits.iter().map(|hit| hit.row_id).collect();
-            hits.extend(found.into_iter().filter(|hit| !seen.contains(&hit.row_id)));
+            append(&mut hits, found);
             if hits.len() >= limit as usize {
                 break;
             }
@@ -491,6 +489,17 @@ impl Session {
         hits.truncate(limit as usize);
         Ok(hits)
     }
+}
+
+/// Adds the hits of a later step, which never rank above those of an earlier one.
+fn append(hits: &mut Vec<TextHit>, later: Vec<TextHit>) {
+    let seen: std::collections::HashSet<i64> = hits.iter().map(|hit| hit.row_id).collect();
+    let most = hits.last().map_or(f64::INFINITY, |hit| hit.rank);
+    let new = later.into_iter().filter(|hit| !seen.contains(&hit.row_id));
+    hits.extend(new.map(|hit| TextHit {
+        rank: hit.rank.min(most),
+        ..hit
+    }));
 }
 
 /// The lexeme that every row of a tenant's shelf carries. A slug needs no quoting inside quotes.
@@ -518,9 +527,10 @@ mod tests {
     fn questions_become_expressions_of_both_dialects() {
         let mut asked = query(&[&["meeting"], &["road", "map"]], Matching::Any);
         assert_eq!(FTS5.whole(&asked), r#"(("meeting") OR ("road" + "map"))"#);
-        asked.matching = Matching::All;
-        asked.prefix_last = true;
-        assert_eq!(TSQUERY.whole(&asked), "(('meeting') & ('road' <-> 'map':*))");
+        assert_eq!(
+            TSQUERY.terms(&asked.terms, Matching::All, true),
+            "(('meeting') & ('road' <-> 'map':*))"
+        );
         asked = query(&[&["rare"]], Matching::Any);
         asked.helpers = vec![vec!["the".into()]];
         assert_eq!(

@@ -50,7 +50,7 @@ fn it_listens_on_loopback_and_refuses_foreign_origins_and_hosts() {
     let place = Place::new();
     let key = place.key(ALL);
     let server = place.serve();
-    assert!(server.address.starts_with("127.0.0.1:"), "{}", server.printed);
+    assert!(server.address.starts_with("127.0.0.1:"), "{}", server.address);
     let bearer = format!("Bearer {key}");
     let body = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;
     let ask = |extra: (&str, &str)| {

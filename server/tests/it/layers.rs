@@ -98,3 +98,17 @@ fn the_reader_of_use_lines_sees_groups_and_single_paths() {
     let text = "use crate::{\n    access::{A, B},\n    store,\n    vocabulary::X,\n};\nlet x = crate::edge::run();";
     assert_eq!(rooms_named(text), ["access", "store", "vocabulary", "edge"]);
 }
+
+#[test]
+fn nothing_that_ships_opens_the_door_without_credentials() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    rust_files(&source, &mut files);
+    let named: Vec<_> = files
+        .iter()
+        .filter(|file| fs::read_to_string(file).unwrap().contains("without_credentials"))
+        .map(|file| file.strip_prefix(&source).unwrap().display().to_string())
+        .collect();
+    // Defined there, for the conformance fixture under examples/; used by nothing else.
+    assert_eq!(named, ["access/keyring.rs"]);
+}

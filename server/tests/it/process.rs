@@ -5,19 +5,31 @@ use std::{
     net::TcpStream,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
+    sync::mpsc,
     time::Duration,
 };
 
+use footbridge_server::store::StoreUrl;
 use serde_json::{Value, json};
 
 /// A folder for one test's data, with the commands that work on it.
 pub struct Place {
     folder: tempfile::TempDir,
+    store: Option<String>,
 }
 
 impl Place {
     pub fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap() }
+        Self { folder: tempfile::tempdir().unwrap(), store: None }
+    }
+
+    /// The same, with its rows in another store than the embedded one.
+    pub fn on(store: &StoreUrl) -> Self {
+        let store = match store {
+            StoreUrl::Sqlite(path) => path.display().to_string(),
+            StoreUrl::Postgres(url) => url.clone(),
+        };
+        Self { folder: tempfile::tempdir().unwrap(), store: Some(store) }
     }
 
     pub fn path(&self) -> &Path {
@@ -39,6 +51,10 @@ impl Place {
     pub fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_footbridge-server"));
         command.env_remove("FOOTBRIDGE_KEY").env("FOOTBRIDGE_DATA", self.data()).stdin(Stdio::null());
+        match &self.store {
+            Some(url) => command.env("FOOTBRIDGE_STORE", url),
+            None => command.env_remove("FOOTBRIDGE_STORE"),
+        };
         command
     }
 
@@ -70,18 +86,13 @@ impl Place {
     pub fn serve(&self) -> Server {
         let mut child =
             self.command().args(["serve", "--listen", "127.0.0.1:0"]).stdout(Stdio::piped()).spawn().unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut printed = String::new();
-        let address = loop {
-            let line = lines.next().expect("the server ended before it said where it listens").unwrap();
-            printed.push_str(&line);
-            printed.push('\n');
-            if let Some((_, rest)) = line.split_once("http://") {
-                break rest.split('/').next().unwrap().to_owned();
-            }
-        };
-        std::thread::spawn(move || lines.for_each(drop));
-        Server { child, address, printed }
+        let (sender, printed) = mpsc::channel();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| drop(sender.send(line))));
+        let mut server = Server { child, address: String::new(), printed };
+        let line = server.printed_until("http://");
+        server.address = line.split_once("http://").unwrap().1.split('/').next().unwrap().to_owned();
+        server
     }
 }
 
@@ -89,7 +100,7 @@ impl Place {
 pub struct Server {
     child: Child,
     pub address: String,
-    pub printed: String,
+    printed: mpsc::Receiver<String>,
 }
 
 /// An HTTP reply.
@@ -107,6 +118,17 @@ impl Reply {
 }
 
 impl Server {
+    /// The next line on stdout that holds `part`.
+    pub fn printed_until(&self, part: &str) -> String {
+        loop {
+            let line = self.printed.recv_timeout(Duration::from_secs(20));
+            let line = line.unwrap_or_else(|_| panic!("the server did not print `{part}`"));
+            if line.contains(part) {
+                return line;
+            }
+        }
+    }
+
     /// Sends one request with exactly these headers besides those that HTTP needs.
     pub fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Reply {
         let mut socket = TcpStream::connect(&self.address).unwrap();

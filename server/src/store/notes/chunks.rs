@@ -223,7 +223,8 @@ impl Notes<'_> {
 
     /// A tombstone at the same path gives way; a living entity is in the way.
     async fn free_path(&mut self, new: &NewEntity) -> Result<(), StoreError> {
-        const HOLDER: &str = "SELECT entity_id, CASE WHEN deleted_at IS NULL THEN 0 ELSE 1 END FROM entities
+        const HOLDER: &str =
+            "SELECT entity_id, CAST(CASE WHEN deleted_at IS NULL THEN 0 ELSE 1 END AS BIGINT) FROM entities
             WHERE tenant_id = $1 AND source_id = $2 AND path = $3";
         let params = params![self.tenant.as_str(), &new.source, &new.path];
         let holder = self

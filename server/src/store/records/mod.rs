@@ -104,9 +104,11 @@ pub struct Records<'t> {
     pub(super) kind: &'t str,
 }
 
-pub(super) const COLUMNS: &str = "r.row_id, r.id, r.version, r.doc, r.created_at, r.updated_at, r.deleted_at";
+const COLUMNS: &str = "row_id, id, version, doc, created_at, updated_at, deleted_at";
+/// The same, where records are joined as `r`.
+const JOINED: &str = "r.row_id, r.id, r.version, r.doc, r.created_at, r.updated_at, r.deleted_at";
 
-pub(super) fn record(row: &RowRef<'_>) -> Result<Record, StoreError> {
+fn record(row: &RowRef<'_>) -> Result<Record, StoreError> {
     Ok(Record {
         row_id: row.int(0)?,
         id: row.text(1)?,
@@ -124,7 +126,7 @@ impl Records<'_> {
         let now = self.session.now;
         let entries = entries(draft, now, now)?;
         let sql = format!(
-            "INSERT INTO records AS r (tenant_id, kind, id, version, doc, fields, created_at, updated_at)
+            "INSERT INTO records (tenant_id, kind, id, version, doc, fields, created_at, updated_at)
              VALUES ($1, $2, $3, 1, $4, $5, $6, $6) ON CONFLICT DO NOTHING RETURNING {COLUMNS}"
         );
         let listed = to_json(&entries)?;
@@ -147,7 +149,7 @@ impl Records<'_> {
     /// The record of that id, unless it is deleted.
     pub async fn find(&mut self, id: &str) -> Result<Option<Record>, StoreError> {
         let sql = format!(
-            "SELECT {COLUMNS} FROM records AS r WHERE tenant_id = $1 AND kind = $2 AND id = $3 AND deleted_at IS NULL"
+            "SELECT {COLUMNS} FROM records WHERE tenant_id = $1 AND kind = $2 AND id = $3 AND deleted_at IS NULL"
         );
         self.session
             .query_one(&sql, params![self.tenant.as_str(), self.kind, id], record)
@@ -161,7 +163,7 @@ impl Records<'_> {
         value: &FieldValue,
     ) -> Result<Option<Record>, StoreError> {
         let sql = format!(
-            "SELECT {COLUMNS} FROM record_uniques AS u
+            "SELECT {JOINED} FROM record_uniques AS u
              JOIN records AS r ON r.tenant_id = u.tenant_id AND r.kind = u.kind AND r.id = u.id
              WHERE u.tenant_id = $1 AND u.kind = $2 AND u.field = $3 AND u.value = $4"
         );
@@ -189,7 +191,7 @@ impl Records<'_> {
         self.remove_entries(id, &gone).await?;
         self.add_entries(id, &new).await?;
         let sql = format!(
-            "UPDATE records AS r SET version = version + 1, doc = $1, fields = $2, updated_at = $3
+            "UPDATE records SET version = version + 1, doc = $1, fields = $2, updated_at = $3
              WHERE tenant_id = $4 AND kind = $5 AND id = $6 RETURNING {COLUMNS}"
         );
         let listed = to_json(&entries)?;
@@ -305,7 +307,7 @@ impl Records<'_> {
         let mut found = Vec::with_capacity(row_ids.len());
         for some in row_ids.chunks(IN_LIST) {
             let sql = format!(
-                "SELECT {COLUMNS} FROM records AS r WHERE tenant_id = $1 AND kind = $2 AND deleted_at IS NULL
+                "SELECT {COLUMNS} FROM records WHERE tenant_id = $1 AND kind = $2 AND deleted_at IS NULL
                  AND row_id IN ({IN_SLOTS_FROM_3})"
             );
             let mut params = vec![Param::Text(self.tenant.as_str()), Param::Text(self.kind)];
@@ -329,7 +331,7 @@ impl Records<'_> {
         };
         let state = if deleted { "IS NOT NULL" } else { "IS NULL" };
         let sql = format!(
-            "SELECT {COLUMNS}, fields FROM records AS r
+            "SELECT {COLUMNS}, fields FROM records
              WHERE tenant_id = $1 AND kind = $2 AND id = $3 AND deleted_at {state}{lock}"
         );
         let params = params![self.tenant.as_str(), self.kind, id];

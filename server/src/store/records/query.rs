@@ -1,6 +1,6 @@
 //! Lists of records: conditions on fields, one field to sort by, pages by the key of their last row.
 
-use super::{COLUMNS, FieldValue, Record, Records, record};
+use super::{FieldValue, JOINED, Record, Records, record};
 use crate::store::{StoreError, row::Param};
 
 /// What a field of a listed record must be.
@@ -160,7 +160,7 @@ impl Records<'_> {
     /// A page of records. It is stable: records made or changed meanwhile shift no other record from page to page.
     pub async fn list(&mut self, query: &RecordQuery) -> Result<RecordPage, StoreError> {
         let what = format!(
-            "SELECT {COLUMNS}, s.value FROM record_fields AS s
+            "SELECT {JOINED}, s.value FROM record_fields AS s
              JOIN records AS r ON r.tenant_id = s.tenant_id AND r.kind = s.kind AND r.id = s.id"
         );
         let mut statement = self.select(&what, &query.sort);
