@@ -235,7 +235,10 @@ impl Desk {
                 (Progress::to(sender), Some((receiver, ProgressNotes::new(token, &self.common.settings))))
             }
         };
-        let check_headers = |tool: &Tool| mirror.check_params(tool.param_headers(), request.arguments);
+        let check_headers = |tool: &Tool| match dialect.is_modern() {
+            true => mirror.check_params(tool.param_headers(), request.arguments),
+            false => Ok(()),
+        };
         let call = ToolCall {
             name: &request.name,
             arguments: request.arguments,

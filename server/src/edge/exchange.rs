@@ -95,10 +95,15 @@ impl Front {
     pub(super) async fn answer(self: Arc<Self>, peer: Peer, request: Request<Incoming>) -> Result<Response<Outgoing>, Infallible> {
         let running = peer.traffic.begin();
         let in_flight = InFlight::new(&self.common);
-        let response = match AssertUnwindSafe(self.route(&peer, request)).catch_unwind().await {
+        let http1 = request.version() < Version::HTTP_2;
+        let mut response = match AssertUnwindSafe(self.route(&peer, request)).catch_unwind().await {
             Ok(response) => response,
             Err(_) => to_response(Reply::broken()),
         };
+        // HTTP/2 has no such header; there the stream alone ends, or the connection says that it is going away.
+        if http1 && self.common.draining.is_cancelled() {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         Ok(response.map(|body| body.with((running, in_flight))))
     }
 
@@ -219,7 +224,6 @@ impl Front {
         if let Some(challenge) = refusal.challenge() {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
-        // HTTP/2 has no such header; there the stream alone ends.
         if refusal.closes() && parts.version < Version::HTTP_2 {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }

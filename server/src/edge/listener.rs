@@ -223,6 +223,7 @@ where
 {
     let settings = Arc::clone(&front.common.settings);
     let draining = front.common.draining.clone();
+    let traffic = Arc::clone(&peer.traffic);
     // Boxed for each request: an idle connection then holds no room for one.
     let service = service_fn(move |request| Box::pin(Arc::clone(&front).answer(peer.clone(), request)));
     let io = TokioIo::new(socket);
@@ -238,8 +239,12 @@ where
             .keep_alive_timeout(PING);
         let mut connection = std::pin::pin!(builder.serve_connection(io, service));
         tokio::select! {
+            biased;
             ended = &mut connection => return Ok(ended?),
-            () = draining.cancelled() => connection.as_mut().graceful_shutdown(),
+            () = draining.cancelled() => {}
+        }
+        if !traffic.is_fresh() {
+            connection.as_mut().graceful_shutdown();
         }
         Ok(connection.await?)
     } else {
@@ -254,8 +259,14 @@ where
             .max_headers(settings.headers);
         let mut connection = std::pin::pin!(builder.serve_connection(io, service));
         tokio::select! {
+            // First, so that a request which is there already is seen before its connection is taken for idle.
+            biased;
             ended = &mut connection => return Ok(ended?),
-            () = draining.cancelled() => connection.as_mut().graceful_shutdown(),
+            () = draining.cancelled() => {}
+        }
+        // A new connection still gets its one answer, which then closes it.
+        if !traffic.is_fresh() {
+            connection.as_mut().graceful_shutdown();
         }
         Ok(connection.await?)
     }

@@ -377,7 +377,7 @@ impl Refusal {
 
     /// Whether the rest of the request is unread or unreadable, so that the connection cannot go on.
     pub(super) fn closes(&self) -> bool {
-        matches!(self, Self::TooLarge { .. } | Self::TooSlow | Self::BrokenBody | Self::Draining)
+        matches!(self, Self::TooLarge { .. } | Self::TooSlow | Self::BrokenBody)
     }
 
     /// `WWW-Authenticate` of a 401. It names no metadata while OAuth is off: several clients would start OAuth and

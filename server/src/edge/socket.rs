@@ -36,6 +36,11 @@ impl Traffic {
         self.running.fetch_add(1, Ordering::AcqRel);
         Running(Arc::clone(self))
     }
+
+    /// Whether no request has come yet.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.running.load(Ordering::Acquire) == 0 && self.ended.load(Ordering::Acquire) == 0
+    }
 }
 
 impl Drop for Running {

@@ -3,6 +3,8 @@
 
 mod cli;
 mod context_walk;
+mod edge;
+mod house;
 mod layers;
 mod process;
 mod replicas;
