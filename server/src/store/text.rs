@@ -8,6 +8,8 @@
 //! nothing. [`Ranking::Auto`] therefore takes words from the rarest on while a budget lasts; the frequent
 //! rest only helps to rank. When every word is frequent, the newest rows that hold all of them are ranked.
 
+mod words;
+
 use super::{
     Engine, Session, StoreError,
     row::{Param, params},

@@ -57,6 +57,19 @@ pub struct NearWord {
 }
 
 impl Lexicon {
+    /// A lexicon of `chunks` chunks from words that were counted elsewhere, each once.
+    #[must_use]
+    pub fn from_counts(chunks: u64, words: impl IntoIterator<Item = (String, u32)>) -> Self {
+        let mut lexicon = Self {
+            chunks,
+            ..Self::default()
+        };
+        for (word, count) in words {
+            lexicon.add_word(&word, count);
+        }
+        lexicon
+    }
+
     /// Number of distinct words.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -5,8 +5,11 @@
 //! (`lexicon`, `ngram`, `vectors`); a question becomes words (`query`) and bounded full-text searches (`plan`), and the ranked
 //! lists that come back become one (`fuse`). `inbox` writes notes, `watch` says when a folder changed.
 //!
-//! Nothing here knows the store, a tenant or a principal: paths come from the operator's configuration
-//! and texts from the folders. The handlers that do are built on top of these parts.
+//! Those parts know neither store nor tenant. On top of them stands the engine: a source (`source`) is kept in
+//! step with its folder (`sync`), by hand or by itself (`background`); the words of each tenant are kept in
+//! memory (`lexicons`) for rankings (`ranking`); `handlers` are the tools, `budget` what a key may read.
+//!
+//! Answers never say where on the machine a folder is: a file's address is `source://<source>/<path>`.
 
 pub mod blocks;
 pub mod chunk;
@@ -21,6 +24,18 @@ pub mod plan;
 pub mod query;
 pub mod rst;
 pub mod scan;
+pub mod source;
+pub mod sync;
 pub mod vectors;
 pub mod watch;
 pub mod words;
+
+mod background;
+mod budget;
+mod engine;
+mod handlers;
+mod lexicons;
+mod ranking;
+
+pub use engine::Context;
+use engine::new_uuid;
