@@ -13,7 +13,7 @@ use footbridge_protocol::headers::Mismatch;
 use serde_json::{Map, Value, value::RawValue};
 use tokio_util::sync::CancellationToken;
 
-pub use answer::{Answer, CallError};
+pub use answer::{Answer, CallError, SignInError};
 pub use house::{BoundEdition, House, HouseBuilder, HouseError};
 
 use crate::{

@@ -29,7 +29,7 @@ use super::{
     socket::Traffic,
     well_known::{self, Documents},
 };
-use crate::{catalogue::Edition, limits::FailedSignIns};
+use crate::{catalogue::Edition, limits::FailedSignIns, pipeline::SignInError};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
@@ -177,7 +177,10 @@ impl Front {
             .house
             .authenticate(credential, &desk.bound.edition, peer.address)
             .await
-            .map_err(|error| Refusal::Credential { error, presented: credential.is_some() })?;
+            .map_err(|error| match error {
+                SignInError::Credential(error) => Refusal::Credential { error, presented: credential.is_some() },
+                SignInError::TooManyFailures(limit) => Refusal::Address(limit),
+            })?;
 
         let media = gate::media(headers)?;
         let body = intake::read(body, settings.body_bytes, settings.body_timeout()).await?;

@@ -343,7 +343,6 @@ fn auth_status(error: &AuthError) -> StatusCode {
         | AuthError::WrongEdition(_) => StatusCode::UNAUTHORIZED,
         // Another credential would not help, so no challenge (protocol.md A-15).
         AuthError::Suspended => StatusCode::FORBIDDEN,
-        AuthError::TooManyFailures(_) => StatusCode::TOO_MANY_REQUESTS,
         AuthError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
@@ -396,9 +395,7 @@ impl Refusal {
     pub(super) fn to_reply(&self) -> Reply {
         let reply = Reply::error(self.status(), None, &ErrorObject::new(self.code(), self.to_string()));
         match self {
-            Self::Address(limit) | Self::Credential { error: AuthError::TooManyFailures(limit), .. } => {
-                Reply::over_limit(None, limit)
-            }
+            Self::Address(limit) => Reply::over_limit(None, limit),
             Self::Draining | Self::Overloaded | Self::Credential { error: AuthError::Unavailable(_), .. } => {
                 Reply { retry_after: Some(SOON), ..reply }
             }

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use super::SignInError;
 use crate::{
     access::{AuthError, Keyring, Principal},
     catalogue::{Catalogue, CatalogueError, Edition, ListCache, StrictClients, Tool},
@@ -148,13 +149,13 @@ impl House {
     /// Finds out who is calling (room 3). `address` is where failures are counted.
     ///
     /// # Errors
-    /// Why the credential does not open this edition.
+    /// Why the credential does not open this edition, or that the address failed too often.
     pub async fn authenticate(
         &self,
         credential: Option<&str>,
         edition: &Edition,
         address: std::net::IpAddr,
-    ) -> Result<Principal, AuthError> {
+    ) -> Result<Principal, SignInError> {
         let result = self
             .keyring
             .authenticate(credential, edition, self.clock.now())
@@ -162,9 +163,9 @@ impl House {
         if result.as_ref().is_err_and(AuthError::counts_as_failure)
             && let Err(limit) = self.failed_sign_ins.count(address)
         {
-            return Err(AuthError::TooManyFailures(limit));
+            return Err(SignInError::TooManyFailures(limit));
         }
-        result
+        Ok(result?)
     }
 
     /// The store, for doors that serve other things than tools.

@@ -81,9 +81,9 @@ fn the_first_start_prints_a_token_that_works_once() {
     let again = setup(&token).unwrap();
     assert!(String::from_utf8_lossy(&again.stderr).contains("has an owner already"));
     assert!(place.ok(&["user", "list"]).contains("ada@example.com"));
-    drop(server);
-    let second = place.serve();
-    assert!(!second.printed_until("store").contains("FOOTBRIDGE_SETUP_TOKEN"));
+    assert!(server.terminate_and_read().0.success());
+    let (_, printed) = place.serve().terminate_and_read();
+    assert!(!printed.contains("FOOTBRIDGE_SETUP_TOKEN"), "{printed}");
 }
 
 #[test]
@@ -133,12 +133,12 @@ fn the_log_shows_calls_and_its_verification_finds_an_edit() {
     let server = place.serve();
     server.call(&key, "memory_put", json!({"key": "k", "content": "c"}));
     server.call_fails(&key, "search", json!({"query": "x"}));
-    assert!(server.terminate().success());
+    assert!(server.terminate_and_read().0.success());
     let shown = place.ok(&["audit"]);
     assert!(shown.contains("memory_put") && shown.contains("deny_scope"), "{shown}");
     assert!(place.ok(&["audit", "--status", "deny_scope"]).lines().count() == 1);
     let whole = place.ok(&["audit", "verify"]);
-    let head = whole.split("elsewhere: ").nth(1).unwrap().trim().trim_end_matches('.').to_owned();
+    let head = whole.split("somewhere else: ").nth(1).unwrap().trim().trim_end_matches('.').to_owned();
     place.ok(&["audit", "verify", "--head", &head]);
     let database = rusqlite::Connection::open(place.data().join("footbridge.db")).unwrap();
     let changed = database

@@ -45,9 +45,12 @@ fn rooms_named(text: &str) -> Vec<String> {
                 match c {
                     '{' => depth += 1,
                     '}' => depth -= 1,
-                    ',' if depth == 1 => at_start = true,
+                    ',' if depth == 1 => {
+                        rooms.extend((!word.is_empty()).then(|| std::mem::take(&mut word)));
+                        at_start = true;
+                    }
                     c if depth == 1 && at_start && (c.is_alphanumeric() || c == '_') => word.push(c),
-                    _ if depth == 1 && !word.is_empty() => {
+                    ':' if depth == 1 && !word.is_empty() => {
                         rooms.push(std::mem::take(&mut word));
                         at_start = false;
                     }

@@ -39,7 +39,7 @@ fn one_server_in_two_processes(place: &Place) {
         server.call(&late, "memory_get", json!({"key": "shared"}));
     }
     for server in [first, second] {
-        assert!(server.terminate().success());
+        assert!(server.terminate_and_read().0.success());
     }
     place.ok(&["audit", "verify"]);
 }
