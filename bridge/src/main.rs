@@ -1,2 +1,215 @@
-//! x
-fn main() {}
+//! `footbridge`: carries MCP between a client that speaks stdio and a Streamable HTTP server.
+//!
+//! In reading order: [`options`] (what we are told), [`stdio`] (the host's lines), [`forward`] (the loop and the table of
+//! requests in flight), [`exchange`] (one request from POST to answer), [`relay`] (what a message of the server is),
+//! [`tools`] and [`legacy`] (the little that is remembered, one file per era), [`upstream`] (connections and HTTP),
+//! [`error`] (what the host reads when something fails), [`log`] (what stderr reads).
+
+mod error;
+mod exchange;
+mod forward;
+#[cfg(test)]
+mod golden;
+mod legacy;
+mod log;
+mod options;
+mod pause;
+mod relay;
+mod stdio;
+mod tools;
+mod upstream;
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use error::BridgeError;
+use exchange::Shared;
+use forward::Forward;
+use legacy::Legacy;
+use options::{Command, KEY_FILE_VARIABLE, KeySource, OptionError, Secret, Settings, URL_VARIABLE};
+use stdio::{Input, Output, Writer};
+use tools::ToolHeaders;
+use upstream::{Endpoint, Limits, Tls, Upstream, bearer};
+
+/// What requests in flight get after the host has closed its end (protocol.md B-05).
+const GRACE: Duration = Duration::from_secs(2);
+/// What they get after a signal: supervisors kill soon.
+const SIGNAL_GRACE: Duration = Duration::from_millis(300);
+/// What the last lines get to be written when the host reads slowly.
+const FLUSH_LIMIT: Duration = Duration::from_millis(500);
+/// Longest line accepted while nothing is configured.
+const UNCONFIGURED_MESSAGE_BYTES: usize = 1 << 20;
+/// A key file is a line; anything larger is the wrong file.
+const KEY_FILE_BYTES: u64 = 64 * 1024;
+
+fn main() -> ExitCode {
+    std::panic::set_hook(Box::new(|info| {
+        // The message of a panic may quote a body; its place cannot.
+        let place = info.location().map_or_else(String::new, ToString::to_string);
+        log::warn(format_args!("internal error at {place}; please report it"));
+    }));
+    let settings = match options::read(std::env::args_os().skip(1), |name| std::env::var_os(name)) {
+        Ok(Command::Help) => return print(&options::help()),
+        Ok(Command::Version) => return print(&options::version()),
+        Ok(Command::Connect(settings)) => Ok(*settings),
+        Err(error @ OptionError::CommandLine(_)) => {
+            let _ = writeln!(std::io::stderr(), "footbridge: {error}");
+            return ExitCode::from(2);
+        }
+        Err(error @ OptionError::Value { .. }) => Err(BridgeError::no_connection(error.to_string())),
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            log::warn(format_args!("the event loop cannot be started: {error}"));
+            log::flush();
+            return ExitCode::FAILURE;
+        }
+    };
+    let outcome = runtime.block_on(bridge(settings));
+    // A thread that still waits for a terminal or a name server must not hold the process.
+    runtime.shutdown_background();
+    if let Err(error) = &outcome {
+        log::warn(format_args!("stopped: {error}"));
+    }
+    log::flush();
+    if outcome.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Runs until the host or a signal ends it.
+async fn bridge(settings: Result<Settings, BridgeError>) -> std::io::Result<()> {
+    let message_bytes = settings.as_ref().map_or(UNCONFIGURED_MESSAGE_BYTES, |settings| settings.message_bytes);
+    let mut signals = Signals::new()?;
+    let (output, writer) = Writer::open()?;
+    let mut input = Input::open(message_bytes)?;
+    let mut writing = tokio::spawn(writer.run());
+    match settings.and_then(|settings| prepare(settings, output.clone())) {
+        Ok((shared, in_flight)) => {
+            let mut forward = Forward::new(Arc::new(shared), in_flight);
+            let grace = tokio::select! {
+                () = forward.run(&mut input) => GRACE,
+                () = signals.next() => SIGNAL_GRACE,
+                _ = &mut writing => Duration::ZERO,
+            };
+            tokio::select! {
+                () = forward.finish(grace) => {}
+                () = signals.next() => {}
+            }
+        }
+        Err(error) => {
+            log::warn(format_args!("{}", error.message()));
+            tokio::select! {
+                () = forward::refuse_all(&mut input, &output, &error) => {}
+                () = signals.next() => {}
+                _ = &mut writing => {}
+            }
+        }
+    }
+    let last_lines = async {
+        output.end().await;
+        if !writing.is_finished() {
+            let _ = writing.await;
+        }
+    };
+    let _ = tokio::time::timeout(FLUSH_LIMIT, last_lines).await;
+    Ok(())
+}
+
+/// Makes everything the exchanges share, or says what has to be corrected first.
+fn prepare(settings: Settings, output: Output) -> Result<(Shared, usize), BridgeError> {
+    log::set_level(settings.level);
+    let Some(url) = settings.url else {
+        return Err(BridgeError::no_connection(format!(
+            "No server address is set. Set {URL_VARIABLE} in the `env` of this client's entry to the server's MCP address, \
+             for example https://mcp.example.com/mcp"
+        )));
+    };
+    let endpoint = Endpoint::parse(&url, settings.allow_http)
+        .map_err(|error| BridgeError::no_connection(error.to_string()))?;
+    let key = match settings.key {
+        KeySource::None => None,
+        KeySource::Value(key) => Some(key),
+        KeySource::File(path) => Some(read_key(&path)?),
+    };
+    let key = key.map(|key| bearer(key.expose())).transpose()?;
+    let limits = Limits { connect: settings.connect_limit, response: settings.response_limit };
+    let upstream = Upstream::new(endpoint, Tls::new(settings.ca_file), key, limits);
+    upstream.warm_up();
+    let shared = Shared {
+        upstream,
+        output,
+        legacy: Legacy::default(),
+        tools: ToolHeaders::default(),
+        call_limit: settings.call_limit,
+        message_bytes: settings.message_bytes,
+    };
+    Ok((shared, settings.in_flight))
+}
+
+/// Reads the key from a file that only its owner can read.
+fn read_key(path: &Path) -> Result<Secret, BridgeError> {
+    let refuse = |cause: String| {
+        BridgeError::authentication(
+            None,
+            KEY_FILE_VARIABLE,
+            format!("The key file `{}` cannot be used: {cause}", path.display()),
+        )
+    };
+    let unreadable = |error: std::io::Error| refuse(format!("{error}. Check {KEY_FILE_VARIABLE}"));
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    let facts = file.metadata().map_err(unreadable)?;
+    if !facts.is_file() || facts.len() > KEY_FILE_BYTES {
+        return Err(refuse(format!("it is no file with a key in it. Check {KEY_FILE_VARIABLE}")));
+    }
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        if facts.permissions().mode() & 0o077 != 0 {
+            return Err(refuse("others than its owner have access to it. Run `chmod 600` on it".to_owned()));
+        }
+    }
+    Ok(Secret::from(std::io::read_to_string(file).map_err(unreadable)?))
+}
+
+fn print(text: &str) -> ExitCode {
+    if std::io::stdout().write_all(text.as_bytes()).is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The signals that ask for an end.
+struct Signals {
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Signals> {
+        #[cfg(unix)]
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Signals {
+            #[cfg(unix)]
+            terminate: signal(SignalKind::terminate())?,
+            #[cfg(unix)]
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    #[cfg(unix)]
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+
+    #[cfg(not(unix))]
+    async fn next(&mut self) {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}

@@ -219,6 +219,30 @@ impl std::str::FromStr for Role {
     }
 }
 
+/// How names are listed (catalogue.md §2.19).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NameStyle {
+    /// Underscored for clients known to be strict, native otherwise.
+    #[default]
+    Auto,
+    /// As in the catalogue.
+    Native,
+    /// Dots replaced by underscores.
+    Underscore,
+}
+
+impl NameStyle {
+    /// The lower-case word used in files and tables.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Native => "native",
+            Self::Underscore => "underscore",
+        }
+    }
+}
+
 /// A moment: milliseconds since 1970-01-01T00:00:00Z. Written as RFC 3339 UTC with milliseconds and `Z`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Timestamp(pub i64);

@@ -51,6 +51,8 @@ pub enum AuditStatus {
     Upstream5xx,
     /// The REST API behind could not be reached.
     NetworkError,
+    /// The client went away before the answer.
+    ClientGone,
     /// Our fault.
     Exception,
 }
@@ -73,6 +75,7 @@ impl AuditStatus {
             Self::Upstream4xx => "upstream_4xx",
             Self::Upstream5xx => "upstream_5xx",
             Self::NetworkError => "network_error",
+            Self::ClientGone => "client_gone",
             Self::Exception => "exception",
         }
     }

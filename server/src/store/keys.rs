@@ -6,7 +6,7 @@ use super::{
     Session, StoreError, Topic,
     row::{RowRef, params, to_json},
 };
-use crate::vocabulary::{EditionName, KeyId, Scope, TenantId, Timestamp, UserId};
+use crate::vocabulary::{EditionName, KeyId, NameStyle, Scope, TenantId, Timestamp, UserId};
 
 /// How a key asks for confirmation. It only tightens what tenant and tool say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,19 +19,6 @@ pub enum KeyConfirm {
     Preview,
     /// A person confirms every write.
     Human,
-}
-
-/// Which spelling of tool names a key's lists use (catalogue.md §2.19).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum KeyNames {
-    /// What the client at hand accepts.
-    #[default]
-    Auto,
-    /// As the catalogue writes them.
-    Native,
-    /// Dots replaced.
-    Underscore,
 }
 
 /// What narrows a key beyond its scopes.
@@ -52,7 +39,7 @@ pub struct KeyLimits {
     /// How it confirms.
     pub confirm: KeyConfirm,
     /// How it spells.
-    pub names: KeyNames,
+    pub names: NameStyle,
     /// Only these tools; empty: all.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tools_allow: Vec<String>,

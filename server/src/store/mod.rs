@@ -40,7 +40,7 @@ pub use counters::Counters;
 pub use error::StoreError;
 pub use futures_util::future::BoxFuture;
 pub use jobs::{Job, JobState, Jobs, NewJob, SystemJobs};
-pub use keys::{Key, KeyConfirm, KeyLimits, KeyNames, Keys, NewKey, SystemKeys};
+pub use keys::{Key, KeyConfirm, KeyLimits, Keys, NewKey, SystemKeys};
 pub use memory::{Memories, Memory, MemoryVersion, NewMemory};
 pub use notes::{
     Chunk, Entity, EntityMark, NewChunk, NewEntity, Notes, Source, SourceCount, StoredVector, VectorShelf,

@@ -1,0 +1,249 @@
+//! A reply with a status of 400 or more → what the host is told (M-6 to M-9, M-11).
+//!
+//! The server's own JSON-RPC error always wins: it passes as it is, with the id added if it had none. Only without one the
+//! bridge speaks for itself.
+
+use std::time::Duration;
+
+use footbridge_protocol::jsonrpc::{Message, ResponseBody, Rules, decode};
+use footbridge_protocol::era::Era;
+use hyper::StatusCode;
+use hyper::header::{RETRY_AFTER, WWW_AUTHENTICATE};
+
+use super::{Exchange, Failure, RETRY_AFTER_MOST};
+use crate::error::{BridgeError, quote};
+use crate::options::{KEY_VARIABLE, URL_VARIABLE};
+use crate::stdio::Line;
+use crate::upstream::Reply;
+
+/// How much of a body that is no message is read to quote from.
+const QUOTED_BYTES: usize = 2048;
+/// How much of it is quoted, in characters (M-7).
+const QUOTED_CHARACTERS: usize = 200;
+
+/// Reads the refusal and answers the host if the server has said enough; what is left is the failure to report. On the
+/// `first` attempt a server that names a short pause gets it.
+pub(super) async fn read(exchange: &Exchange, reply: Reply, first: bool) -> Failure {
+    let status = reply.status;
+    let challenge = quote(reply.header(WWW_AUTHENTICATE).as_bytes(), 1000);
+    let waiting = Waiting::read(reply.header(RETRY_AFTER));
+    let (is_json, mut body) = (reply.is_type("application/json"), reply.body);
+    let text = if is_json {
+        match body.whole(exchange.shared.message_bytes).await {
+            Ok(text) => text,
+            Err(error) => return exchange.body_failure(error),
+        }
+    } else {
+        body.beginning(QUOTED_BYTES).await
+    };
+
+    if let (Some(pause), true) = (waiting.pause, first && may_wait(exchange, status)) {
+        return Failure::Again(pause, describe(exchange, status, &challenge, &waiting, &text));
+    }
+    if is_json {
+        match own_error(exchange, text) {
+            Ok(line) => {
+                if exchange.is_cancelled() {
+                    return Failure::Settled;
+                }
+                let _ = exchange.shared.output.send(line).await;
+                return Failure::Settled;
+            }
+            Err(Unusable::OtherId) => {
+                return exchange.broken(&format!(
+                    "The server answered {} with an error for another request",
+                    status.as_u16()
+                ));
+            }
+            Err(Unusable::NoError(text)) => return describe(exchange, status, &challenge, &waiting, &text).into(),
+        }
+    }
+    describe(exchange, status, &challenge, &waiting, &text).into()
+}
+
+/// 429 means the request was not executed; 503 may mean anything, so only what may be repeated is.
+fn may_wait(exchange: &Exchange, status: StatusCode) -> bool {
+    match status {
+        StatusCode::TOO_MANY_REQUESTS => true,
+        StatusCode::SERVICE_UNAVAILABLE => exchange.kind.is_repeatable(),
+        _ => false,
+    }
+}
+
+enum Unusable {
+    OtherId,
+    NoError(Vec<u8>),
+}
+
+/// The server's JSON-RPC error as a line under the request's id.
+fn own_error(exchange: &Exchange, body: Vec<u8>) -> Result<Line, Unusable> {
+    let error = match decode(&body, &Rules::BRIDGE) {
+        Ok(Message::Response(response)) => match (response.id, response.body) {
+            (Some(id), ResponseBody::Error(_)) if id == exchange.id() => None,
+            (Some(_), ResponseBody::Error(_)) => return Err(Unusable::OtherId),
+            (None, ResponseBody::Error(error)) => Some(error.get()),
+            (_, ResponseBody::Result(_)) => return Err(Unusable::NoError(body)),
+        },
+        _ => return Err(Unusable::NoError(body)),
+    };
+    let Some(error) = error else { return Ok(Line::new(body)) };
+    Ok(Line::new(format!(r#"{{"jsonrpc":"2.0","id":{},"error":{error}}}"#, exchange.id.as_raw()).into_bytes()))
+}
+
+/// What `Retry-After` says.
+struct Waiting {
+    /// The header's text, for people.
+    shown: String,
+    /// The pause, if it is short enough to wait here.
+    pause: Option<Duration>,
+}
+
+impl Waiting {
+    fn read(header: &str) -> Waiting {
+        let pause = header.trim().parse().ok().map(Duration::from_secs).filter(|pause| *pause <= RETRY_AFTER_MOST);
+        Waiting { shown: quote(header.as_bytes(), 64), pause }
+    }
+}
+
+/// The refusal in our words: the cause first, then what to do.
+fn describe(
+    exchange: &Exchange,
+    status: StatusCode,
+    challenge: &str,
+    waiting: &Waiting,
+    text: &[u8],
+) -> BridgeError {
+    let place = exchange.shared.upstream.place();
+    let number = status.as_u16();
+    match status {
+        StatusCode::UNAUTHORIZED if exchange.shared.upstream.has_key() => BridgeError::authentication(
+            Some(status),
+            KEY_VARIABLE,
+            format!(
+                "`{place}` did not accept the key (401){}. Check that the key in {KEY_VARIABLE} is complete, not expired or \
+                 revoked, and belongs to this server",
+                parameter(challenge, "error_description").map(|said| format!(": {said}")).unwrap_or_default()
+            ),
+        ),
+        StatusCode::UNAUTHORIZED => BridgeError::authentication(
+            Some(status),
+            KEY_VARIABLE,
+            format!("`{place}` asks for a key (401) and none is set. Set {KEY_VARIABLE} in the `env` of this client's entry"),
+        ),
+        StatusCode::FORBIDDEN if parameter(challenge, "error").as_deref() == Some("insufficient_scope") => {
+            let scopes = parameter(challenge, "scope").unwrap_or_else(|| "not named by the server".to_owned());
+            BridgeError::authentication(
+                Some(status),
+                KEY_VARIABLE,
+                format!(
+                    "The key lacks rights for this (403). Scopes needed: {scopes}. Ask the server's administrator for a key \
+                     that has them"
+                ),
+            )
+        }
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE if !waiting.shown.is_empty() => {
+            BridgeError::http_status(
+                status,
+                format!(
+                    "`{place}` is {} ({number}). Try again after {}",
+                    if status == StatusCode::TOO_MANY_REQUESTS { "limiting requests" } else { "unavailable" },
+                    if waiting.shown.bytes().all(|byte| byte.is_ascii_digit()) {
+                        format!("{} s", waiting.shown)
+                    } else {
+                        waiting.shown.clone()
+                    }
+                ),
+            )
+        }
+        StatusCode::NOT_FOUND if exchange.era == Era::Legacy && exchange.shared.legacy.has_session() => {
+            BridgeError::http_status(
+                status,
+                format!("`{place}` no longer knows this session (404). Restart the client, or reconnect this server in it"),
+            )
+        }
+        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => BridgeError::http_status(
+            status,
+            format!(
+                "`{place}` has no MCP endpoint at this path ({number}){}. Check the path in {URL_VARIABLE}",
+                said(text)
+            ),
+        ),
+        _ => BridgeError::http_status(
+            status,
+            format!(
+                "`{place}` answered {number} {}{}. {}",
+                status.canonical_reason().unwrap_or("(no standard status)"),
+                said(text),
+                if status.is_server_error() {
+                    "Whether the request took effect is unknown; check that before you repeat it"
+                } else {
+                    "Check the server address and the request"
+                }
+            ),
+        ),
+    }
+}
+
+fn said(text: &[u8]) -> String {
+    let text = quote(text, QUOTED_CHARACTERS);
+    if text.is_empty() { text } else { format!(": {}", text.trim_end_matches('.')) }
+}
+
+/// A parameter of a `WWW-Authenticate` challenge, without its quotes.
+fn parameter(challenge: &str, name: &str) -> Option<String> {
+    let mut rest = challenge;
+    loop {
+        rest = rest.trim_start_matches([' ', ',', '\t']);
+        let word = rest.split(['=', ' ', ',', '\t']).next().filter(|word| !word.is_empty())?;
+        rest = rest.strip_prefix(word)?;
+        // A word without a value is the scheme.
+        let Some(after) = rest.trim_start().strip_prefix('=') else { continue };
+        let (value, tail) = value_of(after.trim_start())?;
+        if word.eq_ignore_ascii_case(name) {
+            return Some(value);
+        }
+        rest = tail;
+    }
+}
+
+/// A token or quoted string at the front of `text`, and what follows it. An unfinished quote is no value.
+fn value_of(text: &str) -> Option<(String, &str)> {
+    let Some(quoted) = text.strip_prefix('"') else {
+        let end = text.find([',', ' ', '\t']).unwrap_or(text.len());
+        let (value, tail) = text.split_at(end);
+        return Some((value.to_owned(), tail));
+    };
+    let mut value = String::new();
+    let mut characters = quoted.chars();
+    loop {
+        match characters.next()? {
+            '"' => return Some((value, characters.as_str())),
+            '\\' => value.push(characters.next()?),
+            c => value.push(c),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_of_a_challenge_are_found_by_their_whole_name() {
+        let challenge =
+            r#"Bearer error_description="no \"x\", error=fake", error="insufficient_scope", scope="a:read b:write", x=y"#;
+        assert_eq!(parameter(challenge, "scope").as_deref(), Some("a:read b:write"));
+        assert_eq!(parameter(challenge, "error").as_deref(), Some("insufficient_scope"));
+        assert_eq!(parameter(challenge, "error_description").as_deref(), Some("no \"x\", error=fake"));
+        assert_eq!(parameter(challenge, "x").as_deref(), Some("y"));
+        assert_eq!(parameter(challenge, "realm"), None);
+        assert_eq!(parameter("Bearer scope=\"open", "scope"), None);
+    }
+
+    #[test]
+    fn only_short_pauses_are_waited_for() {
+        assert_eq!(Waiting::read("30").pause, Some(Duration::from_secs(30)));
+        assert_eq!(Waiting::read("31").pause, None);
+        assert_eq!(Waiting::read("Fri, 20 Nov 2026 10:00:00 GMT").pause, None);
+    }
+}

@@ -1,0 +1,481 @@
+//! The loop: a line of the host → an exchange with the server, and the table of those in flight.
+//!
+//! Order (protocol.md B-32 to B-37, security.md B6): a message passes two gates. At the first, nothing overtakes an
+//! `initialize` or a notification that has not been settled. At the second, requests wait for a free place; answers and
+//! notifications do not, or a full table could never be emptied. Beyond the gates everything runs side by side.
+
+mod message;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use footbridge_protocol::codes;
+use footbridge_protocol::era::{Era, ProtocolVersion};
+use footbridge_protocol::jsonrpc::{DecodeError, Id, Message, OwnedId, Request, Rules, decode, id_in_prefix};
+use footbridge_protocol::params::Params;
+use hyper::Method;
+use tokio::task::{AbortHandle, Id as TaskId, JoinError, JoinSet};
+use tokio::time::Instant;
+
+use crate::error::{BridgeError, quote};
+use crate::exchange::{Exchange, Flags, Kind, Shared, cancel_upstream, deliver};
+use crate::legacy::stream;
+use crate::log;
+use crate::stdio::{Incoming, Input, Line, Output};
+use message::Fate;
+
+/// Messages that may wait behind the gates. A host that sends more without reading answers is refused.
+const WAITING_MESSAGES: usize = 4096;
+/// How long a cancelled legacy request is still read: servers need not answer it, nor end its stream.
+const CANCELLED_LINGER: Duration = Duration::from_secs(10);
+/// What the goodbyes to the server (cancellations, the end of a session) may take.
+const GOODBYE_LIMIT: Duration = Duration::from_millis(500);
+
+/// The state of the loop. Nothing else is remembered about the host's messages (B-09).
+pub(crate) struct Forward {
+    shared: Arc<Shared>,
+    /// Requests without an answer, wherever they are.
+    flights: HashMap<OwnedId, Flight>,
+    /// Messages behind the first gate, in order.
+    held: VecDeque<Held>,
+    /// What keeps the first gate shut: the task of a notification, or an `initialize`.
+    barrier: Option<Barrier>,
+    /// Requests behind the second gate, in order.
+    waiting: VecDeque<Held>,
+    /// Bytes behind both gates.
+    waiting_bytes: usize,
+    tasks: JoinSet<Ended>,
+    /// Requests among `tasks`.
+    running: usize,
+    most_running: usize,
+    /// The host has made a modern claim, so it knows errors without an id.
+    modern_host: bool,
+}
+
+/// A message that waits, as it came. It is decoded again when its turn comes, which is rare and keeps this small.
+struct Held {
+    line: Bytes,
+    /// The id if it is a request.
+    id: Option<OwnedId>,
+}
+
+enum Flight {
+    /// Behind a gate: nothing has been sent.
+    Waiting,
+    Running(Running),
+}
+
+struct Running {
+    task: AbortHandle,
+    era: Era,
+    kind: Kind,
+    flags: Arc<Flags>,
+}
+
+#[derive(PartialEq, Eq)]
+enum Barrier {
+    Task(TaskId),
+    /// An `initialize` that waits for its place, under its id.
+    Initialize(OwnedId),
+}
+
+/// What a task of the loop was.
+enum Ended {
+    Request(OwnedId),
+    /// A notification or an answer of the host.
+    Delivery,
+}
+
+impl Forward {
+    /// A loop with an empty table and room for `most_running` requests at once.
+    pub(crate) fn new(shared: Arc<Shared>, most_running: usize) -> Forward {
+        Forward {
+            shared,
+            flights: HashMap::new(),
+            held: VecDeque::new(),
+            barrier: None,
+            waiting: VecDeque::new(),
+            waiting_bytes: 0,
+            tasks: JoinSet::new(),
+            running: 0,
+            most_running,
+            modern_host: false,
+        }
+    }
+
+    /// Carries messages until the host closes its end.
+    pub(crate) async fn run(&mut self, input: &mut Input) {
+        loop {
+            tokio::select! {
+                // First, so that an id is free again before the host can have read its answer.
+                biased;
+                Some(ended) = self.tasks.join_next_with_id() => self.settle(ended).await,
+                incoming = input.next() => match incoming {
+                    Incoming::Line(line) => self.admit(line).await,
+                    Incoming::TooLong(head) => self.refuse_long(&head).await,
+                    Incoming::End => return,
+                },
+            }
+        }
+    }
+
+    /// After the last line: lets what is in flight finish for at most `grace`, then takes leave of the server (B-05).
+    pub(crate) async fn finish(&mut self, grace: Duration) {
+        let deadline = Instant::now() + grace;
+        while self.is_busy() {
+            match tokio::time::timeout_at(deadline, self.tasks.join_next_with_id()).await {
+                Ok(Some(ended)) => self.settle(ended).await,
+                Ok(None) | Err(_) => break,
+            }
+        }
+        let mut goodbyes = JoinSet::new();
+        for (id, flight) in self.flights.drain() {
+            let Flight::Running(running) = flight else { continue };
+            // Dropping a modern exchange cancels it; a legacy one has to be told.
+            running.task.abort();
+            let left = running.flags.sent.load(Ordering::Relaxed);
+            if running.era == Era::Legacy && running.kind != Kind::Initialize && left {
+                goodbyes.spawn(cancel_upstream(Arc::clone(&self.shared), id));
+            }
+        }
+        self.tasks.abort_all();
+        if goodbyes.is_empty() && !self.shared.legacy.has_session() {
+            return;
+        }
+        let shared = Arc::clone(&self.shared);
+        let goodbye = async move {
+            while goodbyes.join_next().await.is_some() {}
+            end_session(&shared).await;
+        };
+        let _ = tokio::time::timeout(GOODBYE_LIMIT, goodbye).await;
+    }
+
+    /// Says whether anything is left that an end of input should wait for. A listen stream never ends by itself.
+    fn is_busy(&self) -> bool {
+        let listening = self
+            .flights
+            .values()
+            .filter(|flight| matches!(flight, Flight::Running(running) if running.kind == Kind::Listen))
+            .count();
+        self.tasks.len() > listening || !self.held.is_empty() || !self.waiting.is_empty()
+    }
+
+    /// Takes one line of the host.
+    async fn admit(&mut self, line: Bytes) {
+        let shared_line = line.clone();
+        let message = match decode(&line, &Rules::BRIDGE) {
+            Ok(message) => message,
+            Err(error) => return self.refuse_line(&error).await,
+        };
+        let id = match &message {
+            Message::Request(request) => {
+                self.modern_host |= request.params.meta().is_modern_claim();
+                if let Some((key, place)) = request.params.doubled() {
+                    let message = format!("The key `{key}` occurs more than once in {place}");
+                    return self.refuse(request.id, codes::INVALID_REQUEST, message).await;
+                }
+                let id = request.id.to_owned();
+                if self.flights.contains_key(&id) {
+                    let message = "A request with this id is still in flight. Use another id";
+                    return self.refuse(request.id, codes::INVALID_REQUEST, message.to_owned()).await;
+                }
+                Some(id)
+            }
+            Message::Notification(notification) => {
+                if notification.method == "notifications/cancelled" && !self.cancel(&notification.params) {
+                    return self.pump().await;
+                }
+                None
+            }
+            Message::Response(_) => None,
+        };
+        if self.barrier.is_none() && self.held.is_empty() {
+            if let Some(id) = id.clone() {
+                self.flights.insert(id, Flight::Waiting);
+            }
+            return self.pass(Held { line: shared_line, id }, &message).await;
+        }
+        if let Some(held) = self.keep(Held { line: shared_line, id }).await {
+            self.held.push_back(held);
+        }
+    }
+
+    /// Notes that a message waits, or refuses it because too much does.
+    async fn keep(&mut self, held: Held) -> Option<Held> {
+        let count = self.held.len() + self.waiting.len();
+        let bytes = self.waiting_bytes + held.line.len();
+        if count < WAITING_MESSAGES && (count == 0 || bytes <= self.shared.message_bytes) {
+            self.waiting_bytes = bytes;
+            if let Some(id) = &held.id {
+                self.flights.insert(id.clone(), Flight::Waiting);
+            }
+            return Some(held);
+        }
+        match held.id {
+            Some(id) => {
+                self.flights.remove(&id);
+                let error = BridgeError::too_large(format!(
+                    "Too many messages wait already ({count}). Read the answers that are due before sending more"
+                ));
+                self.say(error.to_line(Some(id.as_id()))).await;
+            }
+            None => log::warn(format_args!("dropped a notification or answer: {count} messages wait already")),
+        }
+        None
+    }
+
+    /// Opens the gates as far as they may.
+    async fn pump(&mut self) {
+        while self.running < self.most_running {
+            let Some(held) = self.waiting.pop_front() else { break };
+            self.waiting_bytes -= held.line.len();
+            if let Ok(Message::Request(request)) = decode(&held.line, &Rules::BRIDGE) {
+                self.start(held.line.clone(), &request).await;
+            }
+        }
+        while self.barrier.is_none() {
+            let Some(held) = self.held.pop_front() else { break };
+            self.waiting_bytes -= held.line.len();
+            let line = held.line.clone();
+            if let Ok(message) = decode(&line, &Rules::BRIDGE) {
+                self.pass(held, &message).await;
+            }
+        }
+    }
+
+    /// A message is through the first gate.
+    async fn pass(&mut self, held: Held, message: &Message<'_>) {
+        match message {
+            Message::Request(request) => {
+                let opens_handshake = message::opens_handshake(request);
+                if opens_handshake {
+                    self.barrier = Some(Barrier::Initialize(request.id.to_owned()));
+                }
+                if self.running < self.most_running && self.waiting.is_empty() {
+                    self.start(held.line, request).await;
+                } else if let Some(held) = self.keep(held).await {
+                    self.waiting.push_back(held);
+                } else if opens_handshake {
+                    self.barrier = None;
+                }
+            }
+            Message::Notification(notification) => {
+                let headers = match message::notification_headers(&self.shared, notification) {
+                    Ok(headers) => headers,
+                    Err(error) => {
+                        log::warn(format_args!("a notification cannot be sent: {error}"));
+                        return;
+                    }
+                };
+                let what = format!("the notification `{}`", quote(notification.method.as_bytes(), 64));
+                let opens_stream = notification.method == "notifications/initialized"
+                    && !notification.params.meta().is_modern_claim();
+                let (shared, line) = (Arc::clone(&self.shared), held.line);
+                let task = self.tasks.spawn(async move {
+                    if deliver(&shared, &headers, &line, &what).await && opens_stream {
+                        stream::open(&shared);
+                    }
+                    Ended::Delivery
+                });
+                self.barrier = Some(Barrier::Task(task.id()));
+            }
+            Message::Response(response) => {
+                let asked = response.id.is_some_and(|id| self.shared.legacy.settle(&id.to_owned()));
+                if !asked {
+                    log::warn(format_args!("dropped an answer of the host to a request the server did not make"));
+                    return;
+                }
+                let mut headers = self.shared.upstream.post_headers();
+                self.shared.legacy.stamp(&mut headers);
+                let (shared, line) = (Arc::clone(&self.shared), held.line);
+                self.tasks.spawn(async move {
+                    deliver(&shared, &headers, &line, "an answer of the host").await;
+                    Ended::Delivery
+                });
+            }
+        }
+    }
+
+    /// A request is through both gates: makes its headers and starts its exchange.
+    async fn start(&mut self, body: Bytes, request: &Request<'_>) {
+        let id = request.id.to_owned();
+        let Fate { era, kind, headers } = match message::prepare(&self.shared, request) {
+            Ok(fate) => fate,
+            Err(error) => {
+                self.flights.remove(&id);
+                return self.refuse(request.id, codes::INVALID_REQUEST, error).await;
+            }
+        };
+        log::debug(format_args!("request `{}`, {era:?}", quote(request.method.as_bytes(), 64)));
+        let flags = Arc::new(Flags::default());
+        let exchange = Exchange {
+            shared: Arc::clone(&self.shared),
+            id: id.clone(),
+            kind,
+            era,
+            headers,
+            body,
+            flags: Arc::clone(&flags),
+        };
+        let ended = id.clone();
+        let task = self.tasks.spawn(async move {
+            exchange.run().await;
+            Ended::Request(ended)
+        });
+        if kind == Kind::Initialize {
+            self.barrier = Some(Barrier::Task(task.id()));
+        }
+        self.running += 1;
+        self.flights.insert(id, Flight::Running(Running { task, era, kind, flags }));
+    }
+
+    /// A task has ended, by itself, by a cancellation, or by a fault of ours.
+    async fn settle(&mut self, ended: Result<(TaskId, Ended), JoinError>) {
+        let (task, id, panicked) = match ended {
+            Ok((task, Ended::Request(id))) => (task, Some(id), false),
+            Ok((task, Ended::Delivery)) => (task, None, false),
+            Err(error) => {
+                let flight = self.flights.iter().find(|(_, flight)| flight.is_task(error.id()));
+                (error.id(), flight.map(|(id, _)| id.clone()), error.is_panic())
+            }
+        };
+        if let Some(id) = id {
+            // The id may be in use again, by a request that came after a cancellation.
+            if self.flights.get(&id).is_some_and(|flight| flight.is_task(task)) {
+                self.flights.remove(&id);
+                self.running -= 1;
+                if panicked {
+                    let error = BridgeError::reply_lost(
+                        "The bridge failed while it carried this request; whether it took effect is unknown",
+                    );
+                    self.say(error.to_line(Some(id.as_id()))).await;
+                }
+            }
+        }
+        if self.barrier == Some(Barrier::Task(task)) {
+            self.barrier = None;
+        }
+        self.pump().await;
+    }
+
+    /// The host cancels a request. Returns whether the server must be told by a message.
+    fn cancel(&mut self, params: &Params<'_>) -> bool {
+        let Ok(Some(id)) = params.request_id() else {
+            log::warn(format_args!("dropped a cancellation that names no request"));
+            return false;
+        };
+        let id = id.to_owned();
+        match self.flights.get(&id) {
+            // Unknown or answered already: both are normal (B-36).
+            None => false,
+            Some(Flight::Waiting) => {
+                for queue in [&mut self.held, &mut self.waiting] {
+                    queue.retain(|held| {
+                        let keep = held.id.as_ref() != Some(&id);
+                        if !keep {
+                            self.waiting_bytes -= held.line.len();
+                        }
+                        keep
+                    });
+                }
+                if self.barrier.as_ref().is_some_and(|barrier| *barrier == Barrier::Initialize(id.clone())) {
+                    self.barrier = None;
+                }
+                self.flights.remove(&id);
+                false
+            }
+            Some(Flight::Running(running)) => {
+                let left = running.flags.sent.load(Ordering::Relaxed);
+                let task = running.task.clone();
+                if running.era == Era::Legacy && left {
+                    running.flags.cancelled.store(true, Ordering::Relaxed);
+                    tokio::spawn(async move {
+                        tokio::time::sleep(CANCELLED_LINGER).await;
+                        task.abort();
+                    });
+                    return true;
+                }
+                task.abort();
+                self.flights.remove(&id);
+                self.running -= 1;
+                false
+            }
+        }
+    }
+
+    /// A line that is no message (B-07).
+    async fn refuse_line(&self, error: &DecodeError) {
+        log::warn(format_args!("a line of the host is no JSON-RPC message: {error}"));
+        // Older schemas know no error without an id.
+        let understood = self.modern_host || self.shared.legacy.revision() == Some(ProtocolVersion::V2025_11_25);
+        if error.id().is_some_and(|id| self.flights.contains_key(&id.to_owned())) {
+            return;
+        }
+        if error.id().is_some() || understood {
+            self.say(BridgeError::invalid(error.code(), error.to_string()).to_line(error.id())).await;
+        }
+    }
+
+    /// A line over the limit (B-06).
+    async fn refuse_long(&self, head: &[u8]) {
+        let limit = self.shared.message_bytes;
+        log::warn(format_args!("a line of the host is longer than {limit} bytes and was dropped"));
+        let Some(id) = id_in_prefix(head).filter(|id| !self.flights.contains_key(id)) else { return };
+        let error = BridgeError::too_large(format!(
+            "The request is longer than {limit} bytes. Send less, or raise FOOTBRIDGE_MAX_MESSAGE"
+        ));
+        self.say(error.to_line(Some(id.as_id()))).await;
+    }
+
+    async fn refuse(&self, id: Id<'_>, code: i64, message: String) {
+        self.say(BridgeError::invalid(code, message).to_line(Some(id))).await;
+    }
+
+    async fn say(&self, line: Line) {
+        // A host that is gone ends the program elsewhere.
+        let _ = self.shared.output.send(line).await;
+    }
+}
+
+impl Flight {
+    fn is_task(&self, task: TaskId) -> bool {
+        matches!(self, Flight::Running(running) if running.task.id() == task)
+    }
+}
+
+/// Ends the legacy session, if there is one. Servers may refuse that; the session then ends by itself some day.
+async fn end_session(shared: &Shared) {
+    if !shared.legacy.has_session() {
+        return;
+    }
+    let mut headers = shared.upstream.plain_headers();
+    shared.legacy.stamp(&mut headers);
+    match shared.upstream.send(&Method::DELETE, &headers, &Bytes::new(), || ()).await {
+        Ok(reply) => log::debug(format_args!("ended the session: {}", reply.status)),
+        Err(error) => log::debug(format_args!("the session was not ended: {}", error.message())),
+    }
+}
+
+/// The loop of a bridge that cannot know its server: every request is answered with what has to be corrected.
+pub(crate) async fn refuse_all(input: &mut Input, output: &Output, error: &BridgeError) {
+    loop {
+        let line = match input.next().await {
+            Incoming::Line(line) => line,
+            Incoming::TooLong(_) => continue,
+            Incoming::End => return,
+        };
+        let id = match decode(&line, &Rules::BRIDGE) {
+            Ok(Message::Request(request)) => Some(request.id.to_owned()),
+            Ok(_) => None,
+            Err(broken) => broken.id().map(|id| id.to_owned()),
+        };
+        if let Some(id) = id
+            && output.send(error.to_line(Some(id.as_id()))).await.is_err()
+        {
+            return;
+        }
+    }
+}

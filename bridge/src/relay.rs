@@ -1,0 +1,56 @@
+//! A message from the server → what is to be done with it.
+//!
+//! The one place that decides what may reach the host: a message that is one, on a stream it may travel on. The bytes are
+//! judged, never changed.
+
+use footbridge_protocol::era::{Era, ProtocolVersion};
+use footbridge_protocol::jsonrpc::{DecodeError, Message, OwnedId, Rules, decode, decode_batch};
+
+use crate::exchange::Shared;
+use crate::log;
+
+/// What a message is to the one who reads the stream.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// The response that is waited for.
+    Answer,
+    /// For the host, now.
+    Pass,
+    /// A response to some other request, or to none that could be read.
+    Other(Option<OwnedId>),
+    /// Not for the host; a line on stderr says why.
+    Drop,
+    /// An array of messages (revision 2025-03-26), each to be judged.
+    Several(Vec<Vec<u8>>),
+}
+
+/// The exchange a message came with: the request that is open and its era. `None` is the server's own stream.
+pub(crate) type Asked<'a> = Option<(&'a OwnedId, Era)>;
+
+/// Judges one message. A request of the server is remembered, so that the host's answer finds its way.
+pub(crate) fn judge(data: &[u8], asked: Asked<'_>, shared: &Shared) -> Result<Verdict, DecodeError> {
+    let era = asked.map_or(Era::Legacy, |(_, era)| era);
+    match decode(data, &Rules::BRIDGE) {
+        Ok(Message::Notification(_)) => Ok(Verdict::Pass),
+        Ok(Message::Response(response)) => Ok(match (response.id, asked) {
+            (Some(id), Some((open, _))) if *open == id => Verdict::Answer,
+            (id, _) => Verdict::Other(id.map(|id| id.to_owned())),
+        }),
+        // A modern host is never asked anything outside a result (B-08).
+        Ok(Message::Request(_)) if era == Era::Modern => {
+            log::warn(format_args!("dropped a request of the server, which this revision does not allow"));
+            Ok(Verdict::Drop)
+        }
+        Ok(Message::Request(request)) => {
+            shared.legacy.ask(request.id.to_owned());
+            Ok(Verdict::Pass)
+        }
+        Err(DecodeError::Batch)
+            if era == Era::Legacy && shared.legacy.revision() == Some(ProtocolVersion::V2025_03_26) =>
+        {
+            let parts = decode_batch(data, &Rules::BRIDGE)?;
+            Ok(Verdict::Several(parts.into_iter().map(|part| part.get().as_bytes().to_vec()).collect()))
+        }
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,446 @@
+//! From a credential to a [`Principal`]: the keys of all tenants, held in memory behind an atomic pointer.
+//!
+//! A lookup is one SHA-256 and one hash-map probe (design.md D22). Changes made by any process or replica arrive
+//! through the store's notices and are applied here well within the second that revocation may take.
+
+use std::{
+    collections::HashMap,
+    mem,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use futures_util::FutureExt;
+use parking_lot::Mutex;
+use tokio::sync::broadcast::error::RecvError;
+use tracing::warn;
+
+use super::{
+    api_key::{ApiKey, Fault},
+    principal::{Credential, Principal, PrincipalFacts},
+    scope::visible_tools,
+};
+use crate::{
+    catalogue::{Catalogue, Edition},
+    limits::OverLimit,
+    store::{Key, Store, StoreError, Tenant, TenantStatus, Topic, User},
+    vocabulary::{EditionName, KeyId, NameStyle, Role, Scope, TenantId, Timestamp, UserId},
+};
+
+/// Why a credential does not open the door. The texts are those of catalogue.md §2.10.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthError {
+    /// None was presented.
+    #[error("missing access token")]
+    Missing,
+    /// It is no key of this server; the reason is one that its text alone shows.
+    #[error("key not recognised{}", .0.map(|f| format!(": {f}")).unwrap_or_default())]
+    NotRecognised(Option<Fault>),
+    /// Its owner revoked it.
+    #[error("key revoked")]
+    Revoked,
+    /// Its time is over.
+    #[error("key expired")]
+    Expired,
+    /// It is good, but not for this edition.
+    #[error("this key may not enter the edition `{0}`")]
+    WrongEdition(EditionName),
+    /// The tenant or the key's owner was suspended.
+    #[error("this account is suspended")]
+    Suspended,
+    /// The address failed too often.
+    #[error("too many failed sign-ins from this address; {0}")]
+    TooManyFailures(OverLimit),
+    /// The store that knows the key cannot be asked.
+    #[error("keys cannot be checked right now")]
+    Unavailable(#[source] StoreError),
+}
+
+impl AuthError {
+    /// Whether it counts against the address it came from: guesses do, a known key that is out of date does not.
+    pub fn counts_as_failure(&self) -> bool {
+        matches!(self, Self::NotRecognised(_))
+    }
+}
+
+struct Entry {
+    key: Key,
+    owner: Option<Arc<User>>,
+    active: bool,
+    /// One for each edition the key may enter, made at its first use.
+    principals: Vec<(EditionName, OnceLock<Principal>)>,
+}
+
+#[derive(Default)]
+struct Table {
+    by_hash: HashMap<[u8; 32], Arc<Entry>>,
+    version: i64,
+    people: People,
+}
+
+type PeopleMap = HashMap<(TenantId, UserId), Arc<User>>;
+
+#[derive(Clone, Default)]
+struct People {
+    users: Arc<PeopleMap>,
+    active_tenants: Arc<Vec<TenantId>>,
+}
+
+/// Who may come in.
+pub struct Keyring {
+    door: Door,
+    prefixes: Vec<String>,
+    rate_per_minute: u32,
+    used: Mutex<HashMap<KeyId, Use>>,
+}
+
+struct Use {
+    tenant: TenantId,
+    at: Timestamp,
+    client: Option<String>,
+}
+
+enum Door {
+    Keys {
+        store: Store,
+        table: ArcSwap<Table>,
+    },
+    /// Everybody is the same local principal. Test fixtures only.
+    Open(TenantId, UserId),
+}
+
+impl Keyring {
+    /// Loads all keys. `rate_per_minute` holds for keys that say nothing themselves.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn load(
+        store: Store,
+        catalogue: &Catalogue,
+        rate_per_minute: u32,
+    ) -> Result<Arc<Self>, StoreError> {
+        let people = load_people(&store).await?;
+        let (keys, version) = keys_since(&store, 0).await?;
+        let mut table = Table {
+            version,
+            people,
+            by_hash: HashMap::with_capacity(keys.len()),
+        };
+        table.add(keys);
+        Ok(Arc::new(Self {
+            door: Door::Keys {
+                store,
+                table: ArcSwap::from_pointee(table),
+            },
+            prefixes: catalogue
+                .editions()
+                .iter()
+                .map(|e| e.key_prefix.clone())
+                .collect(),
+            rate_per_minute,
+            used: Mutex::default(),
+        }))
+    }
+
+    /// A keyring that asks nobody for anything. For test fixtures: no configuration leads here.
+    pub fn without_credentials(tenant: TenantId, user: UserId, rate_per_minute: u32) -> Arc<Self> {
+        Arc::new(Self {
+            door: Door::Open(tenant, user),
+            prefixes: Vec::new(),
+            rate_per_minute,
+            used: Mutex::default(),
+        })
+    }
+
+    /// Finds out who presents this credential at this edition.
+    ///
+    /// # Errors
+    /// Why it does not open the edition.
+    pub async fn authenticate(
+        &self,
+        credential: Option<&str>,
+        edition: &Edition,
+        now: Timestamp,
+    ) -> Result<Principal, AuthError> {
+        let (store, table) = match &self.door {
+            Door::Keys { store, table } => (store, table),
+            Door::Open(tenant, user) => {
+                return Ok(local_principal(
+                    edition,
+                    tenant.clone(),
+                    user.clone(),
+                    self.rate_per_minute,
+                ));
+            }
+        };
+        let prefixes: Vec<&str> = self.prefixes.iter().map(String::as_str).collect();
+        let key = ApiKey::parse(credential.ok_or(AuthError::Missing)?, &prefixes)
+            .map_err(|fault| AuthError::NotRecognised((fault != Fault::Prefix).then_some(fault)))?;
+        let hash = key.hash();
+        let known = table.load().by_hash.get(&hash).cloned();
+        let entry = match known {
+            Some(entry) => entry,
+            // Minted a moment ago by another process, perhaps: ask the store before saying no.
+            None => {
+                let found = store
+                    .system_read(move |tx| async move { tx.keys().find_by_hash(&hash).await }.boxed())
+                    .await
+                    .map_err(AuthError::Unavailable)?;
+                if found.is_none() {
+                    return Err(AuthError::NotRecognised(None));
+                }
+                self.refresh().await.map_err(AuthError::Unavailable)?;
+                table
+                    .load()
+                    .by_hash
+                    .get(&hash)
+                    .cloned()
+                    .ok_or(AuthError::NotRecognised(None))?
+            }
+        };
+        self.admit(&entry, edition, now)
+    }
+
+    fn admit(&self, entry: &Entry, edition: &Edition, now: Timestamp) -> Result<Principal, AuthError> {
+        let key = &entry.key;
+        if key.revoked_at.is_some() {
+            return Err(AuthError::Revoked);
+        }
+        if key.expires_at.is_some_and(|at| at <= now) {
+            return Err(AuthError::Expired);
+        }
+        let owner = entry
+            .owner
+            .as_ref()
+            .filter(|user| entry.active && user.disabled_at.is_none());
+        let owner = owner.ok_or(AuthError::Suspended)?;
+        let cell = entry
+            .principals
+            .iter()
+            .find(|(name, _)| *name == edition.name)
+            .map(|(_, cell)| cell);
+        let cell = cell.ok_or_else(|| AuthError::WrongEdition(edition.name.clone()))?;
+        Ok(cell
+            .get_or_init(|| principal(key, owner, edition, self.rate_per_minute))
+            .clone())
+    }
+
+    /// Notes that a key was used, for people who look for unused ones. Written now and then, not with each call.
+    pub fn note_use(&self, principal: &Principal, client: Option<&str>, now: Timestamp) {
+        let Credential::ApiKey { id, .. } = &principal.facts().credential else {
+            return;
+        };
+        let mut used = self.used.lock();
+        match used.get_mut(id) {
+            Some(entry) => {
+                entry.at = now;
+                if let Some(client) = client
+                    && entry.client.as_deref() != Some(client)
+                {
+                    entry.client = Some(client.to_owned());
+                }
+            }
+            None => {
+                let (tenant, client) = (principal.tenant().clone(), client.map(str::to_owned));
+                used.insert(
+                    id.clone(),
+                    Use {
+                        tenant,
+                        at: now,
+                        client,
+                    },
+                );
+            }
+        }
+    }
+
+    /// Applies what changed since the last look.
+    ///
+    /// # Errors
+    /// When the store cannot be read; the keys known so far stay.
+    pub async fn refresh(&self) -> Result<(), StoreError> {
+        let Door::Keys { store, table } = &self.door else {
+            return Ok(());
+        };
+        let seen = table.load().version;
+        let (keys, version) = keys_since(store, seen).await?;
+        if version == seen {
+            return Ok(());
+        }
+        // Two refreshes may race: each starts from the newest table, and adding a key twice changes nothing.
+        table.rcu(|old| {
+            let mut next = Table {
+                by_hash: old.by_hash.clone(),
+                version: version.max(old.version),
+                people: old.people.clone(),
+            };
+            next.add(keys.clone());
+            next
+        });
+        Ok(())
+    }
+
+    async fn reload_people(&self) -> Result<(), StoreError> {
+        let Door::Keys { store, table } = &self.door else {
+            return Ok(());
+        };
+        let people = load_people(store).await?;
+        table.rcu(|old| {
+            let mut next = Table {
+                by_hash: HashMap::new(),
+                version: old.version,
+                people: people.clone(),
+            };
+            next.add(old.by_hash.values().map(|entry| entry.key.clone()).collect());
+            next
+        });
+        Ok(())
+    }
+
+    /// Follows the store's notices until the store is closed, and writes down uses.
+    pub async fn follow(self: Arc<Self>) {
+        let Door::Keys { store, .. } = &self.door else {
+            return;
+        };
+        let mut changes = store.changes();
+        // Often enough for a list to look alive, seldom enough not to be a load.
+        let mut uses = tokio::time::interval(Duration::from_secs(30));
+        loop {
+            let result = tokio::select! {
+                change = changes.recv() => match change.map(|change| change.topic) {
+                    Ok(Topic::Keys) => self.refresh().await,
+                    Ok(Topic::Users | Topic::Tenants) => self.reload_people().await,
+                    Ok(_) => Ok(()),
+                    Err(RecvError::Lagged(_)) => match self.refresh().await {
+                        Ok(()) => self.reload_people().await,
+                        error => error,
+                    },
+                    Err(RecvError::Closed) => return,
+                },
+                _ = uses.tick() => self.write_uses(store).await,
+            };
+            if let Err(error) = result {
+                warn!(error = %error, "keys not refreshed");
+            }
+        }
+    }
+
+    async fn write_uses(&self, store: &Store) -> Result<(), StoreError> {
+        let used = mem::take(&mut *self.used.lock());
+        for (id, entry) in used {
+            let Use { tenant, at, client } = entry;
+            store
+                .write(&tenant, move |tx| {
+                    async move { tx.keys().touch(&id, at, client.as_deref()).await }.boxed()
+                })
+                .await?;
+        }
+        Ok(())
+    }
+}
+
+impl Table {
+    fn add(&mut self, keys: Vec<Key>) {
+        for key in keys {
+            let owner = self
+                .people
+                .users
+                .get(&(key.tenant.clone(), key.owner.clone()))
+                .cloned();
+            let active = self.people.active_tenants.contains(&key.tenant);
+            let principals = key
+                .editions
+                .iter()
+                .map(|name| (name.clone(), OnceLock::new()))
+                .collect();
+            self.by_hash.insert(
+                key.hash,
+                Arc::new(Entry {
+                    key,
+                    owner,
+                    active,
+                    principals,
+                }),
+            );
+        }
+    }
+}
+
+fn principal(key: &Key, owner: &User, edition: &Edition, rate_per_minute: u32) -> Principal {
+    let facts = PrincipalFacts {
+        tenant: key.tenant.clone(),
+        user: owner.id.clone(),
+        email: owner.email.clone(),
+        role: owner.role,
+        credential: Credential::ApiKey {
+            id: key.id.clone(),
+            shown_prefix: key.prefix.clone(),
+        },
+        edition: edition.name.clone(),
+        scopes: key.scopes.clone(),
+        read_only: key.limits.read_only,
+        tools_allow: key.limits.tools_allow.clone(),
+        tools_deny: key.limits.tools_deny.clone(),
+        names: key.limits.names,
+        rate_per_minute: key.limits.rate_per_minute.unwrap_or(rate_per_minute),
+    };
+    let visible = visible_tools(edition, &facts);
+    Principal::new(facts, visible)
+}
+
+/// The principal of whoever started this process on their own data: every scope of the edition.
+pub fn local_principal(edition: &Edition, tenant: TenantId, user: UserId, rate_per_minute: u32) -> Principal {
+    let scopes = edition
+        .scopes
+        .titles()
+        .filter_map(|(scope, _)| Scope::new(scope).ok())
+        .collect();
+    let facts = PrincipalFacts {
+        tenant,
+        user,
+        email: String::new(),
+        role: Role::Owner,
+        credential: Credential::Local,
+        edition: edition.name.clone(),
+        scopes,
+        read_only: false,
+        tools_allow: Vec::new(),
+        tools_deny: Vec::new(),
+        names: NameStyle::Auto,
+        rate_per_minute,
+    };
+    let visible = visible_tools(edition, &facts);
+    Principal::new(facts, visible)
+}
+
+async fn keys_since(store: &Store, version: i64) -> Result<(Vec<Key>, i64), StoreError> {
+    store
+        .system_read(move |tx| async move { tx.keys().changed_since(version).await }.boxed())
+        .await
+}
+
+async fn load_people(store: &Store) -> Result<People, StoreError> {
+    let (users, tenants): (Vec<(TenantId, User)>, Vec<Tenant>) = store
+        .system_read(|tx| {
+            async move {
+                let users = tx.users().all().await?;
+                Ok::<_, StoreError>((users, tx.tenants().list().await?))
+            }
+            .boxed()
+        })
+        .await?;
+    let users = users
+        .into_iter()
+        .map(|(tenant, user)| ((tenant, user.id.clone()), Arc::new(user)))
+        .collect();
+    let active = tenants
+        .into_iter()
+        .filter(|t| t.status == TenantStatus::Active)
+        .map(|t| t.id)
+        .collect();
+    Ok(People {
+        users: Arc::new(users),
+        active_tenants: Arc::new(active),
+    })
+}

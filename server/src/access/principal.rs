@@ -1,0 +1,97 @@
+//! Whoever is calling, as every later room sees them.
+
+use std::{fmt, sync::Arc};
+
+use crate::{
+    catalogue::ToolSet,
+    vocabulary::{EditionName, KeyId, NameStyle, Role, Scope, TenantId, UserId},
+};
+
+/// What kind of credential was presented, as the audit log names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Credential {
+    /// An API key.
+    ApiKey {
+        /// Its row.
+        id: KeyId,
+        /// Its prefix and six characters.
+        shown_prefix: String,
+    },
+    /// None at all: test fixtures and a local `mcp stdio` process, which whoever starts it owns.
+    Local,
+}
+
+/// Everything that is known of a caller. Fields are facts, not rights: rights are asked for in `scope.rs`.
+#[derive(Debug)]
+pub struct PrincipalFacts {
+    /// The customer whose rows these are.
+    pub tenant: TenantId,
+    /// The person or service that owns the credential.
+    pub user: UserId,
+    /// Their address, for people to recognise.
+    pub email: String,
+    /// Their role now: a demoted owner's keys are demoted with them.
+    pub role: Role,
+    /// What was presented.
+    pub credential: Credential,
+    /// The edition that this principal was let into.
+    pub edition: EditionName,
+    /// The scopes held.
+    pub scopes: Vec<Scope>,
+    /// Whether only reading tools may be called.
+    pub read_only: bool,
+    /// Tools that alone may be called; empty means no such limit.
+    pub tools_allow: Vec<String>,
+    /// Tools that may not be called.
+    pub tools_deny: Vec<String>,
+    /// The spelling of names that the key asks for.
+    pub names: NameStyle,
+    /// Requests a minute that pass.
+    pub rate_per_minute: u32,
+}
+
+/// Proof that a credential was presented and found good for one edition.
+#[derive(Clone)]
+pub struct Principal {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    facts: PrincipalFacts,
+    visible: ToolSet,
+}
+
+impl Principal {
+    /// Invariant: called by this room alone, after the credential was found good.
+    pub(super) fn new(facts: PrincipalFacts, visible: ToolSet) -> Self {
+        Self {
+            inner: Arc::new(Inner { facts, visible }),
+        }
+    }
+
+    /// Who they are.
+    pub fn facts(&self) -> &PrincipalFacts {
+        &self.inner.facts
+    }
+
+    /// The tenant whose rows they may see.
+    pub fn tenant(&self) -> &TenantId {
+        &self.inner.facts.tenant
+    }
+
+    /// The tools they may call, as [`super::judge`] decided for each.
+    pub fn visible(&self) -> ToolSet {
+        self.inner.visible
+    }
+}
+
+impl fmt::Debug for Principal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let facts = &self.inner.facts;
+        write!(
+            f,
+            "Principal({}/{} in {})",
+            facts.tenant, facts.user, facts.edition
+        )
+    }
+}

@@ -1,0 +1,245 @@
+//! The call log's entries, drafted while a call walks through the rooms (catalogue.md §2.12).
+//!
+//! A draft is opened as soon as the principal and the tool's name are known and closed with what became of the
+//! call. A draft that is dropped unclosed, because the client went away, is written as such.
+
+use std::{borrow::Cow, time::Instant};
+
+use futures_util::FutureExt;
+use serde_json::{Value, value::RawValue};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    access::{Credential, Principal},
+    catalogue::Tool,
+    domain::Outcome,
+    store::{AuditRecord, AuditStatus, ScopeKind, Store, StoreError},
+    vocabulary::{TenantId, Timestamp, ToolName},
+};
+
+/// Facts of the request that only the edge knows.
+#[derive(Clone, Debug, Default)]
+pub struct RequestFacts {
+    /// Unique per request; also the reference in error texts.
+    pub request_id: String,
+    /// What the client calls itself, cut at 200 characters.
+    pub client_name: Option<String>,
+    /// The client's version, cut likewise.
+    pub client_version: Option<String>,
+    /// The protocol revision that serves it.
+    pub protocol_version: &'static str,
+    /// Where it comes from.
+    pub address: Option<std::net::IpAddr>,
+}
+
+/// An entry being written while its call walks through the rooms.
+pub struct Draft {
+    store: Store,
+    tenant: TenantId,
+    record: Option<AuditRecord>,
+    started: Instant,
+    durable: bool,
+}
+
+impl Draft {
+    /// Opens the entry of one call.
+    pub fn open(
+        store: Store,
+        principal: &Principal,
+        tool_name: &str,
+        facts: RequestFacts,
+        now: Timestamp,
+    ) -> Self {
+        let who = principal.facts();
+        let (api_key_id, key_prefix, scope_kind) = match &who.credential {
+            Credential::ApiKey { id, shown_prefix } => (
+                Some(id.clone()),
+                Some(Cow::Owned(shown_prefix.clone())),
+                ScopeKind::ApiKey,
+            ),
+            Credential::Local => (None, None, ScopeKind::Operator),
+        };
+        let mut record = AuditRecord::new(now, AuditStatus::Allow, scope_kind);
+        record.user_id = Some(who.user.clone());
+        record.api_key_id = api_key_id;
+        record.key_prefix = key_prefix;
+        record.edition = Some(who.edition.clone());
+        record.tool_name = ToolName::new(tool_name).ok();
+        record.http_status = Some(200);
+        record.request_id = Some(Cow::Owned(facts.request_id));
+        record.client_name = facts.client_name.map(Cow::Owned);
+        record.client_version = facts.client_version.map(Cow::Owned);
+        record.protocol_version = Some(Cow::Borrowed(facts.protocol_version));
+        record.ip = facts.address.map(|address| Cow::Owned(address.to_string()));
+        Self {
+            store,
+            tenant: who.tenant.clone(),
+            record: Some(record),
+            started: Instant::now(),
+            durable: false,
+        }
+    }
+
+    /// Notes which tool is called and the digest of its arguments; the arguments themselves are not stored.
+    pub fn tool(&mut self, tool: &Tool, arguments: Option<&RawValue>) {
+        if let Some(record) = &mut self.record {
+            record.tool_name = Some(tool.name.clone());
+            record.kind = Some(Cow::Borrowed(tool.kind()));
+            record.scope_tag = tool.scope.scopes().first().cloned();
+            record.args_digest = Some(Cow::Owned(digest(arguments)));
+        }
+    }
+
+    /// The entry as it stands, for a transaction or an intent row. `None` once it was written.
+    pub fn to_record(&self, status: AuditStatus) -> Option<AuditRecord> {
+        let mut record = self.record.clone()?;
+        record.status = status;
+        record.latency_ms = Some(self.elapsed_ms());
+        Some(record)
+    }
+
+    /// The entry was committed inside the call's own transaction: nothing is left to write.
+    pub fn already_written(&mut self) {
+        self.record = None;
+    }
+
+    /// The answer waits until the entry is durable: the effect lies outside the store.
+    pub fn require_durable(&mut self) {
+        self.durable = true;
+    }
+
+    /// Notes another end than success.
+    pub fn status(&mut self, status: AuditStatus) {
+        if let Some(record) = &mut self.record {
+            record.status = status;
+        }
+    }
+
+    /// Notes a refusal or failure.
+    pub fn refuse(&mut self, status: AuditStatus, http_status: u16, error_class: &'static str) {
+        if let Some(record) = &mut self.record {
+            record.status = status;
+            record.http_status = Some(http_status);
+            record.error_class = Some(Cow::Borrowed(error_class));
+        }
+    }
+
+    /// Notes what a finished call touched.
+    pub fn outcome(&mut self, outcome: &Outcome) {
+        if let Some(record) = &mut self.record {
+            note_outcome(record, outcome);
+        }
+    }
+
+    /// Writes the entry: queued for the next group, or durable when the call needs that.
+    ///
+    /// # Errors
+    /// When the log cannot be written; the call is then refused (security.md A2).
+    pub async fn close(mut self) -> Result<(), StoreError> {
+        let Some(mut record) = self.record.take() else {
+            return Ok(());
+        };
+        record.latency_ms = Some(self.elapsed_ms());
+        if self.durable {
+            self.store.append_audit_durable(&self.tenant, record).await
+        } else {
+            self.store.append_audit(&self.tenant, record).await
+        }
+    }
+
+    fn elapsed_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        if let Some(mut record) = self.record.take() {
+            record.status = AuditStatus::ClientGone;
+            record.http_status = Some(499);
+            record.latency_ms = Some(self.elapsed_ms());
+            // A destructor cannot wait: should the queue be full this instant, the row of an answer that nobody
+            // received is given up.
+            let _ = self.store.append_audit(&self.tenant, record).now_or_never();
+        }
+    }
+}
+
+/// Adds to an entry what its call touched.
+pub fn note_outcome(record: &mut AuditRecord, outcome: &Outcome) {
+    let Outcome::Done(result) = outcome else { return };
+    record.record_ids.clone_from(&result.record_ids);
+    record.result_bytes = result.structured.as_ref().map(|json| json.get().len() as u64);
+    if result.is_error {
+        record.error_class = Some(Cow::Borrowed("tool_error"));
+    }
+}
+
+/// SHA-256 of the arguments in a form that does not depend on key order or spacing, in hexadecimal.
+pub fn digest(arguments: Option<&RawValue>) -> String {
+    use std::fmt::Write as _;
+    let bytes = Sha256::digest(canonical(arguments).as_bytes());
+    bytes.iter().fold(String::with_capacity(64), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Arguments with their keys sorted and without spacing; absent ones are `{}`.
+pub fn canonical(arguments: Option<&RawValue>) -> String {
+    let value = arguments.and_then(|raw| serde_json::from_str::<Value>(raw.get()).ok());
+    let mut out = String::new();
+    write_sorted(
+        &value.unwrap_or_else(|| Value::Object(serde_json::Map::new())),
+        &mut out,
+    );
+    out
+}
+
+fn write_sorted(value: &Value, out: &mut String) {
+    match value {
+        Value::Object(map) => {
+            let mut keys: Vec<_> = map.iter().collect();
+            keys.sort_by_key(|(key, _)| key.as_str());
+            out.push('{');
+            for (position, (key, item)) in keys.into_iter().enumerate() {
+                if position > 0 {
+                    out.push(',');
+                }
+                out.push_str(&Value::String(key.clone()).to_string());
+                out.push(':');
+                write_sorted(item, out);
+            }
+            out.push('}');
+        }
+        Value::Array(items) => {
+            out.push('[');
+            for (position, item) in items.iter().enumerate() {
+                if position > 0 {
+                    out.push(',');
+                }
+                write_sorted(item, out);
+            }
+            out.push(']');
+        }
+        scalar => out.push_str(&scalar.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_digest_ignores_order_and_spacing_only() {
+        let raw = |text: &str| serde_json::from_str::<Box<RawValue>>(text).unwrap();
+        let (one, two, three) = (
+            raw(r#"{"a":1,"b":{"d":[1,2],"c":"x"}}"#),
+            raw(r#"{ "b": {"c":"x", "d":[1,2]}, "a":1 }"#),
+            raw(r#"{"a":1,"b":{"d":[2,1],"c":"x"}}"#),
+        );
+        assert_eq!(digest(Some(&one)), digest(Some(&two)));
+        assert_ne!(digest(Some(&one)), digest(Some(&three)));
+        assert_eq!(digest(None), digest(Some(&raw("{}"))));
+    }
+}

@@ -1,0 +1,316 @@
+//! JSON arguments → [`Arguments`], judged by the tool's input schema with every fault in one message.
+//!
+//! Takes the raw JSON of `params.arguments`; hands on a map that satisfies the schema, trimmed and with
+//! defaults filled in. Never sees who is calling.
+
+use jsonschema::{ValidationError, Validator, error::ValidationErrorKind};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, value::RawValue};
+
+/// Faults named in one message: enough to mend a call at once, few enough to read.
+const MOST_FAULTS: usize = 10;
+
+/// Arguments that satisfied the schema of the tool they are for.
+#[derive(Clone, Debug)]
+pub struct Arguments(Map<String, Value>);
+
+/// Everything that is wrong with the arguments, as one sentence per fault.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .faults.join("; "))]
+pub struct ArgumentError {
+    /// One entry for each fault, `field: what is accepted`.
+    pub faults: Vec<String>,
+}
+
+impl ArgumentError {
+    /// An error with a single fault.
+    pub fn one(fault: impl Into<String>) -> Self {
+        Self {
+            faults: vec![fault.into()],
+        }
+    }
+}
+
+impl Arguments {
+    /// The arguments as the handler's own type.
+    ///
+    /// # Errors
+    /// When schema and type disagree in a way the schema cannot say; the message names the field.
+    pub fn parse<T: DeserializeOwned>(self) -> Result<T, ArgumentError> {
+        serde_json::from_value(Value::Object(self.0)).map_err(|e| ArgumentError::one(e.to_string()))
+    }
+
+    /// The validated map.
+    pub fn as_map(&self) -> &Map<String, Value> {
+        &self.0
+    }
+}
+
+/// The compiled input schema of one tool.
+#[derive(Debug)]
+pub struct InputSchema {
+    schema: Value,
+    validator: Validator,
+    keeps_whitespace: Vec<String>,
+}
+
+impl InputSchema {
+    /// Compiles a schema; the error says what is wrong with it.
+    ///
+    /// # Errors
+    /// When the schema's root is not an object type, when it is not valid JSON Schema 2020-12, or when it
+    /// refers to another document (never fetched: protocol.md L-04).
+    pub fn new(schema: Value, keeps_whitespace: Vec<String>) -> Result<Self, String> {
+        if schema.get("type").and_then(Value::as_str) != Some("object") {
+            return Err("the input schema's root must be \"type\": \"object\"".to_owned());
+        }
+        let validator = jsonschema::draft202012::options()
+            .should_validate_formats(true)
+            .build(&schema)
+            .map_err(|e| e.to_string())?;
+        Ok(Self {
+            schema,
+            validator,
+            keeps_whitespace,
+        })
+    }
+
+    /// The schema as published.
+    pub fn as_json(&self) -> &Value {
+        &self.schema
+    }
+
+    /// Judges `arguments`; absent ones count as `{}` (protocol.md S-56).
+    ///
+    /// # Errors
+    /// Every fault at once, so that one more try can mend them all.
+    pub fn check(&self, arguments: Option<&RawValue>) -> Result<Arguments, ArgumentError> {
+        let mut value = match arguments {
+            None => Value::Object(Map::new()),
+            Some(raw) => serde_json::from_str(raw.get()).map_err(|e| ArgumentError::one(e.to_string()))?,
+        };
+        let Some(map) = value.as_object_mut() else {
+            return Err(ArgumentError::one("arguments: must be an object"));
+        };
+        for (name, field) in map.iter_mut() {
+            if !self.keeps_whitespace.contains(name) {
+                trim(field);
+            }
+        }
+        let mut faults: Vec<String> = self
+            .validator
+            .iter_errors(&value)
+            .take(MOST_FAULTS)
+            .map(|e| describe(&e))
+            .collect();
+        find_nul(&value, "", &mut faults);
+        if !faults.is_empty() {
+            return Err(ArgumentError { faults });
+        }
+        let Value::Object(mut map) = value else {
+            return Err(ArgumentError::one("arguments: must be an object"));
+        };
+        self.fill_defaults(&mut map);
+        Ok(Arguments(map))
+    }
+
+    fn fill_defaults(&self, map: &mut Map<String, Value>) {
+        let Some(properties) = self.schema.get("properties").and_then(Value::as_object) else {
+            return;
+        };
+        for (name, schema) in properties {
+            if let Some(default) = schema.get("default")
+                && !map.contains_key(name)
+            {
+                map.insert(name.clone(), default.clone());
+            }
+        }
+    }
+}
+
+fn trim(value: &mut Value) {
+    match value {
+        Value::String(text) => {
+            let trimmed = text.trim();
+            if trimmed.len() != text.len() {
+                *text = trimmed.to_owned();
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(trim),
+        _ => {}
+    }
+}
+
+/// NUL is valid JSON and poison to databases and C libraries alike (catalogue.md §1.1).
+fn find_nul(value: &Value, path: &str, faults: &mut Vec<String>) {
+    match value {
+        Value::String(text) if text.contains('\0') => {
+            faults.push(format!("{}: must not contain the NUL character", name_of(path)));
+        }
+        Value::Array(items) => items.iter().for_each(|item| find_nul(item, path, faults)),
+        Value::Object(map) => {
+            for (key, item) in map {
+                if path.is_empty() {
+                    find_nul(item, key, faults);
+                } else {
+                    find_nul(item, path, faults);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+fn name_of(path: &str) -> &str {
+    if path.is_empty() { "arguments" } else { path }
+}
+
+/// One fault in words a model can act on: the field, then what is accepted.
+fn describe(error: &ValidationError<'_>) -> String {
+    let path = error
+        .instance_path()
+        .as_str()
+        .trim_start_matches('/')
+        .replace('/', ".");
+    let field = name_of(&path);
+    match error.kind() {
+        ValidationErrorKind::Required { property } => {
+            let name = property.as_str().unwrap_or_default();
+            if path.is_empty() {
+                format!("{name}: is required")
+            } else {
+                format!("{path}.{name}: is required")
+            }
+        }
+        ValidationErrorKind::AdditionalProperties { unexpected } => {
+            let names = unexpected
+                .iter()
+                .map(|n| format!("`{}`", cut(n)))
+                .collect::<Vec<_>>()
+                .join(", ");
+            format!("{field}: unknown field {names}")
+        }
+        ValidationErrorKind::Enum { options } => {
+            let options = options
+                .as_array()
+                .map(|all| all.iter().map(plain).collect::<Vec<_>>().join(", "));
+            format!("{field}: must be one of {}", options.unwrap_or_default())
+        }
+        ValidationErrorKind::Type { .. } => format!("{field}: {}", type_message(error)),
+        ValidationErrorKind::MinLength { limit: 1 } => format!("{field}: must not be empty"),
+        ValidationErrorKind::MinLength { limit } => format!("{field}: must have at least {limit} characters"),
+        ValidationErrorKind::MaxLength { limit } => format!("{field}: must have at most {limit} characters"),
+        ValidationErrorKind::Minimum { limit } => format!("{field}: must be at least {limit}"),
+        ValidationErrorKind::Maximum { limit } => format!("{field}: must be at most {limit}"),
+        ValidationErrorKind::MinItems { limit } => format!("{field}: must have at least {limit} items"),
+        ValidationErrorKind::MaxItems { limit } => format!("{field}: must have at most {limit} items"),
+        ValidationErrorKind::Pattern { pattern } => format!("{field}: must match {pattern}"),
+        ValidationErrorKind::Format { format } => format!("{field}: must be a valid {format}"),
+        _ => format!("{field}: {}", cut(&error.to_string())),
+    }
+}
+
+fn type_message(error: &ValidationError<'_>) -> String {
+    let wanted = match error.kind() {
+        ValidationErrorKind::Type { kind } => match kind {
+            jsonschema::error::TypeKind::Single(one) => one.to_string(),
+            jsonschema::error::TypeKind::Multiple(many) => many
+                .iter()
+                .map(|t| t.to_string())
+                .collect::<Vec<_>>()
+                .join(" or "),
+        },
+        _ => String::new(),
+    };
+    let article = if wanted.starts_with(['a', 'e', 'i', 'o', 'u']) {
+        "an"
+    } else {
+        "a"
+    };
+    format!("must be {article} {wanted}")
+}
+
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// A caller's own text goes back to it in small pieces only.
+fn cut(text: &str) -> String {
+    text.chars().take(200).filter(|c| !c.is_control()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn schema() -> InputSchema {
+        InputSchema::new(
+            json!({"type":"object","additionalProperties":false,"required":["query","priority"],"properties":{
+                "query":{"type":"string","minLength":1,"maxLength":5},
+                "priority":{"type":"string","enum":["low","high"]},
+                "limit":{"type":"integer","minimum":1,"maximum":10,"default":4},
+                "body":{"type":"string"}}}),
+            vec!["body".to_owned()],
+        )
+        .unwrap()
+    }
+
+    fn check(arguments: &str) -> Result<Arguments, ArgumentError> {
+        let raw: Box<RawValue> = serde_json::from_str(arguments).unwrap();
+        schema().check(Some(&raw))
+    }
+
+    #[test]
+    fn every_fault_is_in_one_message() {
+        let error = check(r#"{"priority":"mid","limit":99,"colour":1}"#)
+            .unwrap_err()
+            .to_string();
+        for part in [
+            "query: is required",
+            "priority: must be one of low, high",
+            "limit: must be at most 10",
+            "unknown field `colour`",
+        ] {
+            assert!(error.contains(part), "{part} in {error}");
+        }
+    }
+
+    #[test]
+    fn strings_are_trimmed_and_defaults_filled() {
+        let arguments = check(r#"{"query":"  ab ","priority":"low","body":" x "}"#).unwrap();
+        assert_eq!(arguments.as_map()["query"], "ab");
+        assert_eq!(arguments.as_map()["limit"], 4);
+        assert_eq!(arguments.as_map()["body"], " x ");
+    }
+
+    #[test]
+    fn blank_wrong_typed_and_poisoned_values_are_refused() {
+        assert_eq!(
+            check(r#"{"query":"  ","priority":"low"}"#)
+                .unwrap_err()
+                .to_string(),
+            "query: must not be empty"
+        );
+        assert_eq!(
+            check(r#"{"query":"a","priority":"low","limit":"2"}"#)
+                .unwrap_err()
+                .to_string(),
+            "limit: must be an integer"
+        );
+        assert!(
+            check(r#"{"query":"a\u0000","priority":"low"}"#)
+                .unwrap_err()
+                .to_string()
+                .contains("NUL")
+        );
+        assert_eq!(schema().check(None).unwrap_err().faults.len(), 2);
+        assert!(check("[1]").is_err());
+    }
+
+    #[test]
+    fn other_documents_are_never_fetched() {
+        let schema = json!({"type":"object","properties":{"a":{"$ref":"https://example.com/s.json"}}});
+        assert!(InputSchema::new(schema, vec![]).is_err());
+    }
+}

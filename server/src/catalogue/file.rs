@@ -1,0 +1,139 @@
+//! The catalogue file as its author writes it (catalogue.md §2.23): TOML text in, typed rows out.
+//!
+//! A row is only read here; whether it makes sense is judged in `load.rs`, which can name file, line and tool.
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use crate::vocabulary::{EditionName, Effect, NameStyle, Role, Scope};
+
+/// One file: an edition's head, tools, or both.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CatalogueFile {
+    /// The file format; 1 today.
+    pub format: u32,
+    pub edition: Option<EditionRow>,
+    #[serde(default)]
+    pub scopes: toml::Table,
+    #[serde(default, rename = "tool")]
+    pub tools: Vec<ToolRow>,
+}
+
+/// The head of an edition.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EditionRow {
+    pub name: EditionName,
+    pub title: String,
+    /// Told to clients that ask who we are; short, because it is paid for on every conversation.
+    pub instructions: String,
+    #[serde(default)]
+    pub names: NameStyle,
+    pub key_prefix: String,
+    /// The path of catalogue.md §1.2 that one edition may own besides `/<edition>/mcp`.
+    pub bare_path: Option<String>,
+    #[serde(default)]
+    pub flat_for_bare_callers: bool,
+}
+
+/// What is said of one scope.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ScopeRow {
+    pub title: String,
+    /// Scopes that holding this one brings along.
+    #[serde(default)]
+    pub implies: Vec<Scope>,
+    /// Never matched by `*` or `*:verb`: it must be granted by its own name.
+    #[serde(default)]
+    pub explicit: bool,
+    /// Roles that may hold it; empty means all.
+    #[serde(default)]
+    pub roles: Vec<Role>,
+}
+
+/// One tool.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ToolRow {
+    pub name: Spanned<String>,
+    pub title: String,
+    pub description: String,
+    pub scope: ScopeNeed,
+    pub effect: Effect,
+    #[serde(default)]
+    pub open_world: bool,
+    #[serde(default)]
+    pub policy: PolicyRow,
+    pub handler: String,
+    #[serde(default)]
+    pub input: toml::Table,
+    /// A whole JSON Schema in place of `input`.
+    pub input_schema: Option<String>,
+    pub output: Option<toml::Table>,
+    /// Seconds a call may take; the server's setting when absent.
+    pub timeout_seconds: Option<u64>,
+    #[serde(default, rename = "example")]
+    pub examples: Vec<ExampleRow>,
+}
+
+/// One scope, or a set of them.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum ScopeNeed {
+    One(Scope),
+    All { all: Vec<Scope> },
+    Any { any: Vec<Scope> },
+}
+
+/// The rule that a row asks for (catalogue.md §2.7).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PolicyRow {
+    /// Runs at once.
+    #[default]
+    Auto,
+    /// Owner or admin only.
+    Admin,
+}
+
+/// A call that runs in the whole-catalogue test, and documentation for a reader.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Example {
+    /// What the example shows.
+    pub title: String,
+    /// The arguments of the call.
+    #[serde(default)]
+    pub arguments: toml::Table,
+}
+pub(super) type ExampleRow = Example;
+
+/// One input field.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ParameterRow {
+    #[serde(rename = "type")]
+    pub kind: String,
+    #[serde(default)]
+    pub required: bool,
+    pub description: Option<String>,
+    #[serde(rename = "enum")]
+    pub choices: Option<Vec<toml::Value>>,
+    pub default: Option<toml::Value>,
+    pub min_length: Option<u64>,
+    pub max_length: Option<u64>,
+    pub minimum: Option<i64>,
+    pub maximum: Option<i64>,
+    pub pattern: Option<String>,
+    pub format: Option<String>,
+    pub items: Option<Box<ParameterRow>>,
+    pub min_items: Option<u64>,
+    pub max_items: Option<u64>,
+    /// Mirrored into `Mcp-Param-<name>` by modern clients (protocol.md S-33).
+    pub header: Option<String>,
+    /// Whitespace at both ends belongs to the value: bodies of text keep it, names do not.
+    #[serde(default)]
+    pub keep_whitespace: bool,
+}

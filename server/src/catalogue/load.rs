@@ -1,0 +1,332 @@
+//! From catalogue files to an edition, with every rule of the catalogue judged at load.
+//!
+//! An error names file, line and tool: the reader is the person who just edited the file.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use footbridge_protocol::param_headers::ParamHeaders;
+
+use super::{
+    arguments::InputSchema,
+    builtin::NamedText,
+    file::{CatalogueFile, EditionRow, ScopeNeed, ScopeRow, ToolRow},
+    schema,
+    scopes::ScopeRules,
+    tool::{Edition, MOST_TOOLS, ScopeRule, Tool},
+};
+use crate::vocabulary::{Effect, ToolName};
+
+/// Names that no catalogue may bring in (catalogue.md §2.13).
+const RESERVED: [&str; 10] = [
+    "export_all",
+    "list_all",
+    "query",
+    "query_sql",
+    "sql",
+    "raw_sql",
+    "dump",
+    "backup",
+    "mint_key",
+    "reveal_secret",
+];
+
+/// Inputs that would let a caller name a tenant (catalogue.md §2.15).
+const TENANT_INPUTS: [&str; 7] = [
+    "tenant",
+    "tenant_id",
+    "org_id",
+    "workspace_id",
+    "account_owner_id",
+    "userId",
+    "user_id",
+];
+
+/// Longest underscored name: several hosts accept no more once they add a prefix (protocol.md L-06).
+const LONGEST_NAME: usize = 64;
+/// Longest description (catalogue.md §2.5): a list is a bill paid on every turn.
+const LONGEST_DESCRIPTION: usize = 300;
+const LONGEST_FIRST_SENTENCE: usize = 100;
+
+/// Why a catalogue cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogueError {
+    /// The text is not TOML of the catalogue's shape.
+    #[error("{file}: {message}")]
+    Syntax {
+        /// The file's name.
+        file: String,
+        /// What the parser says, with line and column.
+        message: String,
+    },
+    /// A rule about a whole file or edition is broken.
+    #[error("{file}: {message}")]
+    Edition {
+        /// The file's name.
+        file: String,
+        /// What is wrong and what is accepted.
+        message: String,
+    },
+    /// A rule about one tool is broken.
+    #[error("{file}:{line}: tool `{tool}`: {message}")]
+    Tool {
+        /// The file's name.
+        file: String,
+        /// The line of the tool's name.
+        line: usize,
+        /// The tool's name.
+        tool: String,
+        /// What is wrong and what is accepted.
+        message: String,
+    },
+    /// An edition was asked for that no file brings.
+    #[error("there is no edition `{name}`; loaded are: {known}")]
+    UnknownEdition {
+        /// The name asked for.
+        name: String,
+        /// The names there are.
+        known: String,
+    },
+}
+
+/// Loads the files of one edition: exactly one of them has the `[edition]` head.
+pub(super) fn edition(files: &[NamedText<'_>]) -> Result<Edition, CatalogueError> {
+    let mut head: Option<(&str, EditionRow)> = None;
+    let mut scopes = BTreeMap::new();
+    let mut rows: Vec<(&NamedText<'_>, ToolRow)> = Vec::new();
+    for source in files {
+        let fault = |message: String| CatalogueError::Edition {
+            file: source.name.to_owned(),
+            message,
+        };
+        let file: CatalogueFile = toml::from_str(source.text).map_err(|e| CatalogueError::Syntax {
+            file: source.name.to_owned(),
+            message: e.to_string(),
+        })?;
+        if file.format != 1 {
+            return Err(fault(format!(
+                "format {} is not known; this server reads format 1",
+                file.format
+            )));
+        }
+        if let Some(row) = file.edition
+            && let Some((first, _)) = head.replace((source.name, row))
+        {
+            return Err(fault(format!("a second [edition]; the first is in {first}")));
+        }
+        for (name, row) in file.scopes {
+            let row: ScopeRow = row
+                .try_into()
+                .map_err(|e| fault(format!("scope `{name}`: {e}")))?;
+            if scopes.insert(name.clone(), row).is_some() {
+                return Err(fault(format!("scope `{name}` is described twice")));
+            }
+        }
+        rows.extend(file.tools.into_iter().map(|row| (source, row)));
+    }
+    let Some((file, head)) = head else {
+        let names = files.iter().map(|f| f.name).collect::<Vec<_>>().join(", ");
+        return Err(CatalogueError::Edition {
+            file: names,
+            message: "no [edition] head".to_owned(),
+        });
+    };
+    if rows.len() > MOST_TOOLS {
+        let message = format!("{} tools; at most {MOST_TOOLS} fit on one page", rows.len());
+        return Err(CatalogueError::Edition {
+            file: file.to_owned(),
+            message,
+        });
+    }
+    let scopes = ScopeRules::new(scopes);
+    let mut tools: Vec<Arc<Tool>> = Vec::with_capacity(rows.len());
+    let mut by_name: HashMap<String, usize> = HashMap::new();
+    for (index, (source, row)) in rows.into_iter().enumerate() {
+        let line = 1 + source
+            .text
+            .get(..row.name.span().start)
+            .map_or(0, |before| before.matches('\n').count());
+        let name = row.name.get_ref().clone();
+        let fault = |message: String| CatalogueError::Tool {
+            file: source.name.to_owned(),
+            line,
+            tool: name.clone(),
+            message,
+        };
+        let tool = tool(row, index, &scopes).map_err(fault)?;
+        for spelling in [tool.name.as_str().to_owned(), tool.name.to_underscored()] {
+            if let Some(other) = by_name.insert(spelling.clone(), index)
+                && other != index
+            {
+                return Err(fault(format!(
+                    "its name meets another tool's when spelled `{spelling}`"
+                )));
+            }
+        }
+        tools.push(Arc::new(tool));
+    }
+    Ok(Edition {
+        name: head.name,
+        title: head.title,
+        instructions: head.instructions,
+        names: head.names,
+        key_prefix: head.key_prefix,
+        bare_path: head.bare_path,
+        flat_for_bare_callers: head.flat_for_bare_callers,
+        scopes,
+        tools,
+        by_name,
+    })
+}
+
+/// Judges what only shows when editions stand side by side.
+pub(super) fn check_together(editions: &[Arc<Edition>]) -> Result<(), CatalogueError> {
+    for (position, edition) in editions.iter().enumerate() {
+        for other in editions.iter().skip(position + 1) {
+            let clash = if edition.name == other.name {
+                Some(format!("two editions are called `{}`", edition.name))
+            } else if edition.bare_path.is_some() && edition.bare_path == other.bare_path {
+                Some(format!(
+                    "editions `{}` and `{}` both claim one bare path",
+                    edition.name, other.name
+                ))
+            } else {
+                None
+            };
+            if let Some(message) = clash {
+                return Err(CatalogueError::Edition {
+                    file: edition.name.to_string(),
+                    message,
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+fn tool(row: ToolRow, index: usize, scopes: &ScopeRules) -> Result<Tool, String> {
+    let name = ToolName::new(row.name.get_ref()).map_err(|e| e.to_string())?;
+    check_name(&name)?;
+    check_texts(&row)?;
+    let scope = match row.scope {
+        ScopeNeed::One(scope) => ScopeRule::All(vec![scope]),
+        ScopeNeed::All { all } => ScopeRule::All(all),
+        ScopeNeed::Any { any } => ScopeRule::Any(any),
+    };
+    if scope.scopes().is_empty() {
+        return Err("it asks for no scope; every tool names at least one".to_owned());
+    }
+    if let Some(unknown) = scope.scopes().iter().find(|s| !scopes.knows(s)) {
+        return Err(format!("scope `{unknown}` is not described under [scopes]"));
+    }
+    let built = match row.input_schema {
+        Some(_) if !row.input.is_empty() => return Err("give `input` or `input_schema`, not both".to_owned()),
+        Some(text) => schema::BuiltSchema {
+            schema: serde_json::from_str(&text).map_err(|e| format!("input_schema: {e}"))?,
+            keeps_whitespace: Vec::new(),
+        },
+        None => schema::build(row.input)?,
+    };
+    if let Some(properties) = built
+        .schema
+        .get("properties")
+        .and_then(serde_json::Value::as_object)
+        && let Some(bad) = properties
+            .keys()
+            .find(|key| TENANT_INPUTS.contains(&key.as_str()))
+    {
+        return Err(format!(
+            "input `{bad}`: a tenant comes from the credential, never from an argument"
+        ));
+    }
+    let param_headers = ParamHeaders::of_schema(&built.schema).map_err(|e| e.to_string())?;
+    let input = InputSchema::new(built.schema, built.keeps_whitespace)?;
+    let output = row.output.map(schema::table_to_json);
+    if let Some(output) = &output {
+        if output.get("type").and_then(serde_json::Value::as_str) != Some("object") {
+            return Err("output: the root must be type = \"object\"".to_owned());
+        }
+        jsonschema::draft202012::new(output).map_err(|e| format!("output: {e}"))?;
+    }
+    Ok(Tool {
+        name,
+        title: row.title,
+        description: row.description,
+        scope,
+        effect: row.effect,
+        open_world: row.open_world,
+        policy: row.policy,
+        handler: row.handler,
+        input,
+        output,
+        timeout_seconds: row.timeout_seconds,
+        examples: row.examples,
+        index,
+        param_headers,
+    })
+}
+
+fn check_name(name: &ToolName) -> Result<(), String> {
+    let underscored = name.to_underscored();
+    if RESERVED.contains(&underscored.as_str()) {
+        return Err("the name is reserved: no catalogue may offer it".to_owned());
+    }
+    if underscored.len() > LONGEST_NAME {
+        return Err(format!(
+            "the name has {} characters; at most {LONGEST_NAME}",
+            underscored.len()
+        ));
+    }
+    Ok(())
+}
+
+fn check_texts(row: &ToolRow) -> Result<(), String> {
+    for (what, text) in [("title", &row.title), ("description", &row.description)] {
+        if text.trim().is_empty() {
+            return Err(format!("{what} is empty"));
+        }
+        if let Some(hidden) = text.chars().find(|c| is_hidden(*c)) {
+            return Err(format!(
+                "{what} has the invisible character U+{:04X}",
+                u32::from(hidden)
+            ));
+        }
+    }
+    let length = row.description.chars().count();
+    if length > LONGEST_DESCRIPTION {
+        return Err(format!(
+            "description has {length} characters; at most {LONGEST_DESCRIPTION}"
+        ));
+    }
+    let first = row
+        .description
+        .split_inclusive(". ")
+        .next()
+        .unwrap_or_default()
+        .trim_end()
+        .chars()
+        .count();
+    if first > LONGEST_FIRST_SENTENCE {
+        return Err(format!(
+            "the description's first sentence has {first} characters; at most {LONGEST_FIRST_SENTENCE}"
+        ));
+    }
+    if row.examples.is_empty() && row.effect != Effect::Execute {
+        return Err("it has no [[tool.example]]; an example is also the tool's test".to_owned());
+    }
+    Ok(())
+}
+
+/// Control, bidirectional, zero-width and tag characters: they hide text from the person who reads it
+/// while the model still sees it (security.md P1).
+fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(u32::from(c),
+            0x200B..=0x200F | 0x202A..=0x202E | 0x2060..=0x2069 | 0xFEFF | 0xE0000..=0xE007F)
+}
+
+#[cfg(test)]
+#[path = "load_tests.rs"]
+mod tests;

@@ -1,0 +1,117 @@
+//! Every setting of the server, with its default, its unit and its reason.
+//!
+//! A TOML file comes in, refused with line and column where it says something unknown; flags and environment
+//! win over it. Nothing here opens a file of its own accord.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+};
+
+use serde::Deserialize;
+
+use crate::{edge::EdgeSettings, store::StoreSettings, vocabulary::EditionName};
+
+/// The whole configuration.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// `[server]`: where it listens and what it serves.
+    pub server: ServerSettings,
+    /// `[limits]`: how often and how many at once.
+    pub limits: LimitSettings,
+    /// `[edge]`: sizes and times of the HTTP side.
+    pub edge: EdgeSettings,
+    /// `[store]`: how the store works.
+    pub store: StoreSettings,
+    /// `[log]`: what is logged, and how.
+    pub log: LogSettings,
+}
+
+/// `[server]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ServerSettings {
+    /// Address to listen on. Loopback until somebody decides otherwise (protocol.md S-06).
+    pub listen: SocketAddr,
+    /// Editions to serve; empty means all that are loaded.
+    pub editions: Vec<EditionName>,
+    /// PEM file of the certificate chain; with `tls_key` the server speaks TLS itself.
+    pub tls_certificate: Option<PathBuf>,
+    /// PEM file of the private key.
+    pub tls_key: Option<PathBuf>,
+}
+
+impl Default for ServerSettings {
+    fn default() -> Self {
+        Self {
+            // The port that the context edition's clients expect (catalogue.md §7.1).
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 19850)),
+            editions: Vec::new(),
+            tls_certificate: None,
+            tls_key: None,
+        }
+    }
+}
+
+/// `[limits]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LimitSettings {
+    /// Calls one key may have running at once. More is one client's flood (catalogue.md §2.11).
+    pub running_per_key: u32,
+    /// Seconds a call may take when its tool says nothing. Below the 60 s at which proxies cut quiet connections.
+    pub call_seconds: u64,
+    /// Failed sign-ins a minute from one address before they are answered 429. Valid keys are not held up.
+    pub failed_sign_ins_per_minute: u32,
+}
+
+impl Default for LimitSettings {
+    fn default() -> Self {
+        Self { running_per_key: 8, call_seconds: 55, failed_sign_ins_per_minute: 60 }
+    }
+}
+
+/// `[log]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogSettings {
+    /// Filter in `tracing` syntax, e.g. `info` or `footbridge_server=debug`.
+    pub filter: String,
+    /// One JSON object a line instead of text for people.
+    pub json: bool,
+}
+
+impl Default for LogSettings {
+    fn default() -> Self {
+        Self { filter: "info".to_owned(), json: false }
+    }
+}
+
+impl Config {
+    /// Reads a configuration file's text.
+    ///
+    /// # Errors
+    /// What is wrong, with line and column.
+    pub fn parse(text: &str) -> Result<Self, toml::de::Error> {
+        toml::from_str(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_file_is_the_defaults_on_loopback() {
+        let config = Config::parse("").unwrap();
+        assert!(config.server.listen.ip().is_loopback());
+        assert_eq!(config.limits.running_per_key, 8);
+    }
+
+    #[test]
+    fn an_unknown_setting_is_named_with_its_line() {
+        let error = Config::parse("[server]\nlisten = \"127.0.0.1:1\"\nport = 5\n").unwrap_err().to_string();
+        assert!(error.contains("line 3") && error.contains("port"), "{error}");
+    }
+}

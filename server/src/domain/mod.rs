@@ -1,0 +1,209 @@
+//! What the tools do. A handler takes a [`Permit`] and its arguments and produces an [`Outcome`] or a
+//! [`DomainError`]; it knows no JSON-RPC, no HTTP and no era.
+//!
+//! There are four kinds of handler, told apart by where their effect lands:
+//!
+//! | Kind | Runs | Its audit event |
+//! |------|------|-----------------|
+//! | [`Handler::Read`] | in a read-only transaction of one tenant | queued, group-committed |
+//! | [`Handler::Write`] | in a write transaction of one tenant | in that same transaction |
+//! | [`Handler::Task`] | outside any transaction, opening its own | an intent row before, an outcome row after |
+//! | [`Handler::Plain`] | without the store | queued, group-committed |
+//!
+//! A domain registers its handlers by name (`nouns::verb`) in a [`Handlers`] table; a catalogue row names one.
+
+mod error;
+mod outcome;
+
+use std::{collections::HashMap, sync::Arc};
+
+use futures_util::future::BoxFuture;
+use serde_json::{Map, Value};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+pub use error::DomainError;
+pub use outcome::{Content, InputRequest, InputRequired, Outcome, ToolResult};
+
+use crate::{
+    catalogue::Arguments,
+    policy::Permit,
+    store::{Store, StoreError, TenantTx},
+    vocabulary::{TenantId, Timestamp},
+};
+
+/// What a handler works on.
+#[derive(Debug)]
+pub struct Call {
+    /// Proof that this call may run; names the principal and the tool.
+    pub permit: Permit,
+    /// Validated arguments.
+    pub arguments: Arguments,
+    /// What the client can do, as this request declared it. For asking, never for rights.
+    pub capabilities: Map<String, Value>,
+    /// Answers to what an earlier round asked.
+    pub round: Round,
+    /// Where to report how far the work is.
+    pub progress: Progress,
+    /// Fires when nobody waits for the answer any more.
+    pub cancelled: CancellationToken,
+    /// When the call arrived.
+    pub now: Timestamp,
+}
+
+/// Where a multi-round call stands.
+#[derive(Clone, Debug, Default)]
+pub struct Round {
+    /// Rounds of questions that went before; 0 on the first call.
+    pub number: u32,
+    /// What the handler sealed in the round before.
+    pub state: Option<Value>,
+    /// Answers by key, unjudged: each is a client's claim of what a person said.
+    pub answers: Map<String, Value>,
+}
+
+/// How far a call is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProgressUpdate {
+    /// Work done, growing.
+    pub done: f64,
+    /// All the work, when known.
+    pub total: Option<f64>,
+    /// A short text for a person.
+    pub message: Option<String>,
+}
+
+/// Where progress goes: to the caller's stream, or nowhere when the caller did not ask.
+#[derive(Clone, Debug, Default)]
+pub struct Progress(Option<mpsc::Sender<ProgressUpdate>>);
+
+impl Progress {
+    /// Reports into a channel. Updates that find it full are dropped: a newer one follows.
+    pub fn to(sender: mpsc::Sender<ProgressUpdate>) -> Self {
+        Self(Some(sender))
+    }
+
+    /// Reports that `done` of `total` is finished.
+    pub fn report(&self, done: f64, total: Option<f64>, message: Option<String>) {
+        if let Some(sender) = &self.0 {
+            let _ = sender.try_send(ProgressUpdate { done, total, message });
+        }
+    }
+}
+
+/// The store as a [`Handler::Task`] sees it: bound to one tenant.
+#[derive(Clone, Debug)]
+pub struct TenantStore {
+    store: Store,
+    tenant: TenantId,
+}
+
+impl TenantStore {
+    /// Invariant: the tenant is the principal's, or the one a job row of that tenant names.
+    pub(crate) fn new(store: Store, tenant: TenantId) -> Self {
+        Self { store, tenant }
+    }
+
+    /// The tenant that every transaction is bound to.
+    pub fn tenant(&self) -> &TenantId {
+        &self.tenant
+    }
+
+    /// One write transaction; durable when this returns.
+    ///
+    /// # Errors
+    /// What `work` returned, or the store's own failure.
+    pub async fn write<T, E>(
+        &self,
+        work: impl for<'t> FnOnce(&'t mut TenantTx<'_>) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        self.store.write(&self.tenant, work).await
+    }
+
+    /// One read-only transaction.
+    ///
+    /// # Errors
+    /// What `work` returned, or the store's own failure.
+    pub async fn read<T, E>(
+        &self,
+        work: impl for<'t> FnOnce(&'t mut TenantTx<'_>) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        self.store.read(&self.tenant, work).await
+    }
+}
+
+/// What every handler resolves to.
+pub type HandlerResult = Result<Outcome, DomainError>;
+
+type InTransaction = dyn for<'t> Fn(&'t mut TenantTx<'_>, Call) -> BoxFuture<'t, HandlerResult> + Send + Sync;
+
+/// The function behind a tool.
+#[derive(Clone)]
+pub enum Handler {
+    /// Reads in a read-only transaction.
+    Read(Arc<InTransaction>),
+    /// Writes in a transaction that also carries the audit event.
+    Write(Arc<InTransaction>),
+    /// Works outside the store's transactions: files, processes, other systems.
+    Task(Arc<dyn Fn(TenantStore, Call) -> BoxFuture<'static, HandlerResult> + Send + Sync>),
+    /// Needs no store.
+    Plain(Arc<dyn Fn(Call) -> BoxFuture<'static, HandlerResult> + Send + Sync>),
+}
+
+/// The handlers by name.
+#[derive(Clone, Default)]
+pub struct Handlers {
+    by_name: HashMap<&'static str, Handler>,
+}
+
+impl Handlers {
+    /// Registers a reading handler.
+    pub fn read<F>(&mut self, name: &'static str, run: F)
+    where
+        F: for<'t> Fn(&'t mut TenantTx<'_>, Call) -> BoxFuture<'t, HandlerResult> + Send + Sync + 'static,
+    {
+        self.by_name.insert(name, Handler::Read(Arc::new(run)));
+    }
+
+    /// Registers a writing handler.
+    pub fn write<F>(&mut self, name: &'static str, run: F)
+    where
+        F: for<'t> Fn(&'t mut TenantTx<'_>, Call) -> BoxFuture<'t, HandlerResult> + Send + Sync + 'static,
+    {
+        self.by_name.insert(name, Handler::Write(Arc::new(run)));
+    }
+
+    /// Registers a handler that works outside the store's transactions.
+    pub fn task<F>(&mut self, name: &'static str, run: F)
+    where
+        F: Fn(TenantStore, Call) -> BoxFuture<'static, HandlerResult> + Send + Sync + 'static,
+    {
+        self.by_name.insert(name, Handler::Task(Arc::new(run)));
+    }
+
+    /// Registers a handler that needs no store.
+    pub fn plain<F>(&mut self, name: &'static str, run: F)
+    where
+        F: Fn(Call) -> BoxFuture<'static, HandlerResult> + Send + Sync + 'static,
+    {
+        self.by_name.insert(name, Handler::Plain(Arc::new(run)));
+    }
+
+    /// The handler of that name.
+    pub fn find(&self, name: &str) -> Option<&Handler> {
+        self.by_name.get(name)
+    }
+
+    /// Every registered name.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.by_name.keys().copied()
+    }
+}

@@ -1,0 +1,169 @@
+//! Tenants and the people in them.
+
+use futures_util::FutureExt;
+
+use super::{OperateError, note};
+use crate::{
+    store::{NewTenant, NewUser, Store, Tenant, User},
+    vocabulary::{Role, TenantId, UserId, new_id},
+};
+
+/// The tenant of a store that one person uses on their own machine.
+pub const LOCAL_TENANT: &str = "local";
+/// Who owns that tenant until somebody with a name does.
+pub const LOCAL_OWNER: &str = "operator@localhost";
+
+/// Makes a tenant.
+///
+/// # Errors
+/// When the name is taken or has the wrong form.
+pub async fn add_tenant(store: &Store, id: &str, name: &str) -> Result<Tenant, OperateError> {
+    let new = NewTenant {
+        id: TenantId::new(id)?,
+        name: name.to_owned(),
+        monthly_cap: None,
+    };
+    store
+        .system_write(move |tx| {
+            async move {
+                let tenant = tx.tenants().insert(&new).await?;
+                note(&mut tx.within(&tenant.id), "tenant.add", tenant.id.as_str())?;
+                Ok(tenant)
+            }
+            .boxed()
+        })
+        .await
+}
+
+/// Every tenant.
+///
+/// # Errors
+/// When the store cannot be read.
+pub async fn tenants(store: &Store) -> Result<Vec<Tenant>, OperateError> {
+    store
+        .system_read(|tx| async move { Ok(tx.tenants().list().await?) }.boxed())
+        .await
+}
+
+/// Adds a person to a tenant.
+///
+/// # Errors
+/// When the address is taken or is none.
+pub async fn add_user(
+    store: &Store,
+    tenant: &TenantId,
+    email: &str,
+    name: &str,
+    role: Role,
+) -> Result<User, OperateError> {
+    check_email(email)?;
+    let (email, name) = (email.to_owned(), name.to_owned());
+    store
+        .write(tenant, move |tx| {
+            async move {
+                let id = UserId::new(&new_id("usr", tx.now()))?;
+                let new = NewUser {
+                    id,
+                    email,
+                    name,
+                    role,
+                    groups: Vec::new(),
+                    password_hash: None,
+                };
+                let user = tx.users().insert(&new).await?;
+                note(tx, "user.add", user.id.as_str())?;
+                Ok(user)
+            }
+            .boxed()
+        })
+        .await
+}
+
+/// The people of a tenant.
+///
+/// # Errors
+/// When the store cannot be read.
+pub async fn users(store: &Store, tenant: &TenantId) -> Result<Vec<User>, OperateError> {
+    store
+        .read(tenant, |tx| async move { Ok(tx.users().list().await?) }.boxed())
+        .await
+}
+
+/// Changes a person's role; their keys follow within a second.
+///
+/// # Errors
+/// When there is nobody of that address, or the tenant would be left without an owner.
+pub async fn set_role(store: &Store, tenant: &TenantId, email: &str, role: Role) -> Result<(), OperateError> {
+    let email = email.to_owned();
+    store
+        .write(tenant, move |tx| {
+            async move {
+                let user = tx
+                    .users()
+                    .find_by_email(&email)
+                    .await?
+                    .ok_or_else(|| nobody(&email))?;
+                keep_an_owner(tx.users().list().await?, &user, role == Role::Owner)?;
+                tx.users().set_role(&user.id, role).await?;
+                Ok(note(tx, "user.role", user.id.as_str())?)
+            }
+            .boxed()
+        })
+        .await
+}
+
+/// Shuts a person out; their keys stop within a second.
+///
+/// # Errors
+/// When there is nobody of that address, or the tenant would be left without an owner.
+pub async fn disable_user(store: &Store, tenant: &TenantId, email: &str) -> Result<(), OperateError> {
+    let email = email.to_owned();
+    store
+        .write(tenant, move |tx| {
+            async move {
+                let user = tx
+                    .users()
+                    .find_by_email(&email)
+                    .await?
+                    .ok_or_else(|| nobody(&email))?;
+                keep_an_owner(tx.users().list().await?, &user, false)?;
+                tx.users().disable(&user.id).await?;
+                Ok(note(tx, "user.disable", user.id.as_str())?)
+            }
+            .boxed()
+        })
+        .await
+}
+
+/// A tenant without an owner could never be repaired from inside.
+fn keep_an_owner(all: Vec<User>, user: &User, stays_owner: bool) -> Result<(), OperateError> {
+    let is_owner = |u: &User| u.role == Role::Owner && u.disabled_at.is_none();
+    if is_owner(user) && !stays_owner && all.iter().filter(|u| is_owner(u)).count() == 1 {
+        return Err(OperateError::Rule(format!(
+            "`{}` is the tenant's last owner; make somebody else owner first",
+            user.email
+        )));
+    }
+    Ok(())
+}
+
+fn nobody(email: &str) -> OperateError {
+    OperateError::NotFound(format!(
+        "there is nobody called `{email}` in this tenant; see `footbridge-server user list`"
+    ))
+}
+
+fn check_email(email: &str) -> Result<(), OperateError> {
+    let good = email.len() <= 200
+        && email
+            .split_once('@')
+            .is_some_and(|(left, right)| !left.is_empty() && !right.is_empty())
+        && !email.chars().any(|c| c.is_whitespace() || c.is_control());
+    if good {
+        Ok(())
+    } else {
+        Err(OperateError::Rule(
+            "an e-mail address looks like ada@example.com".to_owned(),
+        ))
+    }
+}

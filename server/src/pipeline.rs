@@ -1,0 +1,248 @@
+//! The hall: one function that walks a `tools/call` through the rooms in order, and the same questions asked
+//! for a `tools/list`. The only file that knows all the rooms.
+//!
+//! An edge hands in what it decoded, era-free; the hall hands back an outcome or the first refusal. Whoever adds
+//! a door (console, job, stdio) comes in here: there is no second path to a handler (security.md rule 2).
+
+mod answer;
+mod house;
+mod run;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use footbridge_protocol::headers::Mismatch;
+use serde_json::{Map, Value, value::RawValue};
+use tokio_util::sync::CancellationToken;
+
+pub use answer::{Answer, CallError};
+pub use house::{House, HouseBuilder, HouseError};
+
+use crate::{
+    access::{Denial, Principal, judge},
+    audit::{Draft, RequestFacts},
+    catalogue::{Edition, ListKey, Shape, Tool},
+    domain::{Call, Outcome, Progress, Round},
+    limits::Slot,
+    policy,
+    store::AuditStatus,
+    vocabulary::Timestamp,
+};
+
+/// A decoded `tools/call`, the same in both eras.
+pub struct ToolCall<'a> {
+    /// The tool's name in either spelling.
+    pub name: &'a str,
+    /// The raw arguments.
+    pub arguments: Option<&'a RawValue>,
+    /// `inputResponses` of a retry.
+    pub input_responses: Option<&'a RawValue>,
+    /// `requestState` of a retry.
+    pub request_state: Option<&'a str>,
+    /// What the client declared it can do.
+    pub capabilities: Map<String, Value>,
+    /// Whether a question can be carried inside a result; legacy callers have no such result.
+    pub can_ask: bool,
+    /// Gate row 18: compares `Mcp-Param-*` with the arguments, once the tool is known.
+    pub check_headers: &'a (dyn Fn(&Tool) -> Result<(), Mismatch> + Send + Sync),
+    /// Where progress goes.
+    pub progress: Progress,
+    /// Fires when the client went away.
+    pub cancelled: CancellationToken,
+    /// Facts for the log.
+    pub facts: RequestFacts,
+}
+
+impl House {
+    /// Counts one request of a principal against its rate (room 4).
+    ///
+    /// # Errors
+    /// When this minute's requests are used up.
+    pub fn count_request(&self, principal: &Principal) -> Result<(), crate::limits::OverLimit> {
+        self.limits.meter(principal).count_request()
+    }
+
+    /// The `tools` array that this principal sees.
+    pub fn list_tools(&self, principal: &Principal, client: Option<&str>, shape: Shape) -> Bytes {
+        let Some(edition) = self.edition_of(principal) else {
+            return Bytes::from_static(b"[]");
+        };
+        let style = match principal.facts().names {
+            crate::vocabulary::NameStyle::Auto => edition.edition.names,
+            chosen => chosen,
+        };
+        let names = self.strict_clients.spelling(style, client);
+        edition.lists.get(
+            &edition.edition,
+            ListKey {
+                visible: principal.visible(),
+                shape,
+                names,
+            },
+        )
+    }
+
+    /// Walks one call through rooms 4 to 10.
+    ///
+    /// # Errors
+    /// The first refusal; each refusal of a known principal has its audit event.
+    pub async fn call(&self, principal: &Principal, call: ToolCall<'_>) -> Result<Answer, CallError> {
+        let now = self.clock.now();
+        let mut draft = Draft::open(self.store.clone(), principal, call.name, call.facts.clone(), now);
+        let result = self.walk(principal, call, now, &mut draft).await;
+        if let Err(error) = &result {
+            draft.refuse(error.status(), error.http_twin(), error.code());
+        }
+        draft.close().await?;
+        result
+    }
+
+    async fn walk(
+        &self,
+        principal: &Principal,
+        call: ToolCall<'_>,
+        now: Timestamp,
+        draft: &mut Draft,
+    ) -> Result<Answer, CallError> {
+        let slot: Slot = self.limits.meter(principal).enter()?;
+        let bound = self
+            .edition_of(principal)
+            .ok_or_else(|| CallError::UnknownTool(call.name.to_owned()))?;
+        let edition: &Edition = &bound.edition;
+        let tool = edition
+            .find(call.name)
+            .ok_or_else(|| CallError::UnknownTool(call.name.to_owned()))?;
+        draft.tool(tool, call.arguments);
+        (call.check_headers)(tool).map_err(CallError::Headers)?;
+        let grant = judge(edition, tool, principal)?;
+        let handler = bound
+            .handler(tool)
+            .ok_or_else(|| CallError::UnknownTool(call.name.to_owned()))?;
+        let binding = self.binding(principal, tool, call.arguments);
+        let round = self.open_round(&binding, &call, now)?;
+        let arguments = tool.input.check(call.arguments)?;
+        let permit = policy::decide(grant, &arguments);
+        let work = Call {
+            permit,
+            arguments,
+            capabilities: call.capabilities,
+            round,
+            progress: call.progress,
+            cancelled: call.cancelled,
+            now,
+        };
+        let asked = Asked {
+            capabilities: work.capabilities.clone(),
+            can_ask: call.can_ask,
+            round: work.round.number,
+        };
+        let outcome = self.run(handler, tool, work, draft, slot).await?;
+        match outcome {
+            Outcome::Done(result) => Ok(Answer::Done(result)),
+            Outcome::InputRequired(questions) => {
+                draft.status(AuditStatus::Preview);
+                let state = questions.state.clone();
+                asked.check(&questions)?;
+                let sealed = match state {
+                    None => None,
+                    Some(state) => Some(
+                        self.seal_key
+                            .seal(&binding, asked.round + 1, state, now)
+                            .map_err(|e| CallError::Domain(crate::domain::DomainError::internal(e)))?,
+                    ),
+                };
+                Ok(Answer::InputRequired {
+                    requests: questions.requests,
+                    request_state: sealed,
+                })
+            }
+        }
+    }
+
+    /// What a sealed state is bound to: principal, tenant, tool and arguments (protocol.md S-84).
+    fn binding(&self, principal: &Principal, tool: &Arc<Tool>, arguments: Option<&RawValue>) -> String {
+        let facts = principal.facts();
+        format!(
+            "{}\n{}\n{}\n{}\n{}",
+            facts.tenant,
+            facts.user,
+            facts.edition,
+            tool.name,
+            crate::audit::canonical(arguments)
+        )
+    }
+
+    fn open_round(&self, binding: &str, call: &ToolCall<'_>, now: Timestamp) -> Result<Round, CallError> {
+        let answers = match call.input_responses {
+            None => Map::new(),
+            Some(raw) => serde_json::from_str(raw.get()).map_err(|_| {
+                CallError::Params("inputResponses must be an object of answers by key".to_owned())
+            })?,
+        };
+        let Some(text) = call.request_state else {
+            return Ok(Round {
+                number: 0,
+                state: None,
+                answers,
+            });
+        };
+        let (number, state) = self
+            .seal_key
+            .open(binding, text, now)
+            .map_err(|e| CallError::Params(e.to_string()))?;
+        Ok(Round {
+            number,
+            state: Some(state),
+            answers,
+        })
+    }
+}
+
+/// What may be asked of a client.
+struct Asked {
+    capabilities: Map<String, Value>,
+    can_ask: bool,
+    round: u32,
+}
+
+/// Rounds of questions before a call is given up: a handler that asks on and on helps nobody (protocol.md X-26).
+const MOST_ROUNDS: u32 = 10;
+
+impl Asked {
+    /// Only what this very request declared may be asked (protocol.md S-82); all that is missing is named at once.
+    fn check(&self, questions: &crate::domain::InputRequired) -> Result<(), CallError> {
+        if !self.can_ask {
+            return Err(CallError::CannotAsk);
+        }
+        if self.round >= MOST_ROUNDS {
+            return Err(CallError::Params(format!(
+                "the call asked {MOST_ROUNDS} times without coming to an end"
+            )));
+        }
+        let mut missing = Map::new();
+        for (_, request) in &questions.requests {
+            let (capability, mode) = request.capability();
+            let declared = self.capabilities.get(capability);
+            let has_mode = mode.is_none_or(|mode| declared.is_some_and(|d| d.get(mode).is_some()));
+            if declared.is_none() || !has_mode {
+                let need = mode.map_or_else(Map::new, |mode| {
+                    Map::from_iter([(mode.to_owned(), Value::Object(Map::new()))])
+                });
+                missing.insert(capability.to_owned(), Value::Object(need));
+            }
+        }
+        if missing.is_empty() {
+            Ok(())
+        } else {
+            Err(CallError::Domain(crate::domain::DomainError::MissingCapability(
+                missing,
+            )))
+        }
+    }
+}
+
+impl From<Denial> for CallError {
+    fn from(denial: Denial) -> Self {
+        Self::Denied(denial)
+    }
+}

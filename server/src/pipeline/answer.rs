@@ -1,0 +1,190 @@
+//! What comes out of the hall, and what each refusal is called (catalogue.md §2.10).
+
+use footbridge_protocol::headers::Mismatch;
+
+use crate::{
+    access::Denial,
+    catalogue::ArgumentError,
+    domain::{DomainError, InputRequest, ToolResult},
+    limits::OverLimit,
+    store::{AuditStatus, StoreError},
+};
+
+/// A call's answer.
+#[derive(Debug)]
+pub enum Answer {
+    /// The tool ran.
+    Done(ToolResult),
+    /// The client must answer first.
+    InputRequired {
+        /// What is asked, by key.
+        requests: Vec<(String, InputRequest)>,
+        /// The sealed state to bring back.
+        request_state: Option<String>,
+    },
+}
+
+/// Why a call was not answered with an outcome, ordered by who can mend it.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// No such tool here, or not for this caller's edition: the two look the same.
+    #[error("Unknown tool: {0}")]
+    UnknownTool(String),
+    /// A parameter of the protocol is wrong.
+    #[error("{0}")]
+    Params(String),
+    /// An `Mcp-Param-*` header does not say what the arguments say.
+    #[error(transparent)]
+    Headers(Mismatch),
+    /// The arguments do not satisfy the tool's schema.
+    #[error(transparent)]
+    Arguments(#[from] ArgumentError),
+    /// The tool needs to ask, and this client's era has no way to be asked inside a result.
+    #[error(
+        "this tool has to ask the user, and this client cannot be asked; use a client of revision 2026-07-28"
+    )]
+    CannotAsk,
+    /// The principal may not call this tool.
+    #[error("{0}")]
+    Denied(Denial),
+    /// A limit was reached.
+    #[error("{0}")]
+    OverLimit(#[from] OverLimit),
+    /// The handler refused or failed.
+    #[error(transparent)]
+    Domain(#[from] DomainError),
+    /// The call took longer than it may.
+    #[error("the call took longer than {limit_seconds} s and was stopped; {effect}")]
+    Timeout {
+        /// The limit.
+        limit_seconds: u64,
+        /// Whether anything was changed.
+        effect: &'static str,
+    },
+    /// The store or the audit log cannot be written, so nothing runs (security.md A2).
+    #[error("the server cannot record calls right now")]
+    Unavailable(#[from] StoreError),
+    /// A handler panicked. The process goes on.
+    #[error("internal failure")]
+    Panicked,
+}
+
+impl CallError {
+    /// The vocabulary's code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::UnknownTool(_) => "unknown_tool",
+            Self::Params(_) | Self::Headers(_) | Self::Arguments(_) => "invalid_arguments",
+            Self::CannotAsk => "rule_violation",
+            Self::Denied(Denial::MissingScope(_)) => "missing_scope",
+            Self::Denied(Denial::RoleRequired | Denial::NotOnKey(_)) => "role_required",
+            Self::Denied(Denial::ReadOnly) => "read_only",
+            Self::OverLimit(_) => "rate_limited",
+            Self::Domain(error) => match error {
+                DomainError::Arguments(_) | DomainError::Protocol(_) => "invalid_arguments",
+                DomainError::NotFound { .. } => "not_found",
+                DomainError::Conflict(_) => "conflict",
+                DomainError::Rule(_) | DomainError::MissingCapability(_) => "rule_violation",
+                DomainError::Exhausted { .. } => "rate_limited",
+                DomainError::Cancelled => "cancelled",
+                DomainError::Store(_) => "unavailable",
+                DomainError::Internal(_) => "internal",
+            },
+            Self::Timeout { .. } => "timeout",
+            Self::Unavailable(_) => "unavailable",
+            Self::Panicked => "internal",
+        }
+    }
+
+    /// The HTTP status that says the same.
+    pub fn http_twin(&self) -> u16 {
+        match self.code() {
+            "unknown_tool" | "not_found" => 404,
+            "missing_scope" | "role_required" | "read_only" => 403,
+            "conflict" => 409,
+            "rule_violation" => 422,
+            "rate_limited" => 429,
+            "cancelled" => 499,
+            "unavailable" => 503,
+            "timeout" => 504,
+            "internal" => 500,
+            _ => 400,
+        }
+    }
+
+    /// What the call log says of it.
+    pub fn status(&self) -> AuditStatus {
+        match self.code() {
+            "missing_scope" => AuditStatus::DenyScope,
+            "role_required" | "read_only" => AuditStatus::DenyRole,
+            "rate_limited" => AuditStatus::DenyRate,
+            "unavailable" | "timeout" | "internal" => AuditStatus::Exception,
+            "cancelled" => AuditStatus::ClientGone,
+            _ => AuditStatus::Invalid,
+        }
+    }
+
+    /// The line that a model and a person read alike: `<http> <Title>: <message>`. Failures of ours show the
+    /// reference only.
+    pub fn text(&self, reference: &str) -> String {
+        match self.code() {
+            "internal" => format!("500 Internal Error: request {reference}"),
+            "unavailable" => {
+                format!("503 Service Unavailable: the call was not run; try again soon (request {reference})")
+            }
+            _ => format!("{} {}: {self}", self.http_twin(), title(self.http_twin())),
+        }
+    }
+}
+
+fn title(status: u16) -> &'static str {
+    match status {
+        403 => "Forbidden",
+        404 => "Not Found",
+        409 => "Conflict",
+        422 => "Unprocessable",
+        429 => "Too Many Requests",
+        499 => "Client Closed Request",
+        504 => "Gateway Timeout",
+        _ => "Bad Request",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vocabulary::Scope;
+
+    #[test]
+    fn texts_begin_as_the_catalogue_says() {
+        let missing = CallError::Denied(Denial::MissingScope(vec![Scope::new("tickets:write").unwrap()]));
+        let table = [
+            (missing, "403 Forbidden: missing scope tickets:write"),
+            (
+                CallError::Denied(Denial::RoleRequired),
+                "403 Forbidden: admin access required",
+            ),
+            (
+                CallError::Denied(Denial::ReadOnly),
+                "403 Forbidden: this key is read-only",
+            ),
+            (
+                ArgumentError::one("priority: must be one of low, high").into(),
+                "400 Bad Request: priority: must be one of low, high",
+            ),
+            (
+                DomainError::not_found("ticket", "tkt_1").into(),
+                "404 Not Found: ticket tkt_1",
+            ),
+            (DomainError::Conflict("x".into()).into(), "409 Conflict: x"),
+            (DomainError::Rule("x".into()).into(), "422 Unprocessable: x"),
+            (
+                DomainError::internal(std::io::Error::other("secret path")).into(),
+                "500 Internal Error: request 7Q2K",
+            ),
+        ];
+        for (error, expected) in table {
+            assert_eq!(error.text("7Q2K"), expected);
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Rooms 9 and 10: a permitted call runs in the kind of transaction its handler asks for, with its audit event
+//! where design.md D9 puts it.
+
+use std::{future::Future, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use futures_util::FutureExt;
+
+use super::{CallError, House};
+use crate::{
+    audit::{Draft, note_outcome},
+    catalogue::Tool,
+    domain::{Call, DomainError, Handler, HandlerResult, Outcome, TenantStore},
+    limits::Slot,
+    store::AuditStatus,
+};
+
+/// Longest structured result in bytes (protocol.md L-02).
+const LONGEST_RESULT: usize = 1024 * 1024;
+
+/// How a handler came to its end.
+enum End {
+    Returned(HandlerResult),
+    Panicked,
+    TimedOut,
+}
+
+/// Waits for a handler, no longer than its limit, whatever it does.
+async fn bounded(limit: Duration, work: impl Future<Output = HandlerResult>) -> End {
+    match tokio::time::timeout(limit, AssertUnwindSafe(work).catch_unwind()).await {
+        Ok(Ok(result)) => End::Returned(result),
+        Ok(Err(_)) => End::Panicked,
+        Err(_) => End::TimedOut,
+    }
+}
+
+impl House {
+    pub(super) async fn run(
+        &self,
+        handler: &Handler,
+        tool: &Tool,
+        call: Call,
+        draft: &mut Draft,
+        slot: Slot,
+    ) -> Result<Outcome, CallError> {
+        let limit = tool
+            .timeout_seconds
+            .map_or(self.call_timeout, Duration::from_secs);
+        let tenant = call.permit.principal().tenant().clone();
+        let (end, on_timeout) = match handler {
+            Handler::Plain(run) => (bounded(limit, run(call)).await, "nothing was changed"),
+            Handler::Read(run) => {
+                let run = Arc::clone(run);
+                let work = self.store.read(&tenant, move |tx| run(tx, call));
+                (bounded(limit, work).await, "nothing was changed")
+            }
+            Handler::Write(run) => {
+                let run = Arc::clone(run);
+                let event = draft.to_record(AuditStatus::Allow);
+                let work = self.store.write(&tenant, move |tx| {
+                    async move {
+                        let outcome = run(tx, call).await?;
+                        // The event commits with the effect or not at all.
+                        if let Some(mut event) = event {
+                            note_outcome(&mut event, &outcome);
+                            tx.audit(event)?;
+                        }
+                        Ok(outcome)
+                    }
+                    .boxed()
+                });
+                let end = bounded(limit, work).await;
+                if matches!(end, End::Returned(Ok(_))) {
+                    draft.already_written();
+                }
+                (end, "look whether the change was made before you try again")
+            }
+            Handler::Task(run) => {
+                if let Some(intent) = draft.to_record(AuditStatus::Intent) {
+                    self.store.append_audit_durable(&tenant, intent).await?;
+                }
+                draft.require_durable();
+                let cancelled = call.cancelled.clone();
+                let work = run(TenantStore::new(self.store.clone(), tenant), call);
+                // A task of its own finishes what it began although nobody waits any more.
+                let task = tokio::spawn(async move {
+                    let _slot = slot;
+                    work.await
+                });
+                let end = match tokio::time::timeout(limit, task).await {
+                    Ok(Ok(result)) => End::Returned(result),
+                    Ok(Err(_)) => End::Panicked,
+                    Err(_) => {
+                        cancelled.cancel();
+                        End::TimedOut
+                    }
+                };
+                (end, "part of the work may have been done")
+            }
+        };
+        match end {
+            End::Returned(Ok(outcome)) => {
+                check_size(&outcome)?;
+                draft.outcome(&outcome);
+                Ok(outcome)
+            }
+            End::Returned(Err(error)) => Err(error.into()),
+            End::Panicked => Err(CallError::Panicked),
+            End::TimedOut => Err(CallError::Timeout {
+                limit_seconds: limit.as_secs(),
+                effect: on_timeout,
+            }),
+        }
+    }
+}
+
+fn check_size(outcome: &Outcome) -> Result<(), CallError> {
+    let Outcome::Done(result) = outcome else {
+        return Ok(());
+    };
+    if result
+        .structured
+        .as_ref()
+        .is_some_and(|json| json.get().len() > LONGEST_RESULT)
+    {
+        return Err(CallError::Domain(DomainError::Rule(
+            "the result is larger than 1 MiB; ask for less with a smaller limit or a filter".to_owned(),
+        )));
+    }
+    Ok(())
+}
