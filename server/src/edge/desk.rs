@@ -9,7 +9,8 @@ use footbridge_protocol::{
     era::{self, SUPPORTED},
     headers::PROTOCOL_VERSION,
     jsonrpc::{
-        DecodeError, ErrorObject, Id, Message, Request, Rules, decode, decode_batch, decode_raw, write_notification,
+        DecodeError, ErrorObject, Id, Message, Request, Rules, decode, decode_batch, decode_raw,
+        write_notification,
     },
 };
 use http::StatusCode;
@@ -106,7 +107,9 @@ impl Desk {
         let initialize = |server: &serde_json::Value| {
             // No `listChanged`: there is no stream to tell a legacy client on (protocol.md S-41).
             let (server, text) = (server.to_string(), json!(edition.instructions).to_string());
-            Bytes::from(format!(r#","capabilities":{{"tools":{{}}}},"serverInfo":{server},"instructions":{text}}}"#))
+            Bytes::from(format!(
+                r#","capabilities":{{"tools":{{}}}},"serverInfo":{server},"instructions":{text}}}"#
+            ))
         };
         Self {
             modern_tail: format!(r#","_meta":{meta}"#).into(),
@@ -124,7 +127,13 @@ impl Desk {
     }
 
     /// Answers one body: gate rows 6 to 21.
-    pub(super) async fn answer(&self, caller: &Caller, mirror: Mirror<'_>, body: &[u8], line: &Line) -> Reply {
+    pub(super) async fn answer(
+        &self,
+        caller: &Caller,
+        mirror: Mirror<'_>,
+        body: &[u8],
+        line: &Line,
+    ) -> Reply {
         // Whatever it holds, it counts; the refusal waits until the id is known (protocol.md L-08).
         let over_limit = self.common.house.count_request(&caller.principal).err();
         let decoded = decode(body, &RULES);
@@ -139,7 +148,9 @@ impl Desk {
         }
         match decoded {
             Ok(message) => self.message(caller, mirror, message, line).await,
-            Err(DecodeError::Batch) if self.takes_batches(mirror) => self.batch(caller, mirror, body, line).await,
+            Err(DecodeError::Batch) if self.takes_batches(mirror) => {
+                self.batch(caller, mirror, body, line).await
+            }
             Err(error) => undecodable(&error),
         }
     }
@@ -153,14 +164,23 @@ impl Desk {
             },
             // Row 8: a modern client never sends one; a legacy one may be late with an answer nobody waits for.
             Message::Response(_) if era::response_is_modern(mirror.header(PROTOCOL_VERSION)) => {
-                let error = ErrorObject::new(codes::INVALID_REQUEST, "A client sends no responses in this revision.");
+                let error = ErrorObject::new(
+                    codes::INVALID_REQUEST,
+                    "A client sends no responses in this revision.",
+                );
                 Reply::error(StatusCode::BAD_REQUEST, None, &error)
             }
             Message::Response(_) => Reply::accepted(),
         }
     }
 
-    async fn request(&self, caller: &Caller, mirror: Mirror<'_>, request: &Request<'_>, line: &Line) -> Reply {
+    async fn request(
+        &self,
+        caller: &Caller,
+        mirror: Mirror<'_>,
+        request: &Request<'_>,
+        line: &Line,
+    ) -> Reply {
         let mut envelope = match open(request, mirror) {
             Ok(envelope) => envelope,
             Err(refused) => {
@@ -175,7 +195,9 @@ impl Desk {
         let started = std::time::Instant::now();
         let reply = self.serve(caller, mirror, &envelope, line).await;
         let duration_ms = started.elapsed().as_secs_f64() * 1000.0;
-        self.common.metrics.request(&self.bound.edition.name, envelope.ask.method(), reply.status);
+        self.common
+            .metrics
+            .request(&self.bound.edition.name, envelope.ask.method(), reply.status);
         debug!(
             tenant.id = %caller.principal.tenant(), request.id = caller.request_id, status = reply.status.as_u16(),
             version = envelope.dialect.version.as_str(), duration_ms, "{}", envelope.ask.method()
@@ -183,7 +205,13 @@ impl Desk {
         reply
     }
 
-    async fn serve(&self, caller: &Caller, mirror: Mirror<'_>, envelope: &Envelope<'_>, line: &Line) -> Reply {
+    async fn serve(
+        &self,
+        caller: &Caller,
+        mirror: Mirror<'_>,
+        envelope: &Envelope<'_>,
+        line: &Line,
+    ) -> Reply {
         let id = envelope.id;
         match &envelope.ask {
             Ask::Initialize(version) => Reply::result(id, |out| {
@@ -204,9 +232,18 @@ impl Desk {
 
     fn list_tools(&self, caller: &Caller, envelope: &Envelope<'_>) -> Reply {
         let dialect = envelope.dialect;
-        let tools = self.common.house.list_tools(&caller.principal, envelope.client.name.as_deref(), dialect.shape());
+        let tools = self.common.house.list_tools(
+            &caller.principal,
+            envelope.client.name.as_deref(),
+            dialect.shape(),
+        );
         if dialect.is_modern() {
-            Reply::around(envelope.id, br#"{"resultType":"complete","tools":"#, tools, self.list_tail.clone())
+            Reply::around(
+                envelope.id,
+                br#"{"resultType":"complete","tools":"#,
+                tools,
+                self.list_tail.clone(),
+            )
         } else {
             Reply::around(envelope.id, br#"{"tools":"#, tools, Bytes::from_static(b"}"))
         }
@@ -227,12 +264,17 @@ impl Desk {
         let cancelled = CancellationToken::new();
         // Dropped with this future, that is when the client went away (protocol.md S-105).
         let _cancel = cancelled.clone().drop_guard();
-        let token = request.progress_token.filter(|_| line.events() == Events::Welcome);
+        let token = request
+            .progress_token
+            .filter(|_| line.events() == Events::Welcome);
         let (progress, updates) = match token {
             None => (Progress::default(), None),
             Some(token) => {
                 let (sender, receiver) = mpsc::channel(UPDATES_WAITING);
-                (Progress::to(sender), Some((receiver, ProgressNotes::new(token, &self.common.settings))))
+                (
+                    Progress::to(sender),
+                    Some((receiver, ProgressNotes::new(token, &self.common.settings))),
+                )
             }
         };
         let check_headers = |tool: &Tool| match dialect.is_modern() {
@@ -264,17 +306,26 @@ impl Desk {
             Err(error) => error.code(),
         };
         let tool = self.bound.edition.find(&request.name).map(|tool| &tool.name);
-        self.common.metrics.tool_call(&self.bound.edition.name, tool, outcome, started.elapsed());
+        self.common
+            .metrics
+            .tool_call(&self.bound.edition.name, tool, outcome, started.elapsed());
         match result {
-            Ok(Answer::Done(result)) => {
-                Reply::result(envelope.id, |out| shape::write_tool_result(out, dialect, &self.modern_tail, &result))
-            }
-            Ok(Answer::InputRequired { requests, request_state }) => Reply::result(envelope.id, |out| {
+            Ok(Answer::Done(result)) => Reply::result(envelope.id, |out| {
+                shape::write_tool_result(out, dialect, &self.modern_tail, &result)
+            }),
+            Ok(Answer::InputRequired {
+                requests,
+                request_state,
+            }) => Reply::result(envelope.id, |out| {
                 shape::write_input_required(out, &self.modern_tail, &requests, request_state.as_deref());
             }),
             Err(error) => {
-                let asker =
-                    Asker { id: envelope.id, dialect, reference: &caller.request_id, modern_tail: &self.modern_tail };
+                let asker = Asker {
+                    id: envelope.id,
+                    dialect,
+                    reference: &caller.request_id,
+                    modern_tail: &self.modern_tail,
+                };
                 of_call_error(&error, asker)
             }
         }
@@ -304,15 +355,24 @@ impl Desk {
             Ok(elements) => elements,
             Err(error) => return undecodable(&error),
         };
-        let messages: Vec<_> = elements.into_iter().map(|element| decode_raw(element, &RULES)).collect();
+        let messages: Vec<_> = elements
+            .into_iter()
+            .map(|element| decode_raw(element, &RULES))
+            .collect();
         let strange = messages.iter().flatten().any(|message| match message {
-            Message::Request(request) => request.method == "initialize" || request.params.meta().is_modern_claim(),
+            Message::Request(request) => {
+                request.method == "initialize" || request.params.meta().is_modern_claim()
+            }
             Message::Notification(notification) => notification.params.meta().is_modern_claim(),
             Message::Response(_) => false,
         });
         if strange {
             let text = "An array may hold neither `initialize` nor messages that name a version in `_meta`.";
-            return Reply::error(StatusCode::BAD_REQUEST, None, &ErrorObject::new(codes::INVALID_REQUEST, text));
+            return Reply::error(
+                StatusCode::BAD_REQUEST,
+                None,
+                &ErrorObject::new(codes::INVALID_REQUEST, text),
+            );
         }
         // Nothing streams out of an array: its answers stand together. The work itself is legacy all the same.
         line.outlive_caller();
@@ -320,8 +380,11 @@ impl Desk {
         let mut out = vec![b'['];
         for (position, message) in messages.into_iter().enumerate() {
             // The first was counted with the body.
-            let over_limit =
-                if position == 0 { None } else { self.common.house.count_request(&caller.principal).err() };
+            let over_limit = if position == 0 {
+                None
+            } else {
+                self.common.house.count_request(&caller.principal).err()
+            };
             let reply = match (message, over_limit) {
                 (Ok(Message::Request(request)), Some(limit)) => Reply::over_limit(Some(request.id), &limit),
                 (Ok(message), _) => Box::pin(self.message(caller, mirror, message, &inner)).await,
@@ -343,8 +406,16 @@ impl Desk {
 }
 
 fn undecodable(error: &DecodeError) -> Reply {
-    info!(code = error.code(), "refused a body: {}", Logged(&error.to_string()));
-    Reply::error(StatusCode::BAD_REQUEST, error.id(), &ErrorObject::new(error.code(), error.to_string()))
+    info!(
+        code = error.code(),
+        "refused a body: {}",
+        Logged(&error.to_string())
+    );
+    Reply::error(
+        StatusCode::BAD_REQUEST,
+        error.id(),
+        &ErrorObject::new(error.code(), error.to_string()),
+    )
 }
 
 /// Waits for a call and passes its progress on.

@@ -70,7 +70,11 @@ impl Front {
         let editions: Vec<Arc<Edition>> = desks.iter().map(|desk| Arc::clone(&desk.bound.edition)).collect();
         let base = settings.public_url.clone().unwrap_or_else(|| {
             let scheme = if tls { "https" } else { "http" };
-            let authority = settings.public_names.first().cloned().unwrap_or_else(|| bound.to_string());
+            let authority = settings
+                .public_names
+                .first()
+                .cloned()
+                .unwrap_or_else(|| bound.to_string());
             format!("{scheme}://{authority}")
         });
         Self {
@@ -92,7 +96,11 @@ impl Front {
     }
 
     /// Answers one request. Never fails: a panic on the way is an answer too.
-    pub(super) async fn answer(self: Arc<Self>, peer: Peer, request: Request<Incoming>) -> Result<Response<Outgoing>, Infallible> {
+    pub(super) async fn answer(
+        self: Arc<Self>,
+        peer: Peer,
+        request: Request<Incoming>,
+    ) -> Result<Response<Outgoing>, Infallible> {
         let running = peer.traffic.begin();
         let in_flight = InFlight::new(&self.common);
         let http1 = request.version() < Version::HTTP_2;
@@ -102,7 +110,9 @@ impl Front {
         };
         // HTTP/2 has no such header; there the stream alone ends, or the connection says that it is going away.
         if http1 && self.common.draining.is_cancelled() {
-            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            response
+                .headers_mut()
+                .insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         Ok(response.map(|body| body.with((running, in_flight))))
     }
@@ -169,7 +179,9 @@ impl Front {
         if self.common.draining.is_cancelled() {
             return Err(Refusal::Draining);
         }
-        let place = Arc::clone(&self.in_flight).try_acquire_owned().map_err(|_| Refusal::Overloaded)?;
+        let place = Arc::clone(&self.in_flight)
+            .try_acquire_owned()
+            .map_err(|_| Refusal::Overloaded)?;
 
         let credential = gate::credential(headers)?;
         let principal = self
@@ -185,7 +197,11 @@ impl Front {
         let media = gate::media(headers)?;
         let body = intake::read(body, settings.body_bytes, settings.body_timeout()).await?;
 
-        let caller = Caller { principal, address: Some(peer.address), request_id: request_id() };
+        let caller = Caller {
+            principal,
+            address: Some(peer.address),
+            request_id: request_id(),
+        };
         let line = Line::new(media.events);
         let (desk, headers, own) = (Arc::clone(desk), headers.clone(), Arc::clone(&line));
         let attended = (place, self.work.token());
@@ -211,7 +227,8 @@ impl Front {
         let mut response = match refusal {
             // For whoever tried Server-Sent Events first, a line that names the cure; to other methods nothing.
             Refusal::Method if parts.method == Method::GET => {
-                let body = serde_json::json!({ "error": "method_not_allowed", "message": refusal.to_string() });
+                let body =
+                    serde_json::json!({ "error": "method_not_allowed", "message": refusal.to_string() });
                 let mut response = Response::new(Outgoing::of(body.to_string()));
                 response.headers_mut().insert(header::CONTENT_TYPE, JSON);
                 response
@@ -237,20 +254,28 @@ impl Front {
         let mut response = Response::new(Outgoing::empty());
         *response.status_mut() = StatusCode::NO_CONTENT;
         let headers = response.headers_mut();
-        headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("POST"));
+        headers.insert(
+            header::ACCESS_CONTROL_ALLOW_METHODS,
+            HeaderValue::from_static("POST"),
+        );
         headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, self.browser_headers.clone());
         response
     }
 
     /// Lets a page that is on the list read the answer. The origin is echoed, never `*`.
     fn allow_browser(&self, parts: &Parts, out: &mut HeaderMap) {
-        let Some(origin) = parts.headers.get(header::ORIGIN) else { return };
+        let Some(origin) = parts.headers.get(header::ORIGIN) else {
+            return;
+        };
         if self.common.settings.allowed_origins.is_empty() || !self.names.allow_origin(&parts.headers) {
             return;
         }
         out.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
         out.insert(header::VARY, HeaderValue::from_static("origin"));
-        out.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("WWW-Authenticate"));
+        out.insert(
+            header::ACCESS_CONTROL_EXPOSE_HEADERS,
+            HeaderValue::from_static("WWW-Authenticate"),
+        );
     }
 }
 
@@ -324,7 +349,11 @@ pub(super) fn request_id() -> String {
         u64::from_le_bytes(bytes)
     });
     // The finaliser of SplitMix64: it maps different counts to different ids that do not look alike.
-    let mut mixed = seed.wrapping_add(COUNT.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    let mut mixed = seed.wrapping_add(
+        COUNT
+            .fetch_add(1, Ordering::Relaxed)
+            .wrapping_mul(0x9E37_79B9_7F4A_7C15),
+    );
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     format!("req_{:016x}", mixed ^ (mixed >> 31))

@@ -66,7 +66,10 @@ pub(super) struct Media {
 
 impl Media {
     fn accepted(headers: &HeaderMap) -> Result<Self, Refusal> {
-        let mut media = Self { json: false, events: Events::Never };
+        let mut media = Self {
+            json: false,
+            events: Events::Never,
+        };
         let mut any = false;
         for value in headers.get_all(header::ACCEPT) {
             any = true;
@@ -75,7 +78,10 @@ impl Media {
             }
         }
         if !any {
-            return Ok(Self { json: true, events: Events::IfNeeded });
+            return Ok(Self {
+                json: true,
+                events: Events::IfNeeded,
+            });
         }
         if !media.json && media.events == Events::Never {
             return Err(Refusal::Accept);
@@ -87,7 +93,9 @@ impl Media {
         let mut parts = range.split(';');
         let essence = trim(parts.next().unwrap_or_default());
         let refused = parts.any(|parameter| {
-            let weight = parameter.split_once('=').filter(|(name, _)| trim(name).eq_ignore_ascii_case("q"));
+            let weight = parameter
+                .split_once('=')
+                .filter(|(name, _)| trim(name).eq_ignore_ascii_case("q"));
             weight.is_some_and(|(_, weight)| trim(weight).parse() == Ok(0.0_f32))
         });
         if refused {
@@ -134,9 +142,15 @@ mod tests {
             (&[("x-api-key", "k1")], Some(Some("k1"))),
             (&[("authorization", "Basic k1")], Some(None)),
             (&[("authorization", "k1")], Some(None)),
-            (&[("authorization", "Bearer k1"), ("x-api-key", "k1")], Some(Some("k1"))),
+            (
+                &[("authorization", "Bearer k1"), ("x-api-key", "k1")],
+                Some(Some("k1")),
+            ),
             (&[("authorization", "Bearer k1"), ("x-api-key", "k2")], None),
-            (&[("authorization", "Bearer k1"), ("authorization", "Bearer k1")], None),
+            (
+                &[("authorization", "Bearer k1"), ("authorization", "Bearer k1")],
+                None,
+            ),
             (&[("x-api-key", "k1"), ("x-api-key", "k1")], None),
         ];
         for (pairs, expected) in table {
@@ -146,9 +160,18 @@ mod tests {
 
     #[test]
     fn media_are_judged_leniently() {
-        let both = Media { json: true, events: Events::Welcome };
-        let json = Media { json: true, events: Events::Never };
-        let either = Media { json: true, events: Events::IfNeeded };
+        let both = Media {
+            json: true,
+            events: Events::Welcome,
+        };
+        let json = Media {
+            json: true,
+            events: Events::Never,
+        };
+        let either = Media {
+            json: true,
+            events: Events::IfNeeded,
+        };
         let table: &[(&[&str], Option<Media>)] = &[
             (&[], Some(either)),
             (&["*/*"], Some(either)),
@@ -156,15 +179,24 @@ mod tests {
             (&["application/json", "text/event-stream"], Some(both)),
             (&["Application/JSON;q=0.5 , TEXT/event-stream"], Some(both)),
             (&["application/json"], Some(json)),
-            (&["text/event-stream"], Some(Media { json: false, events: Events::Welcome })),
+            (
+                &["text/event-stream"],
+                Some(Media {
+                    json: false,
+                    events: Events::Welcome,
+                }),
+            ),
             (&["text/event-stream;q=0, application/json"], Some(json)),
             (&["text/html"], None),
             (&["application/json; q=0.0"], None),
             (&[""], None),
         ];
         for (accept, expected) in table {
-            let pairs: Vec<_> =
-                accept.iter().map(|a| ("accept", *a)).chain([("content-type", "application/json")]).collect();
+            let pairs: Vec<_> = accept
+                .iter()
+                .map(|a| ("accept", *a))
+                .chain([("content-type", "application/json")])
+                .collect();
             assert_eq!(media(&headers(&pairs)).ok(), *expected, "{accept:?}");
         }
     }
@@ -178,12 +210,31 @@ mod tests {
             (&[], Some(415)),
             (&[("content-type", "text/plain")], Some(415)),
             (&[("content-type", "application/json-patch+json")], Some(415)),
-            (&[("content-type", "application/json"), ("content-type", "text/plain")], Some(415)),
-            (&[("content-type", "application/json"), ("content-encoding", "gzip")], Some(415)),
-            (&[("content-type", "application/json"), ("content-encoding", "identity")], None),
+            (
+                &[
+                    ("content-type", "application/json"),
+                    ("content-type", "text/plain"),
+                ],
+                Some(415),
+            ),
+            (
+                &[("content-type", "application/json"), ("content-encoding", "gzip")],
+                Some(415),
+            ),
+            (
+                &[
+                    ("content-type", "application/json"),
+                    ("content-encoding", "identity"),
+                ],
+                None,
+            ),
         ];
         for (pairs, expected) in table {
-            assert_eq!(media(&headers(pairs)).err().map(|e| e.status().as_u16()), *expected, "{pairs:?}");
+            assert_eq!(
+                media(&headers(pairs)).err().map(|e| e.status().as_u16()),
+                *expected,
+                "{pairs:?}"
+            );
         }
     }
 }

@@ -22,7 +22,9 @@ where
     if declared.lower() > limit as u64 {
         return Err(Refusal::TooLarge { limit });
     }
-    timeout(patience, collect(body, limit)).await.unwrap_or(Err(Refusal::TooSlow))
+    timeout(patience, collect(body, limit))
+        .await
+        .unwrap_or(Err(Refusal::TooSlow))
 }
 
 async fn collect<B>(mut body: B, limit: usize) -> Result<Bytes, Refusal>
@@ -44,7 +46,9 @@ where
             first = data;
         } else {
             if rest.is_empty() {
-                let expected = usize::try_from(body.size_hint().lower()).unwrap_or(0).min(FIRST_ROOM);
+                let expected = usize::try_from(body.size_hint().lower())
+                    .unwrap_or(0)
+                    .min(FIRST_ROOM);
                 rest.reserve(first.len() + data.len() + expected);
                 rest.extend_from_slice(&first);
                 first = Bytes::new();
@@ -66,8 +70,10 @@ mod tests {
     const PATIENCE: Duration = Duration::from_secs(30);
 
     fn pieces(pieces: &[&'static str]) -> impl Body<Data = Bytes> + Unpin {
-        let frames: Vec<_> =
-            pieces.iter().map(|p| Ok::<_, std::io::Error>(Frame::data(Bytes::from_static(p.as_bytes())))).collect();
+        let frames: Vec<_> = pieces
+            .iter()
+            .map(|p| Ok::<_, std::io::Error>(Frame::data(Bytes::from_static(p.as_bytes()))))
+            .collect();
         StreamBody::new(stream::iter(frames))
     }
 
@@ -89,7 +95,10 @@ mod tests {
     #[tokio::test]
     async fn a_declared_length_is_judged_before_a_byte_is_read() {
         let body = Full::new(Bytes::from_static(b"123456"));
-        assert!(matches!(read(body, 5, PATIENCE).await, Err(Refusal::TooLarge { limit: 5 })));
+        assert!(matches!(
+            read(body, 5, PATIENCE).await,
+            Err(Refusal::TooLarge { limit: 5 })
+        ));
     }
 
     #[tokio::test(start_paused = true)]
@@ -100,7 +109,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_that_breaks_off_is_refused() {
-        let frames = [Ok(Frame::data(Bytes::from_static(b"1"))), Err(std::io::Error::other("gone"))];
+        let frames = [
+            Ok(Frame::data(Bytes::from_static(b"1"))),
+            Err(std::io::Error::other("gone")),
+        ];
         let body = StreamBody::new(stream::iter(frames));
         assert!(matches!(read(body, 5, PATIENCE).await, Err(Refusal::BrokenBody)));
     }

@@ -41,13 +41,23 @@ pub(super) struct Line {
 impl Line {
     pub(super) fn new(events: Events) -> Arc<Self> {
         let outlives_caller = AtomicBool::new(false);
-        Arc::new(Self { events, may_outlive: true, outlives_caller, messages: Mutex::default() })
+        Arc::new(Self {
+            events,
+            may_outlive: true,
+            outlives_caller,
+            messages: Mutex::default(),
+        })
     }
 
     /// A line whose work always ends with its waiter: on stdio whoever stops waiting said so.
     pub(super) fn attached(events: Events) -> Arc<Self> {
         let outlives_caller = AtomicBool::new(false);
-        Arc::new(Self { events, may_outlive: false, outlives_caller, messages: Mutex::default() })
+        Arc::new(Self {
+            events,
+            may_outlive: false,
+            outlives_caller,
+            messages: Mutex::default(),
+        })
     }
 
     pub(super) fn events(&self) -> Events {
@@ -87,7 +97,11 @@ pub(super) struct Work {
 
 impl Work {
     pub(super) fn new(line: Arc<Line>, future: impl Future<Output = Reply> + Send + 'static) -> Self {
-        Self { future: Some(Box::pin(future)), answer: None, line }
+        Self {
+            future: Some(Box::pin(future)),
+            answer: None,
+            line,
+        }
     }
 
     /// The next message, or the answer once all messages sent before it were handed out.
@@ -100,7 +114,9 @@ impl Work {
                 return Poll::Ready(Step::Answer(answer));
             }
             // Taken out while it is polled: a future that panicked is never polled again.
-            let Some(mut future) = self.future.take() else { return Poll::Pending };
+            let Some(mut future) = self.future.take() else {
+                return Poll::Pending;
+            };
             match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
                 Ok(Poll::Ready(answer)) => self.answer = Some(answer),
                 Ok(Poll::Pending) => {

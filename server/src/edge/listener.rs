@@ -9,7 +9,7 @@ use hyper::{
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     sync::Semaphore,
     time::{Instant, interval, sleep, timeout},
 };
@@ -47,6 +47,27 @@ pub enum EdgeError {
     Listener(#[from] io::Error),
 }
 
+/// Connections that the system may hold for us until they are accepted. The usual 128 overflows when a few hundred
+/// clients come back at once after a restart, and the system then drops some of them without a word.
+const BACKLOG: u32 = 4096;
+
+/// Binds a listening socket with room for a crowd.
+///
+/// # Errors
+/// When the address is taken, or not ours.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    // A restart finds its port although connections of the process before are still winding down.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
 /// The HTTP side of a house.
 pub struct Server {
     house: Arc<House>,
@@ -57,7 +78,11 @@ pub struct Server {
 impl Server {
     /// Serves `house` under `settings`, as plain HTTP.
     pub fn new(house: Arc<House>, settings: EdgeSettings) -> Self {
-        Self { house, settings: Arc::new(settings), tls: None }
+        Self {
+            house,
+            settings: Arc::new(settings),
+            tls: None,
+        }
     }
 
     /// Speaks TLS with this certificate and key. They are read again at SIGHUP.
@@ -78,7 +103,10 @@ impl Server {
         let bound = listener.local_addr()?;
         let common = Arc::new(Common::new(self.house, Arc::clone(&self.settings)));
         let front = Arc::new(Front::new(Arc::clone(&common), bound, self.tls.is_some()));
-        let hangup = self.tls.clone().map(|tls| AbortOnDrop(tokio::spawn(reload_at_hangup(tls))));
+        let hangup = self
+            .tls
+            .clone()
+            .map(|tls| AbortOnDrop(tokio::spawn(reload_at_hangup(tls))));
         let accepting = Accepting {
             places: Arc::new(Semaphore::new(self.settings.connections)),
             connections: TaskTracker::new(),
@@ -157,7 +185,10 @@ impl Accepting {
             return;
         };
         let traffic = Arc::<Traffic>::default();
-        let peer = Peer { address: address.ip().to_canonical(), traffic };
+        let peer = Peer {
+            address: address.ip().to_canonical(),
+            traffic,
+        };
         let front = Arc::clone(&self.front);
         let (tls, given_up) = (self.tls.clone(), self.given_up.clone());
         self.connections.spawn(async move {
@@ -197,8 +228,11 @@ type Ended = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
 async fn connection(front: Arc<Front>, peer: Peer, stream: TcpStream, tls: Option<Arc<Tls>>) -> Ended {
     let settings = &front.common.settings;
-    let patience =
-        Patience { head: settings.head_timeout(), idle: settings.idle_timeout(), write: settings.write_timeout() };
+    let patience = Patience {
+        head: settings.head_timeout(),
+        idle: settings.idle_timeout(),
+        write: settings.write_timeout(),
+    };
     let traffic = Arc::clone(&peer.traffic);
     match tls {
         None => {
@@ -277,7 +311,9 @@ async fn reload_at_hangup(tls: Arc<Tls>) {
     use tokio::signal::unix::{SignalKind, signal};
     let mut hangups = match signal(SignalKind::hangup()) {
         Ok(hangups) => hangups,
-        Err(reason) => return error!(error = %reason, "SIGHUP cannot be heard; a new certificate needs a restart"),
+        Err(reason) => {
+            return error!(error = %reason, "SIGHUP cannot be heard; a new certificate needs a restart");
+        }
     };
     while hangups.recv().await.is_some() {
         match tls.reload() {

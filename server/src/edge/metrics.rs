@@ -13,7 +13,9 @@ use prometheus_client::{
 use crate::vocabulary::{EditionName, ToolName};
 
 /// Upper bounds in seconds: from a call answered out of memory to one that ran into its time limit.
-const BUCKETS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5, 10.0, 60.0];
+const BUCKETS: [f64; 12] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5, 10.0, 60.0,
+];
 
 /// A catalogue's name as a label. Cloning one counts a reference.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -80,18 +82,38 @@ impl Default for Metrics {
         let (connections, in_flight) = (Gauge::default(), Gauge::default());
         registry.register("requests", "JSON-RPC requests answered", requests.clone());
         registry.register("tool_calls", "Tool calls by outcome", calls.clone());
-        registry.register("tool_call_duration_seconds", "Time a tool call took", call_seconds.clone());
-        registry.register("refusals", "HTTP requests refused before a message was read", refusals.clone());
+        registry.register(
+            "tool_call_duration_seconds",
+            "Time a tool call took",
+            call_seconds.clone(),
+        );
+        registry.register(
+            "refusals",
+            "HTTP requests refused before a message was read",
+            refusals.clone(),
+        );
         registry.register("connections", "Connections open", connections.clone());
         registry.register("requests_in_flight", "Requests under way", in_flight.clone());
-        Self { registry, requests, calls, call_seconds, refusals, connections, in_flight }
+        Self {
+            registry,
+            requests,
+            calls,
+            call_seconds,
+            refusals,
+            connections,
+            in_flight,
+        }
     }
 }
 
 impl Metrics {
     /// One request was answered.
     pub(super) fn request(&self, edition: &EditionName, method: &'static str, status: StatusCode) {
-        let labels = RequestLabels { edition: Label::Edition(edition.clone()), method, status: status.as_u16() };
+        let labels = RequestLabels {
+            edition: Label::Edition(edition.clone()),
+            method,
+            status: status.as_u16(),
+        };
         self.requests.get_or_create(&labels).inc();
     }
 
@@ -104,14 +126,22 @@ impl Metrics {
         took: Duration,
     ) {
         let tool = tool.map_or(Label::Unknown, |name| Label::Tool(name.clone()));
-        let labels = CallLabels { edition: Label::Edition(edition.clone()), tool, outcome };
+        let labels = CallLabels {
+            edition: Label::Edition(edition.clone()),
+            tool,
+            outcome,
+        };
         self.calls.get_or_create(&labels).inc();
         self.call_seconds.observe(took.as_secs_f64());
     }
 
     /// One HTTP request was refused at the gate.
     pub(super) fn refusal(&self, status: StatusCode) {
-        self.refusals.get_or_create(&StatusLabel { status: status.as_u16() }).inc();
+        self.refusals
+            .get_or_create(&StatusLabel {
+                status: status.as_u16(),
+            })
+            .inc();
     }
 
     /// Everything in the OpenMetrics text format.
@@ -130,7 +160,10 @@ mod tests {
     #[test]
     fn figures_print_with_their_labels() {
         let metrics = Metrics::default();
-        let (edition, tool) = (EditionName::new("context").unwrap(), ToolName::new("memory.put").unwrap());
+        let (edition, tool) = (
+            EditionName::new("context").unwrap(),
+            ToolName::new("memory.put").unwrap(),
+        );
         metrics.request(&edition, "tools/call", StatusCode::OK);
         metrics.tool_call(&edition, Some(&tool), "ok", Duration::from_millis(3));
         metrics.tool_call(&edition, None, "unknown_tool", Duration::ZERO);

@@ -33,7 +33,7 @@ pub mod stdio;
 mod tls;
 mod well_known;
 
-pub use listener::{EdgeError, Server};
+pub use listener::{EdgeError, Server, listen};
 pub use settings::EdgeSettings;
 pub use tls::TlsFiles;
 
@@ -42,7 +42,11 @@ struct Logged<'a>(&'a str);
 
 impl std::fmt::Display for Logged<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.chars().take(200).flat_map(char::escape_debug).try_for_each(|c| std::fmt::Write::write_char(f, c))
+        self.0
+            .chars()
+            .take(200)
+            .flat_map(char::escape_debug)
+            .try_for_each(|c| std::fmt::Write::write_char(f, c))
     }
 }
 

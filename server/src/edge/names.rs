@@ -25,13 +25,24 @@ impl Names {
     /// The names for a server bound to `bound`. Loopback names count when it listens on loopback, or on everything:
     /// a stranger's page has another name either way.
     pub(super) fn new(settings: &EdgeSettings, bound: SocketAddr, tls: bool) -> Self {
-        let mut hosts: Vec<Host> = settings.public_names.iter().filter_map(|name| Host::parse(name)).collect();
-        let mut origins: Vec<String> = settings.allowed_origins.iter().map(|o| o.to_ascii_lowercase()).collect();
+        let mut hosts: Vec<Host> = settings
+            .public_names
+            .iter()
+            .filter_map(|name| Host::parse(name))
+            .collect();
+        let mut origins: Vec<String> = settings
+            .allowed_origins
+            .iter()
+            .map(|o| o.to_ascii_lowercase())
+            .collect();
         if bound.ip().is_loopback() || bound.ip().is_unspecified() {
             let scheme = if tls { "https" } else { "http" };
             let default_port = if tls { 443 } else { 80 };
             for name in ["localhost", "127.0.0.1", "[::1]"] {
-                hosts.push(Host { name: name.to_owned(), port: Some(bound.port()) });
+                hosts.push(Host {
+                    name: name.to_owned(),
+                    port: Some(bound.port()),
+                });
                 origins.push(format!("{scheme}://{name}:{}", bound.port()));
                 if bound.port() == default_port {
                     origins.push(format!("{scheme}://{name}"));
@@ -62,16 +73,22 @@ impl Names {
         let mut origins = headers.get_all(header::ORIGIN).iter();
         match (origins.next(), origins.next()) {
             (None, _) => true,
-            (Some(origin), None) => {
-                origin.to_str().is_ok_and(|o| self.origins.iter().any(|known| known.eq_ignore_ascii_case(o)))
-            }
+            (Some(origin), None) => origin
+                .to_str()
+                .is_ok_and(|o| self.origins.iter().any(|known| known.eq_ignore_ascii_case(o))),
             _ => false,
         }
     }
 
     fn knows(&self, text: &str, uri: &Uri) -> bool {
-        let Some(given) = Host::parse(text) else { return false };
-        let default = if uri.scheme_str() == Some("https") { 443 } else { 80 };
+        let Some(given) = Host::parse(text) else {
+            return false;
+        };
+        let default = if uri.scheme_str() == Some("https") {
+            443
+        } else {
+            80
+        };
         let port = given.port.unwrap_or(default);
         self.hosts
             .iter()
@@ -95,7 +112,10 @@ impl Host {
             _ => return None,
         };
         let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b);
-        (!name.is_empty() && name.bytes().all(plain)).then(|| Self { name: name.to_owned(), port })
+        (!name.is_empty() && name.bytes().all(plain)).then(|| Self {
+            name: name.to_owned(),
+            port,
+        })
     }
 }
 
@@ -151,7 +171,11 @@ mod tests {
         ];
         for (target, hosts, expected) in table {
             let uri: Uri = target.parse().unwrap();
-            assert_eq!(names().allow_host(&uri, &headers(header::HOST, hosts)), *expected, "{target} {hosts:?}");
+            assert_eq!(
+                names().allow_host(&uri, &headers(header::HOST, hosts)),
+                *expected,
+                "{target} {hosts:?}"
+            );
         }
     }
 
@@ -169,7 +193,11 @@ mod tests {
             (&["http://evil.example"], false),
         ];
         for (origins, expected) in table {
-            assert_eq!(names().allow_origin(&headers(header::ORIGIN, origins)), *expected, "{origins:?}");
+            assert_eq!(
+                names().allow_origin(&headers(header::ORIGIN, origins)),
+                *expected,
+                "{origins:?}"
+            );
         }
     }
 

@@ -50,12 +50,21 @@ enum Content {
     Nothing,
     Text(Vec<u8>),
     /// Large shared bytes between what is written anew each time.
-    Around { head: Vec<u8>, middle: Bytes, tail: Bytes },
+    Around {
+        head: Vec<u8>,
+        middle: Bytes,
+        tail: Bytes,
+    },
 }
 
 impl Reply {
     fn with(status: StatusCode, content: Content) -> Self {
-        Self { status, retry_after: None, per_minute: None, content }
+        Self {
+            status,
+            retry_after: None,
+            per_minute: None,
+            content,
+        }
     }
 
     /// 202: taken note of, nothing to say.
@@ -65,7 +74,10 @@ impl Reply {
 
     /// A whole message that is written already.
     pub(super) fn raw(status: u16, message: Vec<u8>) -> Self {
-        Self::with(StatusCode::from_u16(status).unwrap_or_default(), Content::Text(message))
+        Self::with(
+            StatusCode::from_u16(status).unwrap_or_default(),
+            Content::Text(message),
+        )
     }
 
     /// A result; `write` appends one JSON value.
@@ -93,7 +105,11 @@ impl Reply {
 
     /// A parameter of the protocol is wrong (row 16): 200, since 400 would look like a legacy server (S-55).
     pub(super) fn bad_params(id: Id<'_>, message: impl Into<String>) -> Self {
-        Self::error(StatusCode::OK, Some(id), &ErrorObject::new(codes::INVALID_PARAMS, message.into()))
+        Self::error(
+            StatusCode::OK,
+            Some(id),
+            &ErrorObject::new(codes::INVALID_PARAMS, message.into()),
+        )
     }
 
     /// The edge itself failed.
@@ -104,8 +120,15 @@ impl Reply {
     }
 
     fn internal(id: Option<Id<'_>>, reference: &str) -> Self {
-        let error = ErrorObject::new(codes::INTERNAL_ERROR, format!("500 Internal Error: request {reference}"));
-        Self::error(StatusCode::INTERNAL_SERVER_ERROR, id, &error.with_data(&json!({ "ref": reference })))
+        let error = ErrorObject::new(
+            codes::INTERNAL_ERROR,
+            format!("500 Internal Error: request {reference}"),
+        );
+        Self::error(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            id,
+            &error.with_data(&json!({ "ref": reference })),
+        )
     }
 
     /// A limit was reached.
@@ -114,14 +137,20 @@ impl Reply {
             OverLimit::Rate { per_minute, .. } => Some(*per_minute),
             OverLimit::Concurrency { .. } => None,
         };
-        Self { per_minute, ..Self::later(id, &limit.to_string(), limit.retry_after_seconds()) }
+        Self {
+            per_minute,
+            ..Self::later(id, &limit.to_string(), limit.retry_after_seconds())
+        }
     }
 
     /// 429 with a message and the time to wait.
     pub(super) fn later(id: Option<Id<'_>>, message: &str, retry_after: u64) -> Self {
         let error = ErrorObject::new(codes::RATE_LIMITED, format!("429 Too Many Requests: {message}"))
             .with_data(&json!({ "code": "rate_limited", "retry_after_seconds": retry_after }));
-        Self { retry_after: Some(retry_after), ..Self::error(StatusCode::TOO_MANY_REQUESTS, id, &error) }
+        Self {
+            retry_after: Some(retry_after),
+            ..Self::error(StatusCode::TOO_MANY_REQUESTS, id, &error)
+        }
     }
 
     /// Whether there is a message at all.
@@ -134,7 +163,11 @@ impl Reply {
         match self.content {
             Content::Nothing => Vec::new(),
             Content::Text(text) => text,
-            Content::Around { mut head, middle, tail } => {
+            Content::Around {
+                mut head,
+                middle,
+                tail,
+            } => {
                 head.extend_from_slice(&middle);
                 head.extend_from_slice(&tail);
                 head.push(b'}');
@@ -148,7 +181,9 @@ impl Reply {
         match self.content {
             Content::Nothing => Vec::new(),
             Content::Text(text) => vec![text.into()],
-            Content::Around { head, middle, tail } => vec![head.into(), middle, tail, Bytes::from_static(b"}")],
+            Content::Around { head, middle, tail } => {
+                vec![head.into(), middle, tail, Bytes::from_static(b"}")]
+            }
         }
     }
 }
@@ -179,22 +214,29 @@ pub(super) fn of_call_error(error: &CallError, asker: Asker<'_>) -> Reply {
         }
         CallError::Headers(mismatch) => Reply::error(StatusCode::BAD_REQUEST, id, &mismatch.to_error()),
         CallError::OverLimit(limit) => Reply::over_limit(id, limit),
-        CallError::Domain(DomainError::Exhausted { message, retry_after_seconds }) => {
-            Reply::later(id, message, *retry_after_seconds)
-        }
+        CallError::Domain(DomainError::Exhausted {
+            message,
+            retry_after_seconds,
+        }) => Reply::later(id, message, *retry_after_seconds),
         CallError::Denied(denial) if asker.dialect.bare => {
             let error = ErrorObject::new(codes::FORBIDDEN, error.text(asker.reference));
             Reply::error(StatusCode::FORBIDDEN, id, &error.with_data(&denial_data(denial)))
         }
         CallError::Domain(DomainError::MissingCapability(missing)) if asker.dialect.is_modern() => {
-            let error = ErrorObject::new(codes::MISSING_CLIENT_CAPABILITY, format!("Not possible: {error}."));
+            let error = ErrorObject::new(
+                codes::MISSING_CLIENT_CAPABILITY,
+                format!("Not possible: {error}."),
+            );
             let data = json!({ "requiredCapabilities": missing });
             Reply::error(StatusCode::BAD_REQUEST, id, &error.with_data(&data))
         }
         CallError::Unavailable(_) | CallError::Domain(DomainError::Store(_)) => {
             let text = error.text(asker.reference);
             let reply = protocol(StatusCode::SERVICE_UNAVAILABLE, codes::INTERNAL_ERROR, text);
-            Reply { retry_after: Some(SOON), ..reply }
+            Reply {
+                retry_after: Some(SOON),
+                ..reply
+            }
         }
         CallError::Domain(DomainError::Internal(_)) | CallError::Panicked => {
             Reply::internal(id, asker.reference)
@@ -222,9 +264,13 @@ pub(super) fn of_call_error(error: &CallError, asker: Asker<'_>) -> Reply {
 fn tool_error(error: &CallError, reference: &str) -> String {
     let mut inner = json!({ "code": error.code(), "message": error.to_string() });
     let details = match error {
-        CallError::Arguments(e) | CallError::Domain(DomainError::Arguments(e)) => Some(json!({ "faults": e.faults })),
+        CallError::Arguments(e) | CallError::Domain(DomainError::Arguments(e)) => {
+            Some(json!({ "faults": e.faults }))
+        }
         CallError::Denied(Denial::MissingScope(scopes)) => Some(json!({ "missing_scopes": texts(scopes) })),
-        CallError::Domain(DomainError::MissingCapability(missing)) => Some(json!({ "required_capabilities": missing })),
+        CallError::Domain(DomainError::MissingCapability(missing)) => {
+            Some(json!({ "required_capabilities": missing }))
+        }
         _ => None,
     };
     if let Some(details) = details {
@@ -253,10 +299,20 @@ fn log(error: &CallError, reference: &str) {
         CallError::Unavailable(_)
         | CallError::Panicked
         | CallError::Domain(DomainError::Internal(_) | DomainError::Store(_)) => {
-            error!(request.id = reference, code = error.code(), "call failed: {}", Logged(&chain(error)));
+            error!(
+                request.id = reference,
+                code = error.code(),
+                "call failed: {}",
+                Logged(&chain(error))
+            );
         }
         refused => {
-            info!(request.id = reference, code = error.code(), "call refused: {}", Logged(&refused.to_string()));
+            info!(
+                request.id = reference,
+                code = error.code(),
+                "call refused: {}",
+                Logged(&refused.to_string())
+            );
         }
     }
 }
@@ -383,7 +439,9 @@ impl Refusal {
     /// then never send the key they were given (clients.md §0).
     pub(super) fn challenge(&self) -> Option<&'static str> {
         match self {
-            Self::Credential { presented: false, .. } if self.status() == StatusCode::UNAUTHORIZED => Some("Bearer"),
+            Self::Credential { presented: false, .. } if self.status() == StatusCode::UNAUTHORIZED => {
+                Some("Bearer")
+            }
             Self::Credential { .. } if self.status() == StatusCode::UNAUTHORIZED => {
                 Some("Bearer error=\"invalid_token\"")
             }
@@ -393,12 +451,22 @@ impl Refusal {
 
     /// The answer: a JSON-RPC error without an id, since no message was read.
     pub(super) fn to_reply(&self) -> Reply {
-        let reply = Reply::error(self.status(), None, &ErrorObject::new(self.code(), self.to_string()));
+        let reply = Reply::error(
+            self.status(),
+            None,
+            &ErrorObject::new(self.code(), self.to_string()),
+        );
         match self {
             Self::Address(limit) => Reply::over_limit(None, limit),
-            Self::Draining | Self::Overloaded | Self::Credential { error: AuthError::Unavailable(_), .. } => {
-                Reply { retry_after: Some(SOON), ..reply }
-            }
+            Self::Draining
+            | Self::Overloaded
+            | Self::Credential {
+                error: AuthError::Unavailable(_),
+                ..
+            } => Reply {
+                retry_after: Some(SOON),
+                ..reply
+            },
             _ => reply,
         }
     }
