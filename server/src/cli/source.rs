@@ -32,7 +32,7 @@ use super::{OfTenant, Place, print};
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum SourceCommand {
+pub(super) enum SourceCommand {
     /// Add a folder of notes and read it into the index.
     Add(Box<Add>),
     /// List the folders and what the index holds of them.
@@ -66,7 +66,7 @@ pub(crate) enum SourceCommand {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Add {
+pub(super) struct Add {
     /// A name for it, as tools will know it.
     name: String,
     /// The folder.
@@ -94,7 +94,7 @@ fn connector(word: &str) -> Result<Connector, String> {
 }
 
 impl SourceCommand {
-    pub(crate) async fn run(self) -> Result<()> {
+    pub(super) async fn run(self) -> Result<()> {
         match self {
             Self::Add(command) => command.run().await,
             Self::List { json, tenant, place } => {
