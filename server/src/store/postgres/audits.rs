@@ -164,12 +164,13 @@ impl Gatherer {
                     Ok(message) => message,
                     Err(_) => return,
                 }
-            } else if self.shared.health.is_good() {
-                self.receiver.recv().await
             } else {
+                // Transactions elsewhere may find the database gone while nothing is queued here, so an idle
+                // queue looks up now and then and probes.
                 match tokio::time::timeout(AGAIN, self.receiver.recv()).await {
                     Ok(message) => message,
-                    Err(_) => return, // Nothing asked; the empty group probes.
+                    Err(_) if self.shared.health.is_good() => continue,
+                    Err(_) => return,
                 }
             };
             match message {
