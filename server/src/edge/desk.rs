@@ -91,8 +91,11 @@ impl Desk {
     pub(super) fn new(common: Arc<Common>, bound: Arc<BoundEdition>) -> Self {
         let edition = &bound.edition;
         let server = json!({ "name": common.settings.server_name, "version": env!("CARGO_PKG_VERSION") });
-        let mut titled = server.clone();
-        titled["title"] = json!(edition.title);
+        let titled = json!({
+            "name": common.settings.server_name,
+            "version": env!("CARGO_PKG_VERSION"),
+            "title": edition.title,
+        });
         let meta = json!({ footbridge_protocol::meta::SERVER_INFO: server });
         let discover = json!({
             "resultType": "complete",
@@ -311,7 +314,7 @@ impl Desk {
             .tool_call(&self.bound.edition.name, tool, outcome, started.elapsed());
         match result {
             Ok(Answer::Done(result)) => Reply::result(envelope.id, |out| {
-                shape::write_tool_result(out, dialect, &self.modern_tail, &result)
+                shape::write_tool_result(out, dialect, &self.modern_tail, &result);
             }),
             Ok(Answer::InputRequired {
                 requests,

@@ -134,7 +134,7 @@ mod tests {
         Names::new(&settings, "127.0.0.1:19850".parse().unwrap(), false)
     }
 
-    fn headers(name: header::HeaderName, values: &[&str]) -> HeaderMap {
+    fn headers(name: &header::HeaderName, values: &[&str]) -> HeaderMap {
         let mut map = HeaderMap::new();
         for value in values {
             map.append(name.clone(), HeaderValue::from_str(value).unwrap());
@@ -172,7 +172,7 @@ mod tests {
         for (target, hosts, expected) in table {
             let uri: Uri = target.parse().unwrap();
             assert_eq!(
-                names().allow_host(&uri, &headers(header::HOST, hosts)),
+                names().allow_host(&uri, &headers(&header::HOST, hosts)),
                 *expected,
                 "{target} {hosts:?}"
             );
@@ -194,7 +194,7 @@ mod tests {
         ];
         for (origins, expected) in table {
             assert_eq!(
-                names().allow_origin(&headers(header::ORIGIN, origins)),
+                names().allow_origin(&headers(&header::ORIGIN, origins)),
                 *expected,
                 "{origins:?}"
             );
@@ -205,6 +205,6 @@ mod tests {
     fn bound_elsewhere_the_loopback_names_are_strangers() {
         let names = Names::new(&EdgeSettings::default(), "192.0.2.1:80".parse().unwrap(), false);
         let uri = Uri::from_static("/mcp");
-        assert!(!names.allow_host(&uri, &headers(header::HOST, &["localhost:80"])));
+        assert!(!names.allow_host(&uri, &headers(&header::HOST, &["localhost:80"])));
     }
 }

@@ -19,7 +19,7 @@ use footbridge_protocol::{
     jsonrpc::{ErrorObject, Id, write_error, write_result_with},
 };
 use http::StatusCode;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tracing::{error, info};
 
 use super::{Logged, envelope::Dialect, shape};
@@ -262,7 +262,9 @@ pub(super) fn of_call_error(error: &CallError, asker: Asker<'_>) -> Reply {
 
 /// `structuredContent` of a tool error.
 fn tool_error(error: &CallError, reference: &str) -> String {
-    let mut inner = json!({ "code": error.code(), "message": error.to_string() });
+    let mut inner = Map::new();
+    inner.insert("code".to_owned(), json!(error.code()));
+    inner.insert("message".to_owned(), json!(error.to_string()));
     let details = match error {
         CallError::Arguments(e) | CallError::Domain(DomainError::Arguments(e)) => {
             Some(json!({ "faults": e.faults }))
@@ -274,9 +276,9 @@ fn tool_error(error: &CallError, reference: &str) -> String {
         _ => None,
     };
     if let Some(details) = details {
-        inner["details"] = details;
+        inner.insert("details".to_owned(), details);
     }
-    inner["request_id"] = json!(reference);
+    inner.insert("request_id".to_owned(), json!(reference));
     json!({ "error": inner }).to_string()
 }
 

@@ -1,7 +1,6 @@
 use std::time::Duration;
 
 use footbridge_protocol::{era::ProtocolVersion, jsonrpc::OwnedId};
-use serde_json::Map;
 
 use super::*;
 use crate::{catalogue::ArgumentError, store::StoreError};
@@ -50,7 +49,8 @@ fn each_failure_has_its_status_code_and_text() {
         per_minute: 60,
     };
     let capability = || Map::from_iter([("elicitation".to_owned(), json!({ "url": {} }))]);
-    let table: Vec<(CallError, u16, Option<i64>, Option<u64>, &str)> = vec![
+    type Row = (CallError, u16, Option<i64>, Option<u64>, &'static str);
+    let table: Vec<Row> = vec![
         (
             CallError::UnknownTool("x".into()),
             200,
