@@ -14,6 +14,7 @@ use footbridge_protocol::{
     },
 };
 use http::StatusCode;
+use prometheus_client::metrics::counter::Counter;
 use serde_json::json;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -25,7 +26,7 @@ use super::{
     legacy,
     line::{Events, Line},
     listen::{self, Listens},
-    metrics::Metrics,
+    metrics::{Metrics, WENT_WELL},
     modern,
     reply::{Asker, Reply, of_call_error},
     settings::EdgeSettings,
@@ -34,7 +35,7 @@ use super::{
 use crate::{
     access::Principal,
     audit::RequestFacts,
-    catalogue::Tool,
+    catalogue::{Edition, Tool},
     domain::{Progress, ProgressUpdate},
     pipeline::{Answer, BoundEdition, CallError, House, ToolCall},
 };
@@ -77,6 +78,28 @@ pub(super) struct Desk {
     discover: Bytes,
     /// An `initialize` result after its version: without and with a title.
     initialize: [Bytes; 2],
+    counts: Counts,
+}
+
+/// The counters of what happens most, found once.
+struct Counts {
+    calls: Counter,
+    lists: Counter,
+    /// One for each tool, in the edition's order.
+    went_well: Vec<Counter>,
+}
+
+impl Counts {
+    fn new(metrics: &Metrics, edition: &Edition) -> Self {
+        let tools = edition.tools().iter();
+        Self {
+            calls: metrics.answered(&edition.name, "tools/call"),
+            lists: metrics.answered(&edition.name, "tools/list"),
+            went_well: tools
+                .map(|tool| metrics.went_well(&edition.name, &tool.name))
+                .collect(),
+        }
+    }
 }
 
 /// Who sends a message, through which door.
@@ -120,6 +143,7 @@ impl Desk {
             list_tail: format!(r#","ttlMs":300000,"cacheScope":"private","_meta":{meta}}}"#).into(),
             discover: discover.to_string().into(),
             initialize: [initialize(&server), initialize(&titled)],
+            counts: Counts::new(&common.metrics, edition),
             common,
             bound,
         }
@@ -198,9 +222,18 @@ impl Desk {
         let started = std::time::Instant::now();
         let reply = self.serve(caller, mirror, &envelope, line).await;
         let duration_ms = started.elapsed().as_secs_f64() * 1000.0;
-        self.common
-            .metrics
-            .request(&self.bound.edition.name, envelope.ask.method(), reply.status);
+        match &envelope.ask {
+            Ask::CallTool(_) if reply.status == StatusCode::OK => {
+                self.counts.calls.inc();
+            }
+            Ask::ListTools if reply.status == StatusCode::OK => {
+                self.counts.lists.inc();
+            }
+            ask => self
+                .common
+                .metrics
+                .request(&self.bound.edition.name, ask.method(), reply.status),
+        }
         debug!(
             tenant.id = %caller.principal.tenant(), request.id = caller.request_id, status = reply.status.as_u16(),
             version = envelope.dialect.version.as_str(), duration_ms, "{}", envelope.ask.method()
@@ -302,16 +335,8 @@ impl Desk {
             None => call.await,
             Some((updates, notes)) => relay(call, updates, notes, line).await,
         };
-        let outcome = match &result {
-            Ok(Answer::Done(result)) if result.is_error => "tool_error",
-            Ok(Answer::Done(_)) => "ok",
-            Ok(Answer::InputRequired { .. }) => "input_required",
-            Err(error) => error.code(),
-        };
-        let tool = self.bound.edition.find(&request.name).map(|tool| &tool.name);
-        self.common
-            .metrics
-            .tool_call(&self.bound.edition.name, tool, outcome, started.elapsed());
+        self.common.metrics.took(started.elapsed());
+        self.count(&request.name, &result);
         match result {
             Ok(Answer::Done(result)) => Reply::result(envelope.id, |out| {
                 shape::write_tool_result(out, dialect, &self.modern_tail, &result);
@@ -330,6 +355,27 @@ impl Desk {
                     modern_tail: &self.modern_tail,
                 };
                 of_call_error(&error, asker)
+            }
+        }
+    }
+
+    fn count(&self, name: &str, result: &Result<Answer, CallError>) {
+        let tool = self.bound.edition.find(name);
+        let outcome = match result {
+            Ok(Answer::Done(result)) if result.is_error => "tool_error",
+            Ok(Answer::Done(_)) => WENT_WELL,
+            Ok(Answer::InputRequired { .. }) => "input_required",
+            Err(error) => error.code(),
+        };
+        match tool.and_then(|tool| self.counts.went_well.get(tool.index)) {
+            Some(counter) if outcome == WENT_WELL => {
+                counter.inc();
+            }
+            _ => {
+                let tool = tool.map(|tool| &tool.name);
+                self.common
+                    .metrics
+                    .tool_call(&self.bound.edition.name, tool, outcome);
             }
         }
     }

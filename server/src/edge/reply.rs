@@ -22,7 +22,7 @@ use http::StatusCode;
 use serde_json::{Map, Value, json};
 use tracing::{error, info};
 
-use super::{Logged, envelope::Dialect, shape};
+use super::{Logged, body::Outgoing, envelope::Dialect, shape};
 use crate::{
     access::{AuthError, Denial},
     domain::DomainError,
@@ -176,13 +176,13 @@ impl Reply {
         }
     }
 
-    /// The message in parts that need no copying.
-    pub(super) fn into_parts(self) -> Vec<Bytes> {
+    /// The message as a body; nothing large is copied.
+    pub(super) fn into_body(self) -> Outgoing {
         match self.content {
-            Content::Nothing => Vec::new(),
-            Content::Text(text) => vec![text.into()],
+            Content::Nothing => Outgoing::empty(),
+            Content::Text(text) => Outgoing::of(text),
             Content::Around { head, middle, tail } => {
-                vec![head.into(), middle, tail, Bytes::from_static(b"}")]
+                Outgoing::parts(vec![head.into(), middle, tail, Bytes::from_static(b"}")])
             }
         }
     }
