@@ -8,10 +8,7 @@ use footbridge_protocol::{
     codes,
     era::{self, SUPPORTED},
     headers::PROTOCOL_VERSION,
-    jsonrpc::{
-        DecodeError, ErrorObject, Id, Message, Request, Rules, decode, decode_batch, decode_raw,
-        write_notification,
-    },
+    jsonrpc::{DecodeError, ErrorObject, Message, Request, Rules, decode},
 };
 use http::StatusCode;
 use prometheus_client::metrics::counter::Counter;
@@ -28,6 +25,7 @@ use super::{
     listen::{self, Listens},
     metrics::{Metrics, WENT_WELL},
     modern,
+    progress::{ProgressNotes, relay},
     reply::{Asker, Reply, of_call_error},
     settings::EdgeSettings,
     shape,
@@ -36,12 +34,12 @@ use crate::{
     access::Principal,
     audit::RequestFacts,
     catalogue::{Edition, Tool},
-    domain::{Progress, ProgressUpdate},
+    domain::Progress,
     pipeline::{Answer, BoundEdition, CallError, House, ToolCall},
 };
 
 /// What every JSON-RPC message is held to (protocol.md L-02).
-const RULES: Rules = Rules::SERVER;
+pub(super) const RULES: Rules = Rules::SERVER;
 /// Progress updates that may wait while an earlier one is written; a newer one follows those that find no room.
 const UPDATES_WAITING: usize = 16;
 
@@ -182,7 +180,13 @@ impl Desk {
         }
     }
 
-    async fn message(&self, caller: &Caller, mirror: Mirror<'_>, message: Message<'_>, line: &Line) -> Reply {
+    pub(super) async fn message(
+        &self,
+        caller: &Caller,
+        mirror: Mirror<'_>,
+        message: Message<'_>,
+        line: &Line,
+    ) -> Reply {
         match message {
             Message::Request(request) => self.request(caller, mirror, &request, line).await,
             Message::Notification(notification) => match admit_notification(&notification, mirror) {
@@ -397,64 +401,9 @@ impl Desk {
             Mirror::Stdio { settled } => settled == Some(era::ProtocolVersion::V2025_03_26),
         }
     }
-
-    /// An array of messages, each judged alone (protocol.md S-44).
-    async fn batch(&self, caller: &Caller, mirror: Mirror<'_>, body: &[u8], line: &Line) -> Reply {
-        let elements = match decode_batch(body, &RULES) {
-            Ok(elements) => elements,
-            Err(error) => return undecodable(&error),
-        };
-        let messages: Vec<_> = elements
-            .into_iter()
-            .map(|element| decode_raw(element, &RULES))
-            .collect();
-        let strange = messages.iter().flatten().any(|message| match message {
-            Message::Request(request) => {
-                request.method == "initialize" || request.params.meta().is_modern_claim()
-            }
-            Message::Notification(notification) => notification.params.meta().is_modern_claim(),
-            Message::Response(_) => false,
-        });
-        if strange {
-            let text = "An array may hold neither `initialize` nor messages that name a version in `_meta`.";
-            return Reply::error(
-                StatusCode::BAD_REQUEST,
-                None,
-                &ErrorObject::new(codes::INVALID_REQUEST, text),
-            );
-        }
-        // Nothing streams out of an array: its answers stand together. The work itself is legacy all the same.
-        line.outlive_caller();
-        let inner = Line::new(Events::Never);
-        let mut out = vec![b'['];
-        for (position, message) in messages.into_iter().enumerate() {
-            // The first was counted with the body.
-            let over_limit = if position == 0 {
-                None
-            } else {
-                self.common.house.count_request(&caller.principal).err()
-            };
-            let reply = match (message, over_limit) {
-                (Ok(Message::Request(request)), Some(limit)) => Reply::over_limit(Some(request.id), &limit),
-                (Ok(message), _) => Box::pin(self.message(caller, mirror, message, &inner)).await,
-                (Err(error), _) => undecodable(&error),
-            };
-            if !reply.is_empty() {
-                if out.len() > 1 {
-                    out.push(b',');
-                }
-                out.extend_from_slice(&reply.into_bytes());
-            }
-        }
-        if out.len() == 1 {
-            return Reply::accepted();
-        }
-        out.push(b']');
-        Reply::raw(200, out)
-    }
 }
 
-fn undecodable(error: &DecodeError) -> Reply {
+pub(super) fn undecodable(error: &DecodeError) -> Reply {
     info!(
         code = error.code(),
         "refused a body: {}",
@@ -465,78 +414,4 @@ fn undecodable(error: &DecodeError) -> Reply {
         error.id(),
         &ErrorObject::new(error.code(), error.to_string()),
     )
-}
-
-/// Waits for a call and passes its progress on.
-async fn relay(
-    call: impl Future<Output = Result<Answer, CallError>>,
-    mut updates: mpsc::Receiver<ProgressUpdate>,
-    mut notes: ProgressNotes<'_>,
-    line: &Line,
-) -> Result<Answer, CallError> {
-    let mut call = std::pin::pin!(call);
-    loop {
-        tokio::select! {
-            biased;
-            Some(update) = updates.recv() => notes.pass(&update, line),
-            result = &mut call => {
-                // What was reported before the end still comes before the answer.
-                while let Ok(update) = updates.try_recv() {
-                    notes.pass(&update, line);
-                }
-                return result;
-            }
-        }
-    }
-}
-
-/// Turns progress into notifications: strictly increasing, and no more than a person can read (protocol.md S-106).
-struct ProgressNotes<'a> {
-    token: Id<'a>,
-    last: f64,
-    allowance: f64,
-    burst: f64,
-    per_second: f64,
-    refilled: tokio::time::Instant,
-}
-
-impl<'a> ProgressNotes<'a> {
-    fn new(token: Id<'a>, settings: &EdgeSettings) -> Self {
-        let burst = f64::from(settings.progress_burst);
-        Self {
-            token,
-            last: f64::NEG_INFINITY,
-            allowance: burst,
-            burst,
-            per_second: f64::from(settings.progress_per_second),
-            refilled: tokio::time::Instant::now(),
-        }
-    }
-
-    fn pass(&mut self, update: &ProgressUpdate, line: &Line) {
-        let sound = update.done.is_finite() && update.total.is_none_or(f64::is_finite);
-        if !sound || update.done <= self.last {
-            return;
-        }
-        let now = tokio::time::Instant::now();
-        let earned = (now - self.refilled).as_secs_f64() * self.per_second;
-        self.allowance = (self.allowance + earned).min(self.burst);
-        self.refilled = now;
-        if self.allowance < 1.0 {
-            return;
-        }
-        self.allowance -= 1.0;
-        self.last = update.done;
-        let mut params = format!(r#"{{"progressToken":{},"progress":{}"#, self.token, update.done);
-        if let Some(total) = update.total {
-            params.push_str(&format!(r#","total":{total}"#));
-        }
-        if let Some(message) = &update.message {
-            params.push_str(&format!(r#","message":{}"#, json!(message)));
-        }
-        params.push('}');
-        let mut out = Vec::with_capacity(params.len() + 64);
-        write_notification(&mut out, "notifications/progress", Some(params.as_bytes()));
-        line.send(out);
-    }
 }

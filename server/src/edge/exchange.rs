@@ -25,7 +25,8 @@ use super::{
     gate, intake,
     line::{Line, Step, Work},
     names::Names,
-    reply::{Refusal, Reply},
+    refusal::Refusal,
+    reply::Reply,
     socket::Traffic,
     well_known::{self, Documents},
 };

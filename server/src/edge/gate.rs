@@ -4,7 +4,7 @@
 use footbridge_protocol::value::trim;
 use http::{HeaderMap, HeaderValue, header};
 
-use super::{line::Events, reply::Refusal};
+use super::{line::Events, refusal::Refusal};
 
 /// The other header that may carry the credential (design.md D18).
 const API_KEY: &str = "x-api-key";

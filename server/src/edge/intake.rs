@@ -8,7 +8,7 @@ use http_body_util::BodyExt;
 use hyper::body::Body;
 use tokio::time::timeout;
 
-use super::reply::Refusal;
+use super::refusal::Refusal;
 
 /// Bytes set aside at first for a body that names its length: what it names is a claim until it has arrived.
 const FIRST_ROOM: usize = 64 * 1024;
