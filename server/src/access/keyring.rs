@@ -187,6 +187,10 @@ impl Keyring {
                     return Err(AuthError::NotRecognised(None));
                 }
                 self.refresh().await.map_err(AuthError::Unavailable)?;
+                if table.load().by_hash.get(&hash).is_some_and(|entry| entry.owner.is_none() || !entry.active) {
+                    // Its owner or tenant may be as new as the key.
+                    self.reload_people().await.map_err(AuthError::Unavailable)?;
+                }
                 table
                     .load()
                     .by_hash

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use footbridge_server::{
-    edge::{Server, TlsFiles},
+    edge::{self, Server, TlsFiles},
     operate::{boot, setup},
     vocabulary::EditionName,
 };
@@ -42,8 +42,7 @@ impl Serve {
         let scheme = if tls.is_some() { "https" } else { "http" };
 
         // The port first: a second server on it must not touch the store.
-        let listener = tokio::net::TcpListener::bind(config.server.listen)
-            .await
+        let listener = edge::listen(config.server.listen)
             .with_context(|| format!("failed to listen on {}", config.server.listen))?;
         let address = listener.local_addr()?;
         let store = self.place.open().await?;

@@ -25,6 +25,8 @@ pub(super) struct Outgoing {
 }
 
 enum Content {
+    /// Nothing, or the one part that is left.
+    Part(Option<Bytes>),
     /// Parts in reverse order, none of them empty.
     Parts(Vec<Bytes>),
     Events(Box<EventStream>),
@@ -33,13 +35,17 @@ enum Content {
 impl Outgoing {
     pub(super) fn empty() -> Self {
         Self {
-            content: Content::Parts(Vec::new()),
+            content: Content::Part(None),
             _attached: None,
         }
     }
 
     pub(super) fn of(bytes: impl Into<Bytes>) -> Self {
-        Self::parts(vec![bytes.into()])
+        let part = Some(bytes.into()).filter(|part| !part.is_empty());
+        Self {
+            content: Content::Part(part),
+            _attached: None,
+        }
     }
 
     /// Several parts, in order.
@@ -92,6 +98,7 @@ impl Body for Outgoing {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         match &mut self.get_mut().content {
+            Content::Part(part) => Poll::Ready(part.take().map(|part| Ok(Frame::data(part)))),
             Content::Parts(parts) => Poll::Ready(parts.pop().map(|part| Ok(Frame::data(part)))),
             Content::Events(stream) => stream
                 .poll_next(cx)
@@ -100,11 +107,16 @@ impl Body for Outgoing {
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(&self.content, Content::Parts(parts) if parts.is_empty())
+        match &self.content {
+            Content::Part(part) => part.is_none(),
+            Content::Parts(parts) => parts.is_empty(),
+            Content::Events(_) => false,
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.content {
+            Content::Part(part) => SizeHint::with_exact(part.as_ref().map_or(0, |part| part.len() as u64)),
             Content::Parts(parts) => SizeHint::with_exact(parts.iter().map(|part| part.len() as u64).sum()),
             Content::Events(_) => SizeHint::default(),
         }

@@ -77,7 +77,7 @@ pub(super) enum Ask<'a> {
     /// `tools/list`.
     ListTools,
     /// `tools/call`.
-    CallTool(Box<ToolRequest<'a>>),
+    CallTool(ToolRequest<'a>),
     /// `subscriptions/listen`, and whether changes of the tool list are wanted.
     Listen { tools: bool },
 }

@@ -25,11 +25,12 @@ use super::{
     gate, intake,
     line::{Line, Step, Work},
     names::Names,
-    reply::{Refusal, Reply},
+    refusal::Refusal,
+    reply::Reply,
     socket::Traffic,
     well_known::{self, Documents},
 };
-use crate::{catalogue::Edition, limits::FailedSignIns, pipeline::SignInError};
+use crate::{catalogue::Edition, limits::AddressMeters, pipeline::SignInError};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
@@ -53,7 +54,7 @@ pub(super) struct Front {
     names: Names,
     documents: Documents,
     /// Requests by address, before anybody looks at a credential.
-    addresses: FailedSignIns,
+    addresses: AddressMeters,
     in_flight: Arc<Semaphore>,
     browser_headers: HeaderValue,
 }
@@ -81,7 +82,7 @@ impl Front {
             work: TaskTracker::new(),
             names: Names::new(&settings, bound, tls),
             documents: Documents::new(&settings, &editions, base.trim_end_matches('/')),
-            addresses: FailedSignIns::new(settings.requests_per_minute_per_address),
+            addresses: AddressMeters::new(settings.requests_per_minute_per_address),
             in_flight: Arc::new(Semaphore::new(settings.requests_in_flight)),
             browser_headers: browser_headers(&editions),
             common,
@@ -118,14 +119,17 @@ impl Front {
     }
 
     async fn route(&self, peer: &Peer, request: Request<Incoming>) -> Response<Outgoing> {
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
         let path = parts.uri.path();
         if let Some(desk) = self.desk_at(path) {
-            let mut response = match self.message(peer, desk, &parts, body).await {
+            let page = self.page(&parts.headers);
+            let mut response = match self.message(peer, desk, &mut parts, body).await {
                 Ok(response) => response,
                 Err(refusal) => self.refuse(peer, &parts, &refusal),
             };
-            self.allow_browser(&parts, response.headers_mut());
+            if let Some(origin) = page {
+                allow_page(origin, response.headers_mut());
+            }
             return response;
         }
         // Probes name the server by whatever address they reach it at, and documents are public: no `Host` check.
@@ -151,12 +155,12 @@ impl Front {
         })
     }
 
-    /// The gate, rows 1 to 5, in the order that can be observed; then the message.
+    /// The gate, rows 1 to 5, in the order that can be observed; then the message, which takes the headers along.
     async fn message(
         &self,
         peer: &Peer,
         desk: &Arc<Desk>,
-        parts: &Parts,
+        parts: &mut Parts,
         body: Incoming,
     ) -> Result<Response<Outgoing>, Refusal> {
         let headers = &parts.headers;
@@ -176,6 +180,8 @@ impl Front {
         if !peer.address.is_loopback() {
             self.addresses.count(peer.address).map_err(Refusal::Address)?;
         }
+        // Counted before the look at `draining`, so that whoever passes it is waited for.
+        let counted = self.work.token();
         if self.common.draining.is_cancelled() {
             return Err(Refusal::Draining);
         }
@@ -203,11 +209,11 @@ impl Front {
             request_id: request_id(),
         };
         let line = Line::new(media.events);
-        let (desk, headers, own) = (Arc::clone(desk), headers.clone(), Arc::clone(&line));
-        let attended = (place, self.work.token());
+        let (desk, own) = (Arc::clone(desk), Arc::clone(&line));
+        let headers = std::mem::take(&mut parts.headers);
         let mut work = Work::new(line, async move {
             // Held by the work itself: it may go on without its caller, and draining waits for it all the same.
-            let _attended = attended;
+            let _held = (counted, place);
             desk.answer(&caller, Mirror::Http(&headers), &body, &own).await
         });
         Ok(match work.step().await {
@@ -262,28 +268,27 @@ impl Front {
         response
     }
 
-    /// Lets a page that is on the list read the answer. The origin is echoed, never `*`.
-    fn allow_browser(&self, parts: &Parts, out: &mut HeaderMap) {
-        let Some(origin) = parts.headers.get(header::ORIGIN) else {
-            return;
-        };
-        if self.common.settings.allowed_origins.is_empty() || !self.names.allow_origin(&parts.headers) {
-            return;
-        }
-        out.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
-        out.insert(header::VARY, HeaderValue::from_static("origin"));
-        out.insert(
-            header::ACCESS_CONTROL_EXPOSE_HEADERS,
-            HeaderValue::from_static("WWW-Authenticate"),
-        );
+    /// The page that sends this, if it is one that may read the answer.
+    fn page(&self, headers: &HeaderMap) -> Option<HeaderValue> {
+        let origin = headers.get(header::ORIGIN)?;
+        let open = !self.common.settings.allowed_origins.is_empty() && self.names.allow_origin(headers);
+        open.then(|| origin.clone())
     }
+}
+
+/// Lets a page read the answer. Its origin is echoed, never `*`.
+fn allow_page(origin: HeaderValue, out: &mut HeaderMap) {
+    out.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    out.insert(header::VARY, HeaderValue::from_static("origin"));
+    let exposed = HeaderValue::from_static("WWW-Authenticate");
+    out.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
 }
 
 /// A reply as HTTP.
 fn to_response(reply: Reply) -> Response<Outgoing> {
     let (status, retry_after, per_minute) = (reply.status, reply.retry_after, reply.per_minute);
     let empty = reply.is_empty();
-    let mut response = Response::new(Outgoing::parts(reply.into_parts()));
+    let mut response = Response::new(reply.into_body());
     *response.status_mut() = status;
     let headers = response.headers_mut();
     if !empty {

@@ -4,7 +4,7 @@
 use footbridge_protocol::value::trim;
 use http::{HeaderMap, HeaderValue, header};
 
-use super::{line::Events, reply::Refusal};
+use super::{line::Events, refusal::Refusal};
 
 /// The other header that may carry the credential (design.md D18).
 const API_KEY: &str = "x-api-key";
@@ -125,7 +125,10 @@ impl Media {
 mod tests {
     use super::*;
 
-    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+    /// Header fields.
+    type Fields<'a> = &'a [(&'static str, &'a str)];
+
+    fn headers(pairs: Fields<'_>) -> HeaderMap {
         let mut map = HeaderMap::new();
         for (name, value) in pairs {
             map.append(*name, HeaderValue::from_str(value).unwrap());
@@ -135,7 +138,7 @@ mod tests {
 
     #[test]
     fn one_credential_is_found_and_two_are_refused() {
-        let table: &[(&[(&'static str, &str)], Option<Option<&str>>)] = &[
+        let table: &[(Fields<'_>, Option<Option<&str>>)] = &[
             (&[], Some(None)),
             (&[("authorization", "Bearer k1")], Some(Some("k1"))),
             (&[("authorization", "bearer  k1 ")], Some(Some("k1"))),
@@ -203,7 +206,7 @@ mod tests {
 
     #[test]
     fn bodies_are_json_and_not_compressed() {
-        let table: &[(&[(&'static str, &str)], Option<u16>)] = &[
+        let table: &[(Fields<'_>, Option<u16>)] = &[
             (&[("content-type", "application/json")], None),
             (&[("content-type", "application/json; charset=utf-8")], None),
             (&[("content-type", "Application/Json")], None),

@@ -1,13 +1,14 @@
 //! A request's body: collected once, within its size and its time, before anything parses it.
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
 use bytes::{Bytes, BytesMut};
+use futures_util::future::poll_immediate;
 use http_body_util::BodyExt;
 use hyper::body::Body;
 use tokio::time::timeout;
 
-use super::reply::Refusal;
+use super::refusal::Refusal;
 
 /// Bytes set aside at first for a body that names its length: what it names is a claim until it has arrived.
 const FIRST_ROOM: usize = 64 * 1024;
@@ -22,9 +23,14 @@ where
     if declared.lower() > limit as u64 {
         return Err(Refusal::TooLarge { limit });
     }
-    timeout(patience, collect(body, limit))
-        .await
-        .unwrap_or(Err(Refusal::TooSlow))
+    let mut collecting = pin!(collect(body, limit));
+    // Most bodies are there already; only for the others a timer is set.
+    match poll_immediate(&mut collecting).await {
+        Some(read) => read,
+        None => timeout(patience, collecting)
+            .await
+            .unwrap_or(Err(Refusal::TooSlow)),
+    }
 }
 
 async fn collect<B>(mut body: B, limit: usize) -> Result<Bytes, Refusal>

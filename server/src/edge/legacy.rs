@@ -26,7 +26,7 @@ pub(super) fn decode<'a>(request: &Request<'a>, dialect: Dialect) -> Result<Enve
             list_request(request)?;
             Ask::ListTools
         }
-        "tools/call" => Ask::CallTool(Box::new(tool_request(request)?)),
+        "tools/call" => Ask::CallTool(tool_request(request)?),
         unknown => return Err(Refused::unknown_method(StatusCode::OK, unknown)),
     };
     Ok(Envelope {

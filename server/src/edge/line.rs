@@ -74,6 +74,11 @@ impl Line {
         self.messages.lock().push_back(message);
     }
 
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.messages.lock().len()
+    }
+
     fn take(&self) -> Option<Vec<u8>> {
         self.messages.lock().pop_front()
     }

@@ -16,7 +16,7 @@ pub(super) fn decode<'a>(request: &Request<'a>, mirror: Mirror<'_>) -> Result<En
     let ask = match &*request.method {
         "tools/call" => {
             mirror.check_name(request)?;
-            Ask::CallTool(Box::new(tool_request(request)?))
+            Ask::CallTool(tool_request(request)?)
         }
         "tools/list" => {
             list_request(request)?;

@@ -2,7 +2,7 @@
 //!
 //! | What happened | HTTP | JSON-RPC | Where |
 //! |---|---|---|---|
-//! | no credential, or one that does not open the door | 401 | −32010 | [`Refusal`] |
+//! | no credential, or one that does not open the door | 401 | −32010 | [`Refusal`](super::refusal::Refusal) |
 //! | scope, role, read-only | 200, tool error; 403 for bare callers | −32011 | [`of_call_error`] |
 //! | over a limit | 429 | −32012 | both |
 //! | arguments, rules, not found, time-out | 200, tool error | – | [`of_call_error`] |
@@ -19,17 +19,11 @@ use footbridge_protocol::{
     jsonrpc::{ErrorObject, Id, write_error, write_result_with},
 };
 use http::StatusCode;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tracing::{error, info};
 
-use super::{Logged, envelope::Dialect, shape};
-use crate::{
-    access::{AuthError, Denial},
-    domain::DomainError,
-    limits::OverLimit,
-    pipeline::CallError,
-    vocabulary::Scope,
-};
+use super::{Logged, body::Outgoing, envelope::Dialect, shape};
+use crate::{access::Denial, domain::DomainError, limits::OverLimit, pipeline::CallError, vocabulary::Scope};
 
 /// When a server that cannot take a call now asks to be called again, in seconds.
 const SOON: u64 = 2;
@@ -153,6 +147,14 @@ impl Reply {
         }
     }
 
+    /// The same, with the wish to be asked again in a moment.
+    pub(super) fn soon(self) -> Self {
+        Self {
+            retry_after: Some(SOON),
+            ..self
+        }
+    }
+
     /// Whether there is a message at all.
     pub(super) fn is_empty(&self) -> bool {
         matches!(self.content, Content::Nothing)
@@ -176,13 +178,13 @@ impl Reply {
         }
     }
 
-    /// The message in parts that need no copying.
-    pub(super) fn into_parts(self) -> Vec<Bytes> {
+    /// The message as a body; nothing large is copied.
+    pub(super) fn into_body(self) -> Outgoing {
         match self.content {
-            Content::Nothing => Vec::new(),
-            Content::Text(text) => vec![text.into()],
+            Content::Nothing => Outgoing::empty(),
+            Content::Text(text) => Outgoing::of(text),
             Content::Around { head, middle, tail } => {
-                vec![head.into(), middle, tail, Bytes::from_static(b"}")]
+                Outgoing::parts(vec![head.into(), middle, tail, Bytes::from_static(b"}")])
             }
         }
     }
@@ -232,11 +234,7 @@ pub(super) fn of_call_error(error: &CallError, asker: Asker<'_>) -> Reply {
         }
         CallError::Unavailable(_) | CallError::Domain(DomainError::Store(_)) => {
             let text = error.text(asker.reference);
-            let reply = protocol(StatusCode::SERVICE_UNAVAILABLE, codes::INTERNAL_ERROR, text);
-            Reply {
-                retry_after: Some(SOON),
-                ..reply
-            }
+            protocol(StatusCode::SERVICE_UNAVAILABLE, codes::INTERNAL_ERROR, text).soon()
         }
         CallError::Domain(DomainError::Internal(_)) | CallError::Panicked => {
             Reply::internal(id, asker.reference)
@@ -262,7 +260,9 @@ pub(super) fn of_call_error(error: &CallError, asker: Asker<'_>) -> Reply {
 
 /// `structuredContent` of a tool error.
 fn tool_error(error: &CallError, reference: &str) -> String {
-    let mut inner = json!({ "code": error.code(), "message": error.to_string() });
+    let mut inner = Map::new();
+    inner.insert("code".to_owned(), json!(error.code()));
+    inner.insert("message".to_owned(), json!(error.to_string()));
     let details = match error {
         CallError::Arguments(e) | CallError::Domain(DomainError::Arguments(e)) => {
             Some(json!({ "faults": e.faults }))
@@ -274,9 +274,9 @@ fn tool_error(error: &CallError, reference: &str) -> String {
         _ => None,
     };
     if let Some(details) = details {
-        inner["details"] = details;
+        inner.insert("details".to_owned(), details);
     }
-    inner["request_id"] = json!(reference);
+    inner.insert("request_id".to_owned(), json!(reference));
     json!({ "error": inner }).to_string()
 }
 
@@ -327,149 +327,6 @@ fn chain(error: &dyn Error) -> String {
         cause = next.source();
     }
     text
-}
-
-/// Why a request never became a message (gate rows 1 to 5).
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Refusal {
-    /// Nothing is served at this path.
-    #[error("Nothing is served at this path.")]
-    NotFound,
-    /// `Host` is none of our names.
-    #[error("Host is not a name of this server; its operator can add it to `public_names`.")]
-    Host,
-    /// A page that is not on the list sent this.
-    #[error("Origin is not allowed; the server's operator can add it to `allowed_origins`.")]
-    Origin,
-    /// Another method than POST.
-    #[error(
-        "This endpoint speaks Streamable HTTP (POST). In Cline set \"type\": \"streamableHttp\"; in other clients \
-         choose HTTP, not SSE."
-    )]
-    Method,
-    /// The server is on its way out.
-    #[error("503 Service Unavailable: the server is restarting; try again.")]
-    Draining,
-    /// Too much is under way.
-    #[error("503 Service Unavailable: too many requests are under way; try again.")]
-    Overloaded,
-    /// The address sends too much.
-    #[error("429 Too Many Requests: {0}")]
-    Address(OverLimit),
-    /// Two credentials, of which either might be meant.
-    #[error("400 Bad Request: send one credential, in `Authorization` or in `X-API-Key`.")]
-    TwoCredentials,
-    /// The credential does not open the door.
-    #[error("{}: {error}", auth_status(error))]
-    Credential {
-        /// Why.
-        error: AuthError,
-        /// Whether there was one at all.
-        presented: bool,
-    },
-    /// Not `application/json`.
-    #[error("415 Unsupported Media Type: Content-Type must be application/json.")]
-    MediaType,
-    /// A compressed body.
-    #[error("415 Unsupported Media Type: send the body without Content-Encoding.")]
-    Encoding,
-    /// The client reads nothing that we can write.
-    #[error("406 Not Acceptable: Accept must allow application/json or text/event-stream.")]
-    Accept,
-    /// The body is too large.
-    #[error("413 Content Too Large: a request body may have at most {limit} bytes.")]
-    TooLarge {
-        /// Bytes.
-        limit: usize,
-    },
-    /// The body did not come to its end in time.
-    #[error("408 Request Timeout: the body did not arrive in time.")]
-    TooSlow,
-    /// The body broke off or is not well-formed HTTP.
-    #[error("400 Bad Request: the body broke off.")]
-    BrokenBody,
-}
-
-fn auth_status(error: &AuthError) -> StatusCode {
-    match error {
-        AuthError::Missing
-        | AuthError::NotRecognised(_)
-        | AuthError::Revoked
-        | AuthError::Expired
-        | AuthError::WrongEdition(_) => StatusCode::UNAUTHORIZED,
-        // Another credential would not help, so no challenge (protocol.md A-15).
-        AuthError::Suspended => StatusCode::FORBIDDEN,
-        AuthError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
-    }
-}
-
-impl Refusal {
-    pub(super) fn status(&self) -> StatusCode {
-        match self {
-            Self::NotFound => StatusCode::NOT_FOUND,
-            Self::Host | Self::Origin => StatusCode::FORBIDDEN,
-            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Draining | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Address(_) => StatusCode::TOO_MANY_REQUESTS,
-            Self::TwoCredentials | Self::BrokenBody => StatusCode::BAD_REQUEST,
-            Self::Credential { error, .. } => auth_status(error),
-            Self::MediaType | Self::Encoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::Accept => StatusCode::NOT_ACCEPTABLE,
-            Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
-        }
-    }
-
-    fn code(&self) -> i64 {
-        match self.status() {
-            StatusCode::UNAUTHORIZED => codes::UNAUTHORIZED,
-            StatusCode::FORBIDDEN => codes::FORBIDDEN,
-            StatusCode::TOO_MANY_REQUESTS => codes::RATE_LIMITED,
-            StatusCode::SERVICE_UNAVAILABLE => codes::INTERNAL_ERROR,
-            _ => codes::INVALID_REQUEST,
-        }
-    }
-
-    /// Whether the rest of the request is unread or unreadable, so that the connection cannot go on.
-    pub(super) fn closes(&self) -> bool {
-        matches!(self, Self::TooLarge { .. } | Self::TooSlow | Self::BrokenBody)
-    }
-
-    /// `WWW-Authenticate` of a 401. It names no metadata while OAuth is off: several clients would start OAuth and
-    /// then never send the key they were given (clients.md §0).
-    pub(super) fn challenge(&self) -> Option<&'static str> {
-        match self {
-            Self::Credential { presented: false, .. } if self.status() == StatusCode::UNAUTHORIZED => {
-                Some("Bearer")
-            }
-            Self::Credential { .. } if self.status() == StatusCode::UNAUTHORIZED => {
-                Some("Bearer error=\"invalid_token\"")
-            }
-            _ => None,
-        }
-    }
-
-    /// The answer: a JSON-RPC error without an id, since no message was read.
-    pub(super) fn to_reply(&self) -> Reply {
-        let reply = Reply::error(
-            self.status(),
-            None,
-            &ErrorObject::new(self.code(), self.to_string()),
-        );
-        match self {
-            Self::Address(limit) => Reply::over_limit(None, limit),
-            Self::Draining
-            | Self::Overloaded
-            | Self::Credential {
-                error: AuthError::Unavailable(_),
-                ..
-            } => Reply {
-                retry_after: Some(SOON),
-                ..reply
-            },
-            _ => reply,
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 use std::time::Duration;
 
 use footbridge_protocol::{era::ProtocolVersion, jsonrpc::OwnedId};
-use serde_json::Map;
 
 use super::*;
 use crate::{catalogue::ArgumentError, store::StoreError};
@@ -50,7 +49,8 @@ fn each_failure_has_its_status_code_and_text() {
         per_minute: 60,
     };
     let capability = || Map::from_iter([("elicitation".to_owned(), json!({ "url": {} }))]);
-    let table: Vec<(CallError, u16, Option<i64>, Option<u64>, &str)> = vec![
+    type Row = (CallError, u16, Option<i64>, Option<u64>, &'static str);
+    let table: Vec<Row> = vec![
         (
             CallError::UnknownTool("x".into()),
             200,
@@ -258,75 +258,4 @@ fn details_say_what_a_program_can_use() {
 fn an_unknown_name_comes_back_in_a_small_piece() {
     let (.., message) = answer(&CallError::UnknownTool("x".repeat(100_000)), bare());
     assert!(message.to_string().len() < 400);
-}
-
-#[test]
-fn each_refusal_has_its_status_and_challenge() {
-    let credential = |error, presented| Refusal::Credential { error, presented };
-    let table: Vec<(Refusal, u16, i64, Option<&str>, &str)> = vec![
-        (Refusal::NotFound, 404, -32600, None, "Nothing"),
-        (Refusal::Host, 403, -32011, None, "Host"),
-        (Refusal::Origin, 403, -32011, None, "Origin"),
-        (Refusal::Draining, 503, -32603, None, "503 Service Unavailable: "),
-        (Refusal::TwoCredentials, 400, -32600, None, "400 Bad Request: "),
-        (
-            credential(AuthError::Missing, false),
-            401,
-            -32010,
-            Some("Bearer"),
-            "401 Unauthorized: missing access token",
-        ),
-        (
-            credential(AuthError::NotRecognised(None), true),
-            401,
-            -32010,
-            Some("Bearer error=\"invalid_token\""),
-            "401 Unauthorized: key not recognised",
-        ),
-        (
-            credential(AuthError::Revoked, true),
-            401,
-            -32010,
-            Some("Bearer error=\"invalid_token\""),
-            "401 Unauthorized: key revoked",
-        ),
-        (
-            credential(AuthError::Suspended, true),
-            403,
-            -32011,
-            None,
-            "403 Forbidden: ",
-        ),
-        (
-            credential(AuthError::Unavailable(StoreError::Closed), true),
-            503,
-            -32603,
-            None,
-            "503 Service Unavailable: ",
-        ),
-        (Refusal::MediaType, 415, -32600, None, "415 "),
-        (Refusal::Accept, 406, -32600, None, "406 "),
-        (
-            Refusal::TooLarge { limit: 9 },
-            413,
-            -32600,
-            None,
-            "413 Content Too Large: a request body may have at most 9",
-        ),
-        (Refusal::TooSlow, 408, -32600, None, "408 "),
-    ];
-    for (refusal, status, code, challenge, text) in table {
-        assert_eq!(
-            (refusal.status().as_u16(), refusal.challenge()),
-            (status, challenge),
-            "{refusal}"
-        );
-        let message: Value = serde_json::from_slice(&refusal.to_reply().into_bytes()).unwrap();
-        assert_eq!(message["error"]["code"], code, "{message}");
-        assert!(message.get("id").is_none(), "no id was read: {message}");
-        assert!(
-            message["error"]["message"].as_str().unwrap().starts_with(text),
-            "{message}"
-        );
-    }
 }

@@ -56,10 +56,10 @@ impl Documents {
         if let (Some(edition), Some(card)) = (editions.get(first), cards.get(first)) {
             add("/.well-known/mcp/server-card.json".to_owned(), CARD_TYPE, card);
             let mut overview = server(settings, edition, base);
-            overview["servers"] = editions
-                .iter()
-                .map(|edition| server(settings, edition, base))
-                .collect();
+            if let Some(members) = overview.as_object_mut() {
+                let all = editions.iter().map(|edition| server(settings, edition, base));
+                members.insert("servers".to_owned(), all.collect());
+            }
             add("/.well-known/mcp".to_owned(), JSON_TYPE, &overview);
         }
         let domain = authority(base);

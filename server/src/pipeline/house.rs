@@ -7,7 +7,7 @@ use crate::{
     access::{AuthError, Keyring, Principal},
     catalogue::{Catalogue, CatalogueError, Edition, ListCache, StrictClients, Tool},
     domain::{Handler, Handlers},
-    limits::{FailedSignIns, Limits},
+    limits::{AddressMeters, Limits},
     policy::SealKey,
     store::{Store, StoreError},
     vocabulary::{Clock, EditionName},
@@ -61,7 +61,7 @@ pub struct House {
     pub(super) call_timeout: Duration,
     editions: Vec<Arc<BoundEdition>>,
     pub(super) keyring: Arc<Keyring>,
-    failed_sign_ins: FailedSignIns,
+    failed_sign_ins: AddressMeters,
 }
 
 /// What a house is built from.
@@ -107,7 +107,7 @@ impl HouseBuilder {
             call_timeout: self.call_timeout,
             editions,
             keyring: self.keyring,
-            failed_sign_ins: FailedSignIns::new(self.failed_sign_ins_per_minute),
+            failed_sign_ins: AddressMeters::new(self.failed_sign_ins_per_minute),
         })
     }
 }
@@ -135,15 +135,6 @@ impl House {
     /// The editions served, in catalogue order.
     pub fn editions(&self) -> &[Arc<BoundEdition>] {
         &self.editions
-    }
-
-    /// The edition whose endpoint a request path is: `/<edition>/mcp`, or the bare path that one edition owns.
-    pub fn edition_at(&self, path: &str) -> Option<&Arc<BoundEdition>> {
-        self.editions.iter().find(|bound| {
-            let edition = &bound.edition;
-            path.strip_prefix('/').and_then(|p| p.strip_suffix("/mcp")) == Some(edition.name.as_str())
-                || edition.bare_path.as_deref() == Some(path)
-        })
     }
 
     /// Finds out who is calling (room 3). `address` is where failures are counted.

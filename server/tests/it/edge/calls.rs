@@ -200,7 +200,8 @@ async fn questions_go_to_clients_that_can_answer_them() {
 async fn mirrored_parameters_must_agree_with_the_arguments() {
     let house = House::start().await;
     let key = house.key("t:read").await;
-    let table: [(Value, Option<&str>, (u16, Option<i64>)); 9] = [
+    type Row = (Value, Option<&'static str>, (u16, Option<i64>));
+    let table: [Row; 9] = [
         (json!({ "region": "eu" }), Some("eu"), (200, None)),
         (json!({ "region": "eu" }), Some("=?base64?ZXU=?="), (200, None)),
         (
