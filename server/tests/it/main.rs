@@ -2,6 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout)]
 
 mod cli;
+mod context_house;
+mod context_memory;
+mod context_search;
+mod context_sync;
 mod context_walk;
 mod edge;
 mod house;

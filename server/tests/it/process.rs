@@ -89,7 +89,7 @@ impl Place {
         let (sender, printed) = mpsc::channel();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| drop(sender.send(line))));
-        let mut server = Server { child, address: String::new(), printed };
+        let mut server = Server { child, address: String::new(), printed: printed.into() };
         let line = server.printed_until("http://");
         server.address = line.split_once("http://").unwrap().1.split('/').next().unwrap().to_owned();
         server
@@ -100,7 +100,7 @@ impl Place {
 pub struct Server {
     child: Child,
     pub address: String,
-    printed: mpsc::Receiver<String>,
+    printed: std::sync::Mutex<mpsc::Receiver<String>>,
 }
 
 /// An HTTP reply.
@@ -121,7 +121,7 @@ impl Server {
     /// The next line on stdout that holds `part`.
     pub fn printed_until(&self, part: &str) -> String {
         loop {
-            let line = self.printed.recv_timeout(Duration::from_secs(20));
+            let line = self.printed.lock().unwrap().recv_timeout(Duration::from_secs(20));
             let line = line.unwrap_or_else(|_| panic!("the server did not print `{part}`"));
             if line.contains(part) {
                 return line;

@@ -15,7 +15,7 @@ use tracing::{debug, info, warn};
 use super::{
     Context,
     source::SyncState,
-    sync::{SyncMode, Synced},
+    sync::{SyncError, SyncMode, Synced},
     watch::SourceWatch,
 };
 use crate::{
@@ -271,6 +271,8 @@ impl Background {
                     true
                 }
                 Ok(Synced::Skipped) => false,
+                // The server stops; the next start goes on from there.
+                Err(SyncError::Stopped) => true,
                 Err(error) => {
                     warn!(tenant.id = %tenant, source.name = %source, %error, "failed to synchronise");
                     true
