@@ -3,6 +3,7 @@
 
 mod cli;
 mod context_house;
+mod context_isolation;
 mod context_memory;
 mod context_search;
 mod context_sync;
@@ -13,3 +14,4 @@ mod layers;
 mod process;
 mod replicas;
 mod store;
+mod whole_catalogue;
