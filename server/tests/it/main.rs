@@ -6,6 +6,7 @@ mod context_house;
 mod context_isolation;
 mod context_memory;
 mod context_search;
+mod context_sources;
 mod context_sync;
 mod context_walk;
 mod edge;
