@@ -7,6 +7,12 @@
 )]
 
 mod cli;
+mod context_house;
+mod context_isolation;
+mod context_memory;
+mod context_search;
+mod context_sources;
+mod context_sync;
 mod context_walk;
 mod edge;
 mod house;
@@ -14,3 +20,4 @@ mod layers;
 mod process;
 mod replicas;
 mod store;
+mod whole_catalogue;

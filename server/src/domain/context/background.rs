@@ -14,8 +14,7 @@ use tracing::{debug, info, warn};
 
 use super::{
     Context,
-    source::SyncState,
-    sync::{SyncMode, Synced},
+    sync::{SyncError, SyncMode, Synced},
     watch::SourceWatch,
 };
 use crate::{
@@ -197,36 +196,25 @@ impl Background {
     async fn read_sources(&mut self) {
         let read = async {
             let mut all = BTreeMap::new();
-            let mut fresh = Vec::new();
             for tenant in self.context.tenants().await? {
                 for spec in self.context.sources(&tenant).await? {
                     let root = spec.root(&self.context.folder, &tenant);
-                    let name = (tenant.clone(), spec.name);
-                    if spec.state.state == SyncState::Never {
-                        fresh.push(name.clone());
-                    }
-                    all.insert(name, root);
+                    all.insert((tenant.clone(), spec.name), root);
                 }
             }
-            Ok::<_, StoreError>((all, fresh))
+            Ok::<_, StoreError>(all)
         };
-        let (all, fresh) = match read.await {
-            Ok(read) => read,
+        let all = match read.await {
+            Ok(all) => all,
             Err(error) => {
                 warn!(%error, "failed to read the list of sources");
                 return;
             }
         };
-        // Whoever added it most likely synchronises it right now.
-        let soon = Instant::now() + TRY_AGAIN;
-        for name in fresh {
-            self.due.entry(name).or_insert(soon);
-        }
         if all == self.sources {
             return;
         }
         self.sources = all;
-        self.due.retain(|name, _| self.sources.contains_key(name));
         let watched: Vec<(String, PathBuf)> = self
             .sources
             .iter()
@@ -245,6 +233,10 @@ impl Background {
             Ok(Err(error)) => info!(%error, "no file events here; folders are synchronised by the clock only"),
             Err(error) => warn!(%error, "failed to watch folders"),
         }
+        // What changed while nobody watched has left no event. Where whoever added a source reads it right now,
+        // the lock says so.
+        let now = Instant::now();
+        self.due = self.sources.keys().map(|name| (name.clone(), now)).collect();
     }
 
     /// Notes an event of `tenant/source`.
@@ -271,6 +263,8 @@ impl Background {
                     true
                 }
                 Ok(Synced::Skipped) => false,
+                // The server stops; the next start goes on from there.
+                Err(SyncError::Stopped) => true,
                 Err(error) => {
                     warn!(tenant.id = %tenant, source.name = %source, %error, "failed to synchronise");
                     true

@@ -218,9 +218,6 @@ fn render(note: &Note<'_>, now: Timestamp) -> Result<String, InboxError> {
     }
     text.push_str("---\n\n");
     text.push_str(note.content);
-    if !note.content.ends_with('\n') {
-        text.push('\n');
-    }
     Ok(text)
 }
 

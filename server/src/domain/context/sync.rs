@@ -128,6 +128,8 @@ impl Context {
         on_progress: OnProgress,
     ) -> Result<Synced, SyncError> {
         let began = Instant::now();
+        // Asked before the lock: a wrong name is no reason to wait, and `skipped` would be no answer to it.
+        self.chosen(tenant, source).await?;
         let stop = self.stopping.child_token();
         let lock = match mode {
             SyncMode::Now => None,
@@ -176,13 +178,7 @@ impl Context {
         stop: &CancellationToken,
         on_progress: &OnProgress,
     ) -> Result<Vec<SourceReport>, SyncError> {
-        let mut sources = self.sources(tenant).await?;
-        if let Some(name) = source {
-            sources.retain(|spec| spec.name == name);
-            if sources.is_empty() {
-                return Err(SyncError::NoSource(name.to_owned()));
-            }
-        }
+        let sources = self.chosen(tenant, source).await?;
         let mut reports = Vec::with_capacity(sources.len());
         for spec in sources {
             let pass = pass::Pass::new(self, tenant, &spec, stop, on_progress);
@@ -190,6 +186,18 @@ impl Context {
             reports.extend(pass.run().await?);
         }
         Ok(reports)
+    }
+
+    /// All sources of a tenant, or the one of that name.
+    async fn chosen(&self, tenant: &TenantId, source: Option<&str>) -> Result<Vec<SourceSpec>, SyncError> {
+        let mut sources = self.sources(tenant).await?;
+        if let Some(name) = source {
+            sources.retain(|spec| spec.name == name);
+            if sources.is_empty() {
+                return Err(SyncError::NoSource(name.to_owned()));
+            }
+        }
+        Ok(sources)
     }
 
     /// The sources of a tenant that this version can read, by name.

@@ -60,8 +60,7 @@ pub(super) async fn put(context: Arc<Context>, store: TenantStore, call: Call) -
         let (name, place) = (source.name, path.clone());
         let entity = store
             .read(move |tx| Box::pin(async move { tx.notes().find_entity_at(&name, &place).await }))
-            .await
-            .map_err(|error: StoreError| error)?;
+            .await?;
         entity_id = entity.map(|entity| entity.id);
     }
     let touched = entity_id.clone();
@@ -76,7 +75,7 @@ async fn inbox_of(store: &TenantStore) -> Result<SourceSpec, DomainError> {
             .find(|source| source.connector == Connector::Inbox)
     };
     let rows = store
-        .read(|tx| Box::pin(async move { Ok::<_, StoreError>(tx.notes().sources().await?) }))
+        .read(|tx| Box::pin(async move { tx.notes().sources().await }))
         .await?;
     if let Some(inbox) = find(rows) {
         return Ok(inbox);

@@ -88,7 +88,7 @@ fn a_note_with_everything() {
     });
     assert_eq!(path, "claude/20261120T161500123Z-plan-phase-2.md");
     let text = inbox.read(&path);
-    assert!(text.ends_with("---\n\nBody\n"), "{text}");
+    assert!(text.ends_with("---\n\nBody"), "{text}");
     let front = frontmatter::read(&text).unwrap();
     assert_eq!(front.title.as_deref(), Some("Plan: \"phase\"\n---\n2"));
     assert_eq!(front.tags, tags);
@@ -240,7 +240,7 @@ fn a_crash_leaves_no_half_note() {
         ..note("whole")
     });
     assert_ne!(first, second, "its name is left alone");
-    assert!(inbox.read(&second).ends_with("whole\n"));
+    assert!(inbox.read(&second).ends_with("whole"));
 }
 
 #[test]

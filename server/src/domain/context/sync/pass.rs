@@ -40,6 +40,8 @@ const TELL_EVERY: Duration = Duration::from_millis(200);
 const NOTE_EVERY: Duration = Duration::from_secs(10);
 /// A state that was not noted for this long belongs to a pass that died.
 pub(in crate::domain::context) const NOTE_LASTS_MS: i64 = 60_000;
+/// How often a transaction is tried again that met another pass. Each time at least one of the two succeeds.
+const MOST_ATTEMPTS: u32 = 10;
 /// Problems listed; the rest is a number.
 const MOST_ERRORS: usize = 20;
 
@@ -182,24 +184,30 @@ impl<'c> Pass<'c> {
         if batch.work.is_empty() {
             return Ok(true);
         }
-        let work = std::mem::take(batch).work;
-        let source = self.spec.name.clone();
-        let written = self
-            .store
-            .write(self.tenant, move |tx| {
+        let work = Arc::new(std::mem::take(batch).work);
+        let source = Arc::<str>::from(self.spec.name.as_str());
+        let mut attempts = 0;
+        let written = loop {
+            let (work, source) = (Arc::clone(&work), Arc::clone(&source));
+            let write = self.store.write(self.tenant, move |tx| {
                 Box::pin(async move {
                     // A pass goes on for seconds after somebody removed its source.
                     if tx.notes().find_source(&source).await?.is_none() {
                         return Ok(None);
                     }
                     let mut written = Written::default();
-                    for found in work {
+                    for found in work.iter() {
                         write(tx, &source, found, &mut written).await?;
                     }
                     Ok::<_, StoreError>(Some(written))
                 })
-            })
-            .await?;
+            });
+            match write.await {
+                // Another pass wrote the same file in the same moment; now its row can be seen.
+                Err(StoreError::Conflict { .. } | StoreError::Contended) if attempts < MOST_ATTEMPTS => attempts += 1,
+                done => break done?,
+            }
+        };
         let Some(written) = written else {
             return Ok(false);
         };
@@ -320,27 +328,29 @@ struct Written {
 async fn write(
     tx: &mut TenantTx<'_>,
     source: &str,
-    found: Found,
+    found: &Found,
     written: &mut Written,
 ) -> Result<(), StoreError> {
     match found {
-        Found::Put { mut entity, mut is_new } => {
-            // Another pass may have been here since the marks were read; its id is the one that counts.
-            if is_new && let Some(there) = tx.notes().find_entity_at(source, &entity.path).await? {
-                entity.id = there.id;
-                is_new = false;
-            }
-            match tx.notes().put_entity(&entity).await {
-                Ok(_) if is_new => written.added += 1,
-                Ok(_) => written.updated += 1,
-                // A file that moved onto a name another pass has indexed: the next pass sees it clearly.
-                Err(StoreError::Conflict { .. }) => {}
-                Err(error) => return Err(error),
+        Found::Put { entity, is_new } => {
+            // Another pass may have been here since the marks were read; the id that has the path counts.
+            let there = tx.notes().find_entity_at(source, &entity.path).await?;
+            match there {
+                Some(there) if there.id != entity.id => {
+                    let mut adopted = entity.as_ref().clone();
+                    adopted.id = there.id;
+                    tx.notes().put_entity(&adopted).await?;
+                    written.updated += 1;
+                }
+                _ => {
+                    tx.notes().put_entity(entity).await?;
+                    *if *is_new { &mut written.added } else { &mut written.updated } += 1;
+                }
             }
         }
         Found::Mark(mark) => {
             let uri = uri(source, &mark.path);
-            tx.notes().mark_entity(&mark, &uri).await?;
+            tx.notes().mark_entity(mark, &uri).await?;
         }
         // Problems never get into a batch.
         Found::Problem(_) => {}
