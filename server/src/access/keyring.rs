@@ -187,7 +187,12 @@ impl Keyring {
                     return Err(AuthError::NotRecognised(None));
                 }
                 self.refresh().await.map_err(AuthError::Unavailable)?;
-                if table.load().by_hash.get(&hash).is_some_and(|entry| entry.owner.is_none() || !entry.active) {
+                if table
+                    .load()
+                    .by_hash
+                    .get(&hash)
+                    .is_some_and(|entry| entry.owner.is_none() || !entry.active)
+                {
                     // Its owner or tenant may be as new as the key.
                     self.reload_people().await.map_err(AuthError::Unavailable)?;
                 }

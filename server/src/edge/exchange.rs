@@ -196,7 +196,10 @@ impl Front {
             .authenticate(credential, &desk.bound.edition, peer.address)
             .await
             .map_err(|error| match error {
-                SignInError::Credential(error) => Refusal::Credential { error, presented: credential.is_some() },
+                SignInError::Credential(error) => Refusal::Credential {
+                    error,
+                    presented: credential.is_some(),
+                },
                 SignInError::TooManyFailures(limit) => Refusal::Address(limit),
             })?;
 

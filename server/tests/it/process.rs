@@ -20,7 +20,10 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap(), store: None }
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            store: None,
+        }
     }
 
     /// The same, with its rows in another store than the embedded one.
@@ -29,7 +32,10 @@ impl Place {
             StoreUrl::Sqlite(path) => path.display().to_string(),
             StoreUrl::Postgres(url) => url.clone(),
         };
-        Self { folder: tempfile::tempdir().unwrap(), store: Some(store) }
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            store: Some(store),
+        }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -50,7 +56,10 @@ impl Place {
 
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_footbridge-server"));
-        command.env_remove("FOOTBRIDGE_KEY").env("FOOTBRIDGE_DATA", self.data()).stdin(Stdio::null());
+        command
+            .env_remove("FOOTBRIDGE_KEY")
+            .env("FOOTBRIDGE_DATA", self.data())
+            .stdin(Stdio::null());
         match &self.store {
             Some(url) => command.env("FOOTBRIDGE_STORE", url),
             None => command.env_remove("FOOTBRIDGE_STORE"),
@@ -65,7 +74,11 @@ impl Place {
     /// The stdout of a command that must succeed.
     pub(crate) fn ok(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments);
-        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{arguments:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         String::from_utf8(output.stdout).unwrap()
     }
 
@@ -78,20 +91,50 @@ impl Place {
 
     pub(crate) fn key(&self, scopes: &str) -> String {
         let minted = self.ok(&[
-            "key", "mint", "--edition", "context", "--scopes", scopes, "--rate-per-minute", "100000", "--json",
+            "key",
+            "mint",
+            "--edition",
+            "context",
+            "--scopes",
+            scopes,
+            "--rate-per-minute",
+            "100000",
+            "--json",
         ]);
-        serde_json::from_str::<Value>(&minted).unwrap()["key"].as_str().unwrap().to_owned()
+        serde_json::from_str::<Value>(&minted).unwrap()["key"]
+            .as_str()
+            .unwrap()
+            .to_owned()
     }
 
     pub(crate) fn serve(&self) -> Server {
-        let mut child =
-            self.command().args(["serve", "--listen", "127.0.0.1:0"]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = self
+            .command()
+            .args(["serve", "--listen", "127.0.0.1:0"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
         let (sender, printed) = mpsc::channel();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| drop(sender.send(line))));
-        let mut server = Server { child, address: String::new(), printed: Mutex::new(printed) };
+        std::thread::spawn(move || {
+            lines
+                .map_while(Result::ok)
+                .for_each(|line| drop(sender.send(line)))
+        });
+        let mut server = Server {
+            child,
+            address: String::new(),
+            printed: Mutex::new(printed),
+        };
         let line = server.printed_until("http://");
-        server.address = line.split_once("http://").unwrap().1.split('/').next().unwrap().to_owned();
+        server.address = line
+            .split_once("http://")
+            .unwrap()
+            .1
+            .split('/')
+            .next()
+            .unwrap()
+            .to_owned();
         server
     }
 }
@@ -133,7 +176,10 @@ impl Server {
     pub(crate) fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Reply {
         let mut socket = TcpStream::connect(&self.address).unwrap();
         socket.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-        let mut text = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
+        let mut text = format!(
+            "{method} {path} HTTP/1.1\r\nConnection: close\r\nContent-Length: {}\r\n",
+            body.len()
+        );
         if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
             text.push_str(&format!("Host: {}\r\n", self.address));
         }
@@ -145,7 +191,11 @@ impl Server {
         socket.read_to_string(&mut reply).unwrap();
         let (head, body) = reply.split_once("\r\n\r\n").unwrap();
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        Reply { status, head: head.to_ascii_lowercase(), body: body.to_owned() }
+        Reply {
+            status,
+            head: head.to_ascii_lowercase(),
+            body: body.to_owned(),
+        }
     }
 
     /// A bare JSON-RPC call: bearer and content type, nothing else.
@@ -153,7 +203,10 @@ impl Server {
         let body = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call",
             "params": {"name": tool, "arguments": arguments}});
         let bearer = format!("Bearer {key}");
-        let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/json")];
+        let headers = [
+            ("Authorization", bearer.as_str()),
+            ("Content-Type", "application/json"),
+        ];
         self.request("POST", "/mcp", &headers, &body.to_string())
     }
 
@@ -167,7 +220,8 @@ impl Server {
             ("Accept", "application/json, text/event-stream"),
             ("MCP-Protocol-Version", "2025-11-25"),
         ];
-        self.request("POST", "/context/mcp", &headers, &body.to_string()).json()
+        self.request("POST", "/context/mcp", &headers, &body.to_string())
+            .json()
     }
 
     /// The `structuredContent` of a call that must succeed.
