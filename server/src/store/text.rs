@@ -18,6 +18,9 @@ use crate::vocabulary::TenantId;
 
 /// Rows that [`Ranking::Auto`] may rank for one question.
 const RANKED_ROWS: u64 = 5_000;
+/// Rows that words which only help, or are all frequent, may stand in together: bm25 walks through the rows of each of
+/// its words once to count them, at some 20 ns a row.
+const COUNTED_ROWS: u64 = 150_000;
 /// Rows ranked when every word is frequent.
 const NEWEST_ROWS: u32 = 1_000;
 /// PostgreSQL knows no cheap count of a word's rows: it ranks the first so many it finds.
@@ -220,10 +223,12 @@ impl Session {
         // Invariant: the name is made of a fixed word and a number the database gave, never of text.
         let (number, shelves) = self.shelves(tenant).await?;
         let table = format!("fts_{}_{number}", shelf.as_str());
-        // Without content: rows hold their text already. The tag is a word of its own, with no weight.
+        // Without content: rows hold their text already. The tag is a word of its own, with no weight. Words of one
+        // transaction are gathered up to 16 MB before they are written: a sync's commits are large.
         self.batch(&format!(
             "CREATE VIRTUAL TABLE {table} USING fts5(title, body, tag, content='', contentless_delete=1,
                 tokenize='unicode61 remove_diacritics 2');
+             INSERT INTO {table} ({table}, rank) VALUES ('hashsize', 16777216);
              CREATE VIRTUAL TABLE {table}_words USING fts5vocab('{table}', 'row')"
         ))
         .await?;
@@ -398,42 +403,46 @@ impl Session {
                 ..query
             }]);
         }
-        let newest = |matching| TextQuery {
-            matching,
-            ranking: Ranking::Newest(NEWEST_ROWS),
-            ..query.clone()
+        let (rare, frequent) = within(&counted, RANKED_ROWS);
+        let pick = |places: &[usize]| -> Vec<Vec<String>> {
+            let picked = places.iter().filter_map(|at| query.terms.get(*at));
+            picked.cloned().collect()
         };
-        let mut spent = 0_u64;
-        let rare: Vec<usize> = counted
-            .iter()
-            .take_while(|(rows, _)| {
-                spent = spent.saturating_add(*rows);
-                spent <= RANKED_ROWS
-            })
-            .map(|(_, at)| *at)
-            .collect();
         if query.matching == Matching::All || rare.is_empty() {
+            // The rarest of the frequent words say most; those past the budget would say next to nothing.
+            let (mut kept, _) = within(&counted, COUNTED_ROWS);
+            if kept.is_empty() || query.matching == Matching::All {
+                let most = if query.matching == Matching::All {
+                    counted.len()
+                } else {
+                    1
+                };
+                kept = counted.iter().take(most).map(|(_, at)| *at).collect();
+            }
+            // The order of terms is kept, because the last one may be open.
+            kept.sort_unstable();
+            let newest = |matching| TextQuery {
+                terms: pick(&kept),
+                matching,
+                helpers: Vec::new(),
+                prefix_last: kept.last() == Some(&open),
+                ranking: Ranking::Newest(NEWEST_ROWS),
+            };
             let mut steps = vec![newest(Matching::All)];
-            if query.matching == Matching::Any && query.terms.len() > 1 {
+            if query.matching == Matching::Any && kept.len() > 1 {
                 steps.push(newest(Matching::Any));
             }
             return Ok(steps);
         }
-        // The order of terms is kept, because the last one may be open.
-        let (mut terms, mut helpers) = (Vec::new(), query.helpers.clone());
-        let mut open_kept = false;
-        for (at, term) in query.terms.iter().enumerate() {
-            if rare.contains(&at) {
-                open_kept = at == open;
-                terms.push(term.clone());
-            } else {
-                helpers.push(term.clone());
-            }
-        }
+        let mut places = rare;
+        places.sort_unstable();
+        let (helping, _) = within(&frequent, COUNTED_ROWS);
+        let mut helpers = query.helpers.clone();
+        helpers.extend(pick(&helping));
         Ok(vec![TextQuery {
-            terms,
+            terms: pick(&places),
             helpers,
-            prefix_last: open_kept,
+            prefix_last: places.last() == Some(&open),
             ranking: Ranking::All,
             matching: Matching::Any,
         }])
@@ -489,6 +498,21 @@ impl Session {
         hits.truncate(limit as usize);
         Ok(hits)
     }
+}
+
+/// A term's rows, and its place in the question.
+type Counted = (u64, usize);
+
+/// Splits terms, rarest first, into the places of those whose rows fit a budget and the rest.
+fn within(counted: &[Counted], budget: u64) -> (Vec<usize>, Vec<Counted>) {
+    let mut spent = 0_u64;
+    let fits = |(rows, _): &&Counted| {
+        spent = spent.saturating_add(*rows);
+        spent <= budget
+    };
+    let kept: Vec<usize> = counted.iter().take_while(fits).map(|(_, at)| *at).collect();
+    let rest = counted.get(kept.len()..).unwrap_or_default().to_vec();
+    (kept, rest)
 }
 
 /// Adds the hits of a later step, which never rank above those of an earlier one.

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
-use tokio_postgres::{Client, Config, NoTls, config::Host};
+use tokio_postgres::{
+    Client, Config, NoTls,
+    config::{Host, SslMode},
+};
 
 use crate::store::{StoreError, StoreSettings, Topic, changes::READ_COUNTERS, error::migration_failed};
 
@@ -27,6 +30,12 @@ pub(super) async fn open(url: &str, settings: &StoreSettings) -> Result<Opened, 
     let mut config: Config = url.parse().map_err(|_| StoreError::BadUrl {
         given: "the PostgreSQL URL".to_owned(),
     })?;
+    if config.get_ssl_mode() == SslMode::Require {
+        return Err(StoreError::Invalid {
+            what: "TLS to PostgreSQL is not built in: use a socket, a private network or a tunnel, without sslmode=require"
+                .to_owned(),
+        });
+    }
     config
         .application_name("footbridge-server")
         .keepalives_idle(Duration::from_secs(30));

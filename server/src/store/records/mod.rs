@@ -210,7 +210,7 @@ impl Records<'_> {
             None => {
                 self.session
                     .forget_text(self.tenant, Shelf::Records, changed.row_id)
-                    .await?
+                    .await?;
             }
         }
         Ok(Some(changed))

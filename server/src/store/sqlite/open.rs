@@ -185,7 +185,7 @@ pub(super) fn newest() -> i32 {
     let migrations = embedded::migrations::runner()
         .get_migrations()
         .iter()
-        .map(|m| m.version())
+        .map(refinery::Migration::version)
         .max();
     migrations.unwrap_or(0)
 }

@@ -369,9 +369,6 @@ fn a_read_only_database_refuses_and_recovers() {
             Box::pin(async move { tx.settings().set("x", &1).await })
         })
         .await;
-        place
-            .tamper("ALTER ROLE footbridge SET default_transaction_read_only = off")
-            .await;
         let StoreUrl::Postgres(url) = &place.url else {
             panic!("on PostgreSQL")
         };
@@ -381,9 +378,6 @@ fn a_read_only_database_refuses_and_recovers() {
                 "ALTER DATABASE {database} SET default_transaction_read_only = on;
                  SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}' AND usename = 'footbridge'"
             ))
-            .await;
-        place
-            .tamper("ALTER ROLE footbridge RESET default_transaction_read_only")
             .await;
         let refused = eventually("the database refuses", Duration::from_secs(10), async || {
             store
@@ -399,7 +393,7 @@ fn a_read_only_database_refuses_and_recovers() {
         assert!(!store.healthy());
         place
             .tamper(&format!(
-                "SET default_transaction_read_only = off; ALTER DATABASE {database} RESET default_transaction_read_only;
+                "BEGIN READ WRITE; ALTER DATABASE {database} RESET default_transaction_read_only; COMMIT;
                  SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}' AND usename = 'footbridge'"
             ))
             .await;

@@ -60,10 +60,6 @@ impl Place {
         }))
     }
 
-    pub(crate) fn is_sqlite(&self) -> bool {
-        matches!(self.url, StoreUrl::Sqlite(_))
-    }
-
     /// The SQLite file.
     pub(crate) fn file(&self) -> PathBuf {
         self.folder.path().join("store.db")

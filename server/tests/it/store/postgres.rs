@@ -228,3 +228,59 @@ fn a_door_that_stays_shut_is_named() {
         assert!(!format!("{error:?} {error}").contains("hunter2"));
     });
 }
+
+#[test]
+fn a_demand_for_encryption_is_refused_and_not_ignored() {
+    run(async {
+        let url: StoreUrl = "postgres://ada@127.0.0.1:1/x?sslmode=require".parse().unwrap();
+        let place = Place::sqlite();
+        let error = Store::open(&url, &StoreSettings::default(), place.clock.clone())
+            .await
+            .expect_err("refused");
+        assert!(error.to_string().contains("TLS"), "{error}");
+    });
+}
+
+#[test]
+fn a_store_that_only_a_transaction_found_ill_recovers_without_being_asked() {
+    on_postgres(|mut place| async move {
+        place.settings.connections = 2;
+        let store = place.open_with(&["acme"]).await;
+        let (go_on, going_on) = tokio::sync::watch::channel(false);
+        // Both connections are held until the third caller has waited in vain.
+        let holders: Vec<_> = (0..2)
+            .map(|_| {
+                let (store, mut going_on) = (store.clone(), going_on.clone());
+                tokio::spawn(async move {
+                    read(&store, "acme", move |tx| {
+                        Box::pin(async move {
+                            tx.users().list().await?;
+                            going_on.wait_for(|free| *free).await.unwrap();
+                            Ok(())
+                        })
+                    })
+                    .await;
+                })
+            })
+            .collect();
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let owner = tenant("acme");
+        let refused = store
+            .write(&owner, |tx| {
+                Box::pin(async move { tx.settings().set("x", &1).await })
+            })
+            .await;
+        assert!(matches!(refused, Err(StoreError::TimedOut { .. })), "{refused:?}");
+        assert!(!store.healthy());
+        go_on.send(true).unwrap();
+        for holder in holders {
+            holder.await.unwrap();
+        }
+        eventually(
+            "the store recovers by itself",
+            Duration::from_secs(10),
+            async || store.healthy().then_some(()),
+        )
+        .await;
+    });
+}
