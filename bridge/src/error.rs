@@ -175,12 +175,13 @@ mod tests {
     #[test]
     fn an_error_names_its_source_and_whether_the_request_left() {
         let error = BridgeError::http_status(StatusCode::BAD_GATEWAY, "The server answered 502");
-        let line = String::from_utf8(error.to_line(None).as_bytes().to_vec()).unwrap();
-        assert_eq!(
-            line,
-            "{\"jsonrpc\":\"2.0\",\"error\":{\"code\":-31002,\"message\":\"The server answered 502.\",\
-             \"data\":{\"httpStatus\":502,\"sent\":true,\"source\":\"bridge\"}}}\n"
-        );
+        let line: serde_json::Value = serde_json::from_slice(error.to_line(None).as_bytes()).unwrap();
+        let expected = serde_json::json!({"jsonrpc": "2.0", "error": {
+            "code": -31002,
+            "message": "The server answered 502.",
+            "data": {"source": "bridge", "sent": true, "httpStatus": 502},
+        }});
+        assert_eq!(line, expected);
         assert!(!BridgeError::http_status(StatusCode::CONFLICT, "x").sent);
     }
 

@@ -72,7 +72,10 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let outcome = runtime.block_on(bridge(settings));
+    // In a task of its own: each wake-up of the future that the runtime blocks on costs one more look at the reactor.
+    let outcome = runtime
+        .block_on(async { tokio::spawn(bridge(settings)).await })
+        .unwrap_or_else(|stopped| Err(std::io::Error::other(stopped)));
     // A thread that still waits for a terminal or a name server must not hold the process.
     runtime.shutdown_background();
     if let Err(error) = &outcome {

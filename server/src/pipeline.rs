@@ -13,7 +13,7 @@ use footbridge_protocol::headers::Mismatch;
 use serde_json::{Map, Value, value::RawValue};
 use tokio_util::sync::CancellationToken;
 
-pub use answer::{Answer, CallError};
+pub use answer::{Answer, CallError, SignInError};
 pub use house::{BoundEdition, House, HouseBuilder, HouseError};
 
 use crate::{
@@ -87,7 +87,8 @@ impl House {
     /// The first refusal; each refusal of a known principal has its audit event.
     pub async fn call(&self, principal: &Principal, call: ToolCall<'_>) -> Result<Answer, CallError> {
         let now = self.clock.now();
-        self.keyring.note_use(principal, call.facts.client_name.as_deref(), now);
+        self.keyring
+            .note_use(principal, call.facts.client_name.as_deref(), now);
         let mut draft = Draft::open(self.store.clone(), principal, call.name, call.facts.clone(), now);
         let result = self.walk(principal, call, now, &mut draft).await;
         if let Err(error) = &result {

@@ -21,6 +21,12 @@ impl Forward {
     /// After the last line: lets what is in flight finish for at most `grace`, then takes leave of the server (B-05).
     pub(crate) async fn finish(&mut self, grace: Duration) {
         let deadline = Instant::now() + grace;
+        if self.is_busy() {
+            log::debug(format_args!(
+                "waiting for what is in flight, at most {} s",
+                grace.as_secs_f64()
+            ));
+        }
         while self.is_busy() {
             match tokio::time::timeout_at(deadline, self.tasks.join_next_with_id()).await {
                 Ok(Some(ended)) => self.settle(ended).await,

@@ -39,6 +39,8 @@ pub(crate) struct Upstream {
     pool: Arc<Pool>,
     /// What every request carries.
     headers: HeaderMap,
+    /// What every POST carries.
+    post_headers: HeaderMap,
     has_key: bool,
     response_limit: Duration,
     alarm: Alarm,
@@ -90,10 +92,17 @@ impl Upstream {
         if let Some(key) = key {
             headers.insert(header::AUTHORIZATION, key);
         }
+        let mut post_headers = headers.clone();
+        post_headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        post_headers.insert(
+            header::ACCEPT,
+            HeaderValue::from_static("application/json, text/event-stream"),
+        );
         Upstream {
             pool: Arc::new(Pool::new(endpoint.clone(), tls, limits.connect)),
             endpoint,
             headers,
+            post_headers,
             has_key,
             response_limit: limits.response,
             alarm: limits.alarm,
@@ -130,13 +139,7 @@ impl Upstream {
 
     /// The headers of a new POST, to be added to.
     pub(crate) fn post_headers(&self) -> HeaderMap {
-        let mut headers = self.headers.clone();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(
-            header::ACCEPT,
-            HeaderValue::from_static("application/json, text/event-stream"),
-        );
-        headers
+        self.post_headers.clone()
     }
 
     /// The headers of a new GET or DELETE, to be added to.

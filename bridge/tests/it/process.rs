@@ -3,7 +3,6 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 use crate::harness::{Bridge, Gate, KEY, Stub, call, legacy_manners, modern};
 
@@ -75,11 +74,12 @@ fn an_open_listen_stream_does_not_hold_the_process() {
     let mut bridge = Bridge::to(&stub);
     bridge.send(&modern("1", "subscriptions/listen", ""));
     bridge.json();
-    let started = Instant::now();
-    assert!(bridge.end().status.success());
+    let ended = bridge.end();
+    assert!(ended.status.success());
     assert!(
-        started.elapsed() < Duration::from_secs(2),
-        "it waited for the grace that calls get"
+        !ended.stderr.contains("waiting for what is in flight"),
+        "{}",
+        ended.stderr
     );
 }
 
@@ -95,10 +95,8 @@ fn a_signal_ends_the_process_soon() {
         bridge.handshake();
         bridge.send(&call("1", "never"));
         stub.wait_rpc("tools/call");
-        let started = Instant::now();
         bridge.signal(signal);
         assert!(bridge.wait().status.success());
-        assert!(started.elapsed() < Duration::from_secs(2));
         stub.wait_rpc("DELETE");
     }
 }

@@ -88,12 +88,18 @@ impl Audit {
 impl Read {
     async fn run(self) -> Result<()> {
         let store = self.place.open().await?;
-        let filter =
-            AuditFilter { api_key_id: self.key, tool_name: self.tool, status: self.status, ..AuditFilter::default() };
+        let filter = AuditFilter {
+            api_key_id: self.key,
+            tool_name: self.tool,
+            status: self.status,
+            ..AuditFilter::default()
+        };
         let (tenant, wanted) = (self.tenant.tenant, filter.clone());
         let limit = self.limit;
         let mut rows: Vec<AuditEntry> = store
-            .read(&tenant, move |tx| async move { tx.audit_log().list(&wanted, None, limit).await }.boxed())
+            .read(&tenant, move |tx| {
+                async move { tx.audit_log().list(&wanted, None, limit).await }.boxed()
+            })
             .await?;
         rows.reverse();
         let mut last = rows.last().map_or(0, |row| row.seq);
@@ -104,7 +110,9 @@ impl Read {
             tokio::time::sleep(LOOK_EVERY).await;
             let wanted = filter.clone();
             let rows = store
-                .read(&tenant, move |tx| async move { tx.audit_log().follow(&wanted, last, PAGE).await }.boxed())
+                .read(&tenant, move |tx| {
+                    async move { tx.audit_log().follow(&wanted, last, PAGE).await }.boxed()
+                })
                 .await?;
             for row in &rows {
                 show(row, self.json)?;
@@ -140,7 +148,10 @@ async fn verify(store: &Store, tenant: &TenantId, head: Option<&str>) -> Result<
     let kept = match head {
         None => None,
         Some(text) => {
-            let Some((seq, hash)) = text.split_once(':').and_then(|(n, h)| Some((n.parse().ok()?, h.to_owned()))) else {
+            let Some((seq, hash)) = text
+                .split_once(':')
+                .and_then(|(n, h)| Some((n.parse().ok()?, h.to_owned())))
+            else {
                 bail!("a head looks like 42:9f86d0…, as `audit verify` prints it")
             };
             Some(AuditHead { seq, hash })
@@ -159,6 +170,10 @@ async fn verify(store: &Store, tenant: &TenantId, head: Option<&str>) -> Result<
             ))?;
             Ok(())
         }
-        Some(fault) => bail!("the log of tenant `{tenant}` is not whole: row {}: {}", fault.seq, fault.what),
+        Some(fault) => bail!(
+            "the log of tenant `{tenant}` is not whole: row {}: {}",
+            fault.seq,
+            fault.what
+        ),
     }
 }

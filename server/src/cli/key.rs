@@ -126,7 +126,12 @@ impl Mint {
     async fn run(self) -> Result<()> {
         let catalogue = Catalogue::builtin()?;
         let edition = catalogue.edition(&self.edition).with_context(|| {
-            let known = catalogue.editions().iter().map(|e| e.name.as_str()).collect::<Vec<_>>().join(", ");
+            let known = catalogue
+                .editions()
+                .iter()
+                .map(|e| e.name.as_str())
+                .collect::<Vec<_>>()
+                .join(", ");
             format!("there is no edition `{}`; there are: {known}", self.edition)
         })?;
         let store = self.place.open().await?;
@@ -152,7 +157,10 @@ impl Mint {
         }
         print::line(&minted.key)?;
         // Beside the key, not in it: a script that captures stdout gets the key alone.
-        eprintln!("This is the only time the key is shown. Id {}, tenant {}.", minted.id, minted.tenant_id);
+        eprintln!(
+            "This is the only time the key is shown. Id {}, tenant {}.",
+            minted.id, minted.tenant_id
+        );
         Ok(())
     }
 }
@@ -174,11 +182,15 @@ impl List {
                     key.name.clone(),
                     key.scopes.iter().map(Scope::as_str).collect::<Vec<_>>().join(","),
                     state(key),
-                    key.last_used_at.map_or_else(|| "never".to_owned(), |at| at.to_string()),
+                    key.last_used_at
+                        .map_or_else(|| "never".to_owned(), |at| at.to_string()),
                 ]
             })
             .collect();
-        Ok(print::table(["ID", "KEY", "NAME", "SCOPES", "STATE", "LAST USED"], &rows)?)
+        Ok(print::table(
+            ["ID", "KEY", "NAME", "SCOPES", "STATE", "LAST USED"],
+            &rows,
+        )?)
     }
 }
 

@@ -32,7 +32,11 @@ pub(crate) enum McpCommand {
 
 impl McpCommand {
     pub(crate) async fn run(self) -> Result<()> {
-        let Self::Stdio { edition, tenant, place } = self;
+        let Self::Stdio {
+            edition,
+            tenant,
+            place,
+        } = self;
         let config = place.config()?;
         boot::start_logging(&config.log)?;
         let store = place.open().await?;
@@ -42,7 +46,10 @@ impl McpCommand {
         let principal = match std::env::var("FOOTBRIDGE_KEY") {
             Ok(key) => {
                 let nowhere = std::net::IpAddr::from(std::net::Ipv4Addr::LOCALHOST);
-                booted.house.authenticate(Some(key.trim()), &bound.edition, nowhere).await?
+                booted
+                    .house
+                    .authenticate(Some(key.trim()), &bound.edition, nowhere)
+                    .await?
             }
             Err(_) => {
                 let owner = boot::local_owner(booted.house.store(), &tenant)
@@ -54,7 +61,15 @@ impl McpCommand {
         let shutdown = CancellationToken::new();
         tokio::spawn(signalled(shutdown.clone()));
         let input = tokio::io::BufReader::new(tokio::io::stdin());
-        stdio::serve(booted.house.clone(), config.edge, principal, input, tokio::io::stdout(), shutdown).await?;
+        stdio::serve(
+            booted.house.clone(),
+            config.edge,
+            principal,
+            input,
+            tokio::io::stdout(),
+            shutdown,
+        )
+        .await?;
         booted.stop().await;
         Ok(())
     }
@@ -74,6 +89,9 @@ impl Backup {
         let store = self.place.open().await?;
         store.backup(&self.to).await?;
         store.close().await;
-        Ok(print::line(&format!("copied the store to {}", self.to.display()))?)
+        Ok(print::line(&format!(
+            "copied the store to {}",
+            self.to.display()
+        ))?)
     }
 }

@@ -9,7 +9,6 @@ mod print;
 mod serve;
 mod source;
 
-
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
@@ -22,7 +21,12 @@ use footbridge_server::{
 
 /// A hosted, multi-tenant MCP backend that owns the tool catalogue and the scopes.
 #[derive(Debug, Parser)]
-#[command(name = "footbridge-server", version, propagate_version = true, arg_required_else_help = true)]
+#[command(
+    name = "footbridge-server",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true
+)]
 pub(crate) struct Options {
     #[command(subcommand)]
     command: Command,
@@ -108,15 +112,24 @@ impl Place {
         if let Some(folder) = &self.data {
             return Ok(folder.clone());
         }
-        let from = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+        let from = |name: &str| {
+            std::env::var_os(name)
+                .filter(|v| !v.is_empty())
+                .map(PathBuf::from)
+        };
         let base = from("XDG_DATA_HOME").or_else(|| from("HOME").map(|home| home.join(".local/share")));
-        base.map(|base| base.join("footbridge")).context("HOME is not set; name the data folder with --data DIR")
+        base.map(|base| base.join("footbridge"))
+            .context("HOME is not set; name the data folder with --data DIR")
     }
 
     fn config(&self) -> Result<Config> {
-        let Some(path) = &self.config else { return Ok(Config::default()) };
-        let text = std::fs::read_to_string(path).with_context(|| format!("failed to read {}", path.display()))?;
-        Config::parse(&text).with_context(|| format!("{} is not a configuration of this server", path.display()))
+        let Some(path) = &self.config else {
+            return Ok(Config::default());
+        };
+        let text =
+            std::fs::read_to_string(path).with_context(|| format!("failed to read {}", path.display()))?;
+        Config::parse(&text)
+            .with_context(|| format!("{} is not a configuration of this server", path.display()))
     }
 
     fn store_url(&self) -> Result<StoreUrl> {
@@ -130,6 +143,8 @@ impl Place {
     async fn open(&self) -> Result<Store> {
         let url = self.store_url()?;
         let settings = self.config()?.store.settings();
-        Store::open(&url, &settings, Clock::System).await.with_context(|| format!("failed to open the store {url}"))
+        Store::open(&url, &settings, Clock::System)
+            .await
+            .with_context(|| format!("failed to open the store {url}"))
     }
 }

@@ -33,7 +33,8 @@ impl TenantCommand {
         match self {
             Self::Add { id, name, place } => {
                 let store = place.open().await?;
-                let tenant = people::add_tenant(&store, &id, if name.is_empty() { &id } else { &name }).await?;
+                let tenant =
+                    people::add_tenant(&store, &id, if name.is_empty() { &id } else { &name }).await?;
                 store.close().await;
                 Ok(print::line(&format!("added tenant {}", tenant.id))?)
             }
@@ -43,7 +44,14 @@ impl TenantCommand {
                 store.close().await;
                 let rows: Vec<_> = tenants
                     .into_iter()
-                    .map(|t| [t.id.to_string(), t.name, t.status.as_str().to_owned(), t.created_at.to_string()])
+                    .map(|t| {
+                        [
+                            t.id.to_string(),
+                            t.name,
+                            t.status.as_str().to_owned(),
+                            t.created_at.to_string(),
+                        ]
+                    })
                     .collect();
                 Ok(print::table(["TENANT", "NAME", "STATUS", "SINCE"], &rows)?)
             }
@@ -100,7 +108,13 @@ pub(crate) enum UserCommand {
 impl UserCommand {
     pub(crate) async fn run(self) -> Result<()> {
         let said = match self {
-            Self::Add { email, name, role, tenant, place } => {
+            Self::Add {
+                email,
+                name,
+                role,
+                tenant,
+                place,
+            } => {
                 let store = place.open().await?;
                 let user = people::add_user(&store, &tenant.tenant, &email, &name, role).await?;
                 store.close().await;
@@ -113,13 +127,28 @@ impl UserCommand {
                 let rows: Vec<_> = users
                     .into_iter()
                     .map(|u| {
-                        let state = if u.disabled_at.is_some() { "disabled" } else { "active" };
-                        [u.id.to_string(), u.email, u.name, u.role.as_str().to_owned(), state.to_owned()]
+                        let state = if u.disabled_at.is_some() {
+                            "disabled"
+                        } else {
+                            "active"
+                        };
+                        [
+                            u.id.to_string(),
+                            u.email,
+                            u.name,
+                            u.role.as_str().to_owned(),
+                            state.to_owned(),
+                        ]
                     })
                     .collect();
                 return Ok(print::table(["ID", "E-MAIL", "NAME", "ROLE", "STATE"], &rows)?);
             }
-            Self::Role { email, role, tenant, place } => {
+            Self::Role {
+                email,
+                role,
+                tenant,
+                place,
+            } => {
                 let store = place.open().await?;
                 people::set_role(&store, &tenant.tenant, &email, role).await?;
                 store.close().await;
@@ -164,6 +193,9 @@ impl Setup {
         let store = self.place.open().await?;
         let owner = setup::redeem(&store, &token, &self.tenant, &self.email).await?;
         store.close().await;
-        Ok(print::line(&format!("{} owns tenant {}", owner.email, self.tenant))?)
+        Ok(print::line(&format!(
+            "{} owns tenant {}",
+            owner.email, self.tenant
+        ))?)
     }
 }

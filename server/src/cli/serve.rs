@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use footbridge_server::{
-    edge::{Server, TlsFiles},
+    edge::{self, Server, TlsFiles},
     operate::{boot, setup},
     vocabulary::EditionName,
 };
@@ -33,7 +33,11 @@ impl Serve {
         if let Some(listen) = self.listen {
             config.server.listen = listen;
         }
-        let editions = if self.editions.is_empty() { config.server.editions.clone() } else { self.editions };
+        let editions = if self.editions.is_empty() {
+            config.server.editions.clone()
+        } else {
+            self.editions
+        };
         let tls = match (config.server.tls_certificate.take(), config.server.tls_key.take()) {
             (Some(certificate), Some(key)) => Some(TlsFiles { certificate, key }),
             (None, None) => None,
@@ -42,8 +46,7 @@ impl Serve {
         let scheme = if tls.is_some() { "https" } else { "http" };
 
         // The port first: a second server on it must not touch the store.
-        let listener = tokio::net::TcpListener::bind(config.server.listen)
-            .await
+        let listener = edge::listen(config.server.listen)
             .with_context(|| format!("failed to listen on {}", config.server.listen))?;
         let address = listener.local_addr()?;
         let store = self.place.open().await?;
@@ -55,8 +58,15 @@ impl Serve {
         print::line(&format!("footbridge-server {}", env!("CARGO_PKG_VERSION")))?;
         for bound in booted.house.editions() {
             let edition = &bound.edition;
-            let also = edition.bare_path.as_ref().map_or_else(String::new, |p| format!("   (also {p})"));
-            print::line(&format!("  {:<9} {scheme}://{address}{}{also}", edition.name, edition.path()))?;
+            let also = edition
+                .bare_path
+                .as_ref()
+                .map_or_else(String::new, |p| format!("   (also {p})"));
+            print::line(&format!(
+                "  {:<9} {scheme}://{address}{}{also}",
+                edition.name,
+                edition.path()
+            ))?;
         }
         print::line(&format!("  {:<9} {}", "data", folder.display()))?;
         print::line(&format!("  {:<9} {kind}", "store"))?;

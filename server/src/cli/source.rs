@@ -90,7 +90,8 @@ pub(super) struct Add {
 }
 
 fn connector(word: &str) -> Result<Connector, String> {
-    Connector::parse(word).ok_or_else(|| format!("one of {}", Connector::ALL.map(Connector::as_str).join(", ")))
+    Connector::parse(word)
+        .ok_or_else(|| format!("one of {}", Connector::ALL.map(Connector::as_str).join(", ")))
 }
 
 impl SourceCommand {
@@ -115,7 +116,9 @@ impl SourceCommand {
                 let context = Context::new(store.clone(), &place.folder()?);
                 let removed = sources::remove(&context, &store, &tenant.tenant, &name).await?;
                 store.close().await;
-                Ok(print::line(&format!("removed {name}: {removed} files left the index, none left the disk"))?)
+                Ok(print::line(&format!(
+                    "removed {name}: {removed} files left the index, none left the disk"
+                ))?)
             }
         }
     }
@@ -140,7 +143,11 @@ impl Add {
         let tenant = self.tenant.tenant;
         let spec = sources::add(store, &tenant, &self.folder, new).await?;
         let place = spec.config.folder.as_deref().unwrap_or_default();
-        print::line(&format!("added {} ({}): {place}", spec.name, spec.connector.as_str()))?;
+        print::line(&format!(
+            "added {} ({}): {place}",
+            spec.name,
+            spec.connector.as_str()
+        ))?;
         if self.no_sync {
             return Ok(());
         }
@@ -155,12 +162,16 @@ async fn sync(context: &Context, tenant: &TenantId, source: Option<&str>) -> Res
         let line = Arc::clone(&line);
         Arc::new(move |progress: &SyncProgress| line.show(progress))
     };
-    let done = context.sync_source(tenant, source, SyncMode::Wait, on_progress).await;
+    let done = context
+        .sync_source(tenant, source, SyncMode::Wait, on_progress)
+        .await;
     line.clear();
     let report = match done.map_err(OperateError::from)? {
         Synced::Done(report) => report,
         // Only who does not wait for the lock is sent away.
-        Synced::Skipped => bail!("another synchronisation is under way; run the command again when it has ended"),
+        Synced::Skipped => {
+            bail!("another synchronisation is under way; run the command again when it has ended")
+        }
     };
     let mut broken = Vec::new();
     for report in &report.connectors {
@@ -176,7 +187,10 @@ async fn sync(context: &Context, tenant: &TenantId, source: Option<&str>) -> Res
             broken.push(spec.name);
         }
     }
-    print::line(&format!("took {:.1} s", Duration::from_millis(report.duration_ms).as_secs_f64()))?;
+    print::line(&format!(
+        "took {:.1} s",
+        Duration::from_millis(report.duration_ms).as_secs_f64()
+    ))?;
     if !broken.is_empty() {
         bail!("failed to read {}: see above", broken.join(", "));
     }
@@ -184,8 +198,18 @@ async fn sync(context: &Context, tenant: &TenantId, source: Option<&str>) -> Res
 }
 
 fn summary(report: &SourceReport) -> String {
-    let SourceReport { source, added, updated, removed, errors } = report;
-    let problems = if errors.is_empty() { String::new() } else { ", with problems:".to_owned() };
+    let SourceReport {
+        source,
+        added,
+        updated,
+        removed,
+        errors,
+    } = report;
+    let problems = if errors.is_empty() {
+        String::new()
+    } else {
+        ", with problems:".to_owned()
+    };
     format!("{source}: {added} added, {updated} updated, {removed} removed{problems}")
 }
 
@@ -202,21 +226,37 @@ fn list(rows: &[SourceRow], json: bool) -> Result<()> {
                 row.spec.connector.as_str().to_owned(),
                 row.entities.to_string(),
                 row.chunks.to_string(),
-                state.last_sync.map_or_else(|| "never".to_owned(), |at| at.to_string()),
+                state
+                    .last_sync
+                    .map_or_else(|| "never".to_owned(), |at| at.to_string()),
                 word(state.state),
-                row.spec.config.folder.clone().unwrap_or_else(|| "(in the data folder)".to_owned()),
+                row.spec
+                    .config
+                    .folder
+                    .clone()
+                    .unwrap_or_else(|| "(in the data folder)".to_owned()),
             ]
         })
         .collect();
-    Ok(print::table(["NAME", "KIND", "FILES", "CHUNKS", "LAST SYNC", "STATE", "FOLDER"], &rows)?)
+    Ok(print::table(
+        ["NAME", "KIND", "FILES", "CHUNKS", "LAST SYNC", "STATE", "FOLDER"],
+        &rows,
+    )?)
 }
 
 fn word(state: SyncState) -> String {
-    serde_json::to_value(state).ok().and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default()
+    serde_json::to_value(state)
+        .ok()
+        .and_then(|word| word.as_str().map(str::to_owned))
+        .unwrap_or_default()
 }
 
 fn as_json(row: &SourceRow) -> serde_json::Value {
-    let SourceConfig { folder, include, exclude } = &row.spec.config;
+    let SourceConfig {
+        folder,
+        include,
+        exclude,
+    } = &row.spec.config;
     json!({
         "name": row.spec.name,
         "kind": row.spec.connector.as_str(),
@@ -240,7 +280,11 @@ struct ProgressLine {
 
 impl ProgressLine {
     fn new() -> Arc<Self> {
-        Arc::new(Self { began: Instant::now(), redraws: std::io::stderr().is_terminal(), last: Mutex::new(None) })
+        Arc::new(Self {
+            began: Instant::now(),
+            redraws: std::io::stderr().is_terminal(),
+            last: Mutex::new(None),
+        })
     }
 
     fn show(&self, progress: &SyncProgress) {
@@ -253,7 +297,11 @@ impl ProgressLine {
         let text = self.text(progress);
         let mut err = std::io::stderr().lock();
         // Who cannot be told is not there to be told.
-        let _ = if self.redraws { write!(err, "\r\x1b[2K{text}").and_then(|()| err.flush()) } else { writeln!(err, "{text}") };
+        let _ = if self.redraws {
+            write!(err, "\r\x1b[2K{text}").and_then(|()| err.flush())
+        } else {
+            writeln!(err, "{text}")
+        };
     }
 
     fn text(&self, progress: &SyncProgress) -> String {
@@ -263,10 +311,17 @@ impl ProgressLine {
         }
         let files = progress.files;
         // Known files are all files, except the first time.
-        let of = if progress.known > files { format!(" of {}", progress.known) } else { String::new() };
+        let of = if progress.known > files {
+            format!(" of {}", progress.known)
+        } else {
+            String::new()
+        };
         #[allow(clippy::cast_precision_loss)]
         let rate = files as f64 / seconds.max(0.001);
-        format!("{}: {files}{of} files, {rate:.0} a second, {seconds:.0} s", progress.report.source)
+        format!(
+            "{}: {files}{of} files, {rate:.0} a second, {seconds:.0} s",
+            progress.report.source
+        )
     }
 
     fn clear(&self) {

@@ -25,6 +25,8 @@ pub(super) struct Outgoing {
 }
 
 enum Content {
+    /// Nothing, or the one part that is left.
+    Part(Option<Bytes>),
     /// Parts in reverse order, none of them empty.
     Parts(Vec<Bytes>),
     Events(Box<EventStream>),
@@ -32,18 +34,28 @@ enum Content {
 
 impl Outgoing {
     pub(super) fn empty() -> Self {
-        Self { content: Content::Parts(Vec::new()), _attached: None }
+        Self {
+            content: Content::Part(None),
+            _attached: None,
+        }
     }
 
     pub(super) fn of(bytes: impl Into<Bytes>) -> Self {
-        Self::parts(vec![bytes.into()])
+        let part = Some(bytes.into()).filter(|part| !part.is_empty());
+        Self {
+            content: Content::Part(part),
+            _attached: None,
+        }
     }
 
     /// Several parts, in order.
     pub(super) fn parts(mut parts: Vec<Bytes>) -> Self {
         parts.retain(|part| !part.is_empty());
         parts.reverse();
-        Self { content: Content::Parts(parts), _attached: None }
+        Self {
+            content: Content::Parts(parts),
+            _attached: None,
+        }
     }
 
     /// A reply as the one event of a stream, for clients that read nothing else.
@@ -63,7 +75,10 @@ impl Outgoing {
             keep_alive,
             quiet: Box::pin(sleep(keep_alive)),
         };
-        Self { content: Content::Events(Box::new(stream)), _attached: None }
+        Self {
+            content: Content::Events(Box::new(stream)),
+            _attached: None,
+        }
     }
 
     /// Attaches what is to be released when this answer is over.
@@ -78,19 +93,30 @@ impl Body for Outgoing {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         match &mut self.get_mut().content {
+            Content::Part(part) => Poll::Ready(part.take().map(|part| Ok(Frame::data(part)))),
             Content::Parts(parts) => Poll::Ready(parts.pop().map(|part| Ok(Frame::data(part)))),
-            Content::Events(stream) => stream.poll_next(cx).map(|bytes| bytes.map(|b| Ok(Frame::data(b.into())))),
+            Content::Events(stream) => stream
+                .poll_next(cx)
+                .map(|bytes| bytes.map(|b| Ok(Frame::data(b.into())))),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(&self.content, Content::Parts(parts) if parts.is_empty())
+        match &self.content {
+            Content::Part(part) => part.is_none(),
+            Content::Parts(parts) => parts.is_empty(),
+            Content::Events(_) => false,
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.content {
+            Content::Part(part) => SizeHint::with_exact(part.as_ref().map_or(0, |part| part.len() as u64)),
             Content::Parts(parts) => SizeHint::with_exact(parts.iter().map(|part| part.len() as u64).sum()),
             Content::Events(_) => SizeHint::default(),
         }
@@ -110,7 +136,9 @@ impl EventStream {
         if let Some(waiting) = self.waiting.take() {
             return Poll::Ready(Some(waiting));
         }
-        let Some(work) = &mut self.work else { return Poll::Ready(None) };
+        let Some(work) = &mut self.work else {
+            return Poll::Ready(None);
+        };
         let message = match work.poll_step(cx) {
             Poll::Ready(Step::Message(message)) => message,
             Poll::Ready(Step::Answer(reply)) => {
@@ -149,7 +177,11 @@ mod tests {
 
     #[tokio::test]
     async fn parts_leave_in_order_with_their_length_known() {
-        let body = Outgoing::parts(vec![Bytes::from_static(b"one "), Bytes::new(), Bytes::from_static(b"two")]);
+        let body = Outgoing::parts(vec![
+            Bytes::from_static(b"one "),
+            Bytes::new(),
+            Bytes::from_static(b"two"),
+        ]);
         assert_eq!(body.size_hint().exact(), Some(7));
         assert_eq!(body.collect().await.unwrap().to_bytes(), "one two");
     }
@@ -165,6 +197,9 @@ mod tests {
         });
         let body = Outgoing::events(b"{\"first\":1}", work, Duration::from_secs(20));
         let text = body.collect().await.unwrap().to_bytes();
-        assert_eq!(text, "data: {\"first\":1}\n\n:\n:\ndata: {\"second\":1}\n\ndata: {\"answer\":1}\n\n");
+        assert_eq!(
+            text,
+            "data: {\"first\":1}\n\n:\n:\ndata: {\"second\":1}\n\ndata: {\"answer\":1}\n\n"
+        );
     }
 }

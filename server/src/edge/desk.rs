@@ -8,11 +8,10 @@ use footbridge_protocol::{
     codes,
     era::{self, SUPPORTED},
     headers::PROTOCOL_VERSION,
-    jsonrpc::{
-        DecodeError, ErrorObject, Id, Message, Request, Rules, decode, decode_batch, decode_raw, write_notification,
-    },
+    jsonrpc::{DecodeError, ErrorObject, Message, Request, Rules, decode},
 };
 use http::StatusCode;
+use prometheus_client::metrics::counter::Counter;
 use serde_json::json;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -24,8 +23,9 @@ use super::{
     legacy,
     line::{Events, Line},
     listen::{self, Listens},
-    metrics::Metrics,
+    metrics::{Metrics, WENT_WELL},
     modern,
+    progress::{ProgressNotes, relay},
     reply::{Asker, Reply, of_call_error},
     settings::EdgeSettings,
     shape,
@@ -33,13 +33,13 @@ use super::{
 use crate::{
     access::Principal,
     audit::RequestFacts,
-    catalogue::Tool,
-    domain::{Progress, ProgressUpdate},
+    catalogue::{Edition, Tool},
+    domain::Progress,
     pipeline::{Answer, BoundEdition, CallError, House, ToolCall},
 };
 
 /// What every JSON-RPC message is held to (protocol.md L-02).
-const RULES: Rules = Rules::SERVER;
+pub(super) const RULES: Rules = Rules::SERVER;
 /// Progress updates that may wait while an earlier one is written; a newer one follows those that find no room.
 const UPDATES_WAITING: usize = 16;
 
@@ -76,6 +76,28 @@ pub(super) struct Desk {
     discover: Bytes,
     /// An `initialize` result after its version: without and with a title.
     initialize: [Bytes; 2],
+    counts: Counts,
+}
+
+/// The counters of what happens most, found once.
+struct Counts {
+    calls: Counter,
+    lists: Counter,
+    /// One for each tool, in the edition's order.
+    went_well: Vec<Counter>,
+}
+
+impl Counts {
+    fn new(metrics: &Metrics, edition: &Edition) -> Self {
+        let tools = edition.tools().iter();
+        Self {
+            calls: metrics.answered(&edition.name, "tools/call"),
+            lists: metrics.answered(&edition.name, "tools/list"),
+            went_well: tools
+                .map(|tool| metrics.went_well(&edition.name, &tool.name))
+                .collect(),
+        }
+    }
 }
 
 /// Who sends a message, through which door.
@@ -90,8 +112,11 @@ impl Desk {
     pub(super) fn new(common: Arc<Common>, bound: Arc<BoundEdition>) -> Self {
         let edition = &bound.edition;
         let server = json!({ "name": common.settings.server_name, "version": env!("CARGO_PKG_VERSION") });
-        let mut titled = server.clone();
-        titled["title"] = json!(edition.title);
+        let titled = json!({
+            "name": common.settings.server_name,
+            "version": env!("CARGO_PKG_VERSION"),
+            "title": edition.title,
+        });
         let meta = json!({ footbridge_protocol::meta::SERVER_INFO: server });
         let discover = json!({
             "resultType": "complete",
@@ -106,7 +131,9 @@ impl Desk {
         let initialize = |server: &serde_json::Value| {
             // No `listChanged`: there is no stream to tell a legacy client on (protocol.md S-41).
             let (server, text) = (server.to_string(), json!(edition.instructions).to_string());
-            Bytes::from(format!(r#","capabilities":{{"tools":{{}}}},"serverInfo":{server},"instructions":{text}}}"#))
+            Bytes::from(format!(
+                r#","capabilities":{{"tools":{{}}}},"serverInfo":{server},"instructions":{text}}}"#
+            ))
         };
         Self {
             modern_tail: format!(r#","_meta":{meta}"#).into(),
@@ -114,6 +141,7 @@ impl Desk {
             list_tail: format!(r#","ttlMs":300000,"cacheScope":"private","_meta":{meta}}}"#).into(),
             discover: discover.to_string().into(),
             initialize: [initialize(&server), initialize(&titled)],
+            counts: Counts::new(&common.metrics, edition),
             common,
             bound,
         }
@@ -124,7 +152,13 @@ impl Desk {
     }
 
     /// Answers one body: gate rows 6 to 21.
-    pub(super) async fn answer(&self, caller: &Caller, mirror: Mirror<'_>, body: &[u8], line: &Line) -> Reply {
+    pub(super) async fn answer(
+        &self,
+        caller: &Caller,
+        mirror: Mirror<'_>,
+        body: &[u8],
+        line: &Line,
+    ) -> Reply {
         // Whatever it holds, it counts; the refusal waits until the id is known (protocol.md L-08).
         let over_limit = self.common.house.count_request(&caller.principal).err();
         let decoded = decode(body, &RULES);
@@ -139,12 +173,20 @@ impl Desk {
         }
         match decoded {
             Ok(message) => self.message(caller, mirror, message, line).await,
-            Err(DecodeError::Batch) if self.takes_batches(mirror) => self.batch(caller, mirror, body, line).await,
+            Err(DecodeError::Batch) if self.takes_batches(mirror) => {
+                self.batch(caller, mirror, body, line).await
+            }
             Err(error) => undecodable(&error),
         }
     }
 
-    async fn message(&self, caller: &Caller, mirror: Mirror<'_>, message: Message<'_>, line: &Line) -> Reply {
+    pub(super) async fn message(
+        &self,
+        caller: &Caller,
+        mirror: Mirror<'_>,
+        message: Message<'_>,
+        line: &Line,
+    ) -> Reply {
         match message {
             Message::Request(request) => self.request(caller, mirror, &request, line).await,
             Message::Notification(notification) => match admit_notification(&notification, mirror) {
@@ -153,14 +195,23 @@ impl Desk {
             },
             // Row 8: a modern client never sends one; a legacy one may be late with an answer nobody waits for.
             Message::Response(_) if era::response_is_modern(mirror.header(PROTOCOL_VERSION)) => {
-                let error = ErrorObject::new(codes::INVALID_REQUEST, "A client sends no responses in this revision.");
+                let error = ErrorObject::new(
+                    codes::INVALID_REQUEST,
+                    "A client sends no responses in this revision.",
+                );
                 Reply::error(StatusCode::BAD_REQUEST, None, &error)
             }
             Message::Response(_) => Reply::accepted(),
         }
     }
 
-    async fn request(&self, caller: &Caller, mirror: Mirror<'_>, request: &Request<'_>, line: &Line) -> Reply {
+    async fn request(
+        &self,
+        caller: &Caller,
+        mirror: Mirror<'_>,
+        request: &Request<'_>,
+        line: &Line,
+    ) -> Reply {
         let mut envelope = match open(request, mirror) {
             Ok(envelope) => envelope,
             Err(refused) => {
@@ -175,7 +226,18 @@ impl Desk {
         let started = std::time::Instant::now();
         let reply = self.serve(caller, mirror, &envelope, line).await;
         let duration_ms = started.elapsed().as_secs_f64() * 1000.0;
-        self.common.metrics.request(&self.bound.edition.name, envelope.ask.method(), reply.status);
+        match &envelope.ask {
+            Ask::CallTool(_) if reply.status == StatusCode::OK => {
+                self.counts.calls.inc();
+            }
+            Ask::ListTools if reply.status == StatusCode::OK => {
+                self.counts.lists.inc();
+            }
+            ask => self
+                .common
+                .metrics
+                .request(&self.bound.edition.name, ask.method(), reply.status),
+        }
         debug!(
             tenant.id = %caller.principal.tenant(), request.id = caller.request_id, status = reply.status.as_u16(),
             version = envelope.dialect.version.as_str(), duration_ms, "{}", envelope.ask.method()
@@ -183,7 +245,13 @@ impl Desk {
         reply
     }
 
-    async fn serve(&self, caller: &Caller, mirror: Mirror<'_>, envelope: &Envelope<'_>, line: &Line) -> Reply {
+    async fn serve(
+        &self,
+        caller: &Caller,
+        mirror: Mirror<'_>,
+        envelope: &Envelope<'_>,
+        line: &Line,
+    ) -> Reply {
         let id = envelope.id;
         match &envelope.ask {
             Ask::Initialize(version) => Reply::result(id, |out| {
@@ -204,9 +272,18 @@ impl Desk {
 
     fn list_tools(&self, caller: &Caller, envelope: &Envelope<'_>) -> Reply {
         let dialect = envelope.dialect;
-        let tools = self.common.house.list_tools(&caller.principal, envelope.client.name.as_deref(), dialect.shape());
+        let tools = self.common.house.list_tools(
+            &caller.principal,
+            envelope.client.name.as_deref(),
+            dialect.shape(),
+        );
         if dialect.is_modern() {
-            Reply::around(envelope.id, br#"{"resultType":"complete","tools":"#, tools, self.list_tail.clone())
+            Reply::around(
+                envelope.id,
+                br#"{"resultType":"complete","tools":"#,
+                tools,
+                self.list_tail.clone(),
+            )
         } else {
             Reply::around(envelope.id, br#"{"tools":"#, tools, Bytes::from_static(b"}"))
         }
@@ -227,12 +304,17 @@ impl Desk {
         let cancelled = CancellationToken::new();
         // Dropped with this future, that is when the client went away (protocol.md S-105).
         let _cancel = cancelled.clone().drop_guard();
-        let token = request.progress_token.filter(|_| line.events() == Events::Welcome);
+        let token = request
+            .progress_token
+            .filter(|_| line.events() == Events::Welcome);
         let (progress, updates) = match token {
             None => (Progress::default(), None),
             Some(token) => {
                 let (sender, receiver) = mpsc::channel(UPDATES_WAITING);
-                (Progress::to(sender), Some((receiver, ProgressNotes::new(token, &self.common.settings))))
+                (
+                    Progress::to(sender),
+                    Some((receiver, ProgressNotes::new(token, &self.common.settings))),
+                )
             }
         };
         let check_headers = |tool: &Tool| match dialect.is_modern() {
@@ -257,25 +339,47 @@ impl Desk {
             None => call.await,
             Some((updates, notes)) => relay(call, updates, notes, line).await,
         };
-        let outcome = match &result {
-            Ok(Answer::Done(result)) if result.is_error => "tool_error",
-            Ok(Answer::Done(_)) => "ok",
-            Ok(Answer::InputRequired { .. }) => "input_required",
-            Err(error) => error.code(),
-        };
-        let tool = self.bound.edition.find(&request.name).map(|tool| &tool.name);
-        self.common.metrics.tool_call(&self.bound.edition.name, tool, outcome, started.elapsed());
+        self.common.metrics.took(started.elapsed());
+        self.count(&request.name, &result);
         match result {
-            Ok(Answer::Done(result)) => {
-                Reply::result(envelope.id, |out| shape::write_tool_result(out, dialect, &self.modern_tail, &result))
-            }
-            Ok(Answer::InputRequired { requests, request_state }) => Reply::result(envelope.id, |out| {
+            Ok(Answer::Done(result)) => Reply::result(envelope.id, |out| {
+                shape::write_tool_result(out, dialect, &self.modern_tail, &result);
+            }),
+            Ok(Answer::InputRequired {
+                requests,
+                request_state,
+            }) => Reply::result(envelope.id, |out| {
                 shape::write_input_required(out, &self.modern_tail, &requests, request_state.as_deref());
             }),
             Err(error) => {
-                let asker =
-                    Asker { id: envelope.id, dialect, reference: &caller.request_id, modern_tail: &self.modern_tail };
+                let asker = Asker {
+                    id: envelope.id,
+                    dialect,
+                    reference: &caller.request_id,
+                    modern_tail: &self.modern_tail,
+                };
                 of_call_error(&error, asker)
+            }
+        }
+    }
+
+    fn count(&self, name: &str, result: &Result<Answer, CallError>) {
+        let tool = self.bound.edition.find(name);
+        let outcome = match result {
+            Ok(Answer::Done(result)) if result.is_error => "tool_error",
+            Ok(Answer::Done(_)) => WENT_WELL,
+            Ok(Answer::InputRequired { .. }) => "input_required",
+            Err(error) => error.code(),
+        };
+        match tool.and_then(|tool| self.counts.went_well.get(tool.index)) {
+            Some(counter) if outcome == WENT_WELL => {
+                counter.inc();
+            }
+            _ => {
+                let tool = tool.map(|tool| &tool.name);
+                self.common
+                    .metrics
+                    .tool_call(&self.bound.edition.name, tool, outcome);
             }
         }
     }
@@ -297,126 +401,17 @@ impl Desk {
             Mirror::Stdio { settled } => settled == Some(era::ProtocolVersion::V2025_03_26),
         }
     }
-
-    /// An array of messages, each judged alone (protocol.md S-44).
-    async fn batch(&self, caller: &Caller, mirror: Mirror<'_>, body: &[u8], line: &Line) -> Reply {
-        let elements = match decode_batch(body, &RULES) {
-            Ok(elements) => elements,
-            Err(error) => return undecodable(&error),
-        };
-        let messages: Vec<_> = elements.into_iter().map(|element| decode_raw(element, &RULES)).collect();
-        let strange = messages.iter().flatten().any(|message| match message {
-            Message::Request(request) => request.method == "initialize" || request.params.meta().is_modern_claim(),
-            Message::Notification(notification) => notification.params.meta().is_modern_claim(),
-            Message::Response(_) => false,
-        });
-        if strange {
-            let text = "An array may hold neither `initialize` nor messages that name a version in `_meta`.";
-            return Reply::error(StatusCode::BAD_REQUEST, None, &ErrorObject::new(codes::INVALID_REQUEST, text));
-        }
-        // Nothing streams out of an array: its answers stand together. The work itself is legacy all the same.
-        line.outlive_caller();
-        let inner = Line::new(Events::Never);
-        let mut out = vec![b'['];
-        for (position, message) in messages.into_iter().enumerate() {
-            // The first was counted with the body.
-            let over_limit =
-                if position == 0 { None } else { self.common.house.count_request(&caller.principal).err() };
-            let reply = match (message, over_limit) {
-                (Ok(Message::Request(request)), Some(limit)) => Reply::over_limit(Some(request.id), &limit),
-                (Ok(message), _) => Box::pin(self.message(caller, mirror, message, &inner)).await,
-                (Err(error), _) => undecodable(&error),
-            };
-            if !reply.is_empty() {
-                if out.len() > 1 {
-                    out.push(b',');
-                }
-                out.extend_from_slice(&reply.into_bytes());
-            }
-        }
-        if out.len() == 1 {
-            return Reply::accepted();
-        }
-        out.push(b']');
-        Reply::raw(200, out)
-    }
 }
 
-fn undecodable(error: &DecodeError) -> Reply {
-    info!(code = error.code(), "refused a body: {}", Logged(&error.to_string()));
-    Reply::error(StatusCode::BAD_REQUEST, error.id(), &ErrorObject::new(error.code(), error.to_string()))
-}
-
-/// Waits for a call and passes its progress on.
-async fn relay(
-    call: impl Future<Output = Result<Answer, CallError>>,
-    mut updates: mpsc::Receiver<ProgressUpdate>,
-    mut notes: ProgressNotes<'_>,
-    line: &Line,
-) -> Result<Answer, CallError> {
-    let mut call = std::pin::pin!(call);
-    loop {
-        tokio::select! {
-            biased;
-            Some(update) = updates.recv() => notes.pass(&update, line),
-            result = &mut call => {
-                // What was reported before the end still comes before the answer.
-                while let Ok(update) = updates.try_recv() {
-                    notes.pass(&update, line);
-                }
-                return result;
-            }
-        }
-    }
-}
-
-/// Turns progress into notifications: strictly increasing, and no more than a person can read (protocol.md S-106).
-struct ProgressNotes<'a> {
-    token: Id<'a>,
-    last: f64,
-    allowance: f64,
-    burst: f64,
-    per_second: f64,
-    refilled: tokio::time::Instant,
-}
-
-impl<'a> ProgressNotes<'a> {
-    fn new(token: Id<'a>, settings: &EdgeSettings) -> Self {
-        let burst = f64::from(settings.progress_burst);
-        Self {
-            token,
-            last: f64::NEG_INFINITY,
-            allowance: burst,
-            burst,
-            per_second: f64::from(settings.progress_per_second),
-            refilled: tokio::time::Instant::now(),
-        }
-    }
-
-    fn pass(&mut self, update: &ProgressUpdate, line: &Line) {
-        let sound = update.done.is_finite() && update.total.is_none_or(f64::is_finite);
-        if !sound || update.done <= self.last {
-            return;
-        }
-        let now = tokio::time::Instant::now();
-        let earned = (now - self.refilled).as_secs_f64() * self.per_second;
-        self.allowance = (self.allowance + earned).min(self.burst);
-        self.refilled = now;
-        if self.allowance < 1.0 {
-            return;
-        }
-        self.allowance -= 1.0;
-        self.last = update.done;
-        let mut params = format!(r#"{{"progressToken":{},"progress":{}"#, self.token, update.done);
-        if let Some(total) = update.total {
-            params.push_str(&format!(r#","total":{total}"#));
-        }
-        if let Some(message) = &update.message {
-            params.push_str(&format!(r#","message":{}"#, json!(message)));
-        }
-        params.push('}');
-        let mut out = Vec::with_capacity(params.len() + 64);
-        write_notification(&mut out, "notifications/progress", Some(params.as_bytes()));
-        line.send(out);
-    }
+pub(super) fn undecodable(error: &DecodeError) -> Reply {
+    info!(
+        code = error.code(),
+        "refused a body: {}",
+        Logged(&error.to_string())
+    );
+    Reply::error(
+        StatusCode::BAD_REQUEST,
+        error.id(),
+        &ErrorObject::new(error.code(), error.to_string()),
+    )
 }

@@ -34,7 +34,11 @@ pub(super) struct Dialect {
 
 impl Dialect {
     pub(super) fn of(version: ProtocolVersion) -> Self {
-        Self { version, bare: false, flat: false }
+        Self {
+            version,
+            bare: false,
+            flat: false,
+        }
     }
 
     pub(super) fn is_modern(self) -> bool {
@@ -43,7 +47,11 @@ impl Dialect {
 
     /// The shape of tool definitions.
     pub(super) fn shape(self) -> Shape {
-        if self.version >= ProtocolVersion::V2025_06_18 { Shape::Full } else { Shape::Reduced }
+        if self.version >= ProtocolVersion::V2025_06_18 {
+            Shape::Full
+        } else {
+            Shape::Reduced
+        }
     }
 }
 
@@ -69,7 +77,7 @@ pub(super) enum Ask<'a> {
     /// `tools/list`.
     ListTools,
     /// `tools/call`.
-    CallTool(Box<ToolRequest<'a>>),
+    CallTool(ToolRequest<'a>),
     /// `subscriptions/listen`, and whether changes of the tool list are wanted.
     Listen { tools: bool },
 }
@@ -127,12 +135,18 @@ impl<'h> Mirror<'h> {
 
     pub(super) fn check_name(self, request: &Request<'_>) -> Result<(), Mismatch> {
         match self {
-            Self::Http(_) => headers::check_name(self.header(headers::NAME), &request.method, &request.params),
+            Self::Http(_) => {
+                headers::check_name(self.header(headers::NAME), &request.method, &request.params)
+            }
             Self::Stdio { .. } => Ok(()),
         }
     }
 
-    pub(super) fn check_params(self, marks: &ParamHeaders, arguments: Option<&RawValue>) -> Result<(), Mismatch> {
+    pub(super) fn check_params(
+        self,
+        marks: &ParamHeaders,
+        arguments: Option<&RawValue>,
+    ) -> Result<(), Mismatch> {
         match self {
             Self::Http(_) if !marks.is_empty() => marks.verify(arguments, |name| self.header(name)),
             _ => Ok(()),
@@ -184,17 +198,26 @@ impl Refused {
     /// The method is unknown, or not advertised in this era.
     pub(super) fn unknown_method(status: StatusCode, method: &str) -> Self {
         let method: String = method.chars().take(100).collect();
-        Self { status, error: ErrorObject::new(codes::METHOD_NOT_FOUND, format!("Unknown method `{method}`.")) }
+        Self {
+            status,
+            error: ErrorObject::new(codes::METHOD_NOT_FOUND, format!("Unknown method `{method}`.")),
+        }
     }
 
     pub(super) fn params(message: impl Into<String>) -> Self {
-        Self { status: StatusCode::OK, error: ErrorObject::new(codes::INVALID_PARAMS, message.into()) }
+        Self {
+            status: StatusCode::OK,
+            error: ErrorObject::new(codes::INVALID_PARAMS, message.into()),
+        }
     }
 }
 
 impl From<Mismatch> for Refused {
     fn from(mismatch: Mismatch) -> Self {
-        Self { status: StatusCode::BAD_REQUEST, error: mismatch.to_error() }
+        Self {
+            status: StatusCode::BAD_REQUEST,
+            error: mismatch.to_error(),
+        }
     }
 }
 
@@ -206,7 +229,10 @@ impl From<ShapeFault> for Refused {
 
 impl From<era::Refusal> for Refused {
     fn from(refusal: era::Refusal) -> Self {
-        Self { status: StatusCode::BAD_REQUEST, error: refusal.to_error() }
+        Self {
+            status: StatusCode::BAD_REQUEST,
+            error: refusal.to_error(),
+        }
     }
 }
 
@@ -217,7 +243,10 @@ pub(super) fn open<'a>(request: &Request<'a>, mirror: Mirror<'_>) -> Result<Enve
         Served::Modern => modern::decode(request, mirror),
         Served::Handshake => legacy::decode(request, Dialect::of(ProtocolVersion::NEWEST_LEGACY)),
         Served::Legacy(version) => {
-            let dialect = Dialect { bare: mirror.is_bare(meta), ..Dialect::of(version) };
+            let dialect = Dialect {
+                bare: mirror.is_bare(meta),
+                ..Dialect::of(version)
+            };
             legacy::decode(request, dialect)
         }
     }
@@ -227,7 +256,9 @@ pub(super) fn open<'a>(request: &Request<'a>, mirror: Mirror<'_>) -> Result<Enve
 /// body must not contradict each other (protocol.md S-25, §7 row 5).
 pub(super) fn admit_notification(notification: &Notification<'_>, mirror: Mirror<'_>) -> Result<(), Refused> {
     match mirror.decide(notification.params.meta(), &notification.method) {
-        Err(era::Refusal::Header(_)) if mirror.header(headers::PROTOCOL_VERSION) == HeaderValue::Absent => Ok(()),
+        Err(era::Refusal::Header(_)) if mirror.header(headers::PROTOCOL_VERSION) == HeaderValue::Absent => {
+            Ok(())
+        }
         Ok(_) | Err(era::Refusal::Envelope(_)) => Ok(()),
         Err(refusal) => Err(refusal.into()),
     }
@@ -236,10 +267,14 @@ pub(super) fn admit_notification(notification: &Notification<'_>, mirror: Mirror
 /// `tools/call`, row 16.
 pub(super) fn tool_request<'a>(request: &Request<'a>) -> Result<ToolRequest<'a>, Refused> {
     let params = &request.params;
-    let name = params.name()?.ok_or_else(|| Refused::params("`params.name` must be a string, not absent."))?;
+    let name = params
+        .name()?
+        .ok_or_else(|| Refused::params("`params.name` must be a string, not absent."))?;
     let progress_token = params.meta().progress_token()?;
     if progress_token.is_some_and(|token| token.as_raw().len() > LONGEST_TOKEN) {
-        return Err(Refused::params(format!("`params._meta.progressToken` may have at most {LONGEST_TOKEN} bytes.")));
+        return Err(Refused::params(format!(
+            "`params._meta.progressToken` may have at most {LONGEST_TOKEN} bytes."
+        )));
     }
     Ok(ToolRequest {
         name,
@@ -255,6 +290,8 @@ pub(super) fn tool_request<'a>(request: &Request<'a>) -> Result<ToolRequest<'a>,
 pub(super) fn list_request(request: &Request<'_>) -> Result<(), Refused> {
     match request.params.cursor()? {
         None => Ok(()),
-        Some(_) => Err(Refused::params("`params.cursor` is not one that this server gave out; list without it.")),
+        Some(_) => Err(Refused::params(
+            "`params.cursor` is not one that this server gave out; list without it.",
+        )),
     }
 }

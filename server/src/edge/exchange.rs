@@ -25,11 +25,12 @@ use super::{
     gate, intake,
     line::{Line, Step, Work},
     names::Names,
-    reply::{Refusal, Reply},
+    refusal::Refusal,
+    reply::Reply,
     socket::Traffic,
     well_known::{self, Documents},
 };
-use crate::{catalogue::Edition, limits::FailedSignIns};
+use crate::{catalogue::Edition, limits::AddressMeters, pipeline::SignInError};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
@@ -53,7 +54,7 @@ pub(super) struct Front {
     names: Names,
     documents: Documents,
     /// Requests by address, before anybody looks at a credential.
-    addresses: FailedSignIns,
+    addresses: AddressMeters,
     in_flight: Arc<Semaphore>,
     browser_headers: HeaderValue,
 }
@@ -70,14 +71,18 @@ impl Front {
         let editions: Vec<Arc<Edition>> = desks.iter().map(|desk| Arc::clone(&desk.bound.edition)).collect();
         let base = settings.public_url.clone().unwrap_or_else(|| {
             let scheme = if tls { "https" } else { "http" };
-            let authority = settings.public_names.first().cloned().unwrap_or_else(|| bound.to_string());
+            let authority = settings
+                .public_names
+                .first()
+                .cloned()
+                .unwrap_or_else(|| bound.to_string());
             format!("{scheme}://{authority}")
         });
         Self {
             work: TaskTracker::new(),
             names: Names::new(&settings, bound, tls),
             documents: Documents::new(&settings, &editions, base.trim_end_matches('/')),
-            addresses: FailedSignIns::new(settings.requests_per_minute_per_address),
+            addresses: AddressMeters::new(settings.requests_per_minute_per_address),
             in_flight: Arc::new(Semaphore::new(settings.requests_in_flight)),
             browser_headers: browser_headers(&editions),
             common,
@@ -92,7 +97,11 @@ impl Front {
     }
 
     /// Answers one request. Never fails: a panic on the way is an answer too.
-    pub(super) async fn answer(self: Arc<Self>, peer: Peer, request: Request<Incoming>) -> Result<Response<Outgoing>, Infallible> {
+    pub(super) async fn answer(
+        self: Arc<Self>,
+        peer: Peer,
+        request: Request<Incoming>,
+    ) -> Result<Response<Outgoing>, Infallible> {
         let running = peer.traffic.begin();
         let in_flight = InFlight::new(&self.common);
         let http1 = request.version() < Version::HTTP_2;
@@ -102,20 +111,25 @@ impl Front {
         };
         // HTTP/2 has no such header; there the stream alone ends, or the connection says that it is going away.
         if http1 && self.common.draining.is_cancelled() {
-            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            response
+                .headers_mut()
+                .insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         Ok(response.map(|body| body.with((running, in_flight))))
     }
 
     async fn route(&self, peer: &Peer, request: Request<Incoming>) -> Response<Outgoing> {
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
         let path = parts.uri.path();
         if let Some(desk) = self.desk_at(path) {
-            let mut response = match self.message(peer, desk, &parts, body).await {
+            let page = self.page(&parts.headers);
+            let mut response = match self.message(peer, desk, &mut parts, body).await {
                 Ok(response) => response,
                 Err(refusal) => self.refuse(peer, &parts, &refusal),
             };
-            self.allow_browser(&parts, response.headers_mut());
+            if let Some(origin) = page {
+                allow_page(origin, response.headers_mut());
+            }
             return response;
         }
         // Probes name the server by whatever address they reach it at, and documents are public: no `Host` check.
@@ -141,12 +155,12 @@ impl Front {
         })
     }
 
-    /// The gate, rows 1 to 5, in the order that can be observed; then the message.
+    /// The gate, rows 1 to 5, in the order that can be observed; then the message, which takes the headers along.
     async fn message(
         &self,
         peer: &Peer,
         desk: &Arc<Desk>,
-        parts: &Parts,
+        parts: &mut Parts,
         body: Incoming,
     ) -> Result<Response<Outgoing>, Refusal> {
         let headers = &parts.headers;
@@ -166,10 +180,14 @@ impl Front {
         if !peer.address.is_loopback() {
             self.addresses.count(peer.address).map_err(Refusal::Address)?;
         }
+        // Counted before the look at `draining`, so that whoever passes it is waited for.
+        let counted = self.work.token();
         if self.common.draining.is_cancelled() {
             return Err(Refusal::Draining);
         }
-        let place = Arc::clone(&self.in_flight).try_acquire_owned().map_err(|_| Refusal::Overloaded)?;
+        let place = Arc::clone(&self.in_flight)
+            .try_acquire_owned()
+            .map_err(|_| Refusal::Overloaded)?;
 
         let credential = gate::credential(headers)?;
         let principal = self
@@ -177,18 +195,28 @@ impl Front {
             .house
             .authenticate(credential, &desk.bound.edition, peer.address)
             .await
-            .map_err(|error| Refusal::Credential { error, presented: credential.is_some() })?;
+            .map_err(|error| match error {
+                SignInError::Credential(error) => Refusal::Credential {
+                    error,
+                    presented: credential.is_some(),
+                },
+                SignInError::TooManyFailures(limit) => Refusal::Address(limit),
+            })?;
 
         let media = gate::media(headers)?;
         let body = intake::read(body, settings.body_bytes, settings.body_timeout()).await?;
 
-        let caller = Caller { principal, address: Some(peer.address), request_id: request_id() };
+        let caller = Caller {
+            principal,
+            address: Some(peer.address),
+            request_id: request_id(),
+        };
         let line = Line::new(media.events);
-        let (desk, headers, own) = (Arc::clone(desk), headers.clone(), Arc::clone(&line));
-        let attended = (place, self.work.token());
+        let (desk, own) = (Arc::clone(desk), Arc::clone(&line));
+        let headers = std::mem::take(&mut parts.headers);
         let mut work = Work::new(line, async move {
             // Held by the work itself: it may go on without its caller, and draining waits for it all the same.
-            let _attended = attended;
+            let _held = (counted, place);
             desk.answer(&caller, Mirror::Http(&headers), &body, &own).await
         });
         Ok(match work.step().await {
@@ -208,7 +236,8 @@ impl Front {
         let mut response = match refusal {
             // For whoever tried Server-Sent Events first, a line that names the cure; to other methods nothing.
             Refusal::Method if parts.method == Method::GET => {
-                let body = serde_json::json!({ "error": "method_not_allowed", "message": refusal.to_string() });
+                let body =
+                    serde_json::json!({ "error": "method_not_allowed", "message": refusal.to_string() });
                 let mut response = Response::new(Outgoing::of(body.to_string()));
                 response.headers_mut().insert(header::CONTENT_TYPE, JSON);
                 response
@@ -234,28 +263,35 @@ impl Front {
         let mut response = Response::new(Outgoing::empty());
         *response.status_mut() = StatusCode::NO_CONTENT;
         let headers = response.headers_mut();
-        headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("POST"));
+        headers.insert(
+            header::ACCESS_CONTROL_ALLOW_METHODS,
+            HeaderValue::from_static("POST"),
+        );
         headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, self.browser_headers.clone());
         response
     }
 
-    /// Lets a page that is on the list read the answer. The origin is echoed, never `*`.
-    fn allow_browser(&self, parts: &Parts, out: &mut HeaderMap) {
-        let Some(origin) = parts.headers.get(header::ORIGIN) else { return };
-        if self.common.settings.allowed_origins.is_empty() || !self.names.allow_origin(&parts.headers) {
-            return;
-        }
-        out.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
-        out.insert(header::VARY, HeaderValue::from_static("origin"));
-        out.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("WWW-Authenticate"));
+    /// The page that sends this, if it is one that may read the answer.
+    fn page(&self, headers: &HeaderMap) -> Option<HeaderValue> {
+        let origin = headers.get(header::ORIGIN)?;
+        let open = !self.common.settings.allowed_origins.is_empty() && self.names.allow_origin(headers);
+        open.then(|| origin.clone())
     }
+}
+
+/// Lets a page read the answer. Its origin is echoed, never `*`.
+fn allow_page(origin: HeaderValue, out: &mut HeaderMap) {
+    out.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    out.insert(header::VARY, HeaderValue::from_static("origin"));
+    let exposed = HeaderValue::from_static("WWW-Authenticate");
+    out.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
 }
 
 /// A reply as HTTP.
 fn to_response(reply: Reply) -> Response<Outgoing> {
     let (status, retry_after, per_minute) = (reply.status, reply.retry_after, reply.per_minute);
     let empty = reply.is_empty();
-    let mut response = Response::new(Outgoing::parts(reply.into_parts()));
+    let mut response = Response::new(reply.into_body());
     *response.status_mut() = status;
     let headers = response.headers_mut();
     if !empty {
@@ -321,7 +357,11 @@ pub(super) fn request_id() -> String {
         u64::from_le_bytes(bytes)
     });
     // The finaliser of SplitMix64: it maps different counts to different ids that do not look alike.
-    let mut mixed = seed.wrapping_add(COUNT.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    let mut mixed = seed.wrapping_add(
+        COUNT
+            .fetch_add(1, Ordering::Relaxed)
+            .wrapping_mul(0x9E37_79B9_7F4A_7C15),
+    );
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     format!("req_{:016x}", mixed ^ (mixed >> 31))

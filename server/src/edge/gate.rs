@@ -4,7 +4,7 @@
 use footbridge_protocol::value::trim;
 use http::{HeaderMap, HeaderValue, header};
 
-use super::{line::Events, reply::Refusal};
+use super::{line::Events, refusal::Refusal};
 
 /// The other header that may carry the credential (design.md D18).
 const API_KEY: &str = "x-api-key";
@@ -66,7 +66,10 @@ pub(super) struct Media {
 
 impl Media {
     fn accepted(headers: &HeaderMap) -> Result<Self, Refusal> {
-        let mut media = Self { json: false, events: Events::Never };
+        let mut media = Self {
+            json: false,
+            events: Events::Never,
+        };
         let mut any = false;
         for value in headers.get_all(header::ACCEPT) {
             any = true;
@@ -75,7 +78,10 @@ impl Media {
             }
         }
         if !any {
-            return Ok(Self { json: true, events: Events::IfNeeded });
+            return Ok(Self {
+                json: true,
+                events: Events::IfNeeded,
+            });
         }
         if !media.json && media.events == Events::Never {
             return Err(Refusal::Accept);
@@ -87,7 +93,9 @@ impl Media {
         let mut parts = range.split(';');
         let essence = trim(parts.next().unwrap_or_default());
         let refused = parts.any(|parameter| {
-            let weight = parameter.split_once('=').filter(|(name, _)| trim(name).eq_ignore_ascii_case("q"));
+            let weight = parameter
+                .split_once('=')
+                .filter(|(name, _)| trim(name).eq_ignore_ascii_case("q"));
             weight.is_some_and(|(_, weight)| trim(weight).parse() == Ok(0.0_f32))
         });
         if refused {
@@ -117,7 +125,10 @@ impl Media {
 mod tests {
     use super::*;
 
-    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+    /// Header fields.
+    type Fields<'a> = &'a [(&'static str, &'a str)];
+
+    fn headers(pairs: Fields<'_>) -> HeaderMap {
         let mut map = HeaderMap::new();
         for (name, value) in pairs {
             map.append(*name, HeaderValue::from_str(value).unwrap());
@@ -127,16 +138,22 @@ mod tests {
 
     #[test]
     fn one_credential_is_found_and_two_are_refused() {
-        let table: &[(&[(&'static str, &str)], Option<Option<&str>>)] = &[
+        let table: &[(Fields<'_>, Option<Option<&str>>)] = &[
             (&[], Some(None)),
             (&[("authorization", "Bearer k1")], Some(Some("k1"))),
             (&[("authorization", "bearer  k1 ")], Some(Some("k1"))),
             (&[("x-api-key", "k1")], Some(Some("k1"))),
             (&[("authorization", "Basic k1")], Some(None)),
             (&[("authorization", "k1")], Some(None)),
-            (&[("authorization", "Bearer k1"), ("x-api-key", "k1")], Some(Some("k1"))),
+            (
+                &[("authorization", "Bearer k1"), ("x-api-key", "k1")],
+                Some(Some("k1")),
+            ),
             (&[("authorization", "Bearer k1"), ("x-api-key", "k2")], None),
-            (&[("authorization", "Bearer k1"), ("authorization", "Bearer k1")], None),
+            (
+                &[("authorization", "Bearer k1"), ("authorization", "Bearer k1")],
+                None,
+            ),
             (&[("x-api-key", "k1"), ("x-api-key", "k1")], None),
         ];
         for (pairs, expected) in table {
@@ -146,9 +163,18 @@ mod tests {
 
     #[test]
     fn media_are_judged_leniently() {
-        let both = Media { json: true, events: Events::Welcome };
-        let json = Media { json: true, events: Events::Never };
-        let either = Media { json: true, events: Events::IfNeeded };
+        let both = Media {
+            json: true,
+            events: Events::Welcome,
+        };
+        let json = Media {
+            json: true,
+            events: Events::Never,
+        };
+        let either = Media {
+            json: true,
+            events: Events::IfNeeded,
+        };
         let table: &[(&[&str], Option<Media>)] = &[
             (&[], Some(either)),
             (&["*/*"], Some(either)),
@@ -156,34 +182,62 @@ mod tests {
             (&["application/json", "text/event-stream"], Some(both)),
             (&["Application/JSON;q=0.5 , TEXT/event-stream"], Some(both)),
             (&["application/json"], Some(json)),
-            (&["text/event-stream"], Some(Media { json: false, events: Events::Welcome })),
+            (
+                &["text/event-stream"],
+                Some(Media {
+                    json: false,
+                    events: Events::Welcome,
+                }),
+            ),
             (&["text/event-stream;q=0, application/json"], Some(json)),
             (&["text/html"], None),
             (&["application/json; q=0.0"], None),
             (&[""], None),
         ];
         for (accept, expected) in table {
-            let pairs: Vec<_> =
-                accept.iter().map(|a| ("accept", *a)).chain([("content-type", "application/json")]).collect();
+            let pairs: Vec<_> = accept
+                .iter()
+                .map(|a| ("accept", *a))
+                .chain([("content-type", "application/json")])
+                .collect();
             assert_eq!(media(&headers(&pairs)).ok(), *expected, "{accept:?}");
         }
     }
 
     #[test]
     fn bodies_are_json_and_not_compressed() {
-        let table: &[(&[(&'static str, &str)], Option<u16>)] = &[
+        let table: &[(Fields<'_>, Option<u16>)] = &[
             (&[("content-type", "application/json")], None),
             (&[("content-type", "application/json; charset=utf-8")], None),
             (&[("content-type", "Application/Json")], None),
             (&[], Some(415)),
             (&[("content-type", "text/plain")], Some(415)),
             (&[("content-type", "application/json-patch+json")], Some(415)),
-            (&[("content-type", "application/json"), ("content-type", "text/plain")], Some(415)),
-            (&[("content-type", "application/json"), ("content-encoding", "gzip")], Some(415)),
-            (&[("content-type", "application/json"), ("content-encoding", "identity")], None),
+            (
+                &[
+                    ("content-type", "application/json"),
+                    ("content-type", "text/plain"),
+                ],
+                Some(415),
+            ),
+            (
+                &[("content-type", "application/json"), ("content-encoding", "gzip")],
+                Some(415),
+            ),
+            (
+                &[
+                    ("content-type", "application/json"),
+                    ("content-encoding", "identity"),
+                ],
+                None,
+            ),
         ];
         for (pairs, expected) in table {
-            assert_eq!(media(&headers(pairs)).err().map(|e| e.status().as_u16()), *expected, "{pairs:?}");
+            assert_eq!(
+                media(&headers(pairs)).err().map(|e| e.status().as_u16()),
+                *expected,
+                "{pairs:?}"
+            );
         }
     }
 }

@@ -1,13 +1,14 @@
 //! A request's body: collected once, within its size and its time, before anything parses it.
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
 use bytes::{Bytes, BytesMut};
+use futures_util::future::poll_immediate;
 use http_body_util::BodyExt;
 use hyper::body::Body;
 use tokio::time::timeout;
 
-use super::reply::Refusal;
+use super::refusal::Refusal;
 
 /// Bytes set aside at first for a body that names its length: what it names is a claim until it has arrived.
 const FIRST_ROOM: usize = 64 * 1024;
@@ -22,7 +23,14 @@ where
     if declared.lower() > limit as u64 {
         return Err(Refusal::TooLarge { limit });
     }
-    timeout(patience, collect(body, limit)).await.unwrap_or(Err(Refusal::TooSlow))
+    let mut collecting = pin!(collect(body, limit));
+    // Most bodies are there already; only for the others a timer is set.
+    match poll_immediate(&mut collecting).await {
+        Some(read) => read,
+        None => timeout(patience, collecting)
+            .await
+            .unwrap_or(Err(Refusal::TooSlow)),
+    }
 }
 
 async fn collect<B>(mut body: B, limit: usize) -> Result<Bytes, Refusal>
@@ -44,7 +52,9 @@ where
             first = data;
         } else {
             if rest.is_empty() {
-                let expected = usize::try_from(body.size_hint().lower()).unwrap_or(0).min(FIRST_ROOM);
+                let expected = usize::try_from(body.size_hint().lower())
+                    .unwrap_or(0)
+                    .min(FIRST_ROOM);
                 rest.reserve(first.len() + data.len() + expected);
                 rest.extend_from_slice(&first);
                 first = Bytes::new();
@@ -66,8 +76,10 @@ mod tests {
     const PATIENCE: Duration = Duration::from_secs(30);
 
     fn pieces(pieces: &[&'static str]) -> impl Body<Data = Bytes> + Unpin {
-        let frames: Vec<_> =
-            pieces.iter().map(|p| Ok::<_, std::io::Error>(Frame::data(Bytes::from_static(p.as_bytes())))).collect();
+        let frames: Vec<_> = pieces
+            .iter()
+            .map(|p| Ok::<_, std::io::Error>(Frame::data(Bytes::from_static(p.as_bytes()))))
+            .collect();
         StreamBody::new(stream::iter(frames))
     }
 
@@ -89,7 +101,10 @@ mod tests {
     #[tokio::test]
     async fn a_declared_length_is_judged_before_a_byte_is_read() {
         let body = Full::new(Bytes::from_static(b"123456"));
-        assert!(matches!(read(body, 5, PATIENCE).await, Err(Refusal::TooLarge { limit: 5 })));
+        assert!(matches!(
+            read(body, 5, PATIENCE).await,
+            Err(Refusal::TooLarge { limit: 5 })
+        ));
     }
 
     #[tokio::test(start_paused = true)]
@@ -100,7 +115,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_that_breaks_off_is_refused() {
-        let frames = [Ok(Frame::data(Bytes::from_static(b"1"))), Err(std::io::Error::other("gone"))];
+        let frames = [
+            Ok(Frame::data(Bytes::from_static(b"1"))),
+            Err(std::io::Error::other("gone")),
+        ];
         let body = StreamBody::new(stream::iter(frames));
         assert!(matches!(read(body, 5, PATIENCE).await, Err(Refusal::BrokenBody)));
     }

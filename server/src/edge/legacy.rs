@@ -26,10 +26,15 @@ pub(super) fn decode<'a>(request: &Request<'a>, dialect: Dialect) -> Result<Enve
             list_request(request)?;
             Ask::ListTools
         }
-        "tools/call" => Ask::CallTool(Box::new(tool_request(request)?)),
+        "tools/call" => Ask::CallTool(tool_request(request)?),
         unknown => return Err(Refused::unknown_method(StatusCode::OK, unknown)),
     };
-    Ok(Envelope { id: request.id, dialect, client, ask })
+    Ok(Envelope {
+        id: request.id,
+        dialect,
+        client,
+        ask,
+    })
 }
 
 /// The revision whose shapes a negotiated version has: the oldest one that is tolerated reads as 2025-03-26.

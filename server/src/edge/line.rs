@@ -41,13 +41,23 @@ pub(super) struct Line {
 impl Line {
     pub(super) fn new(events: Events) -> Arc<Self> {
         let outlives_caller = AtomicBool::new(false);
-        Arc::new(Self { events, may_outlive: true, outlives_caller, messages: Mutex::default() })
+        Arc::new(Self {
+            events,
+            may_outlive: true,
+            outlives_caller,
+            messages: Mutex::default(),
+        })
     }
 
     /// A line whose work always ends with its waiter: on stdio whoever stops waiting said so.
     pub(super) fn attached(events: Events) -> Arc<Self> {
         let outlives_caller = AtomicBool::new(false);
-        Arc::new(Self { events, may_outlive: false, outlives_caller, messages: Mutex::default() })
+        Arc::new(Self {
+            events,
+            may_outlive: false,
+            outlives_caller,
+            messages: Mutex::default(),
+        })
     }
 
     pub(super) fn events(&self) -> Events {
@@ -62,6 +72,11 @@ impl Line {
     /// Sends one message ahead of the answer.
     pub(super) fn send(&self, message: Vec<u8>) {
         self.messages.lock().push_back(message);
+    }
+
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.messages.lock().len()
     }
 
     fn take(&self) -> Option<Vec<u8>> {
@@ -87,7 +102,11 @@ pub(super) struct Work {
 
 impl Work {
     pub(super) fn new(line: Arc<Line>, future: impl Future<Output = Reply> + Send + 'static) -> Self {
-        Self { future: Some(Box::pin(future)), answer: None, line }
+        Self {
+            future: Some(Box::pin(future)),
+            answer: None,
+            line,
+        }
     }
 
     /// The next message, or the answer once all messages sent before it were handed out.
@@ -100,7 +119,9 @@ impl Work {
                 return Poll::Ready(Step::Answer(answer));
             }
             // Taken out while it is polled: a future that panicked is never polled again.
-            let Some(mut future) = self.future.take() else { return Poll::Pending };
+            let Some(mut future) = self.future.take() else {
+                return Poll::Pending;
+            };
             match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
                 Ok(Poll::Ready(answer)) => self.answer = Some(answer),
                 Ok(Poll::Pending) => {

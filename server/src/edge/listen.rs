@@ -60,7 +60,10 @@ impl Listens {
             return None;
         }
         *count += 1;
-        Some(Place { listens: Arc::clone(self), who })
+        Some(Place {
+            listens: Arc::clone(self),
+            who,
+        })
     }
 }
 
@@ -88,16 +91,30 @@ pub(super) async fn listen(
     let settings = &desk.common.settings;
     if line.events() == Events::Never {
         let text = "406 Not Acceptable: `subscriptions/listen` answers with text/event-stream.";
-        return Reply::error(StatusCode::NOT_ACCEPTABLE, Some(id), &ErrorObject::new(codes::INVALID_REQUEST, text));
+        return Reply::error(
+            StatusCode::NOT_ACCEPTABLE,
+            Some(id),
+            &ErrorObject::new(codes::INVALID_REQUEST, text),
+        );
     }
-    let Some(_place) = desk.common.listens.enter(&caller.principal, settings.listen_streams) else {
-        let text = format!("this key already has {} listen streams open", settings.listen_streams);
+    let Some(_place) = desk
+        .common
+        .listens
+        .enter(&caller.principal, settings.listen_streams)
+    else {
+        let text = format!(
+            "this key already has {} listen streams open",
+            settings.listen_streams
+        );
         return Reply::later(Some(id), &text, RETRY_AFTER);
     };
     // Subscribed before the acknowledgement: nothing that happens after it is missed.
     let mut changes = desk.common.house.store().changes();
     line.send(acknowledgement(id, tools));
-    let mut watch = Watch::new(caller.principal.clone(), Duration::from_millis(settings.listen_fold_ms));
+    let mut watch = Watch::new(
+        caller.principal.clone(),
+        Duration::from_millis(settings.listen_fold_ms),
+    );
     let end = Instant::now() + Duration::from_millis(settings.listen_ms);
     loop {
         tokio::select! {
@@ -134,7 +151,11 @@ async fn still_allowed(desk: &Desk, caller: &Caller, mirror: Mirror<'_>) -> Opti
     match (mirror, caller.address) {
         (Mirror::Http(headers), Some(address)) => {
             let credential = gate::credential(headers).ok()?;
-            desk.common.house.authenticate(credential, &desk.bound.edition, address).await.ok()
+            desk.common
+                .house
+                .authenticate(credential, &desk.bound.edition, address)
+                .await
+                .ok()
         }
         // Whoever started the process owns it for as long as it runs.
         _ => Some(caller.principal.clone()),
@@ -155,7 +176,13 @@ struct Watch {
 
 impl Watch {
     fn new(principal: Principal, fold: Duration) -> Self {
-        Self { principal, fold, list_changed: false, look_at: None, quiet_until: Instant::now() }
+        Self {
+            principal,
+            fold,
+            list_changed: false,
+            look_at: None,
+            quiet_until: Instant::now(),
+        }
     }
 
     fn hear(&mut self, topic: Topic) {
@@ -190,8 +217,16 @@ impl Watch {
 }
 
 fn acknowledgement(id: Id<'_>, tools: bool) -> Vec<u8> {
-    let honoured = if tools { r#"{"toolsListChanged":true}"# } else { "{}" };
-    notification("notifications/subscriptions/acknowledged", id, &format!(r#","notifications":{honoured}"#))
+    let honoured = if tools {
+        r#"{"toolsListChanged":true}"#
+    } else {
+        "{}"
+    };
+    notification(
+        "notifications/subscriptions/acknowledged",
+        id,
+        &format!(r#","notifications":{honoured}"#),
+    )
 }
 
 fn list_changed(id: Id<'_>) -> Vec<u8> {

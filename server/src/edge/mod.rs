@@ -3,16 +3,18 @@
 //! Nothing here decides what a caller may do; the edge judges form, the hall judges rights. Reading order:
 //!
 //! 1. [`settings`](EdgeSettings): every size and time, with its reason.
-//! 2. `listener`, `socket`, `tls`: from an accepted connection to HTTP requests, each with its time limits armed.
+//! 2. `listener`, `connection`, `socket`, `tls`: from a listening port to HTTP requests, with every limit armed.
 //! 3. `names`, `gate`, `intake`: the checks that need no body (protocol.md §1.2, rows 1 to 5), and the body.
 //! 4. `exchange`: one HTTP request and its reply.
 //! 5. `envelope`, `modern`, `legacy`: a message → what it asks for, one file per era.
-//! 6. `desk`: the work itself, and `listen`, the one call that only streams.
-//! 7. `reply`, `shape`, `body`, `line`: from an outcome or error to status, code, text and bytes.
+//! 6. `desk`: the work itself; `batch`, `progress`, and `listen`, the one call that only streams.
+//! 7. `refusal`, `reply`, `shape`, `body`, `line`: from an outcome or error to status, code, text and bytes.
 //! 8. `well_known`, `metrics`: documents and figures for machines that look after this one.
 //! 9. `stdio`: the same desk for one local process.
 
+mod batch;
 mod body;
+mod connection;
 mod desk;
 mod envelope;
 mod exchange;
@@ -25,6 +27,8 @@ mod listener;
 mod metrics;
 mod modern;
 mod names;
+mod progress;
+mod refusal;
 mod reply;
 mod settings;
 mod shape;
@@ -33,7 +37,7 @@ pub mod stdio;
 mod tls;
 mod well_known;
 
-pub use listener::{EdgeError, Server};
+pub use listener::{EdgeError, Server, listen};
 pub use settings::EdgeSettings;
 pub use tls::TlsFiles;
 
@@ -42,7 +46,11 @@ struct Logged<'a>(&'a str);
 
 impl std::fmt::Display for Logged<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.chars().take(200).flat_map(char::escape_debug).try_for_each(|c| std::fmt::Write::write_char(f, c))
+        self.0
+            .chars()
+            .take(200)
+            .flat_map(char::escape_debug)
+            .try_for_each(|c| std::fmt::Write::write_char(f, c))
     }
 }
 

@@ -16,14 +16,16 @@ pub(super) fn decode<'a>(request: &Request<'a>, mirror: Mirror<'_>) -> Result<En
     let ask = match &*request.method {
         "tools/call" => {
             mirror.check_name(request)?;
-            Ask::CallTool(Box::new(tool_request(request)?))
+            Ask::CallTool(tool_request(request)?)
         }
         "tools/list" => {
             list_request(request)?;
             Ask::ListTools
         }
         "server/discover" => Ask::Discover,
-        "subscriptions/listen" => Ask::Listen { tools: wants_tools(request.params.notifications()?)? },
+        "subscriptions/listen" => Ask::Listen {
+            tools: wants_tools(request.params.notifications()?)?,
+        },
         unknown => return Err(Refused::unknown_method(StatusCode::NOT_FOUND, unknown)),
     };
     Ok(Envelope {
@@ -42,7 +44,8 @@ struct Filter {
 }
 
 fn wants_tools(notifications: Option<&RawValue>) -> Result<bool, Refused> {
-    let raw = notifications.ok_or_else(|| Refused::params("`params.notifications` must be an object, not absent."))?;
+    let raw = notifications
+        .ok_or_else(|| Refused::params("`params.notifications` must be an object, not absent."))?;
     let filter: Filter = serde_json::from_str(raw.get())
         .map_err(|_| Refused::params("`params.notifications.toolsListChanged` must be a boolean."))?;
     Ok(filter.tools)

@@ -10,13 +10,13 @@ use super::settings::EdgeSettings;
 /// The names this server answers to.
 #[derive(Debug)]
 pub(super) struct Names {
-    hosts: Vec<Host>,
+    hosts: Vec<Host<String>>,
     origins: Vec<String>,
 }
 
 #[derive(Debug)]
-struct Host {
-    name: String,
+struct Host<N> {
+    name: N,
     /// `None` accepts every port: a proxy's port says nothing about who sent the request.
     port: Option<u16>,
 }
@@ -25,13 +25,26 @@ impl Names {
     /// The names for a server bound to `bound`. Loopback names count when it listens on loopback, or on everything:
     /// a stranger's page has another name either way.
     pub(super) fn new(settings: &EdgeSettings, bound: SocketAddr, tls: bool) -> Self {
-        let mut hosts: Vec<Host> = settings.public_names.iter().filter_map(|name| Host::parse(name)).collect();
-        let mut origins: Vec<String> = settings.allowed_origins.iter().map(|o| o.to_ascii_lowercase()).collect();
+        let configured = settings.public_names.iter().filter_map(|name| Host::parse(name));
+        let mut hosts: Vec<Host<String>> = configured
+            .map(|host| Host {
+                name: host.name.to_owned(),
+                port: host.port,
+            })
+            .collect();
+        let mut origins: Vec<String> = settings
+            .allowed_origins
+            .iter()
+            .map(|o| o.to_ascii_lowercase())
+            .collect();
         if bound.ip().is_loopback() || bound.ip().is_unspecified() {
             let scheme = if tls { "https" } else { "http" };
             let default_port = if tls { 443 } else { 80 };
             for name in ["localhost", "127.0.0.1", "[::1]"] {
-                hosts.push(Host { name: name.to_owned(), port: Some(bound.port()) });
+                hosts.push(Host {
+                    name: name.to_owned(),
+                    port: Some(bound.port()),
+                });
                 origins.push(format!("{scheme}://{name}:{}", bound.port()));
                 if bound.port() == default_port {
                     origins.push(format!("{scheme}://{name}"));
@@ -62,26 +75,32 @@ impl Names {
         let mut origins = headers.get_all(header::ORIGIN).iter();
         match (origins.next(), origins.next()) {
             (None, _) => true,
-            (Some(origin), None) => {
-                origin.to_str().is_ok_and(|o| self.origins.iter().any(|known| known.eq_ignore_ascii_case(o)))
-            }
+            (Some(origin), None) => origin
+                .to_str()
+                .is_ok_and(|o| self.origins.iter().any(|known| known.eq_ignore_ascii_case(o))),
             _ => false,
         }
     }
 
     fn knows(&self, text: &str, uri: &Uri) -> bool {
-        let Some(given) = Host::parse(text) else { return false };
-        let default = if uri.scheme_str() == Some("https") { 443 } else { 80 };
+        let Some(given) = Host::parse(text) else {
+            return false;
+        };
+        let default = if uri.scheme_str() == Some("https") {
+            443
+        } else {
+            80
+        };
         let port = given.port.unwrap_or(default);
         self.hosts
             .iter()
-            .any(|known| known.name.eq_ignore_ascii_case(&given.name) && known.port.is_none_or(|p| p == port))
+            .any(|known| known.name.eq_ignore_ascii_case(given.name) && known.port.is_none_or(|p| p == port))
     }
 }
 
-impl Host {
+impl<'a> Host<&'a str> {
     /// Splits `name[:port]`. `None` for whatever else a header may hold, user information included.
-    fn parse(text: &str) -> Option<Self> {
+    fn parse(text: &'a str) -> Option<Self> {
         let end_of_name = match text.strip_prefix('[') {
             Some(inside) => inside.find(']')? + 2,
             None => text.find(':').unwrap_or(text.len()),
@@ -95,7 +114,7 @@ impl Host {
             _ => return None,
         };
         let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b);
-        (!name.is_empty() && name.bytes().all(plain)).then(|| Self { name: name.to_owned(), port })
+        (!name.is_empty() && name.bytes().all(plain)).then_some(Self { name, port })
     }
 }
 
@@ -114,7 +133,7 @@ mod tests {
         Names::new(&settings, "127.0.0.1:19850".parse().unwrap(), false)
     }
 
-    fn headers(name: header::HeaderName, values: &[&str]) -> HeaderMap {
+    fn headers(name: &header::HeaderName, values: &[&str]) -> HeaderMap {
         let mut map = HeaderMap::new();
         for value in values {
             map.append(name.clone(), HeaderValue::from_str(value).unwrap());
@@ -151,7 +170,11 @@ mod tests {
         ];
         for (target, hosts, expected) in table {
             let uri: Uri = target.parse().unwrap();
-            assert_eq!(names().allow_host(&uri, &headers(header::HOST, hosts)), *expected, "{target} {hosts:?}");
+            assert_eq!(
+                names().allow_host(&uri, &headers(&header::HOST, hosts)),
+                *expected,
+                "{target} {hosts:?}"
+            );
         }
     }
 
@@ -169,7 +192,11 @@ mod tests {
             (&["http://evil.example"], false),
         ];
         for (origins, expected) in table {
-            assert_eq!(names().allow_origin(&headers(header::ORIGIN, origins)), *expected, "{origins:?}");
+            assert_eq!(
+                names().allow_origin(&headers(&header::ORIGIN, origins)),
+                *expected,
+                "{origins:?}"
+            );
         }
     }
 
@@ -177,6 +204,6 @@ mod tests {
     fn bound_elsewhere_the_loopback_names_are_strangers() {
         let names = Names::new(&EdgeSettings::default(), "192.0.2.1:80".parse().unwrap(), false);
         let uri = Uri::from_static("/mcp");
-        assert!(!names.allow_host(&uri, &headers(header::HOST, &["localhost:80"])));
+        assert!(!names.allow_host(&uri, &headers(&header::HOST, &["localhost:80"])));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! | What happened | HTTP | JSON-RPC | Where |
 //! |---|---|---|---|
-//! | no credential, or one that does not open the door | 401 | −32010 | [`Refusal`] |
+//! | no credential, or one that does not open the door | 401 | −32010 | [`Refusal`](super::refusal::Refusal) |
 //! | scope, role, read-only | 200, tool error; 403 for bare callers | −32011 | [`of_call_error`] |
 //! | over a limit | 429 | −32012 | both |
 //! | arguments, rules, not found, time-out | 200, tool error | – | [`of_call_error`] |
@@ -19,17 +19,11 @@ use footbridge_protocol::{
     jsonrpc::{ErrorObject, Id, write_error, write_result_with},
 };
 use http::StatusCode;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tracing::{error, info};
 
-use super::{Logged, envelope::Dialect, shape};
-use crate::{
-    access::{AuthError, Denial},
-    domain::DomainError,
-    limits::OverLimit,
-    pipeline::CallError,
-    vocabulary::Scope,
-};
+use super::{Logged, body::Outgoing, envelope::Dialect, shape};
+use crate::{access::Denial, domain::DomainError, limits::OverLimit, pipeline::CallError, vocabulary::Scope};
 
 /// When a server that cannot take a call now asks to be called again, in seconds.
 const SOON: u64 = 2;
@@ -50,12 +44,21 @@ enum Content {
     Nothing,
     Text(Vec<u8>),
     /// Large shared bytes between what is written anew each time.
-    Around { head: Vec<u8>, middle: Bytes, tail: Bytes },
+    Around {
+        head: Vec<u8>,
+        middle: Bytes,
+        tail: Bytes,
+    },
 }
 
 impl Reply {
     fn with(status: StatusCode, content: Content) -> Self {
-        Self { status, retry_after: None, per_minute: None, content }
+        Self {
+            status,
+            retry_after: None,
+            per_minute: None,
+            content,
+        }
     }
 
     /// 202: taken note of, nothing to say.
@@ -65,7 +68,10 @@ impl Reply {
 
     /// A whole message that is written already.
     pub(super) fn raw(status: u16, message: Vec<u8>) -> Self {
-        Self::with(StatusCode::from_u16(status).unwrap_or_default(), Content::Text(message))
+        Self::with(
+            StatusCode::from_u16(status).unwrap_or_default(),
+            Content::Text(message),
+        )
     }
 
     /// A result; `write` appends one JSON value.
@@ -93,7 +99,11 @@ impl Reply {
 
     /// A parameter of the protocol is wrong (row 16): 200, since 400 would look like a legacy server (S-55).
     pub(super) fn bad_params(id: Id<'_>, message: impl Into<String>) -> Self {
-        Self::error(StatusCode::OK, Some(id), &ErrorObject::new(codes::INVALID_PARAMS, message.into()))
+        Self::error(
+            StatusCode::OK,
+            Some(id),
+            &ErrorObject::new(codes::INVALID_PARAMS, message.into()),
+        )
     }
 
     /// The edge itself failed.
@@ -104,8 +114,15 @@ impl Reply {
     }
 
     fn internal(id: Option<Id<'_>>, reference: &str) -> Self {
-        let error = ErrorObject::new(codes::INTERNAL_ERROR, format!("500 Internal Error: request {reference}"));
-        Self::error(StatusCode::INTERNAL_SERVER_ERROR, id, &error.with_data(&json!({ "ref": reference })))
+        let error = ErrorObject::new(
+            codes::INTERNAL_ERROR,
+            format!("500 Internal Error: request {reference}"),
+        );
+        Self::error(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            id,
+            &error.with_data(&json!({ "ref": reference })),
+        )
     }
 
     /// A limit was reached.
@@ -114,14 +131,28 @@ impl Reply {
             OverLimit::Rate { per_minute, .. } => Some(*per_minute),
             OverLimit::Concurrency { .. } => None,
         };
-        Self { per_minute, ..Self::later(id, &limit.to_string(), limit.retry_after_seconds()) }
+        Self {
+            per_minute,
+            ..Self::later(id, &limit.to_string(), limit.retry_after_seconds())
+        }
     }
 
     /// 429 with a message and the time to wait.
     pub(super) fn later(id: Option<Id<'_>>, message: &str, retry_after: u64) -> Self {
         let error = ErrorObject::new(codes::RATE_LIMITED, format!("429 Too Many Requests: {message}"))
             .with_data(&json!({ "code": "rate_limited", "retry_after_seconds": retry_after }));
-        Self { retry_after: Some(retry_after), ..Self::error(StatusCode::TOO_MANY_REQUESTS, id, &error) }
+        Self {
+            retry_after: Some(retry_after),
+            ..Self::error(StatusCode::TOO_MANY_REQUESTS, id, &error)
+        }
+    }
+
+    /// The same, with the wish to be asked again in a moment.
+    pub(super) fn soon(self) -> Self {
+        Self {
+            retry_after: Some(SOON),
+            ..self
+        }
     }
 
     /// Whether there is a message at all.
@@ -134,7 +165,11 @@ impl Reply {
         match self.content {
             Content::Nothing => Vec::new(),
             Content::Text(text) => text,
-            Content::Around { mut head, middle, tail } => {
+            Content::Around {
+                mut head,
+                middle,
+                tail,
+            } => {
                 head.extend_from_slice(&middle);
                 head.extend_from_slice(&tail);
                 head.push(b'}');
@@ -143,12 +178,14 @@ impl Reply {
         }
     }
 
-    /// The message in parts that need no copying.
-    pub(super) fn into_parts(self) -> Vec<Bytes> {
+    /// The message as a body; nothing large is copied.
+    pub(super) fn into_body(self) -> Outgoing {
         match self.content {
-            Content::Nothing => Vec::new(),
-            Content::Text(text) => vec![text.into()],
-            Content::Around { head, middle, tail } => vec![head.into(), middle, tail, Bytes::from_static(b"}")],
+            Content::Nothing => Outgoing::empty(),
+            Content::Text(text) => Outgoing::of(text),
+            Content::Around { head, middle, tail } => {
+                Outgoing::parts(vec![head.into(), middle, tail, Bytes::from_static(b"}")])
+            }
         }
     }
 }
@@ -179,22 +216,25 @@ pub(super) fn of_call_error(error: &CallError, asker: Asker<'_>) -> Reply {
         }
         CallError::Headers(mismatch) => Reply::error(StatusCode::BAD_REQUEST, id, &mismatch.to_error()),
         CallError::OverLimit(limit) => Reply::over_limit(id, limit),
-        CallError::Domain(DomainError::Exhausted { message, retry_after_seconds }) => {
-            Reply::later(id, message, *retry_after_seconds)
-        }
+        CallError::Domain(DomainError::Exhausted {
+            message,
+            retry_after_seconds,
+        }) => Reply::later(id, message, *retry_after_seconds),
         CallError::Denied(denial) if asker.dialect.bare => {
             let error = ErrorObject::new(codes::FORBIDDEN, error.text(asker.reference));
             Reply::error(StatusCode::FORBIDDEN, id, &error.with_data(&denial_data(denial)))
         }
         CallError::Domain(DomainError::MissingCapability(missing)) if asker.dialect.is_modern() => {
-            let error = ErrorObject::new(codes::MISSING_CLIENT_CAPABILITY, format!("Not possible: {error}."));
+            let error = ErrorObject::new(
+                codes::MISSING_CLIENT_CAPABILITY,
+                format!("Not possible: {error}."),
+            );
             let data = json!({ "requiredCapabilities": missing });
             Reply::error(StatusCode::BAD_REQUEST, id, &error.with_data(&data))
         }
         CallError::Unavailable(_) | CallError::Domain(DomainError::Store(_)) => {
             let text = error.text(asker.reference);
-            let reply = protocol(StatusCode::SERVICE_UNAVAILABLE, codes::INTERNAL_ERROR, text);
-            Reply { retry_after: Some(SOON), ..reply }
+            protocol(StatusCode::SERVICE_UNAVAILABLE, codes::INTERNAL_ERROR, text).soon()
         }
         CallError::Domain(DomainError::Internal(_)) | CallError::Panicked => {
             Reply::internal(id, asker.reference)
@@ -220,17 +260,23 @@ pub(super) fn of_call_error(error: &CallError, asker: Asker<'_>) -> Reply {
 
 /// `structuredContent` of a tool error.
 fn tool_error(error: &CallError, reference: &str) -> String {
-    let mut inner = json!({ "code": error.code(), "message": error.to_string() });
+    let mut inner = Map::new();
+    inner.insert("code".to_owned(), json!(error.code()));
+    inner.insert("message".to_owned(), json!(error.to_string()));
     let details = match error {
-        CallError::Arguments(e) | CallError::Domain(DomainError::Arguments(e)) => Some(json!({ "faults": e.faults })),
+        CallError::Arguments(e) | CallError::Domain(DomainError::Arguments(e)) => {
+            Some(json!({ "faults": e.faults }))
+        }
         CallError::Denied(Denial::MissingScope(scopes)) => Some(json!({ "missing_scopes": texts(scopes) })),
-        CallError::Domain(DomainError::MissingCapability(missing)) => Some(json!({ "required_capabilities": missing })),
+        CallError::Domain(DomainError::MissingCapability(missing)) => {
+            Some(json!({ "required_capabilities": missing }))
+        }
         _ => None,
     };
     if let Some(details) = details {
-        inner["details"] = details;
+        inner.insert("details".to_owned(), details);
     }
-    inner["request_id"] = json!(reference);
+    inner.insert("request_id".to_owned(), json!(reference));
     json!({ "error": inner }).to_string()
 }
 
@@ -253,10 +299,20 @@ fn log(error: &CallError, reference: &str) {
         CallError::Unavailable(_)
         | CallError::Panicked
         | CallError::Domain(DomainError::Internal(_) | DomainError::Store(_)) => {
-            error!(request.id = reference, code = error.code(), "call failed: {}", Logged(&chain(error)));
+            error!(
+                request.id = reference,
+                code = error.code(),
+                "call failed: {}",
+                Logged(&chain(error))
+            );
         }
         refused => {
-            info!(request.id = reference, code = error.code(), "call refused: {}", Logged(&refused.to_string()));
+            info!(
+                request.id = reference,
+                code = error.code(),
+                "call refused: {}",
+                Logged(&refused.to_string())
+            );
         }
     }
 }
@@ -271,140 +327,6 @@ fn chain(error: &dyn Error) -> String {
         cause = next.source();
     }
     text
-}
-
-/// Why a request never became a message (gate rows 1 to 5).
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Refusal {
-    /// Nothing is served at this path.
-    #[error("Nothing is served at this path.")]
-    NotFound,
-    /// `Host` is none of our names.
-    #[error("Host is not a name of this server; its operator can add it to `public_names`.")]
-    Host,
-    /// A page that is not on the list sent this.
-    #[error("Origin is not allowed; the server's operator can add it to `allowed_origins`.")]
-    Origin,
-    /// Another method than POST.
-    #[error(
-        "This endpoint speaks Streamable HTTP (POST). In Cline set \"type\": \"streamableHttp\"; in other clients \
-         choose HTTP, not SSE."
-    )]
-    Method,
-    /// The server is on its way out.
-    #[error("503 Service Unavailable: the server is restarting; try again.")]
-    Draining,
-    /// Too much is under way.
-    #[error("503 Service Unavailable: too many requests are under way; try again.")]
-    Overloaded,
-    /// The address sends too much.
-    #[error("429 Too Many Requests: {0}")]
-    Address(OverLimit),
-    /// Two credentials, of which either might be meant.
-    #[error("400 Bad Request: send one credential, in `Authorization` or in `X-API-Key`.")]
-    TwoCredentials,
-    /// The credential does not open the door.
-    #[error("{}: {error}", auth_status(error))]
-    Credential {
-        /// Why.
-        error: AuthError,
-        /// Whether there was one at all.
-        presented: bool,
-    },
-    /// Not `application/json`.
-    #[error("415 Unsupported Media Type: Content-Type must be application/json.")]
-    MediaType,
-    /// A compressed body.
-    #[error("415 Unsupported Media Type: send the body without Content-Encoding.")]
-    Encoding,
-    /// The client reads nothing that we can write.
-    #[error("406 Not Acceptable: Accept must allow application/json or text/event-stream.")]
-    Accept,
-    /// The body is too large.
-    #[error("413 Content Too Large: a request body may have at most {limit} bytes.")]
-    TooLarge {
-        /// Bytes.
-        limit: usize,
-    },
-    /// The body did not come to its end in time.
-    #[error("408 Request Timeout: the body did not arrive in time.")]
-    TooSlow,
-    /// The body broke off or is not well-formed HTTP.
-    #[error("400 Bad Request: the body broke off.")]
-    BrokenBody,
-}
-
-fn auth_status(error: &AuthError) -> StatusCode {
-    match error {
-        AuthError::Missing
-        | AuthError::NotRecognised(_)
-        | AuthError::Revoked
-        | AuthError::Expired
-        | AuthError::WrongEdition(_) => StatusCode::UNAUTHORIZED,
-        // Another credential would not help, so no challenge (protocol.md A-15).
-        AuthError::Suspended => StatusCode::FORBIDDEN,
-        AuthError::TooManyFailures(_) => StatusCode::TOO_MANY_REQUESTS,
-        AuthError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
-    }
-}
-
-impl Refusal {
-    pub(super) fn status(&self) -> StatusCode {
-        match self {
-            Self::NotFound => StatusCode::NOT_FOUND,
-            Self::Host | Self::Origin => StatusCode::FORBIDDEN,
-            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Draining | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Address(_) => StatusCode::TOO_MANY_REQUESTS,
-            Self::TwoCredentials | Self::BrokenBody => StatusCode::BAD_REQUEST,
-            Self::Credential { error, .. } => auth_status(error),
-            Self::MediaType | Self::Encoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::Accept => StatusCode::NOT_ACCEPTABLE,
-            Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
-        }
-    }
-
-    fn code(&self) -> i64 {
-        match self.status() {
-            StatusCode::UNAUTHORIZED => codes::UNAUTHORIZED,
-            StatusCode::FORBIDDEN => codes::FORBIDDEN,
-            StatusCode::TOO_MANY_REQUESTS => codes::RATE_LIMITED,
-            StatusCode::SERVICE_UNAVAILABLE => codes::INTERNAL_ERROR,
-            _ => codes::INVALID_REQUEST,
-        }
-    }
-
-    /// Whether the rest of the request is unread or unreadable, so that the connection cannot go on.
-    pub(super) fn closes(&self) -> bool {
-        matches!(self, Self::TooLarge { .. } | Self::TooSlow | Self::BrokenBody)
-    }
-
-    /// `WWW-Authenticate` of a 401. It names no metadata while OAuth is off: several clients would start OAuth and
-    /// then never send the key they were given (clients.md §0).
-    pub(super) fn challenge(&self) -> Option<&'static str> {
-        match self {
-            Self::Credential { presented: false, .. } if self.status() == StatusCode::UNAUTHORIZED => Some("Bearer"),
-            Self::Credential { .. } if self.status() == StatusCode::UNAUTHORIZED => {
-                Some("Bearer error=\"invalid_token\"")
-            }
-            _ => None,
-        }
-    }
-
-    /// The answer: a JSON-RPC error without an id, since no message was read.
-    pub(super) fn to_reply(&self) -> Reply {
-        let reply = Reply::error(self.status(), None, &ErrorObject::new(self.code(), self.to_string()));
-        match self {
-            Self::Address(limit) | Self::Credential { error: AuthError::TooManyFailures(limit), .. } => {
-                Reply::over_limit(None, limit)
-            }
-            Self::Draining | Self::Overloaded | Self::Credential { error: AuthError::Unavailable(_), .. } => {
-                Reply { retry_after: Some(SOON), ..reply }
-            }
-            _ => reply,
-        }
-    }
 }
 
 #[cfg(test)]

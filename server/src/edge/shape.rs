@@ -9,16 +9,33 @@ use super::envelope::Dialect;
 use crate::domain::{Content, InputRequest, ToolResult};
 
 /// Writes a finished call. `modern_tail` is what ends every modern result: `,"_meta":{…}`.
-pub(super) fn write_tool_result(out: &mut Vec<u8>, dialect: Dialect, modern_tail: &[u8], result: &ToolResult) {
+pub(super) fn write_tool_result(
+    out: &mut Vec<u8>,
+    dialect: Dialect,
+    modern_tail: &[u8],
+    result: &ToolResult,
+) {
     let structured = result.structured.as_deref().map(RawValue::get);
-    let blocks = Blocks { structured, besides: &result.content };
+    let blocks = Blocks {
+        structured,
+        besides: &result.content,
+    };
     write(out, dialect, modern_tail, &blocks, structured, result.is_error);
 }
 
 /// Writes a failure that the model can act on. `structured` is the JSON of `{"error":…}`.
-pub(super) fn write_tool_error(out: &mut Vec<u8>, dialect: Dialect, modern_tail: &[u8], text: &str, structured: &str) {
+pub(super) fn write_tool_error(
+    out: &mut Vec<u8>,
+    dialect: Dialect,
+    modern_tail: &[u8],
+    text: &str,
+    structured: &str,
+) {
     let text = [Content::Text(text.to_owned())];
-    let blocks = Blocks { structured: None, besides: &text };
+    let blocks = Blocks {
+        structured: None,
+        besides: &text,
+    };
     write(out, dialect, modern_tail, &blocks, Some(structured), true);
 }
 
@@ -31,7 +48,11 @@ pub(super) fn write_input_required(
 ) {
     out.extend_from_slice(br#"{"resultType":"input_required""#);
     for (position, (key, request)) in requests.iter().enumerate() {
-        out.extend_from_slice(if position == 0 { br#","inputRequests":{"# } else { b"," });
+        out.extend_from_slice(if position == 0 {
+            br#","inputRequests":{"#
+        } else {
+            b","
+        });
         write_string(out, key);
         out.extend_from_slice(br#":{"method":"#);
         write_string(out, request.method());
@@ -100,7 +121,9 @@ fn write(
 /// for one whose members would meet the result's own.
 fn members_to_spread(object: &str) -> Option<&str> {
     let members: Map<String, serde_json::Value> = serde_json::from_str(object).ok()?;
-    let meets = ["content", "isError", "_meta"].iter().any(|own| members.contains_key(*own));
+    let meets = ["content", "isError", "_meta"]
+        .iter()
+        .any(|own| members.contains_key(*own));
     if members.is_empty() || meets {
         return None;
     }
@@ -146,10 +169,18 @@ fn write_block(out: &mut Vec<u8>, dialect: Dialect, block: &Content) {
     match block {
         Content::Text(text) => members("{", &[("type", "text"), ("text", text)], "}"),
         Content::Image { data, mime_type } => {
-            members("{", &[("type", "image"), ("data", data), ("mimeType", mime_type)], "}");
+            members(
+                "{",
+                &[("type", "image"), ("data", data), ("mimeType", mime_type)],
+                "}",
+            );
         }
         Content::Audio { data, mime_type } => {
-            members("{", &[("type", "audio"), ("data", data), ("mimeType", mime_type)], "}");
+            members(
+                "{",
+                &[("type", "audio"), ("data", data), ("mimeType", mime_type)],
+                "}",
+            );
         }
         Content::EmbeddedText { uri, mime_type, text } => members(
             r#"{"type":"resource","resource":{"#,
@@ -157,7 +188,11 @@ fn write_block(out: &mut Vec<u8>, dialect: Dialect, block: &Content) {
             "}}",
         ),
         Content::ResourceLink { uri, name } if dialect.version >= ProtocolVersion::V2025_06_18 => {
-            members("{", &[("type", "resource_link"), ("uri", uri), ("name", name)], "}");
+            members(
+                "{",
+                &[("type", "resource_link"), ("uri", uri), ("name", name)],
+                "}",
+            );
         }
         Content::ResourceLink { uri, name } => {
             members("{", &[("type", "text"), ("text", &format!("{name}: {uri}"))], "}");
@@ -180,13 +215,19 @@ mod tests {
     }
 
     fn result(structured: &str) -> ToolResult {
-        ToolResult { structured: Some(RawValue::from_string(structured.to_owned()).unwrap()), ..ToolResult::default() }
+        ToolResult {
+            structured: Some(RawValue::from_string(structured.to_owned()).unwrap()),
+            ..ToolResult::default()
+        }
     }
 
     #[test]
     fn each_revision_gets_its_own_members() {
         let mut linked = result(r#"{"n":1.0}"#);
-        linked.content = vec![Content::ResourceLink { uri: "file:///a".into(), name: "A".into() }];
+        linked.content = vec![Content::ResourceLink {
+            uri: "file:///a".into(),
+            name: "A".into(),
+        }];
         let text = json!({"type":"text","text":"{\"n\":1.0}"});
         let link = json!({"type":"resource_link","uri":"file:///a","name":"A"});
         let link_text = json!({"type":"text","text":"A: file:///a"});
@@ -195,8 +236,14 @@ mod tests {
                 ProtocolVersion::V2026_07_28,
                 json!({"resultType":"complete","content":[text,link],"structuredContent":{"n":1.0},"_meta":{"s":1}}),
             ),
-            (ProtocolVersion::V2025_11_25, json!({"content":[text,link],"structuredContent":{"n":1.0}})),
-            (ProtocolVersion::V2025_06_18, json!({"content":[text,link],"structuredContent":{"n":1.0}})),
+            (
+                ProtocolVersion::V2025_11_25,
+                json!({"content":[text,link],"structuredContent":{"n":1.0}}),
+            ),
+            (
+                ProtocolVersion::V2025_06_18,
+                json!({"content":[text,link],"structuredContent":{"n":1.0}}),
+            ),
             (ProtocolVersion::V2025_03_26, json!({"content":[text,link_text]})),
         ];
         for (version, expected) in table {
@@ -206,14 +253,24 @@ mod tests {
 
     #[test]
     fn flat_results_spread_what_does_not_meet_their_own_members() {
-        let flat = Dialect { bare: true, flat: true, ..Dialect::of(ProtocolVersion::V2025_03_26) };
+        let flat = Dialect {
+            bare: true,
+            flat: true,
+            ..Dialect::of(ProtocolVersion::V2025_03_26)
+        };
         assert_eq!(
             written(flat, &result(r#"{"results":[],"next":null}"#)),
             json!({"results":[],"next":null,"content":[{"type":"text","text":"{\"results\":[],\"next\":null}"}]})
         );
-        assert_eq!(written(flat, &result("{}")), json!({"content":[{"type":"text","text":"{}"}]}));
+        assert_eq!(
+            written(flat, &result("{}")),
+            json!({"content":[{"type":"text","text":"{}"}]})
+        );
         let meeting = written(flat, &result(r#"{"c\u006fntent":1}"#));
-        assert!(meeting["content"].is_array(), "the result's own member stays what it is: {meeting}");
+        assert!(
+            meeting["content"].is_array(),
+            "the result's own member stays what it is: {meeting}"
+        );
     }
 
     #[test]
@@ -221,9 +278,19 @@ mod tests {
         let result = ToolResult {
             content: vec![
                 Content::Text("a\n\"b\"".into()),
-                Content::Image { data: "aa".into(), mime_type: "image/png".into() },
-                Content::Audio { data: "bb".into(), mime_type: "audio/wav".into() },
-                Content::EmbeddedText { uri: "t:/1".into(), mime_type: "text/plain".into(), text: "x".into() },
+                Content::Image {
+                    data: "aa".into(),
+                    mime_type: "image/png".into(),
+                },
+                Content::Audio {
+                    data: "bb".into(),
+                    mime_type: "audio/wav".into(),
+                },
+                Content::EmbeddedText {
+                    uri: "t:/1".into(),
+                    mime_type: "text/plain".into(),
+                    text: "x".into(),
+                },
             ],
             is_error: true,
             ..ToolResult::default()
@@ -241,8 +308,10 @@ mod tests {
     #[test]
     fn questions_have_one_of_their_two_members_at_least() {
         let mut out = Vec::new();
-        let requests =
-            vec![("ok".to_owned(), InputRequest::Elicitation(json!({"message":"?"}))), ("r".to_owned(), InputRequest::Roots)];
+        let requests = vec![
+            ("ok".to_owned(), InputRequest::Elicitation(json!({"message":"?"}))),
+            ("r".to_owned(), InputRequest::Roots),
+        ];
         write_input_required(&mut out, TAIL, &requests, Some("v1.x"));
         assert_eq!(
             serde_json::from_slice::<Value>(&out).unwrap(),
@@ -251,6 +320,9 @@ mod tests {
         );
         out.clear();
         write_input_required(&mut out, TAIL, &[], Some("v1.x"));
-        assert_eq!(out, br#"{"resultType":"input_required","requestState":"v1.x","_meta":{"s":1}}"#);
+        assert_eq!(
+            out,
+            br#"{"resultType":"input_required","requestState":"v1.x","_meta":{"s":1}}"#
+        );
     }
 }

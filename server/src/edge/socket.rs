@@ -67,7 +67,13 @@ enum Phase {
     Idle,
     /// The head of a later request has begun.
     Head,
+    /// The peer was too slow and was told so. What it still sends is read and thrown away: closing on unread bytes
+    /// would reset the connection, and the answer with it.
+    Leaving,
 }
+
+/// How long a peer that was told to go may take to notice.
+const LEAVE: Duration = Duration::from_secs(1);
 
 /// HTTP/2 opens with this line; no HTTP/1 method begins with its first three bytes.
 const HTTP2_OPENING: [u8; 3] = *b"PRI";
@@ -115,7 +121,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
 
     /// Reads just enough to tell HTTP/2 from HTTP/1. Waits no longer than for a head.
     pub(super) async fn detect_http2(&mut self) -> io::Result<bool> {
-        while let Some(rest) = self.opening.get_mut(self.opening_len..).filter(|rest| !rest.is_empty()) {
+        while let Some(rest) = self
+            .opening
+            .get_mut(self.opening_len..)
+            .filter(|rest| !rest.is_empty())
+        {
             let read = tokio::select! {
                 read = self.inner.read(rest) => read?,
                 () = &mut self.deadline => return Err(io::ErrorKind::TimedOut.into()),
@@ -134,12 +144,35 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     /// Called while nothing is to be read: is the peer's time over?
     fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         ready!(self.deadline.as_mut().poll(cx));
-        if self.heard && self.phase != Phase::Idle && !self.http2 {
-            // The head began and never came to its end. Whether the peer reads this does not matter.
-            let _ = Pin::new(&mut self.inner).poll_write(cx, TOO_SLOW);
-            let _ = Pin::new(&mut self.inner).poll_flush(cx);
+        let amid_head = self.phase == Phase::Head || (self.phase == Phase::First && self.heard);
+        if !amid_head || self.http2 {
+            return Poll::Ready(io::ErrorKind::TimedOut.into());
         }
-        Poll::Ready(io::ErrorKind::TimedOut.into())
+        // Whether the peer takes this does not matter.
+        let _ = Pin::new(&mut self.inner).poll_write(cx, TOO_SLOW);
+        let _ = Pin::new(&mut self.inner).poll_shutdown(cx);
+        self.start(Phase::Leaving, LEAVE);
+        self.poll_leave(cx)
+    }
+
+    fn poll_leave(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        let mut scratch = [0; 1024];
+        loop {
+            let mut buf = ReadBuf::new(&mut scratch);
+            match Pin::new(&mut self.inner).poll_read(cx, &mut buf) {
+                // A flood must not keep this going past its time either.
+                Poll::Ready(Ok(()))
+                    if !buf.filled().is_empty() && self.deadline.as_mut().poll(cx).is_pending() => {}
+                Poll::Ready(_) => return Poll::Ready(io::ErrorKind::TimedOut.into()),
+                Poll::Pending => {
+                    return self
+                        .deadline
+                        .as_mut()
+                        .poll(cx)
+                        .map(|()| io::ErrorKind::TimedOut.into());
+                }
+            }
+        }
     }
 
     fn start(&mut self, phase: Phase, limit: Duration) {
@@ -154,19 +187,31 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             return result;
         }
         let limit = self.patience.write;
-        let deadline = self.write_deadline.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + limit)));
-        deadline.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+        let deadline = self
+            .write_deadline
+            .get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + limit)));
+        deadline
+            .as_mut()
+            .poll(cx)
+            .map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Socket<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if let Some(waiting) = this.opening.get(this.opening_at..this.opening_len).filter(|w| !w.is_empty()) {
+        if let Some(waiting) = this
+            .opening
+            .get(this.opening_at..this.opening_len)
+            .filter(|w| !w.is_empty())
+        {
             let take = waiting.len().min(buf.remaining());
             buf.put_slice(waiting.get(..take).unwrap_or_default());
             this.opening_at += take;
             return Poll::Ready(Ok(()));
+        }
+        if this.phase == Phase::Leaving {
+            return this.poll_leave(cx).map(Err);
         }
         let ended = this.traffic.ended.load(Ordering::Acquire);
         if ended != this.ended_seen {
@@ -177,7 +222,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Socket<S> {
         match Pin::new(&mut this.inner).poll_read(cx, buf) {
             Poll::Ready(result) => {
                 this.heard |= buf.filled().len() > before;
-                if this.phase == Phase::Idle && !this.http2 && this.traffic.running.load(Ordering::Acquire) == 0 {
+                if this.phase == Phase::Idle
+                    && !this.http2
+                    && this.traffic.running.load(Ordering::Acquire) == 0
+                {
                     this.start(Phase::Head, this.patience.head);
                 }
                 Poll::Ready(result)
@@ -229,15 +277,21 @@ mod tests {
 
     use super::*;
 
-    const PATIENCE: Patience =
-        Patience { head: Duration::from_secs(10), idle: Duration::from_secs(60), write: Duration::from_secs(60) };
+    const PATIENCE: Patience = Patience {
+        head: Duration::from_secs(10),
+        idle: Duration::from_secs(60),
+        write: Duration::from_secs(60),
+    };
 
     #[tokio::test(start_paused = true)]
     async fn a_silent_connection_ends_after_the_head_timeout_without_an_answer() {
         let (ours, mut theirs) = duplex(1024);
         let mut socket = Socket::new(ours, Arc::default(), PATIENCE);
         let begun = Instant::now();
-        assert_eq!(socket.detect_http2().await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert_eq!(
+            socket.detect_http2().await.unwrap_err().kind(),
+            io::ErrorKind::TimedOut
+        );
         assert_eq!(begun.elapsed().as_secs(), 10);
         drop(socket);
         let mut heard = Vec::new();
@@ -253,7 +307,10 @@ mod tests {
         assert!(!socket.detect_http2().await.unwrap());
         let mut head = Vec::new();
         let error = socket.read_to_end(&mut head).await.unwrap_err();
-        assert_eq!((head.as_slice(), error.kind()), (&b"POST /mcp"[..], io::ErrorKind::TimedOut));
+        assert_eq!(
+            (head.as_slice(), error.kind()),
+            (&b"POST /mcp"[..], io::ErrorKind::TimedOut)
+        );
         drop(socket);
         let mut heard = Vec::new();
         theirs.read_to_end(&mut heard).await.unwrap();
@@ -271,10 +328,16 @@ mod tests {
         assert_eq!(socket.read(&mut buf).await.unwrap(), 3);
         let running = traffic.begin();
         let waiting = tokio::time::timeout(Duration::from_secs(500), socket.read(&mut buf)).await;
-        assert!(waiting.is_err(), "nothing ends a connection whose request is under way");
+        assert!(
+            waiting.is_err(),
+            "nothing ends a connection whose request is under way"
+        );
         drop(running);
         let begun = Instant::now();
-        assert_eq!(socket.read(&mut buf).await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert_eq!(
+            socket.read(&mut buf).await.unwrap_err().kind(),
+            io::ErrorKind::TimedOut
+        );
         assert_eq!(begun.elapsed().as_secs(), 60);
     }
 
@@ -291,8 +354,17 @@ mod tests {
         });
         assert_eq!(read.unwrap(), 1);
         let begun = Instant::now();
-        assert_eq!(socket.read(&mut buf).await.unwrap_err().kind(), io::ErrorKind::TimedOut);
-        assert_eq!(begun.elapsed().as_secs(), 10);
+        let (ended, mut told) = (socket.read(&mut buf), [0; 512]);
+        let (ended, at) = tokio::join!(ended, async {
+            assert!(theirs.read(&mut told).await.unwrap() > 0);
+            begun.elapsed().as_secs()
+        });
+        assert_eq!((at, ended.unwrap_err().kind()), (10, io::ErrorKind::TimedOut));
+        assert_eq!(
+            begun.elapsed().as_secs(),
+            11,
+            "a second to notice, and not a byte of what comes is waited for"
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -301,12 +373,19 @@ mod tests {
         let mut socket = Socket::new(ours, Arc::default(), PATIENCE);
         let begun = Instant::now();
         let error = socket.write_all(b"more than four bytes").await.unwrap_err();
-        assert_eq!((error.kind(), begun.elapsed().as_secs()), (io::ErrorKind::TimedOut, 60));
+        assert_eq!(
+            (error.kind(), begun.elapsed().as_secs()),
+            (io::ErrorKind::TimedOut, 60)
+        );
     }
 
     #[tokio::test]
     async fn versions_are_told_apart_and_no_byte_is_lost() {
-        for (opening, http2) in [("PRI * HTTP/2.0\r\n", true), ("POST / HTTP/1.1\r\n", false), ("PR", false)] {
+        for (opening, http2) in [
+            ("PRI * HTTP/2.0\r\n", true),
+            ("POST / HTTP/1.1\r\n", false),
+            ("PR", false),
+        ] {
             let (ours, mut theirs) = duplex(64);
             theirs.write_all(opening.as_bytes()).await.unwrap();
             drop(theirs);

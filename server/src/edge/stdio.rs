@@ -52,13 +52,23 @@ where
     let settings = Arc::new(settings);
     let common = Arc::new(Common::new(house, Arc::clone(&settings)));
     let edition = &principal.facts().edition;
-    let bound = common.house.editions().iter().find(|bound| bound.edition.name == *edition);
+    let bound = common
+        .house
+        .editions()
+        .iter()
+        .find(|bound| bound.edition.name == *edition);
     let bound = bound.ok_or_else(|| io::Error::other(format!("the edition `{edition}` is not served")))?;
     let desk = Arc::new(Desk::new(Arc::clone(&common), Arc::clone(bound)));
     let (lines, waiting) = mpsc::channel(LINES_WAITING);
     let writer = tokio::spawn(write_lines(output, waiting));
-    let mut session =
-        Session { desk, principal, lines, settled: None, in_flight: Arc::default(), work: TaskTracker::new() };
+    let mut session = Session {
+        desk,
+        principal,
+        lines,
+        settled: None,
+        in_flight: Arc::default(),
+        work: TaskTracker::new(),
+    };
     let mut line = Vec::new();
     let ended = loop {
         let read = tokio::select! {
@@ -76,7 +86,11 @@ where
     session.work.close();
     // What is still under way then is dropped with the runtime; its log says so.
     let _ = timeout(Duration::from_millis(settings.drain_ms), session.work.wait()).await;
-    session.in_flight.lock().drain().for_each(|(_, cancel)| cancel.cancel());
+    session
+        .in_flight
+        .lock()
+        .drain()
+        .for_each(|(_, cancel)| cancel.cancel());
     drop(session);
     writer.await.map_err(io::Error::other)??;
     ended
@@ -89,7 +103,11 @@ enum Read {
 }
 
 /// Reads one line without its end. A line that is too long is skipped; its beginning stays for the error.
-async fn read_line<R: AsyncBufRead + Unpin>(input: &mut R, line: &mut Vec<u8>, limit: usize) -> io::Result<Read> {
+async fn read_line<R: AsyncBufRead + Unpin>(
+    input: &mut R,
+    line: &mut Vec<u8>,
+    limit: usize,
+) -> io::Result<Read> {
     line.clear();
     let most = (limit as u64).saturating_add(1);
     let read = (&mut *input).take(most).read_until(b'\n', line).await?;
@@ -102,7 +120,10 @@ async fn read_line<R: AsyncBufRead + Unpin>(input: &mut R, line: &mut Vec<u8>, l
     loop {
         let waiting = input.fill_buf().await?;
         let end = waiting.iter().position(|byte| *byte == b'\n');
-        let (skip, done) = (end.map_or(waiting.len(), |at| at + 1), end.is_some() || waiting.is_empty());
+        let (skip, done) = (
+            end.map_or(waiting.len(), |at| at + 1),
+            end.is_some() || waiting.is_empty(),
+        );
         input.consume(skip);
         if done {
             return Ok(Read::TooLong);
@@ -110,7 +131,10 @@ async fn read_line<R: AsyncBufRead + Unpin>(input: &mut R, line: &mut Vec<u8>, l
     }
 }
 
-async fn write_lines<W: AsyncWrite + Unpin>(mut output: W, mut waiting: mpsc::Receiver<Vec<u8>>) -> io::Result<()> {
+async fn write_lines<W: AsyncWrite + Unpin>(
+    mut output: W,
+    mut waiting: mpsc::Receiver<Vec<u8>>,
+) -> io::Result<()> {
     while let Some(mut line) = waiting.recv().await {
         flatten_newlines(&mut line);
         line.push(b'\n');
@@ -141,7 +165,12 @@ impl Session {
             Ok(Message::Request(request)) => {
                 let opens = request.method == "initialize" && !request.params.meta().is_modern_claim();
                 if opens {
-                    let asked = request.params.protocol_version().ok().flatten().unwrap_or_default();
+                    let asked = request
+                        .params
+                        .protocol_version()
+                        .ok()
+                        .flatten()
+                        .unwrap_or_default();
                     self.settled = Some(legacy::shapes_of(era::negotiate(&asked)));
                 }
                 self.run(line.to_vec(), Some(request.id.to_owned()));
@@ -164,14 +193,19 @@ impl Session {
         if let Some(id) = &id {
             self.in_flight.lock().insert(id.clone(), cancel.clone());
         }
-        let caller = Caller { principal: self.principal.clone(), address: None, request_id: request_id() };
+        let caller = Caller {
+            principal: self.principal.clone(),
+            address: None,
+            request_id: request_id(),
+        };
         let (desk, settled) = (Arc::clone(&self.desk), self.settled);
         let (lines, in_flight) = (self.lines.clone(), Arc::clone(&self.in_flight));
         self.work.spawn(async move {
             let messages = Line::attached(Events::Welcome);
             let own = Arc::clone(&messages);
-            let mut work =
-                Work::new(messages, async move { desk.answer(&caller, Mirror::Stdio { settled }, &line, &own).await });
+            let mut work = Work::new(messages, async move {
+                desk.answer(&caller, Mirror::Stdio { settled }, &line, &own).await
+            });
             let answered = async {
                 loop {
                     let (message, last) = match work.step().await {
@@ -197,7 +231,11 @@ impl Session {
         let text = format!("A message may have at most {limit} bytes.");
         let id = id_in_prefix(beginning);
         let mut out = Vec::new();
-        write_error(&mut out, id.as_ref().map(OwnedId::as_id), &ErrorObject::new(codes::INVALID_REQUEST, text));
+        write_error(
+            &mut out,
+            id.as_ref().map(OwnedId::as_id),
+            &ErrorObject::new(codes::INVALID_REQUEST, text),
+        );
         // A closed output ends the process elsewhere.
         let _ = self.lines.send(out).await;
     }

@@ -39,18 +39,27 @@ impl Documents {
         let mut add = |path: String, content_type, body: &Value| {
             documents.push(Document::new(path, content_type, body));
         };
-        let cards: Vec<Value> = editions.iter().map(|edition| card(settings, edition, base)).collect();
+        let cards: Vec<Value> = editions
+            .iter()
+            .map(|edition| card(settings, edition, base))
+            .collect();
         for (edition, card) in editions.iter().zip(&cards) {
             for endpoint in endpoints(edition) {
                 add(format!("{endpoint}/server-card"), CARD_TYPE, card);
             }
         }
         // Where one card is asked for, the edition that owns a bare path speaks for the server.
-        let first = editions.iter().position(|edition| edition.bare_path.is_some()).unwrap_or(0);
+        let first = editions
+            .iter()
+            .position(|edition| edition.bare_path.is_some())
+            .unwrap_or(0);
         if let (Some(edition), Some(card)) = (editions.get(first), cards.get(first)) {
             add("/.well-known/mcp/server-card.json".to_owned(), CARD_TYPE, card);
             let mut overview = server(settings, edition, base);
-            overview["servers"] = editions.iter().map(|edition| server(settings, edition, base)).collect();
+            if let Some(members) = overview.as_object_mut() {
+                let all = editions.iter().map(|edition| server(settings, edition, base));
+                members.insert("servers".to_owned(), all.collect());
+            }
             add("/.well-known/mcp".to_owned(), JSON_TYPE, &overview);
         }
         let domain = authority(base);
@@ -70,12 +79,20 @@ impl Documents {
     }
 
     /// The answer for a path, if a document is there.
-    pub(super) fn answer(&self, method: &Method, path: &str, headers: &HeaderMap) -> Option<Response<Outgoing>> {
+    pub(super) fn answer(
+        &self,
+        method: &Method,
+        path: &str,
+        headers: &HeaderMap,
+    ) -> Option<Response<Outgoing>> {
         let document = self.0.iter().find(|document| document.path == path)?;
         if let Some(refused) = only_get(method) {
             return Some(refused);
         }
-        let known = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+        let known = headers
+            .get_all(header::IF_NONE_MATCH)
+            .iter()
+            .filter_map(|value| value.to_str().ok());
         let etag = document.etag.to_str().unwrap_or_default();
         let unchanged = known.flat_map(|tags| tags.split(',')).any(|tag| {
             let tag = tag.trim();
@@ -89,7 +106,10 @@ impl Documents {
         let mut response = plain(status, document.content_type, body);
         let out = response.headers_mut();
         out.insert(header::ETAG, document.etag.clone());
-        out.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600"));
+        out.insert(
+            header::CACHE_CONTROL,
+            HeaderValue::from_static("public, max-age=3600"),
+        );
         out.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
         Some(response)
     }
@@ -102,7 +122,12 @@ impl Document {
         let tag: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
         // Invariant: hexadecimal digits in quotes are a header value.
         let etag = HeaderValue::from_str(&format!("\"{tag}\"")).unwrap_or(HeaderValue::from_static("\"\""));
-        Self { path, content_type, body, etag }
+        Self {
+            path,
+            content_type,
+            body,
+            etag,
+        }
     }
 }
 
@@ -119,32 +144,61 @@ pub(super) fn health(common: &Common, method: &Method, path: &str) -> Option<Res
             (StatusCode::SERVICE_UNAVAILABLE, body)
         }
         "/health" => {
-            let editions: Vec<_> = common.house.editions().iter().map(|e| e.edition.name.as_str()).collect();
+            let editions: Vec<_> = common
+                .house
+                .editions()
+                .iter()
+                .map(|e| e.edition.name.as_str())
+                .collect();
             let version = env!("CARGO_PKG_VERSION");
-            let status = if healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-            (status, json!({ "ok": healthy, "version": version, "store": store, "editions": editions }))
+            let status = if healthy {
+                StatusCode::OK
+            } else {
+                StatusCode::SERVICE_UNAVAILABLE
+            };
+            (
+                status,
+                json!({ "ok": healthy, "version": version, "store": store, "editions": editions }),
+            )
         }
         _ => return None,
     };
     if let Some(refused) = only_get(method) {
         return Some(refused);
     }
-    let body = if method == Method::HEAD { String::new() } else { body.to_string() };
+    let body = if method == Method::HEAD {
+        String::new()
+    } else {
+        body.to_string()
+    };
     let mut response = plain(status, JSON_TYPE, body);
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Some(response)
 }
 
 /// `/metrics`, for the operator: from loopback unless a proxy stands in between, or with the operator's token. To
 /// others there is nothing at this path.
-pub(super) fn metrics(common: &Common, peer: &Peer, method: &Method, headers: &HeaderMap) -> Option<Response<Outgoing>> {
-    let forwarded = ["forwarded", "x-forwarded-for", "x-real-ip", "via"].iter().any(|name| headers.contains_key(*name));
+pub(super) fn metrics(
+    common: &Common,
+    peer: &Peer,
+    method: &Method,
+    headers: &HeaderMap,
+) -> Option<Response<Outgoing>> {
+    let forwarded = ["forwarded", "x-forwarded-for", "x-real-ip", "via"]
+        .iter()
+        .any(|name| headers.contains_key(*name));
     let at_home = peer.address.is_loopback() && !forwarded;
     if !at_home && !has_token(common, headers) {
         return None;
     }
     Some(only_get(method).unwrap_or_else(|| {
-        plain(StatusCode::OK, "application/openmetrics-text; version=1.0.0; charset=utf-8", common.metrics.to_text())
+        plain(
+            StatusCode::OK,
+            "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            common.metrics.to_text(),
+        )
     }))
 }
 
@@ -164,19 +218,25 @@ fn only_get(method: &Method) -> Option<Response<Outgoing>> {
         return None;
     }
     let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, JSON_TYPE, Bytes::new());
-    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+    response
+        .headers_mut()
+        .insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
     Some(response)
 }
 
 fn plain(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response<Outgoing> {
     let mut response = Response::new(Outgoing::of(body));
     *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
 }
 
 fn endpoints(edition: &Edition) -> impl Iterator<Item = String> {
-    [edition.bare_path.clone(), Some(edition.path())].into_iter().flatten()
+    [edition.bare_path.clone(), Some(edition.path())]
+        .into_iter()
+        .flatten()
 }
 
 fn main_endpoint(edition: &Edition) -> String {

@@ -50,7 +50,11 @@ pub(super) async fn prepare_tenant(tx: &mut SystemTx<'_>, tenant: &TenantId) -> 
         let known: Vec<_> = known.iter().map(|tenant| tenant.id.as_str()).collect();
         return Err(OperateError::NotFound(format!(
             "there is no tenant `{tenant}`; there are: {}. Add it with `footbridge-server tenant add {tenant}`",
-            if known.is_empty() { "none yet".to_owned() } else { known.join(", ") }
+            if known.is_empty() {
+                "none yet".to_owned()
+            } else {
+                known.join(", ")
+            }
         )));
     }
     let local = NewTenant {

@@ -66,9 +66,10 @@ pub async fn add(
     };
     let config = serde_json::to_value(config).map_err(|error| OperateError::Rule(error.to_string()))?;
     let (tenant, name) = (tenant.clone(), new.name);
-    let row = store
-        .system_write(move |tx| {
-            async move {
+    let row =
+        store
+            .system_write(move |tx| {
+                async move {
                 prepare_tenant(tx, &tenant).await?;
                 let mut tx = tx.within(&tenant);
                 let known = tx.notes().sources().await?;
@@ -91,8 +92,8 @@ pub async fn add(
                 Ok(row)
             }
             .boxed()
-        })
-        .await?;
+            })
+            .await?;
     SourceSpec::of(row).ok_or_else(|| OperateError::Store(StoreError::Work("stored a source it cannot read")))
 }
 
@@ -148,9 +149,10 @@ fn check_folder(folder: &Path, new: &NewSource) -> Result<(String, Connector), O
             Connector::LocalFiles
         }
     });
-    let absolute = absolute.into_os_string().into_string().map_err(|_| {
-        OperateError::Rule(format!("the name of {shown} is not UTF-8; rename the folder"))
-    })?;
+    let absolute = absolute
+        .into_os_string()
+        .into_string()
+        .map_err(|_| OperateError::Rule(format!("the name of {shown} is not UTF-8; rename the folder")))?;
     Ok((absolute, connector))
 }
 
@@ -186,7 +188,12 @@ pub async fn list(store: &Store, tenant: &TenantId) -> Result<Vec<SourceRow>, Op
 ///
 /// # Errors
 /// When there is none of that name, or the store fails.
-pub async fn remove(context: &Context, store: &Store, tenant: &TenantId, name: &str) -> Result<u64, OperateError> {
+pub async fn remove(
+    context: &Context,
+    store: &Store,
+    tenant: &TenantId,
+    name: &str,
+) -> Result<u64, OperateError> {
     let wanted = name.to_owned();
     store
         .write(tenant, move |tx| {

@@ -8,7 +8,10 @@ use crate::process::Place;
 fn a_key_is_shown_once_listed_without_itself_and_revoked_for_good() {
     let place = Place::new();
     let key = place.key("search,get");
-    assert!(key.starts_with("hoard_sk_") && key.len() == "hoard_sk_".len() + 49, "{key}");
+    assert!(
+        key.starts_with("hoard_sk_") && key.len() == "hoard_sk_".len() + 49,
+        "{key}"
+    );
     let listed = place.ok(&["key", "list", "--json"]);
     assert!(!listed.contains(&key));
     let listed: Value = serde_json::from_str(&listed).unwrap();
@@ -35,11 +38,34 @@ fn what_cannot_be_minted_is_refused_with_what_can() {
     };
     assert!(mint(&["--edition", "contex", "--scopes", "search"]).contains("there are: context"));
     assert!(mint(&["--edition", "context", "--scopes", "crm:read"]).contains("memory.read"));
-    assert!(mint(&["--edition", "context", "--scopes", "search", "--expires-in-days", "731"]).contains("1 to 730"));
-    assert!(mint(&["--edition", "context", "--scopes", "search", "--tools-deny", "nope"]).contains("no tool `nope`"));
+    assert!(
+        mint(&[
+            "--edition",
+            "context",
+            "--scopes",
+            "search",
+            "--expires-in-days",
+            "731"
+        ])
+        .contains("1 to 730")
+    );
+    assert!(
+        mint(&[
+            "--edition",
+            "context",
+            "--scopes",
+            "search",
+            "--tools-deny",
+            "nope"
+        ])
+        .contains("no tool `nope`")
+    );
     place.key("search");
     let error = mint(&["--edition", "context", "--scopes", "search", "--tenant", "acme"]);
-    assert!(error.contains("there is no tenant `acme`") && error.contains("tenant add acme"), "{error}");
+    assert!(
+        error.contains("there is no tenant `acme`") && error.contains("tenant add acme"),
+        "{error}"
+    );
     place.ok(&["tenant", "add", "acme"]);
     let error = mint(&["--edition", "context", "--scopes", "search", "--tenant", "acme"]);
     assert!(error.contains("user add --role owner"), "{error}");
@@ -53,18 +79,34 @@ fn a_narrowed_key_sees_and_calls_only_what_is_left() {
         all.extend(arguments);
         place.ok(&all).trim().to_owned()
     };
-    let (reads, some) = (narrow(&["--read-only"]), narrow(&["--tools-allow", "search,memory_put"]));
+    let (reads, some) = (
+        narrow(&["--read-only"]),
+        narrow(&["--tools-allow", "search,memory_put"]),
+    );
     let server = place.serve();
     let names = |key: &str| {
         let reply = server.legacy(key, "tools/list", json!({}));
         let tools = reply["result"]["tools"].as_array().unwrap();
-        tools.iter().map(|t| t["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        tools
+            .iter()
+            .map(|t| t["name"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
     };
-    assert!(!names(&reads).contains(&"memory_put".to_owned()) && names(&reads).contains(&"search".to_owned()));
+    assert!(
+        !names(&reads).contains(&"memory_put".to_owned()) && names(&reads).contains(&"search".to_owned())
+    );
     assert_eq!(names(&some), ["search", "memory_put"]);
     let put = json!({"key": "k", "content": "c"});
-    assert!(server.call_fails(&reads, "memory_put", put).starts_with("403 Forbidden: this key is read-only"));
-    assert!(server.call_fails(&some, "sync_status", json!({})).starts_with("403 Forbidden"));
+    assert!(
+        server
+            .call_fails(&reads, "memory_put", put)
+            .starts_with("403 Forbidden: this key is read-only")
+    );
+    assert!(
+        server
+            .call_fails(&some, "sync_status", json!({}))
+            .starts_with("403 Forbidden")
+    );
 }
 
 #[test]
@@ -72,18 +114,29 @@ fn the_first_start_prints_a_token_that_works_once() {
     let place = Place::new();
     let server = place.serve();
     let line = server.printed_until("FOOTBRIDGE_SETUP_TOKEN=");
-    let token = line.split_once("FOOTBRIDGE_SETUP_TOKEN=").unwrap().1.split(' ').next().unwrap().to_owned();
+    let token = line
+        .split_once("FOOTBRIDGE_SETUP_TOKEN=")
+        .unwrap()
+        .1
+        .split(' ')
+        .next()
+        .unwrap()
+        .to_owned();
     let setup = |token: &str| {
-        place.command().args(["setup", "--email", "ada@example.com"]).env("FOOTBRIDGE_SETUP_TOKEN", token).output()
+        place
+            .command()
+            .args(["setup", "--email", "ada@example.com"])
+            .env("FOOTBRIDGE_SETUP_TOKEN", token)
+            .output()
     };
     assert!(!setup("fbs_wrong").unwrap().status.success());
     assert!(setup(&token).unwrap().status.success());
     let again = setup(&token).unwrap();
     assert!(String::from_utf8_lossy(&again.stderr).contains("has an owner already"));
     assert!(place.ok(&["user", "list"]).contains("ada@example.com"));
-    drop(server);
-    let second = place.serve();
-    assert!(!second.printed_until("store").contains("FOOTBRIDGE_SETUP_TOKEN"));
+    assert!(server.terminate_and_read().0.success());
+    let (_, printed) = place.serve().terminate_and_read();
+    assert!(!printed.contains("FOOTBRIDGE_SETUP_TOKEN"), "{printed}");
 }
 
 #[test]
@@ -106,10 +159,19 @@ fn a_folder_that_cannot_be_a_source_is_refused_with_the_reason() {
 fn a_store_that_cannot_be_used_is_named_with_the_cure() {
     let place = Place::new();
     std::fs::create_dir_all(place.data()).unwrap();
-    std::fs::write(place.data().join("footbridge.db"), "this is not a database, but it is long enough to look at").unwrap();
+    std::fs::write(
+        place.data().join("footbridge.db"),
+        "this is not a database, but it is long enough to look at",
+    )
+    .unwrap();
     let error = place.fails(&["key", "list"]);
     assert!(error.contains("footbridge.db"), "{error}");
-    let unreachable = place.fails(&["key", "list", "--store", "postgres://nobody:hidden@127.0.0.1:9/none"]);
+    let unreachable = place.fails(&[
+        "key",
+        "list",
+        "--store",
+        "postgres://nobody:hidden@127.0.0.1:9/none",
+    ]);
     assert!(!unreachable.contains("hidden"), "{unreachable}");
 }
 
@@ -133,16 +195,28 @@ fn the_log_shows_calls_and_its_verification_finds_an_edit() {
     let server = place.serve();
     server.call(&key, "memory_put", json!({"key": "k", "content": "c"}));
     server.call_fails(&key, "search", json!({"query": "x"}));
-    assert!(server.terminate().success());
+    assert!(server.terminate_and_read().0.success());
     let shown = place.ok(&["audit"]);
-    assert!(shown.contains("memory_put") && shown.contains("deny_scope"), "{shown}");
+    assert!(
+        shown.contains("memory_put") && shown.contains("deny_scope"),
+        "{shown}"
+    );
     assert!(place.ok(&["audit", "--status", "deny_scope"]).lines().count() == 1);
     let whole = place.ok(&["audit", "verify"]);
-    let head = whole.split("elsewhere: ").nth(1).unwrap().trim().trim_end_matches('.').to_owned();
+    let head = whole
+        .split("somewhere else: ")
+        .nth(1)
+        .unwrap()
+        .trim()
+        .trim_end_matches('.')
+        .to_owned();
     place.ok(&["audit", "verify", "--head", &head]);
     let database = rusqlite::Connection::open(place.data().join("footbridge.db")).unwrap();
     let changed = database
-        .execute("UPDATE audit_log SET body = replace(body, 'deny_scope', 'allow') WHERE status = 'deny_scope'", [])
+        .execute(
+            "UPDATE audit_log SET body = replace(body, 'deny_scope', 'allow') WHERE status = 'deny_scope'",
+            [],
+        )
         .unwrap();
     assert_eq!(changed, 1);
     assert!(place.fails(&["audit", "verify"]).contains("not whole"));

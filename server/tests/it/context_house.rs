@@ -9,12 +9,21 @@ use std::{
 };
 
 use footbridge_server::{
-    access::{AuthError, Keyring, Principal},
+    access::{Keyring, Principal},
     audit::RequestFacts,
     catalogue::{Catalogue, Edition},
-    domain::{Handlers, Progress, context::{Context, sync::{SyncMode, Synced}}},
-    operate::{keys::{MintRequest, mint}, sources::{self, NewSource}},
-    pipeline::{Answer, CallError, House, HouseBuilder, ToolCall},
+    domain::{
+        Handlers, Progress,
+        context::{
+            Context,
+            sync::{SyncMode, Synced},
+        },
+    },
+    operate::{
+        keys::{MintRequest, mint},
+        sources::{self, NewSource},
+    },
+    pipeline::{Answer, CallError, House, HouseBuilder, SignInError, ToolCall},
     policy::SealKey,
     store::{KeyLimits, Store},
     vocabulary::{Clock, Scope},
@@ -67,7 +76,17 @@ impl Rooms {
         };
         let house = Arc::new(house.build().unwrap());
         let clock = place.clock.clone();
-        let rooms = Self { house, context, store, handlers, edition, clock, keyring, folder, _place: place };
+        let rooms = Self {
+            house,
+            context,
+            store,
+            handlers,
+            edition,
+            clock,
+            keyring,
+            folder,
+            _place: place,
+        };
         for name in tenants {
             std::fs::create_dir_all(rooms.notes(name)).unwrap();
             rooms.add_source(name, "notes", &rooms.notes(name)).await;
@@ -94,17 +113,36 @@ impl Rooms {
     }
 
     pub(crate) async fn add_source(&self, name: &str, source: &str, folder: &Path) {
-        let new = NewSource { name: source.to_owned(), connector: None, include: Vec::new(), exclude: Vec::new() };
-        sources::add(&self.store, &tenant(name), folder, new).await.unwrap();
+        let new = NewSource {
+            name: source.to_owned(),
+            connector: None,
+            include: Vec::new(),
+            exclude: Vec::new(),
+        };
+        sources::add(&self.store, &tenant(name), folder, new)
+            .await
+            .unwrap();
     }
 
     /// Synchronises all sources of a tenant and gives what was done to `notes`.
     pub(crate) async fn sync(&self, name: &str) -> Value {
         let nobody = Arc::new(|_: &_| {});
-        let done = self.context.sync_source(&tenant(name), None, SyncMode::Now, nobody).await.unwrap();
-        let Synced::Done(report) = done else { panic!("skipped") };
+        let done = self
+            .context
+            .sync_source(&tenant(name), None, SyncMode::Now, nobody)
+            .await
+            .unwrap();
+        let Synced::Done(report) = done else {
+            panic!("skipped")
+        };
         let report = serde_json::to_value(report).unwrap();
-        report["connectors"].as_array().unwrap().iter().find(|c| c["source"] == "notes").unwrap().clone()
+        report["connectors"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|c| c["source"] == "notes")
+            .unwrap()
+            .clone()
     }
 
     /// Mints a key with these scopes, separated by spaces.
@@ -118,7 +156,11 @@ impl Rooms {
             tenant: tenant(name),
             owner: None,
             name: "test".to_owned(),
-            scopes: scopes.split(' ').filter(|s| !s.is_empty()).map(|s| Scope::new(s).unwrap()).collect(),
+            scopes: scopes
+                .split(' ')
+                .filter(|s| !s.is_empty())
+                .map(|s| Scope::new(s).unwrap())
+                .collect(),
             expires_in_days: None,
             limits,
         };
@@ -127,12 +169,19 @@ impl Rooms {
         minted.key
     }
 
-    pub(crate) async fn authenticate(&self, key: Option<&str>) -> Result<Principal, AuthError> {
-        self.house.authenticate(key, &self.edition, IpAddr::V4(Ipv4Addr::LOCALHOST)).await
+    pub(crate) async fn authenticate(&self, key: Option<&str>) -> Result<Principal, SignInError> {
+        self.house
+            .authenticate(key, &self.edition, IpAddr::V4(Ipv4Addr::LOCALHOST))
+            .await
     }
 
     /// Calls a tool as a principal.
-    pub(crate) async fn call_as(&self, principal: &Principal, tool: &str, arguments: &Value) -> Result<Value, CallError> {
+    pub(crate) async fn call_as(
+        &self,
+        principal: &Principal,
+        tool: &str,
+        arguments: &Value,
+    ) -> Result<Value, CallError> {
         let raw = to_raw_value(arguments).unwrap();
         let call = ToolCall {
             name: tool,
@@ -164,12 +213,16 @@ impl Rooms {
     /// Calls a tool with a key; a refusal is its text.
     pub(crate) async fn try_call(&self, key: &str, tool: &str, arguments: Value) -> Result<Value, String> {
         let principal = self.authenticate(Some(key)).await.map_err(|e| e.to_string())?;
-        self.call_as(&principal, tool, &arguments).await.map_err(|e| e.text("REF"))
+        self.call_as(&principal, tool, &arguments)
+            .await
+            .map_err(|e| e.text("REF"))
     }
 
     /// Calls a tool; a refusal fails the test.
     pub(crate) async fn call(&self, key: &str, tool: &str, arguments: Value) -> Value {
-        self.try_call(key, tool, arguments.clone()).await.unwrap_or_else(|e| panic!("{tool} {arguments}: {e}"))
+        self.try_call(key, tool, arguments.clone())
+            .await
+            .unwrap_or_else(|e| panic!("{tool} {arguments}: {e}"))
     }
 
     /// The text of a call that must be refused.
@@ -184,6 +237,9 @@ impl Rooms {
     pub(crate) async fn titles(&self, key: &str, query: &str) -> Vec<String> {
         let found = self.call(key, "search", json!({ "query": query })).await;
         let results = found["results"].as_array().unwrap();
-        results.iter().map(|r| r["entity_title"].as_str().unwrap().to_owned()).collect()
+        results
+            .iter()
+            .map(|r| r["entity_title"].as_str().unwrap().to_owned())
+            .collect()
     }
 }

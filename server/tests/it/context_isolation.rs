@@ -48,21 +48,34 @@ async fn house(place: Place) -> (Rooms, Vec<Member>) {
     let mut members = Vec::new();
     for name in TENANTS {
         let canary = canary(name);
-        rooms.note(name, "plan.md", format!("---\ntags: [{canary}]\nowner: {canary}\n---\n# Plan {canary}\n\nThe shared plan, {canary}.\n"));
+        rooms.note(
+            name,
+            "plan.md",
+            format!(
+                "---\ntags: [{canary}]\nowner: {canary}\n---\n# Plan {canary}\n\nThe shared plan, {canary}.\n"
+            ),
+        );
         // A source whose name the others do not have.
         let source = format!("{name}-extra");
         let folder = rooms.data().join(&source);
         std::fs::create_dir_all(&folder).unwrap();
-        std::fs::write(folder.join("extra.md"), format!("# Extra {canary}\n\nThe shared plan.\n")).unwrap();
+        std::fs::write(
+            folder.join("extra.md"),
+            format!("# Extra {canary}\n\nThe shared plan.\n"),
+        )
+        .unwrap();
         rooms.add_source(name, &source, &folder).await;
         rooms.sync(name).await;
         let key = rooms.key(name, ALL).await;
         let memory_key = format!("memory of {name}");
-        let put = json!({ "key": memory_key, "content": format!("The shared plan {canary}."), "tags": [canary] });
+        let put =
+            json!({ "key": memory_key, "content": format!("The shared plan {canary}."), "tags": [canary] });
         let memory = rooms.call(&key, "memory_put", put).await;
         let note = json!({ "title": format!("Inbox {canary}"), "content": format!("shared plan {canary}"), "sync_immediately": true });
         rooms.call(&key, "inbox_put", note).await;
-        let found = rooms.call(&key, "search", json!({ "query": "plan", "source": "notes" })).await;
+        let found = rooms
+            .call(&key, "search", json!({ "query": "plan", "source": "notes" }))
+            .await;
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         let loot = Loot {
             entity: text(&found["results"][0]["entity_id"]),
@@ -90,20 +103,35 @@ impl Attempt {
     fn call(&self, members: &[Member]) -> (&'static str, Value) {
         let (loot, word) = (&members[self.victim].loot, canary(members[self.victim].name));
         match self.shape {
-            0 => ("search", json!({ "query": "shared plan", "types": ["entity", "memory"] })),
+            0 => (
+                "search",
+                json!({ "query": "shared plan", "types": ["entity", "memory"] }),
+            ),
             1 => ("search", json!({ "query": word, "types": ["entity", "memory"] })),
             // One letter off: nearness of words must not tell which words others hold.
-            2 => ("search", json!({ "query": format!("{word}s plan"), "include_memory": true })),
+            2 => (
+                "search",
+                json!({ "query": format!("{word}s plan"), "include_memory": true }),
+            ),
             3 => ("search", json!({ "query": "plan", "source": loot.source })),
-            4 => ("search", json!({ "query": "plan", "cursor": "1", "types": ["entity", "memory"] })),
+            4 => (
+                "search",
+                json!({ "query": "plan", "cursor": "1", "types": ["entity", "memory"] }),
+            ),
             5 => ("get", json!({ "entity_id": loot.entity })),
             6 => ("get", json!({ "entity_id": loot.memory_id })),
-            7 => ("get_chunk", json!({ "chunk_id": loot.chunk, "context_chunks": 10 })),
+            7 => (
+                "get_chunk",
+                json!({ "chunk_id": loot.chunk, "context_chunks": 10 }),
+            ),
             8 => ("memory_get", json!({ "id": loot.memory_id })),
             9 => ("memory_get", json!({ "key": loot.memory_key })),
             10 => ("memory_search", json!({ "query": word })),
             11 => ("memory_search", json!({ "query": "plan", "tags": [word] })),
-            12 => ("memory_put", json!({ "key": loot.memory_key, "content": "overwritten" })),
+            12 => (
+                "memory_put",
+                json!({ "key": loot.memory_key, "content": "overwritten" }),
+            ),
             13 => ("sync", json!({ "source": loot.source })),
             14 => ("sync_run", json!({})),
             _ => ("sync_status", json!({})),
@@ -133,7 +161,12 @@ async fn attempt(rooms: &Rooms, members: &[Member], attempt: &Attempt) {
         Err(refusal) => refusal,
     };
     for other in members.iter().filter(|member| member.name != thief.name) {
-        assert!(!said.contains(canary(other.name)), "{} read of {}: {tool} {arguments}: {said}", thief.name, other.name);
+        assert!(
+            !said.contains(canary(other.name)),
+            "{} read of {}: {tool} {arguments}: {said}",
+            thief.name,
+            other.name
+        );
     }
     if attempt.victim != attempt.thief && matches!(attempt.shape, 3 | 5..=9 | 13) {
         let expected = "404 Not Found: ";
@@ -161,7 +194,10 @@ fn stolen_ids_open_nothing() {
             }
         }
         let strategy = proptest::collection::vec((0..TENANTS.len(), 1..TENANTS.len(), 0..SHAPES), 1..12);
-        let mut runner = TestRunner::new(Config { cases: 24, ..Config::default() });
+        let mut runner = TestRunner::new(Config {
+            cases: 24,
+            ..Config::default()
+        });
         let handle = tokio::runtime::Handle::current();
         tokio::task::block_in_place(|| {
             runner.run(&strategy, |steps| {
@@ -176,11 +212,18 @@ fn stolen_ids_open_nothing() {
         })
         .unwrap();
         for (member, before) in members.iter().zip(&before) {
-            assert_eq!(&holdings(rooms, member).await, before, "{} was changed by others", member.name);
+            assert_eq!(
+                &holdings(rooms, member).await,
+                before,
+                "{} was changed by others",
+                member.name
+            );
         }
         // The way in is open for those to whom it belongs.
         for member in members {
-            let own = rooms.call(&member.key, "get", json!({ "entity_id": member.loot.entity })).await;
+            let own = rooms
+                .call(&member.key, "get", json!({ "entity_id": member.loot.entity }))
+                .await;
             assert!(own.to_string().contains(canary(member.name)));
         }
     });
@@ -198,7 +241,12 @@ fn a_missing_id_and_another_tenants_read_the_same() {
             ("sync_run", "source", &victim.loot.source),
         ] {
             let missing = format!("{}0", &stolen[..stolen.len() - 1].replace(':', ":9"));
-            let of = async |id: &str| rooms.refusal(&thief.key, tool, json!({ argument: id })).await.replace(id, "ID");
+            let of = async |id: &str| {
+                rooms
+                    .refusal(&thief.key, tool, json!({ argument: id }))
+                    .await
+                    .replace(id, "ID")
+            };
             assert_eq!(of(stolen).await, of(&missing).await, "{tool}");
         }
     });

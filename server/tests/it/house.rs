@@ -15,7 +15,7 @@ use footbridge_server::{
     access::Keyring,
     catalogue::{Catalogue, NamedText},
     domain::{Content, DomainError, Handlers, InputRequest, InputRequired, Outcome, ToolResult},
-    edge::{EdgeSettings, Server, TlsFiles},
+    edge::{EdgeSettings, Server, TlsFiles, listen},
     operate::keys::{MintRequest, mint},
     pipeline::{self, HouseBuilder},
     policy::SealKey,
@@ -27,7 +27,7 @@ use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     sync::Notify,
     task::JoinHandle,
     time::timeout,
@@ -113,11 +113,25 @@ impl House {
         let folder = TempDir::new().unwrap();
         let url = StoreUrl::Sqlite(folder.path().join("store.db"));
         let clock = Clock::System;
-        let store = Store::open(&url, &StoreSettings::default(), clock.clone()).await.unwrap();
-        let load = || Catalogue::load(&[&[NamedText { name: "house.toml", text: CATALOGUE }]]).unwrap();
+        let store = Store::open(&url, &StoreSettings::default(), clock.clone())
+            .await
+            .unwrap();
+        let load = || {
+            Catalogue::load(&[&[NamedText {
+                name: "house.toml",
+                text: CATALOGUE,
+            }]])
+            .unwrap()
+        };
         let catalogue = load();
         // The first key brings its tenant along; the keyring then knows it from the start.
-        mint(&store, &catalogue.editions()[0], request("t:read", KeyLimits::default())).await.unwrap();
+        mint(
+            &store,
+            &catalogue.editions()[0],
+            request("t:read", KeyLimits::default()),
+        )
+        .await
+        .unwrap();
         let keyring = Keyring::load(store.clone(), &catalogue, 1_000_000).await.unwrap();
         tokio::spawn(Arc::clone(&keyring).follow());
         let noticed = Arc::<Noticed>::default();
@@ -139,12 +153,22 @@ impl House {
         if let Some(files) = tls {
             server = server.with_tls(files).unwrap();
         }
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let listener = listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
         let stop = shutdown.clone();
         let server = tokio::spawn(async move { server.serve(listener, stop).await.unwrap() });
-        Self { address, rooms, store, noticed, shutdown, server: Some(server), catalogue, keyring, _folder: folder }
+        Self {
+            address,
+            rooms,
+            store,
+            noticed,
+            shutdown,
+            server: Some(server),
+            catalogue,
+            keyring,
+            _folder: folder,
+        }
     }
 
     /// Mints a key with these scopes, separated by spaces.
@@ -155,7 +179,9 @@ impl House {
     /// Mints a key that something narrows.
     pub(crate) async fn limited_key(&self, scopes: &str, limits: KeyLimits) -> String {
         let request = request(scopes, limits);
-        let minted = mint(&self.store, &self.catalogue.editions()[0], request).await.unwrap();
+        let minted = mint(&self.store, &self.catalogue.editions()[0], request)
+            .await
+            .unwrap();
         self.keyring.refresh().await.unwrap();
         minted.key
     }
@@ -178,14 +204,24 @@ impl House {
 
     /// A POST to the endpoint with this body and what every request needs.
     pub(crate) fn post(&self, key: &str, body: impl ToString) -> Post {
-        let mut post = Post { address: self.address, method: "POST", path: "/mcp".to_owned(), headers: Vec::new(), body: body.to_string() };
+        let mut post = Post {
+            address: self.address,
+            method: "POST",
+            path: "/mcp".to_owned(),
+            headers: Vec::new(),
+            body: body.to_string(),
+        };
         post.headers = vec![
             ("host".to_owned(), self.address.to_string()),
             ("content-type".to_owned(), "application/json".to_owned()),
-            ("accept".to_owned(), "application/json, text/event-stream".to_owned()),
+            (
+                "accept".to_owned(),
+                "application/json, text/event-stream".to_owned(),
+            ),
         ];
         if !key.is_empty() {
-            post.headers.push(("authorization".to_owned(), format!("Bearer {key}")));
+            post.headers
+                .push(("authorization".to_owned(), format!("Bearer {key}")));
         }
         post
     }
@@ -193,12 +229,18 @@ impl House {
     /// A modern request with its envelope and its headers.
     pub(crate) fn modern(&self, key: &str, method: &str, mut params: Value) -> Post {
         params["_meta"]["io.modelcontextprotocol/protocolVersion"] = json!("2026-07-28");
-        if params["_meta"].get("io.modelcontextprotocol/clientCapabilities").is_none() {
+        if params["_meta"]
+            .get("io.modelcontextprotocol/clientCapabilities")
+            .is_none()
+        {
             params["_meta"]["io.modelcontextprotocol/clientCapabilities"] = json!({ "elicitation": {} });
         }
         let name = params["name"].as_str().map(str::to_owned);
         let mut post = self
-            .post(key, json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }))
+            .post(
+                key,
+                json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }),
+            )
             .header("mcp-protocol-version", "2026-07-28")
             .header("mcp-method", method);
         if let Some(name) = name {
@@ -214,8 +256,11 @@ impl House {
 
     /// A request of a legacy revision.
     pub(crate) fn legacy(&self, key: &str, version: &str, method: &str, params: Value) -> Post {
-        self.post(key, json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }))
-            .header("mcp-protocol-version", version)
+        self.post(
+            key,
+            json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }),
+        )
+        .header("mcp-protocol-version", version)
     }
 
     /// A GET without credentials.
@@ -231,7 +276,10 @@ fn request(scopes: &str, limits: KeyLimits) -> MintRequest {
         tenant: TenantId::new("local").unwrap(),
         owner: None,
         name: "test".to_owned(),
-        scopes: scopes.split(' ').map(|scope| Scope::new(scope).unwrap()).collect(),
+        scopes: scopes
+            .split(' ')
+            .map(|scope| Scope::new(scope).unwrap())
+            .collect(),
         expires_in_days: None,
         limits,
     }
@@ -316,7 +364,9 @@ pub(crate) async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, 
 pub(crate) async fn read_all<S: AsyncRead + Unpin>(stream: &mut S) -> Vec<u8> {
     let mut all = Vec::new();
     // A reset after the answer is an end like any other.
-    let _ = timeout(HANGS, stream.read_to_end(&mut all)).await.expect("the other side closes");
+    let _ = timeout(HANGS, stream.read_to_end(&mut all))
+        .await
+        .expect("the other side closes");
     all
 }
 
@@ -327,7 +377,11 @@ pub(crate) async fn read_until<S: AsyncRead + Unpin>(stream: &mut S, text: &str)
         let mut chunk = [0; 4096];
         loop {
             let read = stream.read(&mut chunk).await.unwrap();
-            assert!(read > 0, "closed before `{text}`: {}", String::from_utf8_lossy(&all));
+            assert!(
+                read > 0,
+                "closed before `{text}`: {}",
+                String::from_utf8_lossy(&all)
+            );
             all.extend_from_slice(&chunk[..read]);
             let seen = String::from_utf8_lossy(&all).into_owned();
             if seen.contains(text) {
@@ -335,7 +389,9 @@ pub(crate) async fn read_until<S: AsyncRead + Unpin>(stream: &mut S, text: &str)
             }
         }
     };
-    timeout(HANGS, found).await.unwrap_or_else(|_| panic!("`{text}` never comes"))
+    timeout(HANGS, found)
+        .await
+        .unwrap_or_else(|_| panic!("`{text}` never comes"))
 }
 
 /// An answer.
@@ -350,7 +406,10 @@ impl Reply {
     /// Reads one answer; a chunked body is put together.
     pub(crate) fn parse(bytes: &[u8]) -> Self {
         let text = String::from_utf8_lossy(bytes).into_owned();
-        let end = bytes.windows(4).position(|w| w == b"\r\n\r\n").unwrap_or_else(|| panic!("no answer: {text:?}"));
+        let end = bytes
+            .windows(4)
+            .position(|w| w == b"\r\n\r\n")
+            .unwrap_or_else(|| panic!("no answer: {text:?}"));
         let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
         let mut lines = head.split("\r\n");
         let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
@@ -359,10 +418,17 @@ impl Reply {
             .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
             .collect();
         let mut body = bytes[end + 4..].to_vec();
-        if headers.get("transfer-encoding").is_some_and(|value| value == "chunked") {
+        if headers
+            .get("transfer-encoding")
+            .is_some_and(|value| value == "chunked")
+        {
             body = unchunk(&body);
         }
-        Self { status, headers, body }
+        Self {
+            status,
+            headers,
+            body,
+        }
     }
 
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
@@ -381,12 +447,18 @@ impl Reply {
     /// The messages of an event stream.
     pub(crate) fn events(&self) -> Vec<Value> {
         assert_eq!(self.header("content-type"), Some("text/event-stream"), "{self:?}");
-        self.text().lines().filter_map(|l| l.strip_prefix("data: ")).map(|d| serde_json::from_str(d).unwrap()).collect()
+        self.text()
+            .lines()
+            .filter_map(|l| l.strip_prefix("data: "))
+            .map(|d| serde_json::from_str(d).unwrap())
+            .collect()
     }
 
     /// Status and JSON-RPC error code, if there is one.
     pub(crate) fn outcome(&self) -> (u16, Option<i64>) {
-        let code = serde_json::from_slice::<Value>(&self.body).ok().and_then(|v| v["error"]["code"].as_i64());
+        let code = serde_json::from_slice::<Value>(&self.body)
+            .ok()
+            .and_then(|v| v["error"]["code"].as_i64());
         (self.status, code)
     }
 }
@@ -406,7 +478,9 @@ fn unchunk(mut rest: &[u8]) -> Vec<u8> {
 
 fn handlers(noticed: &Arc<Noticed>) -> Handlers {
     let mut handlers = Handlers::default();
-    handlers.plain("tests::plain", |_| async { Outcome::structured(&json!({ "ok": true })) }.boxed());
+    handlers.plain("tests::plain", |_| {
+        async { Outcome::structured(&json!({ "ok": true })) }.boxed()
+    });
     handlers.plain("tests::echo", |call| {
         async move { Outcome::structured(&json!({ "text": call.arguments.as_map()["text"] })) }.boxed()
     });
@@ -426,9 +500,13 @@ fn handlers(noticed: &Arc<Noticed>) -> Handlers {
     handlers.plain("tests::progress", |call| {
         async move {
             let map = call.arguments.as_map();
-            let (steps, pause) = (map["steps"].as_u64().unwrap_or(0), map["pause_ms"].as_u64().unwrap_or(0));
+            let (steps, pause) = (
+                map["steps"].as_u64().unwrap_or(0),
+                map["pause_ms"].as_u64().unwrap_or(0),
+            );
             for step in 1..=u32::try_from(steps).unwrap() {
-                call.progress.report(f64::from(step), Some(steps as f64), Some(format!("step {step}")));
+                call.progress
+                    .report(f64::from(step), Some(steps as f64), Some(format!("step {step}")));
                 // Out of order on purpose: it must not show.
                 call.progress.report(0.5, None, None);
                 tokio::time::sleep(Duration::from_millis(pause)).await;
@@ -453,25 +531,47 @@ fn handlers(noticed: &Arc<Noticed>) -> Handlers {
         .boxed()
     });
     handlers.plain("tests::needs_sampling", |_| {
-        async { Err(DomainError::MissingCapability(Map::from_iter([("sampling".to_owned(), json!({}))]))) }.boxed()
+        async {
+            Err(DomainError::MissingCapability(Map::from_iter([(
+                "sampling".to_owned(),
+                json!({}),
+            )])))
+        }
+        .boxed()
     });
-    handlers.plain("tests::panic", |_| async { panic!("a secret from inside") }.boxed());
+    handlers.plain("tests::panic", |_| {
+        async { panic!("a secret from inside") }.boxed()
+    });
     handlers.plain("tests::fail", |_| {
-        async { Err(DomainError::internal(std::io::Error::other("a secret from inside"))) }.boxed()
+        async {
+            Err(DomainError::internal(std::io::Error::other(
+                "a secret from inside",
+            )))
+        }
+        .boxed()
     });
     handlers.plain("tests::rich", |_| {
         async {
             Ok(Outcome::Done(ToolResult {
                 content: vec![
                     Content::Text("a".to_owned()),
-                    Content::Image { data: "aa==".to_owned(), mime_type: "image/png".to_owned() },
-                    Content::Audio { data: "aa==".to_owned(), mime_type: "audio/wav".to_owned() },
+                    Content::Image {
+                        data: "aa==".to_owned(),
+                        mime_type: "image/png".to_owned(),
+                    },
+                    Content::Audio {
+                        data: "aa==".to_owned(),
+                        mime_type: "audio/wav".to_owned(),
+                    },
                     Content::EmbeddedText {
                         uri: "test://1".to_owned(),
                         mime_type: "text/plain".to_owned(),
                         text: "b".to_owned(),
                     },
-                    Content::ResourceLink { uri: "test://2".to_owned(), name: "Two".to_owned() },
+                    Content::ResourceLink {
+                        uri: "test://2".to_owned(),
+                        name: "Two".to_owned(),
+                    },
                 ],
                 ..ToolResult::default()
             }))

@@ -5,7 +5,7 @@ use std::{
     net::TcpStream,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
-    sync::mpsc,
+    sync::{Mutex, mpsc},
     time::Duration,
 };
 
@@ -13,44 +13,53 @@ use footbridge_server::store::StoreUrl;
 use serde_json::{Value, json};
 
 /// A folder for one test's data, with the commands that work on it.
-pub struct Place {
+pub(crate) struct Place {
     folder: tempfile::TempDir,
     store: Option<String>,
 }
 
 impl Place {
-    pub fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap(), store: None }
+    pub(crate) fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            store: None,
+        }
     }
 
     /// The same, with its rows in another store than the embedded one.
-    pub fn on(store: &StoreUrl) -> Self {
+    pub(crate) fn on(store: &StoreUrl) -> Self {
         let store = match store {
             StoreUrl::Sqlite(path) => path.display().to_string(),
             StoreUrl::Postgres(url) => url.clone(),
         };
-        Self { folder: tempfile::tempdir().unwrap(), store: Some(store) }
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            store: Some(store),
+        }
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
 
-    pub fn data(&self) -> PathBuf {
+    pub(crate) fn data(&self) -> PathBuf {
         self.path().join("data")
     }
 
     /// A note in the folder that tests add as a source.
-    pub fn note(&self, name: &str, text: &str) -> PathBuf {
+    pub(crate) fn note(&self, name: &str, text: &str) -> PathBuf {
         let path = self.path().join("notes").join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, text).unwrap();
         path
     }
 
-    pub fn command(&self) -> Command {
+    pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_footbridge-server"));
-        command.env_remove("FOOTBRIDGE_KEY").env("FOOTBRIDGE_DATA", self.data()).stdin(Stdio::null());
+        command
+            .env_remove("FOOTBRIDGE_KEY")
+            .env("FOOTBRIDGE_DATA", self.data())
+            .stdin(Stdio::null());
         match &self.store {
             Some(url) => command.env("FOOTBRIDGE_STORE", url),
             None => command.env_remove("FOOTBRIDGE_STORE"),
@@ -58,68 +67,102 @@ impl Place {
         command
     }
 
-    pub fn run(&self, arguments: &[&str]) -> Output {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
         self.command().args(arguments).output().unwrap()
     }
 
     /// The stdout of a command that must succeed.
-    pub fn ok(&self, arguments: &[&str]) -> String {
+    pub(crate) fn ok(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments);
-        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{arguments:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         String::from_utf8(output.stdout).unwrap()
     }
 
     /// The stderr of a command that must fail.
-    pub fn fails(&self, arguments: &[&str]) -> String {
+    pub(crate) fn fails(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments);
         assert!(!output.status.success(), "{arguments:?} succeeded");
         String::from_utf8(output.stderr).unwrap()
     }
 
-    pub fn key(&self, scopes: &str) -> String {
+    pub(crate) fn key(&self, scopes: &str) -> String {
         let minted = self.ok(&[
-            "key", "mint", "--edition", "context", "--scopes", scopes, "--rate-per-minute", "100000", "--json",
+            "key",
+            "mint",
+            "--edition",
+            "context",
+            "--scopes",
+            scopes,
+            "--rate-per-minute",
+            "100000",
+            "--json",
         ]);
-        serde_json::from_str::<Value>(&minted).unwrap()["key"].as_str().unwrap().to_owned()
+        serde_json::from_str::<Value>(&minted).unwrap()["key"]
+            .as_str()
+            .unwrap()
+            .to_owned()
     }
 
-    pub fn serve(&self) -> Server {
-        let mut child =
-            self.command().args(["serve", "--listen", "127.0.0.1:0"]).stdout(Stdio::piped()).spawn().unwrap();
+    pub(crate) fn serve(&self) -> Server {
+        let mut child = self
+            .command()
+            .args(["serve", "--listen", "127.0.0.1:0"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
         let (sender, printed) = mpsc::channel();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| drop(sender.send(line))));
-        let mut server = Server { child, address: String::new(), printed: printed.into() };
+        std::thread::spawn(move || {
+            lines
+                .map_while(Result::ok)
+                .for_each(|line| drop(sender.send(line)))
+        });
+        let mut server = Server {
+            child,
+            address: String::new(),
+            printed: Mutex::new(printed),
+        };
         let line = server.printed_until("http://");
-        server.address = line.split_once("http://").unwrap().1.split('/').next().unwrap().to_owned();
+        server.address = line
+            .split_once("http://")
+            .unwrap()
+            .1
+            .split('/')
+            .next()
+            .unwrap()
+            .to_owned();
         server
     }
 }
 
 /// A running server, killed when the test ends.
-pub struct Server {
+pub(crate) struct Server {
     child: Child,
-    pub address: String,
-    printed: std::sync::Mutex<mpsc::Receiver<String>>,
+    pub(crate) address: String,
+    printed: Mutex<mpsc::Receiver<String>>,
 }
 
 /// An HTTP reply.
 #[derive(Debug)]
-pub struct Reply {
-    pub status: u16,
-    pub head: String,
-    pub body: String,
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: String,
 }
 
 impl Reply {
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|e| panic!("{e} in {self:?}"))
     }
 }
 
 impl Server {
     /// The next line on stdout that holds `part`.
-    pub fn printed_until(&self, part: &str) -> String {
+    pub(crate) fn printed_until(&self, part: &str) -> String {
         loop {
             let line = self.printed.lock().unwrap().recv_timeout(Duration::from_secs(20));
             let line = line.unwrap_or_else(|_| panic!("the server did not print `{part}`"));
@@ -130,10 +173,13 @@ impl Server {
     }
 
     /// Sends one request with exactly these headers besides those that HTTP needs.
-    pub fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Reply {
+    pub(crate) fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Reply {
         let mut socket = TcpStream::connect(&self.address).unwrap();
         socket.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-        let mut text = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
+        let mut text = format!(
+            "{method} {path} HTTP/1.1\r\nConnection: close\r\nContent-Length: {}\r\n",
+            body.len()
+        );
         if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
             text.push_str(&format!("Host: {}\r\n", self.address));
         }
@@ -145,20 +191,27 @@ impl Server {
         socket.read_to_string(&mut reply).unwrap();
         let (head, body) = reply.split_once("\r\n\r\n").unwrap();
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        Reply { status, head: head.to_ascii_lowercase(), body: body.to_owned() }
+        Reply {
+            status,
+            head: head.to_ascii_lowercase(),
+            body: body.to_owned(),
+        }
     }
 
     /// A bare JSON-RPC call: bearer and content type, nothing else.
-    pub fn bare(&self, key: &str, tool: &str, arguments: Value) -> Reply {
+    pub(crate) fn bare(&self, key: &str, tool: &str, arguments: Value) -> Reply {
         let body = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call",
             "params": {"name": tool, "arguments": arguments}});
         let bearer = format!("Bearer {key}");
-        let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/json")];
+        let headers = [
+            ("Authorization", bearer.as_str()),
+            ("Content-Type", "application/json"),
+        ];
         self.request("POST", "/mcp", &headers, &body.to_string())
     }
 
     /// A request as an MCP client of 2025-11-25 sends it after its handshake.
-    pub fn legacy(&self, key: &str, method: &str, params: Value) -> Value {
+    pub(crate) fn legacy(&self, key: &str, method: &str, params: Value) -> Value {
         let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
         let bearer = format!("Bearer {key}");
         let headers = [
@@ -167,11 +220,12 @@ impl Server {
             ("Accept", "application/json, text/event-stream"),
             ("MCP-Protocol-Version", "2025-11-25"),
         ];
-        self.request("POST", "/context/mcp", &headers, &body.to_string()).json()
+        self.request("POST", "/context/mcp", &headers, &body.to_string())
+            .json()
     }
 
     /// The `structuredContent` of a call that must succeed.
-    pub fn call(&self, key: &str, tool: &str, arguments: Value) -> Value {
+    pub(crate) fn call(&self, key: &str, tool: &str, arguments: Value) -> Value {
         let reply = self.legacy(key, "tools/call", json!({"name": tool, "arguments": arguments}));
         let result = &reply["result"];
         assert_ne!(result["isError"], true, "{tool}: {reply}");
@@ -179,17 +233,19 @@ impl Server {
     }
 
     /// The text of a call that must fail with a tool error.
-    pub fn call_fails(&self, key: &str, tool: &str, arguments: Value) -> String {
+    pub(crate) fn call_fails(&self, key: &str, tool: &str, arguments: Value) -> String {
         let reply = self.legacy(key, "tools/call", json!({"name": tool, "arguments": arguments}));
         assert_eq!(reply["result"]["isError"], true, "{tool}: {reply}");
         reply["result"]["content"][0]["text"].as_str().unwrap().to_owned()
     }
 
-    #[cfg(unix)]
-    pub fn terminate(mut self) -> std::process::ExitStatus {
+    /// Asks the server to stop, and waits for it: how it ended, and what it printed that nobody read yet.
+    pub(crate) fn terminate_and_read(mut self) -> (std::process::ExitStatus, String) {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").arg(&id).status().unwrap().success());
-        self.child.wait().unwrap()
+        let status = self.child.wait().unwrap();
+        let rest: Vec<_> = self.printed.lock().unwrap().iter().collect();
+        (status, rest.join("\n"))
     }
 }
 

@@ -25,9 +25,19 @@ fn refused_within(server: &Server, key: &str, limit: Duration) -> bool {
 fn one_server_in_two_processes(place: &Place) {
     let key = place.key("memory.read,memory.write");
     let (first, second) = (place.serve(), place.serve());
-    first.call(&key, "memory_put", json!({"key": "shared", "content": "seen by both"}));
-    assert_eq!(second.call(&key, "memory_get", json!({"key": "shared"}))["memory"]["content"], "seen by both");
-    assert_eq!(first.legacy(&key, "tools/list", json!({})), second.legacy(&key, "tools/list", json!({})));
+    first.call(
+        &key,
+        "memory_put",
+        json!({"key": "shared", "content": "seen by both"}),
+    );
+    assert_eq!(
+        second.call(&key, "memory_get", json!({"key": "shared"}))["memory"]["content"],
+        "seen by both"
+    );
+    assert_eq!(
+        first.legacy(&key, "tools/list", json!({})),
+        second.legacy(&key, "tools/list", json!({}))
+    );
 
     let late = place.key("memory.read");
     second.call(&late, "memory_get", json!({"key": "shared"}));
@@ -35,11 +45,15 @@ fn one_server_in_two_processes(place: &Place) {
     let shown: String = key.chars().take("hoard_sk_".len() + 6).collect();
     place.ok(&["key", "revoke", &shown]);
     for server in [&first, &second] {
-        assert!(refused_within(server, &key, Duration::from_secs(1)), "a revoked key still opens {}", server.address);
+        assert!(
+            refused_within(server, &key, Duration::from_secs(1)),
+            "a revoked key still opens {}",
+            server.address
+        );
         server.call(&late, "memory_get", json!({"key": "shared"}));
     }
     for server in [first, second] {
-        assert!(server.terminate().success());
+        assert!(server.terminate_and_read().0.success());
     }
     place.ok(&["audit", "verify"]);
 }
@@ -63,16 +77,30 @@ fn a_demoted_owners_keys_are_demoted_and_a_disabled_ones_stop() {
     place.key("search");
     place.ok(&["user", "add", "ada@example.com", "--role", "owner"]);
     let minted = place.ok(&[
-        "key", "mint", "--edition", "context", "--scopes", "memory.read", "--user", "ada@example.com", "--json",
+        "key",
+        "mint",
+        "--edition",
+        "context",
+        "--scopes",
+        "memory.read",
+        "--user",
+        "ada@example.com",
+        "--json",
     ]);
     let minted: serde_json::Value = serde_json::from_str(&minted).unwrap();
     let key = minted["key"].as_str().unwrap();
     let server = place.serve();
-    assert_eq!(server.bare(key, "memory_search", json!({"query": "x"})).status, 200);
+    assert_eq!(
+        server.bare(key, "memory_search", json!({"query": "x"})).status,
+        200
+    );
     place.ok(&["user", "disable", "ada@example.com"]);
     let start = Instant::now();
     while server.bare(key, "memory_search", json!({"query": "x"})).status == 200 {
-        assert!(start.elapsed() < Duration::from_secs(1), "a disabled owner's key still opens the server");
+        assert!(
+            start.elapsed() < Duration::from_secs(1),
+            "a disabled owner's key still opens the server"
+        );
         std::thread::sleep(Duration::from_millis(20));
     }
     let last = place.fails(&["user", "disable", "operator@localhost"]);

@@ -23,7 +23,16 @@ use crate::{
 
 /// Names that no edition may offer (catalogue.md §2.13).
 const RESERVED: [&str; 10] = [
-    "export_all", "list_all", "query", "query_sql", "sql", "raw_sql", "dump", "backup", "mint_key", "reveal_secret",
+    "export_all",
+    "list_all",
+    "query",
+    "query_sql",
+    "sql",
+    "raw_sql",
+    "dump",
+    "backup",
+    "mint_key",
+    "reveal_secret",
 ];
 
 /// A house in which the examples' placeholders stand for something.
@@ -36,7 +45,11 @@ async fn seeded() -> Seeded {
     let rooms = Rooms::with(Place::sqlite(), &["acme", "zeta"]).await;
     let mut ids = BTreeMap::new();
     for tenant in ["zeta", "acme"] {
-        rooms.note(tenant, "meeting.md", "# Meeting notes\n\nThe deploy key moves to the vault.\n");
+        rooms.note(
+            tenant,
+            "meeting.md",
+            "# Meeting notes\n\nThe deploy key moves to the vault.\n",
+        );
         rooms.sync(tenant).await;
         let key = rooms.key(tenant, ALL).await;
         let put = json!({ "key": format!("project/{tenant}/milestone"), "content": "The milestone of acme is in May." });
@@ -79,7 +92,9 @@ async fn contents(store: &Store) -> Vec<String> {
                     let memories = tx.memory().count().await?;
                     let words = tx.memory().word_counts(1_000).await?;
                     let keys = tx.keys().list().await?.len();
-                    Ok(format!("{sources:?} {counts:?} {chunks:?} {memories} {words:?} {keys}"))
+                    Ok(format!(
+                        "{sources:?} {counts:?} {chunks:?} {memories} {words:?} {keys}"
+                    ))
                 })
             })
             .await,
@@ -98,7 +113,8 @@ fn every_row_has_its_handler_and_every_handler_its_row() {
             for tool in edition.tools() {
                 named.insert(tool.handler.clone());
                 let handler = seeded.rooms.handlers.find(&tool.handler);
-                let handler = handler.unwrap_or_else(|| panic!("`{}` names `{}`, which is nothing", tool.name, tool.handler));
+                let handler = handler
+                    .unwrap_or_else(|| panic!("`{}` names `{}`, which is nothing", tool.name, tool.handler));
                 let fits = match handler {
                     Handler::Read(_) => tool.effect == Effect::Read,
                     Handler::Write(_) => tool.effect != Effect::Read,
@@ -106,7 +122,11 @@ fn every_row_has_its_handler_and_every_handler_its_row() {
                     Handler::Task(_) => tool.effect != Effect::Read,
                     Handler::Plain(_) => true,
                 };
-                assert!(fits, "`{}` says {:?}, its handler is of another kind", tool.name, tool.effect);
+                assert!(
+                    fits,
+                    "`{}` says {:?}, its handler is of another kind",
+                    tool.name, tool.effect
+                );
             }
         }
         let registered: BTreeSet<_> = seeded.rooms.handlers.names().map(str::to_owned).collect();
@@ -131,9 +151,16 @@ fn every_example_runs_and_keeps_to_its_schemas() {
         let key = seeded.rooms.key("acme", ALL).await;
         let mut ran = 0;
         for tool in seeded.tools() {
-            let output = tool.output.as_ref().unwrap_or_else(|| panic!("`{}` publishes no output schema", tool.name));
+            let output = tool
+                .output
+                .as_ref()
+                .unwrap_or_else(|| panic!("`{}` publishes no output schema", tool.name));
             let output = jsonschema::draft202012::new(output).unwrap();
-            assert!(!tool.examples.is_empty() || tool.effect == Effect::Execute, "`{}` has no example", tool.name);
+            assert!(
+                !tool.examples.is_empty() || tool.effect == Effect::Execute,
+                "`{}` has no example",
+                tool.name
+            );
             for example in &tool.examples {
                 let arguments = seeded.fill(&example.arguments);
                 let input = jsonschema::draft202012::new(tool.input.as_json()).unwrap();
@@ -143,7 +170,13 @@ fn every_example_runs_and_keeps_to_its_schemas() {
                 let fault = output.validate(&answer).err().map(|e| e.to_string());
                 assert_eq!(fault, None, "`{}` in `{}`: {answer}", example.title, tool.name);
                 if let Some(results) = answer.get("results") {
-                    assert_ne!(results, &json!([]), "`{}` in `{}` finds nothing", example.title, tool.name);
+                    assert_ne!(
+                        results,
+                        &json!([]),
+                        "`{}` in `{}` finds nothing",
+                        example.title,
+                        tool.name
+                    );
                 }
                 ran += 1;
             }
@@ -161,13 +194,24 @@ fn reading_changes_nothing() {
         let files = files(&seeded.rooms.data());
         for tool in seeded.tools().iter().filter(|tool| tool.effect == Effect::Read) {
             for example in &tool.examples {
-                seeded.rooms.call(&key, tool.name.as_str(), seeded.fill(&example.arguments)).await;
-                assert_eq!(contents(&seeded.rooms.store).await, before, "`{}` changed something", tool.name);
+                seeded
+                    .rooms
+                    .call(&key, tool.name.as_str(), seeded.fill(&example.arguments))
+                    .await;
+                assert_eq!(
+                    contents(&seeded.rooms.store).await,
+                    before,
+                    "`{}` changed something",
+                    tool.name
+                );
             }
         }
         assert_eq!(self::files(&seeded.rooms.data()), files);
         // What the comparison sees, a write changes.
-        seeded.rooms.call(&key, "memory_put", json!({ "key": "k", "content": "c" })).await;
+        seeded
+            .rooms
+            .call(&key, "memory_put", json!({ "key": "k", "content": "c" }))
+            .await;
         assert_ne!(contents(&seeded.rooms.store).await, before);
     });
 }
@@ -191,8 +235,20 @@ fn every_tool_refuses_every_kind_of_caller_it_must() {
         let seeded = seeded().await;
         let rooms = &seeded.rooms;
         let stranger = rooms.key("zeta", ALL).await;
-        let read_only = rooms.limited_key("acme", ALL, KeyLimits { read_only: true, ..KeyLimits::default() }).await;
-        assert!(rooms.authenticate(None).await.is_err(), "no tool is reached without a credential");
+        let read_only = rooms
+            .limited_key(
+                "acme",
+                ALL,
+                KeyLimits {
+                    read_only: true,
+                    ..KeyLimits::default()
+                },
+            )
+            .await;
+        assert!(
+            rooms.authenticate(None).await.is_err(),
+            "no tool is reached without a credential"
+        );
         assert!(rooms.authenticate(Some("hoard_sk_nonsense")).await.is_err());
         for tool in seeded.tools() {
             let name = tool.name.as_str();
@@ -210,21 +266,35 @@ fn every_tool_refuses_every_kind_of_caller_it_must() {
                     matches!(&refused, Err(CallError::Denied(Denial::MissingScope(missing))) if missing.contains(needed)),
                     "`{name}` without {needed}: {refused:?}"
                 );
-                assert!(!principal.visible().contains(tool.index), "`{name}` is listed for who cannot call it");
+                assert!(
+                    !principal.visible().contains(tool.index),
+                    "`{name}` is listed for who cannot call it"
+                );
             }
             let principal = rooms.authenticate(Some(&read_only)).await.unwrap();
             let reads = tool.effect == Effect::Read;
-            assert_eq!(principal.visible().contains(tool.index), reads, "`{name}` and a key that only reads");
+            assert_eq!(
+                principal.visible().contains(tool.index),
+                reads,
+                "`{name}` and a key that only reads"
+            );
             if !reads {
                 let refused = rooms.call_as(&principal, name, &json!({})).await;
-                assert!(matches!(refused, Err(CallError::Denied(Denial::ReadOnly))), "`{name}`: {refused:?}");
+                assert!(
+                    matches!(refused, Err(CallError::Denied(Denial::ReadOnly))),
+                    "`{name}`: {refused:?}"
+                );
             }
             for example in &tool.examples {
                 let arguments = seeded.fill(&example.arguments);
-                let names_a_record = arguments.to_string() != serde_json::to_string(&example.arguments).unwrap();
+                let names_a_record =
+                    arguments.to_string() != serde_json::to_string(&example.arguments).unwrap();
                 if names_a_record {
                     let text = rooms.refusal(&stranger, name, arguments).await;
-                    assert!(text.starts_with("404 Not Found: "), "`{name}` with another tenant's id: {text}");
+                    assert!(
+                        text.starts_with("404 Not Found: "),
+                        "`{name}` with another tenant's id: {text}"
+                    );
                 }
             }
         }

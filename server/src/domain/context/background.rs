@@ -111,10 +111,16 @@ impl Context {
                 .store
                 .write(tenant, |tx| {
                     Box::pin(async move {
-                        let sources: BTreeSet<_> =
-                            tx.notes().sources().await?.into_iter().map(|source| source.id).collect();
+                        let sources: BTreeSet<_> = tx
+                            .notes()
+                            .sources()
+                            .await?
+                            .into_iter()
+                            .map(|source| source.id)
+                            .collect();
                         let counts = tx.notes().source_counts().await?;
-                        let Some(orphaned) = counts.into_iter().find(|count| !sources.contains(&count.id)) else {
+                        let Some(orphaned) = counts.into_iter().find(|count| !sources.contains(&count.id))
+                        else {
                             return Ok(0);
                         };
                         let marks = tx.notes().marks(&orphaned.id, "", BURIED_AT_ONCE).await?;
@@ -230,7 +236,9 @@ impl Background {
                 }
                 self.watch = Some((watch, events));
             }
-            Ok(Err(error)) => info!(%error, "no file events here; folders are synchronised by the clock only"),
+            Ok(Err(error)) => {
+                info!(%error, "no file events here; folders are synchronised by the clock only")
+            }
             Err(error) => warn!(%error, "failed to watch folders"),
         }
         // What changed while nobody watched has left no event. Where whoever added a source reads it right now,
@@ -241,7 +249,9 @@ impl Background {
 
     /// Notes an event of `tenant/source`.
     fn note(&mut self, name: &str) {
-        let Some((tenant, source)) = name.split_once('/') else { return };
+        let Some((tenant, source)) = name.split_once('/') else {
+            return;
+        };
         if let Ok(tenant) = TenantId::new(tenant) {
             self.due.insert((tenant, source.to_owned()), Instant::now());
         }
@@ -249,7 +259,12 @@ impl Background {
 
     /// Begins with the source that has been due longest.
     fn start(&mut self) {
-        let Some(name) = self.due.iter().min_by_key(|(_, at)| **at).map(|(name, _)| name.clone()) else {
+        let Some(name) = self
+            .due
+            .iter()
+            .min_by_key(|(_, at)| **at)
+            .map(|(name, _)| name.clone())
+        else {
             return;
         };
         self.due.remove(&name);
@@ -257,7 +272,10 @@ impl Background {
         let (tenant, source) = name.clone();
         let work = tokio::spawn(async move {
             let nobody = Arc::new(|_: &_| {});
-            match context.sync_source(&tenant, Some(&source), SyncMode::Skip, nobody).await {
+            match context
+                .sync_source(&tenant, Some(&source), SyncMode::Skip, nobody)
+                .await
+            {
                 Ok(Synced::Done(report)) => {
                     debug!(tenant.id = %tenant, source.name = %source, duration_ms = report.duration_ms, "synchronised");
                     true

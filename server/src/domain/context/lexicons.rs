@@ -96,7 +96,10 @@ impl Lexicons {
         sources: &[SourceSpec],
     ) -> Result<Words, StoreError> {
         let stamp = stamp_of(sources);
-        if let Some(words) = self.kept(tx.tenant(), Shelf::Notes, stamp).filter(|words| words.current) {
+        if let Some(words) = self
+            .kept(tx.tenant(), Shelf::Notes, stamp)
+            .filter(|words| words.current)
+        {
             return Ok(words);
         }
         let chunks = chunks(tx).await?;
@@ -109,7 +112,10 @@ impl Lexicons {
     /// When the store cannot be read.
     pub(super) async fn of_memory(&self, tx: &mut TenantTx<'_>) -> Result<Words, StoreError> {
         let stamp = u64::try_from(tx.now().0 / MEMORY_FRESH_MS).unwrap_or(0);
-        if let Some(words) = self.kept(tx.tenant(), Shelf::Memory, stamp).filter(|words| words.current) {
+        if let Some(words) = self
+            .kept(tx.tenant(), Shelf::Memory, stamp)
+            .filter(|words| words.current)
+        {
             return Ok(words);
         }
         let memories = u64::try_from(tx.memory().count().await?).unwrap_or(0);
@@ -120,7 +126,9 @@ impl Lexicons {
     #[must_use]
     pub(super) fn is_current(&self, tenant: &TenantId, sources: &[SourceSpec]) -> bool {
         let stamp = stamp_of(sources);
-        let current = self.kept(tenant, Shelf::Notes, stamp).is_some_and(|words| words.current);
+        let current = self
+            .kept(tenant, Shelf::Notes, stamp)
+            .is_some_and(|words| words.current);
         if !current {
             self.request(tenant, Shelf::Notes, stamp);
         }
@@ -132,7 +140,11 @@ impl Lexicons {
         let mut kept = self.kept.lock();
         let mut words: usize = kept.slots.values().map(|slot| slot.lexicon.len()).sum();
         while words > MOST_WORDS
-            && let Some(oldest) = kept.slots.iter().min_by_key(|(_, slot)| slot.asked).map(|(name, _)| name.clone())
+            && let Some(oldest) = kept
+                .slots
+                .iter()
+                .min_by_key(|(_, slot)| slot.asked)
+                .map(|(name, _)| name.clone())
         {
             words -= kept.slots.remove(&oldest).map_or(0, |slot| slot.lexicon.len());
         }
@@ -155,7 +167,10 @@ impl Lexicons {
         }
         let lexicon = Arc::new(Lexicon::from_counts(rows, counts(tx, shelf).await?));
         self.keep(tx.tenant(), shelf, stamp, &lexicon);
-        Ok(Words { lexicon, current: true })
+        Ok(Words {
+            lexicon,
+            current: true,
+        })
     }
 
     fn kept(&self, tenant: &TenantId, shelf: Shelf, stamp: u64) -> Option<Words> {
@@ -267,4 +282,3 @@ fn stamp_of(sources: &[SourceSpec]) -> u64 {
     }
     hasher.finish()
 }
-

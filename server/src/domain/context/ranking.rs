@@ -61,15 +61,19 @@ impl Lists {
         }
         self.lists.push(exact);
         if let Some(search) = &plan.near {
-            self.lists.push(find(tx, shelf, &text_query(search, words.current), source).await?);
+            self.lists
+                .push(find(tx, shelf, &text_query(search, words.current), source).await?);
         }
         Ok(())
     }
 
     /// One ranking of all lists, best first.
     pub(super) fn rank(&self) -> Vec<Ranked> {
-        let lists: Vec<RankedList<'_, Row>> =
-            self.lists.iter().map(|hits| RankedList { weight: 1.0, hits }).collect();
+        let lists: Vec<RankedList<'_, Row>> = self
+            .lists
+            .iter()
+            .map(|hits| RankedList { weight: 1.0, hits })
+            .collect();
         let ranked = |group: Group<Row>| Ranked {
             row: group.entity,
             score: group.score,

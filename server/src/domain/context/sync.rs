@@ -11,15 +11,8 @@ use std::{sync::Arc, time::Instant};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    Context,
-    source::SourceSpec,
-};
-use crate::{
-    domain::DomainError,
-    store::StoreError,
-    vocabulary::TenantId,
-};
+use super::{Context, source::SourceSpec};
+use crate::{domain::DomainError, store::StoreError, vocabulary::TenantId};
 
 mod lock;
 mod pass;
@@ -165,7 +158,11 @@ impl Context {
                 known: 0,
                 waiting: true,
             });
-            if stop.run_until_cancelled(tokio::time::sleep(LOOK_AGAIN)).await.is_none() {
+            if stop
+                .run_until_cancelled(tokio::time::sleep(LOOK_AGAIN))
+                .await
+                .is_none()
+            {
                 return Err(SyncError::Stopped);
             }
         }

@@ -42,12 +42,26 @@ async fn figures_are_for_the_operator() {
     }
     assert!(!text.contains("a_name_of_the_callers"));
     let through_proxy = house.get("/metrics").header("x-forwarded-for", "192.0.2.9");
-    assert_eq!(through_proxy.send().await.status, 404, "a proxy on this machine lends nobody its address");
-    let with_token = through_proxy.clone().header("authorization", "Bearer operator-token");
+    assert_eq!(
+        through_proxy.send().await.status,
+        404,
+        "a proxy on this machine lends nobody its address"
+    );
+    let with_token = through_proxy
+        .clone()
+        .header("authorization", "Bearer operator-token");
     assert_eq!(with_token.send().await.status, 200);
     let with_key = through_proxy.header("authorization", &format!("Bearer {key}"));
     assert_eq!(with_key.send().await.status, 404);
-    assert_eq!(house.get("/metrics").set("host", "evil.example").send().await.status, 404);
+    assert_eq!(
+        house
+            .get("/metrics")
+            .set("host", "evil.example")
+            .send()
+            .await
+            .status,
+        404
+    );
 }
 
 #[tokio::test]
@@ -60,21 +74,42 @@ async fn documents_say_where_the_server_is() {
     assert_eq!(server["endpoint"], "https://mcp.example.com/mcp");
     assert_eq!(server["servers"][0]["authentication"]["prefix"], "test_");
     let card = house.get("/mcp/server-card").send().await;
-    assert_eq!(card.header("content-type"), Some("application/mcp-server-card+json"));
+    assert_eq!(
+        card.header("content-type"),
+        Some("application/mcp-server-card+json")
+    );
     assert_eq!(card.json()["name"], "com.example.mcp/footbridge-test");
     assert_eq!(card.json()["remotes"][0]["url"], "https://mcp.example.com/mcp");
     for path in ["/test/mcp/server-card", "/.well-known/mcp/server-card.json"] {
         assert_eq!(house.get(path).send().await.json(), card.json(), "{path}");
     }
     let catalog = house.get("/.well-known/ai-catalog.json").send().await.json();
-    assert_eq!(catalog["entries"][0]["url"], "https://mcp.example.com/mcp/server-card");
-    let discover = house.modern(&house.key("t:read").await, "server/discover", json!({})).send().await.json();
-    assert_eq!(card.json()["remotes"][0]["supportedProtocolVersions"], discover["result"]["supportedVersions"]);
+    assert_eq!(
+        catalog["entries"][0]["url"],
+        "https://mcp.example.com/mcp/server-card"
+    );
+    let discover = house
+        .modern(&house.key("t:read").await, "server/discover", json!({}))
+        .send()
+        .await
+        .json();
+    assert_eq!(
+        card.json()["remotes"][0]["supportedProtocolVersions"],
+        discover["result"]["supportedVersions"]
+    );
 
     let etag = card.header("etag").unwrap();
-    let unchanged = house.get("/mcp/server-card").header("if-none-match", etag).send().await;
+    let unchanged = house
+        .get("/mcp/server-card")
+        .header("if-none-match", etag)
+        .send()
+        .await;
     assert_eq!((unchanged.status, unchanged.body.len()), (304, 0));
-    let changed = house.get("/mcp/server-card").header("if-none-match", "\"other\"").send().await;
+    let changed = house
+        .get("/mcp/server-card")
+        .header("if-none-match", "\"other\"")
+        .send()
+        .await;
     assert_eq!(changed.status, 200);
 }
 

@@ -70,9 +70,16 @@ async fn next<S: AsyncRead + Unpin>(stream: &mut S) -> Option<(u8, u8, u32, Vec<
         stream.read_exact(&mut head).await.ok()?;
         let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
         stream.read_exact(&mut payload).await.ok()?;
-        Some((head[3], head[4], u32::from_be_bytes([head[5], head[6], head[7], head[8]]), payload))
+        Some((
+            head[3],
+            head[4],
+            u32::from_be_bytes([head[5], head[6], head[7], head[8]]),
+            payload,
+        ))
     };
-    timeout(HANGS, read).await.expect("frames come or the connection ends")
+    timeout(HANGS, read)
+        .await
+        .expect("frames come or the connection ends")
 }
 
 /// The data of one stream, whole.
@@ -98,7 +105,10 @@ async fn ping_over<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, house: &Ho
     }
     stream.write_all(&bytes).await.unwrap();
     stream.flush().await.unwrap();
-    assert_eq!(answer(stream, 5).await, br#"{"jsonrpc":"2.0","id":1,"result":{}}"#);
+    assert_eq!(
+        answer(stream, 5).await,
+        br#"{"jsonrpc":"2.0","id":1,"result":{}}"#
+    );
 }
 
 #[tokio::test]
@@ -135,7 +145,11 @@ async fn rapid_resets_end_the_connection_that_sends_them() {
         }
     };
     let _ = tokio::join!(timeout(Duration::from_secs(10), flood), ended);
-    assert_eq!(house.post(&key, PING).send().await.status, 200, "others are served");
+    assert_eq!(
+        house.post(&key, PING).send().await.status,
+        200,
+        "others are served"
+    );
 }
 
 #[tokio::test]
@@ -150,7 +164,11 @@ async fn endless_headers_end_the_connection_that_sends_them() {
     let padding = block(&[("x-padding", &"x".repeat(120))]).repeat(100);
     let flood = async {
         for _ in 0..1000 {
-            if writer.write_all(&frame(CONTINUATION, 0, 1, &padding)).await.is_err() {
+            if writer
+                .write_all(&frame(CONTINUATION, 0, 1, &padding))
+                .await
+                .is_err()
+            {
                 return;
             }
         }
@@ -161,7 +179,11 @@ async fn endless_headers_end_the_connection_that_sends_them() {
         () = flood => {}
         () = ended => {}
     }
-    assert_eq!(house.post(&key, PING).send().await.status, 200, "others are served");
+    assert_eq!(
+        house.post(&key, PING).send().await.status,
+        200,
+        "others are served"
+    );
 }
 
 #[tokio::test]
@@ -196,21 +218,30 @@ async fn a_stream_that_is_taken_back_stops_its_call() {
     let mut stream = house.connect().await;
     let call = house.call(&key, "slow", json!({ "milliseconds": 10_000 }));
     let mut head = request(&house, &key);
-    head.extend(block(&[("mcp-protocol-version", "2026-07-28"), ("mcp-method", "tools/call"), ("mcp-name", "slow")]));
+    head.extend(block(&[
+        ("mcp-protocol-version", "2026-07-28"),
+        ("mcp-method", "tools/call"),
+        ("mcp-name", "slow"),
+    ]));
     let mut bytes = opening();
     bytes.extend(frame(HEADERS, END_HEADERS, 1, &head));
     bytes.extend(frame(DATA, END_STREAM, 1, call.body.as_bytes()));
     stream.write_all(&bytes).await.unwrap();
     house.noticed.reach(|n| &n.started, 1).await;
-    stream.write_all(&frame(RST_STREAM, 0, 1, &8_u32.to_be_bytes())).await.unwrap();
+    stream
+        .write_all(&frame(RST_STREAM, 0, 1, &8_u32.to_be_bytes()))
+        .await
+        .unwrap();
     house.noticed.reach(|n| &n.stopped, 1).await;
 }
 
 /// A certificate for `localhost` in files, and a client that trusts it.
 fn certificate(folder: &TempDir) -> (TlsFiles, ClientConfig) {
     let signed = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
-    let files =
-        TlsFiles { certificate: folder.path().join("certificate.pem"), key: folder.path().join("key.pem") };
+    let files = TlsFiles {
+        certificate: folder.path().join("certificate.pem"),
+        key: folder.path().join("key.pem"),
+    };
     std::fs::write(&files.certificate, signed.cert.pem()).unwrap();
     std::fs::write(&files.key, signed.signing_key.serialize_pem()).unwrap();
     let mut roots = RootCertStore::empty();
@@ -228,7 +259,10 @@ async fn tls(house: &House, client: &ClientConfig, alpn: &[u8]) -> TlsStream<tok
     let mut client = client.clone();
     client.alpn_protocols = vec![alpn.to_vec()];
     let name = ServerName::try_from("localhost").unwrap();
-    TlsConnector::from(Arc::new(client)).connect(name, house.connect().await).await.unwrap()
+    TlsConnector::from(Arc::new(client))
+        .connect(name, house.connect().await)
+        .await
+        .unwrap()
 }
 
 #[tokio::test]
@@ -237,7 +271,9 @@ async fn over_tls_both_versions_are_spoken_as_agreed() {
     let (files, client) = certificate(&folder);
     let house = House::with_tls(files).await;
     let key = house.key("t:read").await;
-    let post = house.post(&key, PING).set("host", &format!("localhost:{}", house.address.port()));
+    let post = house
+        .post(&key, PING)
+        .set("host", &format!("localhost:{}", house.address.port()));
     let reply = exchange(&mut tls(&house, &client, b"http/1.1").await, &post.bytes(true)).await;
     assert_eq!(reply.status, 200);
     ping_over(&mut tls(&house, &client, b"h2").await, &house, &key).await;

@@ -23,7 +23,11 @@ async fn house() -> House {
 }
 
 /// Opens many connections that each send `bytes` and then no more, or a byte now and then.
-async fn crowd(house: &House, bytes: &[u8], drip: Option<&'static [u8]>) -> Vec<tokio::task::JoinHandle<Vec<u8>>> {
+async fn crowd(
+    house: &House,
+    bytes: &[u8],
+    drip: Option<&'static [u8]>,
+) -> Vec<tokio::task::JoinHandle<Vec<u8>>> {
     let mut all = Vec::new();
     for _ in 0..MANY {
         let (address, bytes) = (house.address, bytes.to_vec());
@@ -55,27 +59,51 @@ async fn crowds_of_slow_and_silent_peers_go_while_a_caller_is_served() {
     let key = house.key("t:read").await;
     let head = String::from_utf8(house.post(&key, "").bytes(false)).unwrap();
     let slow_head = head.trim_end().as_bytes().to_vec();
-    let slow_body = head.replace("content-length: 0", "content-length: 100").into_bytes();
+    let slow_body = head
+        .replace("content-length: 0", "content-length: 100")
+        .into_bytes();
     let begun = Instant::now();
     let crowds = [
         ("silent", crowd(&house, b"", None).await, &[][..]),
-        ("slow heads", crowd(&house, &slow_head, Some(b"x")).await, &b"HTTP/1.1 408 "[..]),
-        ("slow bodies", crowd(&house, &slow_body, Some(b" ")).await, &b"HTTP/1.1 408 "[..]),
+        (
+            "slow heads",
+            crowd(&house, &slow_head, Some(b"x")).await,
+            &b"HTTP/1.1 408 "[..],
+        ),
+        (
+            "slow bodies",
+            crowd(&house, &slow_body, Some(b" ")).await,
+            &b"HTTP/1.1 408 "[..],
+        ),
     ];
     let mut served = 0;
     while begun.elapsed() < Duration::from_secs(1) {
         assert_eq!(house.post(&key, PING).send().await.status, 200);
         served += 1;
     }
-    assert!(served > 10, "a caller among slow peers got only {served} answers in a second");
+    assert!(
+        served > 10,
+        "a caller among slow peers got only {served} answers in a second"
+    );
     for (what, crowd, opening) in crowds {
         for peer in crowd {
             let heard = peer.await.unwrap();
-            assert!(heard.starts_with(opening), "{what}: {}", String::from_utf8_lossy(&heard));
-            assert!(!opening.is_empty() || heard.is_empty(), "{what}: nothing was asked");
+            assert!(
+                heard.starts_with(opening),
+                "{what}: {}",
+                String::from_utf8_lossy(&heard)
+            );
+            assert!(
+                !opening.is_empty() || heard.is_empty(),
+                "{what}: nothing was asked"
+            );
         }
     }
-    assert!(begun.elapsed() < Duration::from_secs(20), "they are gone after {:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(20),
+        "they are gone after {:?}",
+        begun.elapsed()
+    );
     assert_eq!(house.post(&key, PING).send().await.status, 200);
 }
 
@@ -84,18 +112,28 @@ async fn an_idle_connection_lives_longer_than_a_slow_head() {
     let house = house().await;
     let key = house.key("t:read").await;
     let mut stream = house.connect().await;
-    stream.write_all(&house.post(&key, PING).bytes(false)).await.unwrap();
+    stream
+        .write_all(&house.post(&key, PING).bytes(false))
+        .await
+        .unwrap();
     let mut first = vec![0; 4096];
     let read = stream.read(&mut first).await.unwrap();
     assert_eq!(Reply::parse(&first[..read]).status, 200);
     // Longer than a head may take: the next request still finds its connection.
     sleep(Duration::from_millis(2000)).await;
-    stream.write_all(&house.post(&key, PING).bytes(false)).await.unwrap();
+    stream
+        .write_all(&house.post(&key, PING).bytes(false))
+        .await
+        .unwrap();
     let read = stream.read(&mut first).await.unwrap();
     assert_eq!(Reply::parse(&first[..read]).status, 200);
     let begun = Instant::now();
     assert!(read_all(&mut stream).await.is_empty());
-    assert!(begun.elapsed() > Duration::from_millis(2500), "closed after {:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() > Duration::from_millis(2500),
+        "closed after {:?}",
+        begun.elapsed()
+    );
 }
 
 #[tokio::test]
@@ -105,7 +143,10 @@ async fn a_full_house_says_so_and_recovers() {
     let mut held = Vec::new();
     for _ in 0..3 {
         let mut stream = house.connect().await;
-        stream.write_all(&house.post(&key, PING).bytes(false)).await.unwrap();
+        stream
+            .write_all(&house.post(&key, PING).bytes(false))
+            .await
+            .unwrap();
         let mut answer = [0; 64];
         assert!(stream.read(&mut answer).await.unwrap() > 0);
         held.push(stream);

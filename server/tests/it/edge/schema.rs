@@ -30,21 +30,38 @@ pub(super) struct Schema {
 
 impl Schema {
     pub(super) fn of(revision: &str) -> Self {
-        Self { document: official(revision), compiled: BTreeMap::new(), revision: revision.to_owned() }
+        Self {
+            document: official(revision),
+            compiled: BTreeMap::new(),
+            revision: revision.to_owned(),
+        }
     }
 
     /// Panics with what is wrong unless `value` is a `definition`.
     pub(super) fn check(&mut self, definition: &str, value: &Value) {
         let revision = &self.revision;
         let validator = self.compiled.entry(definition.to_owned()).or_insert_with(|| {
-            let place = if self.document.get("$defs").is_some() { "$defs" } else { "definitions" };
-            assert!(self.document[place].get(definition).is_some(), "{revision} has no {definition}");
+            let place = if self.document.get("$defs").is_some() {
+                "$defs"
+            } else {
+                "definitions"
+            };
+            assert!(
+                self.document[place].get(definition).is_some(),
+                "{revision} has no {definition}"
+            );
             let mut schema = self.document.clone();
             schema["$ref"] = json!(format!("#/{place}/{definition}"));
             jsonschema::validator_for(&schema).unwrap()
         });
-        let faults: Vec<_> = validator.iter_errors(value).map(|e| format!("{} at {}", e, e.instance_path())).collect();
-        assert!(faults.is_empty(), "{revision} {definition}: {faults:?} in {value}");
+        let faults: Vec<_> = validator
+            .iter_errors(value)
+            .map(|e| format!("{} at {}", e, e.instance_path()))
+            .collect();
+        assert!(
+            faults.is_empty(),
+            "{revision} {definition}: {faults:?} in {value}"
+        );
     }
 }
 
@@ -58,8 +75,16 @@ async fn modern_messages_are_as_the_schema_says() {
         ("tools/list", json!({}), "ListToolsResult"),
         ("tools/call", json!({ "name": "plain" }), "CallToolResult"),
         ("tools/call", json!({ "name": "rich" }), "CallToolResult"),
-        ("tools/call", json!({ "name": "notes.echo", "arguments": {} }), "CallToolResult"),
-        ("tools/call", json!({ "name": "note", "arguments": { "text": "x" } }), "CallToolResult"),
+        (
+            "tools/call",
+            json!({ "name": "notes.echo", "arguments": {} }),
+            "CallToolResult",
+        ),
+        (
+            "tools/call",
+            json!({ "name": "note", "arguments": { "text": "x" } }),
+            "CallToolResult",
+        ),
         ("tools/call", json!({ "name": "ask" }), "InputRequiredResult"),
     ];
     for (method, params, definition) in table {
@@ -68,11 +93,22 @@ async fn modern_messages_are_as_the_schema_says() {
         schema.check(definition, &message["result"]);
     }
     let errors = [
-        (house.modern(&key, "tools/call", json!({ "name": "nowhere" })), "JSONRPCErrorResponse"),
+        (
+            house.modern(&key, "tools/call", json!({ "name": "nowhere" })),
+            "JSONRPCErrorResponse",
+        ),
         (house.modern(&key, "no/method", json!({})), "JSONRPCErrorResponse"),
         (house.call(&key, "fail", json!({})), "JSONRPCErrorResponse"),
-        (house.call(&key, "needs_sampling", json!({})), "MissingRequiredClientCapabilityError"),
-        (house.call(&key, "plain", json!({})).set("mcp-method", "tools/list"), "HeaderMismatchError"),
+        (
+            house.call(&key, "needs_sampling", json!({})),
+            "MissingRequiredClientCapabilityError",
+        ),
+        (
+            house
+                .call(&key, "plain", json!({}))
+                .set("mcp-method", "tools/list"),
+            "HeaderMismatchError",
+        ),
         (house.post(&key, "{"), "JSONRPCErrorResponse"),
         (house.post("", "{}"), "JSONRPCErrorResponse"),
     ];
@@ -106,20 +142,38 @@ async fn legacy_messages_are_as_their_schemas_say() {
             ("tools/list", json!({}), "ListToolsResult"),
             ("tools/call", json!({ "name": "plain" }), "CallToolResult"),
             ("tools/call", json!({ "name": "rich" }), "CallToolResult"),
-            ("tools/call", json!({ "name": "notes.echo", "arguments": {} }), "CallToolResult"),
+            (
+                "tools/call",
+                json!({ "name": "notes.echo", "arguments": {} }),
+                "CallToolResult",
+            ),
             ("tools/call", json!({ "name": "ask" }), "CallToolResult"),
         ];
-        let response = if version == "2025-11-25" { "JSONRPCResultResponse" } else { "JSONRPCResponse" };
-        let error = if version == "2025-11-25" { "JSONRPCErrorResponse" } else { "JSONRPCError" };
+        let response = if version == "2025-11-25" {
+            "JSONRPCResultResponse"
+        } else {
+            "JSONRPCResponse"
+        };
+        let error = if version == "2025-11-25" {
+            "JSONRPCErrorResponse"
+        } else {
+            "JSONRPCError"
+        };
         for (method, params, definition) in table {
             let message = house.legacy(&key, version, method, params).send().await.json();
             schema.check(response, &message);
             schema.check(definition, &message["result"]);
             for modern in ["resultType", "ttlMs", "cacheScope", "_meta"] {
-                assert!(message["result"].get(modern).is_none(), "{version} {method}: {message}");
+                assert!(
+                    message["result"].get(modern).is_none(),
+                    "{version} {method}: {message}"
+                );
             }
         }
-        let unknown = house.legacy(&key, version, "tools/call", json!({ "name": "nowhere" })).send().await;
+        let unknown = house
+            .legacy(&key, version, "tools/call", json!({ "name": "nowhere" }))
+            .send()
+            .await;
         schema.check(error, &unknown.json());
         assert_eq!(unknown.status, 200);
     }

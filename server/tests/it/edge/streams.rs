@@ -30,8 +30,15 @@ async fn progress_turns_an_answer_into_a_stream() {
         assert!(!reply.text().contains("\nid:") && !reply.text().contains("retry:"));
         let events = reply.events();
         let (answer, notes) = events.split_last().unwrap();
-        let told: Vec<_> = notes.iter().map(|n| n["params"]["progress"].as_f64().unwrap()).collect();
-        assert_eq!(told, [1.0, 2.0, 3.0], "strictly increasing and all before the answer");
+        let told: Vec<_> = notes
+            .iter()
+            .map(|n| n["params"]["progress"].as_f64().unwrap())
+            .collect();
+        assert_eq!(
+            told,
+            [1.0, 2.0, 3.0],
+            "strictly increasing and all before the answer"
+        );
         for note in notes {
             assert_eq!(note["method"], "notifications/progress");
             assert_eq!(note["params"]["progressToken"], token);
@@ -40,7 +47,11 @@ async fn progress_turns_an_answer_into_a_stream() {
         assert_eq!(answer["result"]["structuredContent"], json!({ "steps": 3 }));
     }
     let hasty = stepping(&house, &key, 40, 1, json!("p")).send().await.events();
-    assert!((2..=6).contains(&hasty.len()), "a burst of four and no more: {}", hasty.len());
+    assert!(
+        (2..=6).contains(&hasty.len()),
+        "a burst of four and no more: {}",
+        hasty.len()
+    );
     assert_eq!(hasty.last().unwrap()["id"], 1);
 }
 
@@ -54,14 +65,33 @@ async fn without_progress_or_without_leave_the_answer_is_json() {
     let vague = stepping(&house, &key, 2, 1, json!("p")).set("accept", "*/*");
     for post in [silent, unasked, unread, vague] {
         let reply = post.send().await;
-        assert_eq!(reply.header("content-type"), Some("application/json"), "{reply:?}");
+        assert_eq!(
+            reply.header("content-type"),
+            Some("application/json"),
+            "{reply:?}"
+        );
         assert_eq!(reply.json()["id"], 1);
     }
-    let only_events = house.call(&key, "plain", json!({})).set("accept", "text/event-stream").send().await;
+    let only_events = house
+        .call(&key, "plain", json!({}))
+        .set("accept", "text/event-stream")
+        .send()
+        .await;
     assert_eq!(only_events.events().len(), 1);
-    assert_eq!(only_events.events()[0]["result"]["structuredContent"], json!({ "ok": true }));
-    let error = house.modern(&key, "nowhere", json!({})).set("accept", "text/event-stream").send().await;
-    assert_eq!(error.outcome(), (404, Some(-32601)), "an error keeps its status, which no stream could carry");
+    assert_eq!(
+        only_events.events()[0]["result"]["structuredContent"],
+        json!({ "ok": true })
+    );
+    let error = house
+        .modern(&key, "nowhere", json!({}))
+        .set("accept", "text/event-stream")
+        .send()
+        .await;
+    assert_eq!(
+        error.outcome(),
+        (404, Some(-32601)),
+        "an error keeps its status, which no stream could carry"
+    );
 }
 
 #[tokio::test]
@@ -69,7 +99,11 @@ async fn legacy_callers_get_progress_too() {
     let house = House::start().await;
     let key = house.key("t:read").await;
     let params = json!({ "name": "progress", "arguments": { "steps": 2, "pause_ms": 20 }, "_meta": { "progressToken": 1 } });
-    let events = house.legacy(&key, "2025-11-25", "tools/call", params).send().await.events();
+    let events = house
+        .legacy(&key, "2025-11-25", "tools/call", params)
+        .send()
+        .await
+        .events();
     assert_eq!(events.len(), 3);
     Schema::of("2025-11-25").check("ProgressNotification", &events[0]);
 }
@@ -84,7 +118,10 @@ async fn a_modern_call_ends_with_its_caller_and_a_legacy_one_does_not() {
     drop(modern);
     house.noticed.reach(|n| &n.stopped, 1).await;
     let params = json!({ "name": "slow", "arguments": arguments });
-    let legacy = house.legacy(&key, "2025-06-18", "tools/call", params).open().await;
+    let legacy = house
+        .legacy(&key, "2025-06-18", "tools/call", params)
+        .open()
+        .await;
     house.noticed.reach(|n| &n.started, 2).await;
     drop(legacy);
     house.noticed.reach(|n| &n.finished, 1).await;
@@ -99,7 +136,9 @@ async fn callers_that_leave_at_any_stage_leave_nothing_behind() {
     let head = whole.windows(4).position(|w| w == b"\r\n\r\n").unwrap();
     for cut in [0, 10, head, head + 4, head + 20, whole.len() - 1, whole.len()] {
         let mut stream = house.connect().await;
-        tokio::io::AsyncWriteExt::write_all(&mut stream, &whole[..cut]).await.unwrap();
+        tokio::io::AsyncWriteExt::write_all(&mut stream, &whole[..cut])
+            .await
+            .unwrap();
         if cut == whole.len() {
             read_until(&mut stream, "notifications/progress").await;
         }
@@ -109,13 +148,17 @@ async fn callers_that_leave_at_any_stage_leave_nothing_behind() {
         loop {
             let figures = house.get("/metrics").send().await.text();
             // The one under way is the one that asks.
-            if figures.contains("footbridge_requests_in_flight 1\n") && figures.contains("footbridge_connections 1\n") {
+            if figures.contains("footbridge_requests_in_flight 1\n")
+                && figures.contains("footbridge_connections 1\n")
+            {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    timeout(Duration::from_secs(10), settled).await.expect("nothing is left under way");
+    timeout(Duration::from_secs(10), settled)
+        .await
+        .expect("nothing is left under way");
 }
 
 fn listen(house: &House, key: &str, filter: Value) -> Post {
@@ -123,8 +166,10 @@ fn listen(house: &House, key: &str, filter: Value) -> Post {
 }
 
 async fn announce(house: &House, topic: Topic) {
-    let told: Result<(), StoreError> =
-        house.store.system_write(move |tx| async move { tx.announce(topic).await }.boxed()).await;
+    let told: Result<(), StoreError> = house
+        .store
+        .system_write(move |tx| async move { tx.announce(topic).await }.boxed())
+        .await;
     told.unwrap();
 }
 
@@ -145,16 +190,28 @@ async fn a_listener_is_acknowledged_first_and_hears_of_changes_folded() {
     heard.push_str(&String::from_utf8_lossy(&read_all(&mut stream).await));
     let messages = Reply::parse(heard.as_bytes()).events();
     assert_eq!(messages[0]["method"], "notifications/subscriptions/acknowledged");
-    assert_eq!(messages[0]["params"]["notifications"], json!({ "toolsListChanged": true }));
+    assert_eq!(
+        messages[0]["params"]["notifications"],
+        json!({ "toolsListChanged": true })
+    );
     schema.check("SubscriptionsAcknowledgedNotification", &messages[0]);
     let (answer, notices) = messages[1..].split_last().unwrap();
-    assert!((1..=2).contains(&notices.len()), "five changes at once are one or two notices: {messages:?}");
+    assert!(
+        (1..=2).contains(&notices.len()),
+        "five changes at once are one or two notices: {messages:?}"
+    );
     for notice in notices {
         schema.check("ToolListChangedNotification", notice);
-        assert_eq!(notice["params"]["_meta"]["io.modelcontextprotocol/subscriptionId"], 1);
+        assert_eq!(
+            notice["params"]["_meta"]["io.modelcontextprotocol/subscriptionId"],
+            1
+        );
     }
     schema.check("SubscriptionsListenResultResponse", answer);
-    assert_eq!(answer["result"]["_meta"]["io.modelcontextprotocol/subscriptionId"], 1);
+    assert_eq!(
+        answer["result"]["_meta"]["io.modelcontextprotocol/subscriptionId"],
+        1
+    );
     assert_eq!(answer["id"], 1);
 }
 
@@ -162,17 +219,28 @@ async fn a_listener_is_acknowledged_first_and_hears_of_changes_folded() {
 async fn what_was_not_asked_for_is_not_told() {
     let house = House::start().await;
     let key = house.key("t:read").await;
-    let mut stream = listen(&house, &key, json!({ "promptsListChanged": true })).open().await;
+    let mut stream = listen(&house, &key, json!({ "promptsListChanged": true }))
+        .open()
+        .await;
     let opening = read_until(&mut stream, "\n\n").await;
     assert!(opening.contains(r#""notifications":{}"#), "{opening}");
     announce(&house, Topic::Catalogue).await;
-    let quiet = timeout(Duration::from_millis(600), read_until(&mut stream, "list_changed")).await;
+    let quiet = timeout(
+        Duration::from_millis(600),
+        read_until(&mut stream, "list_changed"),
+    )
+    .await;
     assert!(quiet.is_err(), "{quiet:?}");
-    let not_json = listen(&house, &key, json!({})).set("accept", "application/json").send().await;
+    let not_json = listen(&house, &key, json!({}))
+        .set("accept", "application/json")
+        .send()
+        .await;
     assert_eq!(not_json.status, 406);
     let malformed = house.modern(&key, "subscriptions/listen", json!({})).send().await;
     assert_eq!(malformed.outcome(), (200, Some(-32602)));
-    let malformed = listen(&house, &key, json!({ "toolsListChanged": 7 })).send().await;
+    let malformed = listen(&house, &key, json!({ "toolsListChanged": 7 }))
+        .send()
+        .await;
     assert_eq!(malformed.outcome(), (200, Some(-32602)));
 }
 
@@ -180,7 +248,9 @@ async fn what_was_not_asked_for_is_not_told() {
 async fn a_revoked_key_hears_no_more() {
     let house = House::start().await;
     let key = house.key("t:read").await;
-    let mut stream = listen(&house, &key, json!({ "toolsListChanged": true })).open().await;
+    let mut stream = listen(&house, &key, json!({ "toolsListChanged": true }))
+        .open()
+        .await;
     read_until(&mut stream, "acknowledged").await;
     let prefix = key[.."test_".len() + 6].to_owned();
     let revoked: Result<bool, StoreError> = house
@@ -195,7 +265,10 @@ async fn a_revoked_key_hears_no_more() {
         .await;
     assert!(revoked.unwrap());
     let rest = String::from_utf8_lossy(&read_all(&mut stream).await).into_owned();
-    assert!(rest.contains("resultType") && !rest.contains("list_changed"), "{rest}");
+    assert!(
+        rest.contains("resultType") && !rest.contains("list_changed"),
+        "{rest}"
+    );
 }
 
 #[tokio::test]
@@ -221,7 +294,10 @@ async fn listen_streams_are_counted_per_key_and_end_in_time() {
     read_until(&mut stream, "acknowledged").await;
     for stream in &mut streams {
         let rest = String::from_utf8_lossy(&read_all(stream).await).into_owned();
-        assert!(rest.contains("\r\n:\n\r\n"), "quiet streams are kept alive: {rest}");
+        assert!(
+            rest.contains("\r\n:\n\r\n"),
+            "quiet streams are kept alive: {rest}"
+        );
         assert!(rest.contains(r#""resultType":"complete""#), "{rest}");
     }
     let mut again = listen(&house, &key, filter).open().await;

@@ -34,11 +34,24 @@ async fn golden_conversations_go_as_written() {
             let reply = post.send().await;
             let header = |name: &str| reply.header(name).map(str::to_owned);
             played += 1;
-            if let Err(fault) = exchange.reply.check(&mut bindings, reply.status, header, &reply.body) {
-                faults.push(format!("{file}:{}: {}: {fault}\n  {}", exchange.line, exchange.title, reply.text()));
+            if let Err(fault) = exchange
+                .reply
+                .check(&mut bindings, reply.status, header, &reply.body)
+            {
+                faults.push(format!(
+                    "{file}:{}: {}: {fault}\n  {}",
+                    exchange.line,
+                    exchange.title,
+                    reply.text()
+                ));
             }
         }
     }
-    assert!(faults.is_empty(), "{} of {played}:\n{}", faults.len(), faults.join("\n"));
+    assert!(
+        faults.is_empty(),
+        "{} of {played}:\n{}",
+        faults.len(),
+        faults.join("\n")
+    );
     assert!(played > 150, "only {played} exchanges were found");
 }

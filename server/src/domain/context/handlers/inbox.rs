@@ -56,7 +56,9 @@ pub(super) async fn put(context: Arc<Context>, store: TenantStore, call: Call) -
     let mut entity_id = None;
     if sync {
         let nobody = Arc::new(|_: &_| {});
-        context.sync_source(store.tenant(), Some(&source.name), SyncMode::Now, nobody).await?;
+        context
+            .sync_source(store.tenant(), Some(&source.name), SyncMode::Now, nobody)
+            .await?;
         let (name, place) = (source.name, path.clone());
         let entity = store
             .read(move |tx| Box::pin(async move { tx.notes().find_entity_at(&name, &place).await }))
@@ -85,11 +87,14 @@ async fn inbox_of(store: &TenantStore) -> Result<SourceSpec, DomainError> {
             Box::pin(async move {
                 let config = serde_json::to_value(SourceConfig::default())
                     .map_err(|_| StoreError::Work("wrote a configuration that has no JSON form"))?;
-                tx.notes().put_source(INBOX_NAME, Connector::Inbox.as_str(), &config).await
+                tx.notes()
+                    .put_source(INBOX_NAME, Connector::Inbox.as_str(), &config)
+                    .await
             })
         })
         .await?;
-    find(vec![made]).ok_or_else(|| DomainError::Conflict("the inbox was changed meanwhile; try again".to_owned()))
+    find(vec![made])
+        .ok_or_else(|| DomainError::Conflict("the inbox was changed meanwhile; try again".to_owned()))
 }
 
 fn write(

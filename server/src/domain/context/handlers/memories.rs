@@ -49,7 +49,9 @@ pub(super) async fn get(context: &Context, tx: &mut TenantTx<'_>, call: Call) ->
         _ => return Err(DomainError::argument("id, key: give exactly one of the two")),
     };
     let memory = found.ok_or_else(|| DomainError::not_found("memory", name))?;
-    context.budget.charge(principal, call.now, 1, memory.content.len());
+    context
+        .budget
+        .charge(principal, call.now, 1, memory.content.len());
     let id = memory.id.clone();
     Ok(Outcome::structured(&serde_json::json!({ "memory": MemoryView::from(memory) }))?.touching([id]))
 }
@@ -181,14 +183,19 @@ pub(super) async fn search(context: &Context, tx: &mut TenantTx<'_>, call: Call)
                 break 'pages;
             }
             bytes += length;
-            let score = some.iter().find(|(row, _)| *row == memory.row_id).map_or(0.0, |(_, score)| *score);
+            let score = some
+                .iter()
+                .find(|(row, _)| *row == memory.row_id)
+                .map_or(0.0, |(_, score)| *score);
             answer.results.push(Hit {
                 memory: memory.into(),
                 score,
             });
         }
     }
-    context.budget.charge(principal, call.now, answer.results.len(), bytes);
+    context
+        .budget
+        .charge(principal, call.now, answer.results.len(), bytes);
     let touched: Vec<String> = answer.results.iter().map(|hit| hit.memory.id.clone()).collect();
     Ok(Outcome::structured(&answer)?.touching(touched))
 }

@@ -5,11 +5,7 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{
-    MOST_TEXT,
-    memories::shortened,
-    view::ChunkView,
-};
+use super::{MOST_TEXT, memories::shortened, view::ChunkView};
 use crate::{
     domain::{
         Call, DomainError, HandlerResult, Outcome,
@@ -85,8 +81,13 @@ pub(super) async fn search(context: &Context, tx: &mut TenantTx<'_>, call: Call)
         })?,
     };
     let wants = |kind| arguments.types.contains(&kind);
-    let sources: Vec<SourceSpec> =
-        tx.notes().sources().await?.into_iter().filter_map(SourceSpec::of).collect();
+    let sources: Vec<SourceSpec> = tx
+        .notes()
+        .sources()
+        .await?
+        .into_iter()
+        .filter_map(SourceSpec::of)
+        .collect();
     if let Some(name) = &arguments.source
         && !sources.iter().any(|source| source.name == *name)
     {
@@ -95,7 +96,9 @@ pub(super) async fn search(context: &Context, tx: &mut TenantTx<'_>, call: Call)
     let mut lists = Lists::default();
     if wants(ResultType::Entity) {
         let words = context.lexicons.of_notes(tx, &sources).await?;
-        lists.ask(tx, Shelf::Notes, &terms, &words, arguments.source.as_deref()).await?;
+        lists
+            .ask(tx, Shelf::Notes, &terms, &words, arguments.source.as_deref())
+            .await?;
     }
     // A memory belongs to no source, so naming one leaves memories out.
     if (wants(ResultType::Memory) || arguments.include_memory) && arguments.source.is_none() {
@@ -106,9 +109,15 @@ pub(super) async fn search(context: &Context, tx: &mut TenantTx<'_>, call: Call)
     let answer = show(tx, groups, offset, arguments.limit).await?;
 
     let chunks = answer.results.iter().flat_map(|result| &result.chunks);
-    let (count, bytes) = chunks.fold((0, 0), |(count, bytes), chunk| (count + 1, bytes + chunk.content.len()));
+    let (count, bytes) = chunks.fold((0, 0), |(count, bytes), chunk| {
+        (count + 1, bytes + chunk.content.len())
+    });
     context.budget.charge(principal, call.now, count, bytes);
-    let touched: Vec<String> = answer.results.iter().map(|result| result.entity_id.clone()).collect();
+    let touched: Vec<String> = answer
+        .results
+        .iter()
+        .map(|result| result.entity_id.clone())
+        .collect();
     Ok(Outcome::structured(&answer)?.touching(touched))
 }
 
@@ -140,8 +149,10 @@ async fn group(tx: &mut TenantTx<'_>, ranked: &[Ranked], wanted: usize) -> Resul
         let chunks = tx.notes().chunk_rows(&chunk_rows).await?;
         let mut chunks: HashMap<i64, Chunk> = chunks.into_iter().map(|chunk| (chunk.row_id, chunk)).collect();
         let memories = tx.memory().find_rows(&memory_rows).await?;
-        let mut memories: HashMap<i64, Memory> =
-            memories.into_iter().map(|memory| (memory.row_id, memory)).collect();
+        let mut memories: HashMap<i64, Memory> = memories
+            .into_iter()
+            .map(|memory| (memory.row_id, memory))
+            .collect();
         for Ranked { row, score } in some {
             match row {
                 Row::Memory(row) => groups.extend(memories.remove(row).map(|memory| Group::Memory {
@@ -194,7 +205,11 @@ async fn show(
             end += 1;
             continue;
         };
-        bytes += result.chunks.iter().map(|chunk| chunk.content.len()).sum::<usize>();
+        bytes += result
+            .chunks
+            .iter()
+            .map(|chunk| chunk.content.len())
+            .sum::<usize>();
         if bytes > MOST_TEXT && !results.is_empty() {
             truncated = true;
             break;

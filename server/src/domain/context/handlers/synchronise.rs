@@ -54,7 +54,9 @@ async fn run(context: Arc<Context>, store: TenantStore, call: Call, mode: SyncMo
     let engine = Arc::clone(&context);
     // A task of its own: whoever stops waiting, what was begun is brought to its end.
     let work = context.tasks.spawn(async move {
-        engine.sync_source(store.tenant(), source.as_deref(), mode, on_progress).await
+        engine
+            .sync_source(store.tenant(), source.as_deref(), mode, on_progress)
+            .await
     });
     match tokio::time::timeout(ANSWER_AFTER, work).await {
         Ok(joined) => match joined.unwrap_or(Err(SyncError::Stopped))? {
@@ -64,7 +66,9 @@ async fn run(context: Arc<Context>, store: TenantStore, call: Call, mode: SyncMo
         Err(_) => {
             let connectors: Vec<SourceReport> = so_far.lock().values().cloned().collect();
             let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-            Outcome::structured(&json!({ "connectors": connectors, "duration_ms": duration_ms, "running": true }))
+            Outcome::structured(
+                &json!({ "connectors": connectors, "duration_ms": duration_ms, "running": true }),
+            )
         }
     }
 }
@@ -81,12 +85,21 @@ struct ConnectorView {
 
 /// Shows how true the index is to the folders.
 pub(super) async fn status(context: &Context, tx: &mut TenantTx<'_>, _: Call) -> HandlerResult {
-    let sources: Vec<SourceSpec> =
-        tx.notes().sources().await?.into_iter().filter_map(SourceSpec::of).collect();
+    let sources: Vec<SourceSpec> = tx
+        .notes()
+        .sources()
+        .await?
+        .into_iter()
+        .filter_map(SourceSpec::of)
+        .collect();
     let counts = tx.notes().source_counts().await?;
     let all_chunks: i64 = counts.iter().map(|count| count.chunks).sum();
     // Nearness of words is worked out anew as a whole, so either all of it is pending or nothing.
-    let pending = if all_chunks == 0 || context.lexicons.is_current(tx.tenant(), &sources) { 0 } else { all_chunks };
+    let pending = if all_chunks == 0 || context.lexicons.is_current(tx.tenant(), &sources) {
+        0
+    } else {
+        all_chunks
+    };
     let now = tx.now();
     let connectors: Vec<ConnectorView> = sources
         .into_iter()

@@ -83,7 +83,11 @@ async fn prolong(
     end: CancellationToken,
     stop: CancellationToken,
 ) {
-    while end.run_until_cancelled(tokio::time::sleep(PROLONG_EVERY)).await.is_some() {
+    while end
+        .run_until_cancelled(tokio::time::sleep(PROLONG_EVERY))
+        .await
+        .is_some()
+    {
         match try_lock(&store, &tenant, &owner).await {
             Ok(true) => {}
             Ok(false) => {

@@ -204,7 +204,9 @@ impl<'c> Pass<'c> {
             });
             match write.await {
                 // Another pass wrote the same file in the same moment; now its row can be seen.
-                Err(StoreError::Conflict { .. } | StoreError::Contended) if attempts < MOST_ATTEMPTS => attempts += 1,
+                Err(StoreError::Conflict { .. } | StoreError::Contended) if attempts < MOST_ATTEMPTS => {
+                    attempts += 1
+                }
                 done => break done?,
             }
         };
@@ -267,9 +269,17 @@ impl<'c> Pass<'c> {
                     let before = before.state;
                     let next = SourceState {
                         state,
-                        last_sync: if state == SyncState::Ok { Some(tx.now()) } else { before.last_sync },
+                        last_sync: if state == SyncState::Ok {
+                            Some(tx.now())
+                        } else {
+                            before.last_sync
+                        },
                         // While it goes on, what the last one said still stands.
-                        errors: if state == SyncState::Syncing { before.errors } else { errors },
+                        errors: if state == SyncState::Syncing {
+                            before.errors
+                        } else {
+                            errors
+                        },
                         generation: before.generation + u64::from(changed),
                     };
                     let next = serde_json::to_value(&next)
@@ -344,7 +354,11 @@ async fn write(
                 }
                 _ => {
                     tx.notes().put_entity(entity).await?;
-                    *if *is_new { &mut written.added } else { &mut written.updated } += 1;
+                    *if *is_new {
+                        &mut written.added
+                    } else {
+                        &mut written.updated
+                    } += 1;
                 }
             }
         }
@@ -363,7 +377,9 @@ fn told(error: &ScanError, source: &str) -> String {
     let fix = format!("bring it back, or remove the source with `footbridge-server source remove {source}`");
     match error {
         ScanError::Glob { glob, .. } => format!("the glob `{glob}` cannot be read; add the source anew"),
-        ScanError::Missing { .. } => format!("the folder does not exist; nothing was removed from the index; {fix}"),
+        ScanError::Missing { .. } => {
+            format!("the folder does not exist; nothing was removed from the index; {fix}")
+        }
         ScanError::NotAFolder { .. } => format!("what should be the folder is a file; {fix}"),
         ScanError::Unreadable { source: error, .. } => format!(
             "the folder cannot be read ({}); let the server's user read it",

@@ -66,7 +66,10 @@ impl Reader {
     pub(super) fn walk(self, found: &mpsc::Sender<Found>) -> Result<Option<Walked>, ScanError> {
         let filter = Filter::new(&self.include, &self.exclude)?;
         let remembered: Remembered = Rc::new(RefCell::new(
-            self.marks.into_iter().map(|mark| (mark.path.clone(), known(mark))).collect(),
+            self.marks
+                .into_iter()
+                .map(|mark| (mark.path.clone(), known(mark)))
+                .collect(),
         ));
         let asked = Rc::clone(&remembered);
         let known = move |path: &str| asked.borrow().get(path).map(|(_, known)| *known);
