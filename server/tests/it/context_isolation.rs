@@ -5,7 +5,7 @@
 //! another's that changed, fails the test.
 
 use proptest::{
-    prelude::*,
+    strategy::Strategy as _,
     test_runner::{Config, TestRunner},
 };
 use serde_json::{Value, json};
