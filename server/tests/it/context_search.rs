@@ -372,10 +372,16 @@ fn who_reads_everything_is_told_to_come_back() {
         let rooms = Rooms::with(Place::sqlite(), &["acme"]).await;
         many(&rooms, 60, 8);
         rooms.sync("acme").await;
-        let usual = KeyLimits { rate_per_minute: Some(60), ..KeyLimits::default() };
+        let usual = KeyLimits {
+            rate_per_minute: Some(60),
+            ..KeyLimits::default()
+        };
         let key = rooms.limited_key("acme", ALL, usual.clone()).await;
         let other = rooms.limited_key("acme", ALL, usual).await;
-        let program = KeyLimits { rate_per_minute: Some(600), ..KeyLimits::default() };
+        let program = KeyLimits {
+            rate_per_minute: Some(600),
+            ..KeyLimits::default()
+        };
         let program = rooms.limited_key("acme", ALL, program).await;
         let everything = json!({ "query": "harbour", "limit": 100 });
         let mut calls = 0;
