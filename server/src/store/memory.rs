@@ -224,9 +224,10 @@ impl Memories<'_> {
     /// Living memories by their row numbers, in the order of the numbers given.
     pub async fn find_rows(&mut self, row_ids: &[i64]) -> Result<Vec<Memory>, StoreError> {
         let mut found = Vec::with_capacity(row_ids.len());
+        let by_number = self.session.by_row_number();
         for some in row_ids.chunks(IN_LIST) {
             let sql = format!(
-                "SELECT {COLUMNS} FROM memory WHERE tenant_id = $1 AND (expires_at IS NULL OR expires_at > $2)
+                "SELECT {COLUMNS} FROM memory{by_number} WHERE tenant_id = $1 AND (expires_at IS NULL OR expires_at > $2)
                  AND row_id IN ({IN_SLOTS_FROM_3})"
             );
             let mut params = vec![Param::Text(self.tenant.as_str()), self.session.now.into()];

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use footbridge_server::store::KeyLimits;
 use serde_json::{Value, json};
 
 use crate::{
@@ -371,7 +372,17 @@ fn who_reads_everything_is_told_to_come_back() {
         let rooms = Rooms::with(Place::sqlite(), &["acme"]).await;
         many(&rooms, 60, 8);
         rooms.sync("acme").await;
-        let (key, other) = (rooms.key("acme", ALL).await, rooms.key("acme", ALL).await);
+        let usual = KeyLimits {
+            rate_per_minute: Some(60),
+            ..KeyLimits::default()
+        };
+        let key = rooms.limited_key("acme", ALL, usual.clone()).await;
+        let other = rooms.limited_key("acme", ALL, usual).await;
+        let program = KeyLimits {
+            rate_per_minute: Some(600),
+            ..KeyLimits::default()
+        };
+        let program = rooms.limited_key("acme", ALL, program).await;
         let everything = json!({ "query": "harbour", "limit": 100 });
         let mut calls = 0;
         let refusal = loop {
@@ -396,6 +407,9 @@ fn who_reads_everything_is_told_to_come_back() {
             "one budget for all reading"
         );
         rooms.call(&other, "search", one.clone()).await;
+        for _ in 0..=calls {
+            rooms.call(&program, "search", everything.clone()).await;
+        }
         rooms.clock.advance(60 * 60 * 1000);
         rooms.call(&key, "search", one).await;
     });

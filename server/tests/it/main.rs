@@ -3,7 +3,7 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "tests stop in the plainest way; clippy's own exception ends at #[test] functions"
+    clippy::print_stdout
 )]
 
 mod cli;

@@ -1,12 +1,7 @@
 //! What the engine does by itself: synchronises by the clock and on file events, forgets what has expired,
 //! counts words. Everything here may happen on several replicas at once; locks and the store decide.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::{sync::broadcast::error::RecvError, task::JoinHandle, time::Instant};
 use tokio_util::sync::CancellationToken;
@@ -28,12 +23,6 @@ const SYNC_EVERY: Duration = Duration::from_secs(15 * 60);
 const PURGE_EVERY: Duration = Duration::from_secs(60 * 60);
 /// Before a source is tried again that another synchronisation held.
 const TRY_AGAIN: Duration = Duration::from_secs(5);
-/// How long an entity that vanished is remembered.
-const TOMBSTONES_LAST_MS: i64 = 30 * 24 * 60 * 60 * 1000;
-/// Expired memories removed in one transaction.
-const PURGED_AT_ONCE: u32 = 200;
-/// Entities of a removed source buried in one transaction.
-const BURIED_AT_ONCE: u32 = 32;
 
 /// A source of a tenant.
 type Name = (TenantId, String);
@@ -63,80 +52,12 @@ impl Context {
     }
 
     /// Every tenant's name.
-    async fn tenants(&self) -> Result<Vec<TenantId>, StoreError> {
+    pub(super) async fn tenants(&self) -> Result<Vec<TenantId>, StoreError> {
         let tenants = self
             .store
             .system_read(|tx| Box::pin(async move { tx.tenants().list().await }))
             .await?;
         Ok(tenants.into_iter().map(|tenant| tenant.id).collect())
-    }
-
-    /// Removes what has expired: memories, tombstones, entities whose source is gone.
-    pub(super) async fn purge(&self) -> Result<(), StoreError> {
-        self.budget.tidy(self.store.clock().now());
-        for tenant in self.tenants().await? {
-            loop {
-                let purged = self
-                    .store
-                    .write(&tenant, |tx| {
-                        Box::pin(async move { tx.memory().purge_expired(PURGED_AT_ONCE).await })
-                    })
-                    .await?;
-                if purged < PURGED_AT_ONCE as usize {
-                    break;
-                }
-            }
-            self.store
-                .write(&tenant, |tx| {
-                    Box::pin(async move {
-                        let before = tx.now().plus_millis(-TOMBSTONES_LAST_MS);
-                        tx.notes().purge_tombstones(before).await
-                    })
-                })
-                .await?;
-            self.bury_orphans(&tenant).await?;
-        }
-        Ok(())
-    }
-
-    /// Buries the entities of sources that are no more. Removing a source does so at once; this finds what an
-    /// interrupted removal left.
-    ///
-    /// # Errors
-    /// When the store fails; what was buried before stays so.
-    pub async fn bury_orphans(&self, tenant: &TenantId) -> Result<u64, StoreError> {
-        let mut buried = 0;
-        loop {
-            let some = self
-                .store
-                .write(tenant, |tx| {
-                    Box::pin(async move {
-                        let sources: BTreeSet<_> = tx
-                            .notes()
-                            .sources()
-                            .await?
-                            .into_iter()
-                            .map(|source| source.id)
-                            .collect();
-                        let counts = tx.notes().source_counts().await?;
-                        let Some(orphaned) = counts.into_iter().find(|count| !sources.contains(&count.id))
-                        else {
-                            return Ok(0);
-                        };
-                        let marks = tx.notes().marks(&orphaned.id, "", BURIED_AT_ONCE).await?;
-                        let mut buried = 0_u64;
-                        for mark in &marks {
-                            buried += u64::from(tx.notes().bury(&mark.id).await?);
-                        }
-                        Ok::<_, StoreError>(buried)
-                    })
-                })
-                .await?;
-            if some == 0 {
-                return Ok(buried);
-            }
-            buried += some;
-        }
     }
 }
 
@@ -237,7 +158,7 @@ impl Background {
                 self.watch = Some((watch, events));
             }
             Ok(Err(error)) => {
-                info!(%error, "no file events here; folders are synchronised by the clock only")
+                info!(%error, "no file events here; folders are synchronised by the clock only");
             }
             Err(error) => warn!(%error, "failed to watch folders"),
         }

@@ -6,7 +6,7 @@
 //! lists that come back become one (`fuse`). `inbox` writes notes, `watch` says when a folder changed.
 //!
 //! Those parts know neither store nor tenant. On top of them stands the engine: a source (`source`) is kept in
-//! step with its folder (`sync`), by hand or by itself (`background`); the words of each tenant are kept in
+//! step with its folder (`sync`), by hand or by itself (`background`), and forgets what has expired (`purge`); the words of each tenant are kept in
 //! memory (`lexicons`) for rankings (`ranking`); `handlers` are the tools, `budget` what a key may read.
 //!
 //! Answers never say where on the machine a folder is: a file's address is `source://<source>/<path>`.
@@ -35,6 +35,7 @@ mod budget;
 mod engine;
 mod handlers;
 mod lexicons;
+mod purge;
 mod ranking;
 
 pub use engine::Context;

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Context, source::SourceSpec};
 use crate::{domain::DomainError, store::StoreError, vocabulary::TenantId};
 
+mod batch;
 mod lock;
 mod pass;
 mod reader;

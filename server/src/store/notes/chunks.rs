@@ -307,10 +307,12 @@ impl Notes<'_> {
     /// Chunks by their row numbers, in the order of the numbers given.
     pub async fn chunk_rows(&mut self, row_ids: &[i64]) -> Result<Vec<Chunk>, StoreError> {
         let mut found = Vec::with_capacity(row_ids.len());
+        let by_number = self.session.by_row_number();
         for some in row_ids.chunks(IN_LIST) {
             // The second parameter keeps the slots where the other lists have them.
             let sql = format!(
-                "SELECT {CHUNK} FROM chunks WHERE tenant_id = $1 AND row_id >= $2 AND row_id IN ({IN_SLOTS_FROM_3})"
+                "SELECT {CHUNK} FROM chunks{by_number} WHERE tenant_id = $1 AND row_id >= $2
+                 AND row_id IN ({IN_SLOTS_FROM_3})"
             );
             let mut params = vec![Param::Text(self.tenant.as_str()), Param::Int(0)];
             params.extend(in_list(some));
@@ -322,7 +324,8 @@ impl Notes<'_> {
     /// All chunks by row number, those after `after`: what an index in memory is filled from.
     pub async fn all_chunks(&mut self, after: i64, limit: u32) -> Result<Vec<Chunk>, StoreError> {
         let sql = format!(
-            "SELECT {CHUNK} FROM chunks WHERE tenant_id = $1 AND row_id > $2 ORDER BY row_id LIMIT $3"
+            "SELECT {CHUNK} FROM chunks{} WHERE tenant_id = $1 AND row_id > $2 ORDER BY row_id LIMIT $3",
+            self.session.by_row_number()
         );
         self.session
             .query(&sql, params![self.tenant.as_str(), after, limit], chunk)

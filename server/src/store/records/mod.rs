@@ -305,9 +305,10 @@ impl Records<'_> {
     /// Records by their row numbers, in the order of the numbers given; deleted ones are left out.
     pub async fn find_rows(&mut self, row_ids: &[i64]) -> Result<Vec<Record>, StoreError> {
         let mut found = Vec::with_capacity(row_ids.len());
+        let by_number = self.session.by_row_number();
         for some in row_ids.chunks(IN_LIST) {
             let sql = format!(
-                "SELECT {COLUMNS} FROM records WHERE tenant_id = $1 AND kind = $2 AND deleted_at IS NULL
+                "SELECT {COLUMNS} FROM records{by_number} WHERE tenant_id = $1 AND kind = $2 AND deleted_at IS NULL
                  AND row_id IN ({IN_SLOTS_FROM_3})"
             );
             let mut params = vec![Param::Text(self.tenant.as_str()), Param::Text(self.kind)];

@@ -14,22 +14,21 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     OnProgress, SourceReport, SyncError, SyncProgress,
+    batch::Batch,
     reader::{Found, Reader, Walked},
 };
 use crate::{
     domain::context::{
         Context,
         scan::ScanError,
-        source::{SourceSpec, SourceState, SyncState, uri},
+        source::{SourceSpec, SourceState, SyncState},
     },
-    store::{EntityMark, Store, StoreError, TenantTx},
+    store::{EntityMark, Store, StoreError},
     vocabulary::TenantId,
 };
 
-/// Chunks written in one transaction: it takes some 20 ms, which is what another writer may have to wait.
-const CHUNKS_AT_ONCE: usize = 256;
-/// Files in one transaction, however short they are.
-const FILES_AT_ONCE: usize = 128;
+/// Vanished files that leave the index in one transaction.
+const BURIED_AT_ONCE: usize = 32;
 /// Files that are cut and wait to be written.
 const READ_AHEAD: usize = 64;
 /// What the index remembers is read in pages of this many files.
@@ -40,8 +39,6 @@ const TELL_EVERY: Duration = Duration::from_millis(200);
 const NOTE_EVERY: Duration = Duration::from_secs(10);
 /// A state that was not noted for this long belongs to a pass that died.
 pub(in crate::domain::context) const NOTE_LASTS_MS: i64 = 60_000;
-/// How often a transaction is tried again that met another pass. Each time at least one of the two succeeds.
-const MOST_ATTEMPTS: u32 = 10;
 /// Problems listed; the rest is a number.
 const MOST_ERRORS: usize = 20;
 
@@ -181,36 +178,10 @@ impl<'c> Pass<'c> {
     }
 
     async fn commit(&mut self, batch: &mut Batch) -> Result<bool, SyncError> {
-        if batch.work.is_empty() {
+        if batch.is_empty() {
             return Ok(true);
         }
-        let work = Arc::new(std::mem::take(batch).work);
-        let source = Arc::<str>::from(self.spec.name.as_str());
-        let mut attempts = 0;
-        let written = loop {
-            let (work, source) = (Arc::clone(&work), Arc::clone(&source));
-            let write = self.store.write(self.tenant, move |tx| {
-                Box::pin(async move {
-                    // A pass goes on for seconds after somebody removed its source.
-                    if tx.notes().find_source(&source).await?.is_none() {
-                        return Ok(None);
-                    }
-                    let mut written = Written::default();
-                    for found in work.iter() {
-                        write(tx, &source, found, &mut written).await?;
-                    }
-                    Ok::<_, StoreError>(Some(written))
-                })
-            });
-            match write.await {
-                // Another pass wrote the same file in the same moment; now its row can be seen.
-                Err(StoreError::Conflict { .. } | StoreError::Contended) if attempts < MOST_ATTEMPTS => {
-                    attempts += 1
-                }
-                done => break done?,
-            }
-        };
-        let Some(written) = written else {
+        let Some(written) = batch.commit(self.store, self.tenant, &self.spec.name).await? else {
             return Ok(false);
         };
         self.report.added += written.added;
@@ -220,7 +191,7 @@ impl<'c> Pass<'c> {
     }
 
     async fn bury(&mut self, vanished: Vec<String>) -> Result<bool, SyncError> {
-        for some in vanished.chunks(FILES_AT_ONCE / 4) {
+        for some in vanished.chunks(BURIED_AT_ONCE) {
             if self.stop.is_cancelled() {
                 return Err(SyncError::Stopped);
             }
@@ -307,69 +278,6 @@ impl<'c> Pass<'c> {
             waiting: false,
         });
     }
-}
-
-/// Work for one transaction.
-#[derive(Default)]
-struct Batch {
-    work: Vec<Found>,
-    chunks: usize,
-}
-
-impl Batch {
-    fn push(&mut self, found: Found) {
-        if let Found::Put { entity, .. } = &found {
-            self.chunks += entity.chunks.len();
-        }
-        self.work.push(found);
-    }
-
-    fn is_full(&self) -> bool {
-        self.chunks >= CHUNKS_AT_ONCE || self.work.len() >= FILES_AT_ONCE
-    }
-}
-
-#[derive(Default)]
-struct Written {
-    added: u64,
-    updated: u64,
-}
-
-async fn write(
-    tx: &mut TenantTx<'_>,
-    source: &str,
-    found: &Found,
-    written: &mut Written,
-) -> Result<(), StoreError> {
-    match found {
-        Found::Put { entity, is_new } => {
-            // Another pass may have been here since the marks were read; the id that has the path counts.
-            let there = tx.notes().find_entity_at(source, &entity.path).await?;
-            match there {
-                Some(there) if there.id != entity.id => {
-                    let mut adopted = entity.as_ref().clone();
-                    adopted.id = there.id;
-                    tx.notes().put_entity(&adopted).await?;
-                    written.updated += 1;
-                }
-                _ => {
-                    tx.notes().put_entity(entity).await?;
-                    *if *is_new {
-                        &mut written.added
-                    } else {
-                        &mut written.updated
-                    } += 1;
-                }
-            }
-        }
-        Found::Mark(mark) => {
-            let uri = uri(source, &mark.path);
-            tx.notes().mark_entity(mark, &uri).await?;
-        }
-        // Problems never get into a batch.
-        Found::Problem(_) => {}
-    }
-    Ok(())
 }
 
 /// Why the folder as a whole could not be read, without saying where it is: callers of tools read this.
