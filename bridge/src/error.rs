@@ -28,7 +28,13 @@ pub(crate) struct BridgeError {
 
 impl BridgeError {
     fn new(code: i64, sent: bool, message: impl Into<String>) -> BridgeError {
-        BridgeError { code, message: message.into(), sent, status: None, setting: None }
+        BridgeError {
+            code,
+            message: message.into(),
+            sent,
+            status: None,
+            setting: None,
+        }
     }
 
     /// −31001: nothing was sent because there is no connection.
@@ -39,7 +45,10 @@ impl BridgeError {
     /// −31002: an HTTP status of 300 or more without a JSON-RPC error. A 4xx means the request was refused, anything else may have acted.
     pub(crate) fn http_status(status: StatusCode, message: impl Into<String>) -> BridgeError {
         let sent = !status.is_client_error();
-        BridgeError { status: Some(status), ..Self::new(codes::BRIDGE_HTTP_STATUS, sent, message) }
+        BridgeError {
+            status: Some(status),
+            ..Self::new(codes::BRIDGE_HTTP_STATUS, sent, message)
+        }
     }
 
     /// −31003: the request was sent, its reply did not arrive.
@@ -91,17 +100,20 @@ impl BridgeError {
 
     /// Notes the HTTP status the failure came with.
     pub(crate) fn with_status(self, status: StatusCode) -> BridgeError {
-        BridgeError { status: Some(status), ..self }
-    }
-
-    /// Says whether the server may have acted on the request.
-    pub(crate) fn sent(&self) -> bool {
-        self.sent
+        BridgeError {
+            status: Some(status),
+            ..self
+        }
     }
 
     /// Says whether the request left and its reply did not come, so that asking again may be worth it.
     pub(crate) fn is_loss(&self) -> bool {
         self.code == codes::BRIDGE_REPLY_LOST
+    }
+
+    /// Says whether the server may still be at work on the request, with nobody left to read the result.
+    pub(crate) fn leaves_work(&self) -> bool {
+        matches!(self.code, codes::BRIDGE_REPLY_LOST | codes::BRIDGE_TIMEOUT)
     }
 
     /// The cause and the cure, for a line on stderr.
@@ -125,7 +137,11 @@ impl BridgeError {
             message.push('.');
         }
         let mut bytes = Vec::with_capacity(256);
-        write_error(&mut bytes, id, &ErrorObject::new(self.code, message).with_data(&data));
+        write_error(
+            &mut bytes,
+            id,
+            &ErrorObject::new(self.code, message).with_data(&data),
+        );
         Line::new(bytes)
     }
 }
@@ -134,7 +150,11 @@ impl BridgeError {
 pub(crate) fn quote(bytes: &[u8], limit: usize) -> String {
     let text = String::from_utf8_lossy(bytes);
     let mut quoted = String::new();
-    for (index, word) in text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()).enumerate() {
+    for (index, word) in text
+        .split(|c: char| c.is_whitespace() || c.is_control())
+        .filter(|word| !word.is_empty())
+        .enumerate()
+    {
         if index > 0 {
             quoted.push(' ');
         }
@@ -155,13 +175,14 @@ mod tests {
     #[test]
     fn an_error_names_its_source_and_whether_the_request_left() {
         let error = BridgeError::http_status(StatusCode::BAD_GATEWAY, "The server answered 502");
-        let line = String::from_utf8(error.to_line(None).as_bytes().to_vec()).unwrap();
-        assert_eq!(
-            line,
-            "{\"jsonrpc\":\"2.0\",\"error\":{\"code\":-31002,\"message\":\"The server answered 502.\",\
-             \"data\":{\"httpStatus\":502,\"sent\":true,\"source\":\"bridge\"}}}\n"
-        );
-        assert!(!BridgeError::http_status(StatusCode::CONFLICT, "x").sent());
+        let line: serde_json::Value = serde_json::from_slice(error.to_line(None).as_bytes()).unwrap();
+        let expected = serde_json::json!({"jsonrpc": "2.0", "error": {
+            "code": -31002,
+            "message": "The server answered 502.",
+            "data": {"source": "bridge", "sent": true, "httpStatus": 502},
+        }});
+        assert_eq!(line, expected);
+        assert!(!BridgeError::http_status(StatusCode::CONFLICT, "x").sent);
     }
 
     #[test]

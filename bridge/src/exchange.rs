@@ -17,6 +17,7 @@ use footbridge_protocol::sse::Decoder;
 use hyper::header::HeaderMap;
 use hyper::{Method, StatusCode};
 
+use crate::alarm::Alarm;
 use crate::error::{BridgeError, quote};
 use crate::legacy::Legacy;
 use crate::log;
@@ -40,6 +41,7 @@ pub(crate) struct Shared {
     pub(crate) output: Output,
     pub(crate) legacy: Legacy,
     pub(crate) tools: ToolHeaders,
+    pub(crate) alarm: Alarm,
     /// Longest time for one request.
     pub(crate) call_limit: Duration,
     /// Largest message.
@@ -116,7 +118,7 @@ impl Exchange {
             self.attempts().await
         } else {
             let limit = self.shared.call_limit;
-            tokio::time::timeout(limit, self.attempts()).await.unwrap_or_else(|_| {
+            self.shared.alarm.within(limit, self.attempts()).await.unwrap_or_else(|_| {
                 Err(Failure::Final(BridgeError::timeout(format!(
                     "The request was given up after {} s; whether it took effect is unknown. Check that before you \
                      repeat it, or raise FOOTBRIDGE_CALL_TIMEOUT",
@@ -124,14 +126,28 @@ impl Exchange {
                 ))))
             })
         };
-        let (Err(Failure::Final(error)) | Err(Failure::Again(_, error))) = outcome else { return };
-        log::debug(format_args!("request {} failed: {}", quote(self.id.as_raw().as_bytes(), 64), error.message()));
+        let (Err(Failure::Final(error)) | Err(Failure::Again(_, error))) = outcome else {
+            return;
+        };
+        log::debug(format_args!(
+            "request {} failed: {}",
+            quote(self.id.as_raw().as_bytes(), 64),
+            error.message()
+        ));
         // The server may still be at work. In the modern era closing the exchange has told it so.
-        if self.era == Era::Legacy && error.sent() && self.kind != Kind::Initialize && !self.is_cancelled() {
+        if self.era == Era::Legacy
+            && error.leaves_work()
+            && self.kind != Kind::Initialize
+            && !self.is_cancelled()
+        {
             tokio::spawn(cancel_upstream(Arc::clone(&self.shared), self.id.clone()));
         }
         if !self.is_cancelled() {
-            let _ = self.shared.output.send(error.to_line(Some(self.id.as_id()))).await;
+            let _ = self
+                .shared
+                .output
+                .send(error.to_line(Some(self.id.as_id())))
+                .await;
         }
     }
 
@@ -152,15 +168,18 @@ impl Exchange {
             Era::Modern => None,
         };
         let leaving = || self.flags.sent.store(true, Ordering::Relaxed);
-        let sent = self.shared.upstream.send(&Method::POST, &self.headers, &self.body, leaving).await;
-        let outcome = match sent {
+        let sent = self
+            .shared
+            .upstream
+            .send(&Method::POST, &self.headers, &self.body, leaving)
+            .await;
+        match sent {
             Ok(reply) if matches!(reply.status, StatusCode::ACCEPTED | StatusCode::NO_CONTENT) => {
                 reply.body.linger();
                 match late {
-                    // The stream's end would drop the sender: then nothing will come any more.
-                    Some(late) => match late.await {
-                        Ok(response) => self.answer(response, &HeaderMap::new()).await,
-                        Err(_) => Err(self.lost("The server's stream was replaced before the response came")),
+                    Some(late) => match late.response().await {
+                        Some(response) => self.answer(response, &HeaderMap::new()).await,
+                        None => Err(self.lost("A new handshake began before the response came")),
                     },
                     None => Err(BridgeError::protocol(
                         "The server accepted the request without answering it (202). Its operator has to correct that",
@@ -170,14 +189,10 @@ impl Exchange {
                 }
             }
             Ok(reply) if reply.status.is_success() => self.read(reply).await,
-            Ok(reply) => Err(refusal::read(self, reply, first).await),
+            Ok(reply) => Err(Box::pin(refusal::read(self, reply, first)).await),
             Err(error) if error.is_loss() => Err(self.again(error)),
             Err(error) => Err(error.into()),
-        };
-        if self.era == Era::Legacy {
-            self.shared.legacy.forget(&self.id);
         }
-        outcome
     }
 
     /// Reads a 2xx reply: one JSON message, or a stream of events.
@@ -186,7 +201,7 @@ impl Exchange {
             return Err(self.broken("The server compressed its reply, which was not asked for"));
         }
         if reply.is_type("text/event-stream") {
-            return self.read_stream(reply).await;
+            return Box::pin(self.read_stream(reply)).await;
         }
         if !reply.is_type("application/json") {
             let declared = quote(reply.header(hyper::header::CONTENT_TYPE).as_bytes(), 100);
@@ -195,7 +210,11 @@ impl Exchange {
                 reply.status.as_u16()
             )));
         }
-        let whole = reply.body.whole(self.shared.message_bytes).await.map_err(|error| self.body_failure(error))?;
+        let whole = reply
+            .body
+            .whole(self.shared.message_bytes)
+            .await
+            .map_err(|error| self.body_failure(error))?;
         if self.take(whole, &reply.headers).await? {
             return Ok(());
         }
@@ -246,7 +265,9 @@ impl Exchange {
                 }
                 Ok(answered)
             }
-            Err(error) => Err(self.broken(&format!("The server sent something that is no JSON-RPC message: {error}"))),
+            Err(error) => Err(self.broken(&format!(
+                "The server sent something that is no JSON-RPC message: {error}"
+            ))),
         }
     }
 
@@ -275,7 +296,11 @@ impl Exchange {
     }
 
     fn broken(&self, cause: &str) -> Failure {
-        BridgeError::protocol(format!("{}. Its operator has to correct that", cause.trim_end_matches('.'))).into()
+        BridgeError::protocol(format!(
+            "{}. Its operator has to correct that",
+            cause.trim_end_matches('.')
+        ))
+        .into()
     }
 
     fn lost(&self, cause: &str) -> Failure {
@@ -323,7 +348,10 @@ pub(crate) async fn deliver(shared: &Shared, headers: &HeaderMap, body: &Bytes, 
 
 /// Tells a legacy server that nobody waits for the answer to `id` any more.
 pub(crate) async fn cancel_upstream(shared: Arc<Shared>, id: OwnedId) {
-    let params = format!(r#"{{"requestId":{},"reason":"The bridge gave up waiting"}}"#, id.as_raw());
+    let params = format!(
+        r#"{{"requestId":{},"reason":"The bridge gave up waiting"}}"#,
+        id.as_raw()
+    );
     let mut body = Vec::with_capacity(160);
     write_notification(&mut body, "notifications/cancelled", Some(params.as_bytes()));
     let mut headers = shared.upstream.post_headers();

@@ -3,8 +3,11 @@
 //! Order (protocol.md B-32 to B-37, security.md B6): a message passes two gates. At the first, nothing overtakes an
 //! `initialize` or a notification that has not been settled. At the second, requests wait for a free place; answers and
 //! notifications do not, or a full table could never be emptied. Beyond the gates everything runs side by side.
+//! [`message`] makes headers, [`refuse`] says no, [`farewell`] ends it all.
 
+mod farewell;
 mod message;
+mod refuse;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -13,26 +16,23 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use footbridge_protocol::codes;
-use footbridge_protocol::era::{Era, ProtocolVersion};
-use footbridge_protocol::jsonrpc::{DecodeError, Id, Message, OwnedId, Request, Rules, decode, id_in_prefix};
+use footbridge_protocol::era::Era;
+use footbridge_protocol::jsonrpc::{Message, OwnedId, Request, Rules, decode};
 use footbridge_protocol::params::Params;
-use hyper::Method;
 use tokio::task::{AbortHandle, Id as TaskId, JoinError, JoinSet};
-use tokio::time::Instant;
 
 use crate::error::{BridgeError, quote};
-use crate::exchange::{Exchange, Flags, Kind, Shared, cancel_upstream, deliver};
+use crate::exchange::{Exchange, Flags, Kind, Shared, deliver};
 use crate::legacy::stream;
 use crate::log;
-use crate::stdio::{Incoming, Input, Line, Output};
+use crate::stdio::{Incoming, Input};
 use message::Fate;
+pub(crate) use refuse::refuse_all;
 
 /// Messages that may wait behind the gates. A host that sends more without reading answers is refused.
 const WAITING_MESSAGES: usize = 4096;
 /// How long a cancelled legacy request is still read: servers need not answer it, nor end its stream.
 const CANCELLED_LINGER: Duration = Duration::from_secs(10);
-/// What the goodbyes to the server (cancellations, the end of a session) may take.
-const GOODBYE_LIMIT: Duration = Duration::from_millis(500);
 
 /// The state of the loop. Nothing else is remembered about the host's messages (B-09).
 pub(crate) struct Forward {
@@ -122,50 +122,8 @@ impl Forward {
         }
     }
 
-    /// After the last line: lets what is in flight finish for at most `grace`, then takes leave of the server (B-05).
-    pub(crate) async fn finish(&mut self, grace: Duration) {
-        let deadline = Instant::now() + grace;
-        while self.is_busy() {
-            match tokio::time::timeout_at(deadline, self.tasks.join_next_with_id()).await {
-                Ok(Some(ended)) => self.settle(ended).await,
-                Ok(None) | Err(_) => break,
-            }
-        }
-        let mut goodbyes = JoinSet::new();
-        for (id, flight) in self.flights.drain() {
-            let Flight::Running(running) = flight else { continue };
-            // Dropping a modern exchange cancels it; a legacy one has to be told.
-            running.task.abort();
-            let left = running.flags.sent.load(Ordering::Relaxed);
-            if running.era == Era::Legacy && running.kind != Kind::Initialize && left {
-                goodbyes.spawn(cancel_upstream(Arc::clone(&self.shared), id));
-            }
-        }
-        self.tasks.abort_all();
-        if goodbyes.is_empty() && !self.shared.legacy.has_session() {
-            return;
-        }
-        let shared = Arc::clone(&self.shared);
-        let goodbye = async move {
-            while goodbyes.join_next().await.is_some() {}
-            end_session(&shared).await;
-        };
-        let _ = tokio::time::timeout(GOODBYE_LIMIT, goodbye).await;
-    }
-
-    /// Says whether anything is left that an end of input should wait for. A listen stream never ends by itself.
-    fn is_busy(&self) -> bool {
-        let listening = self
-            .flights
-            .values()
-            .filter(|flight| matches!(flight, Flight::Running(running) if running.kind == Kind::Listen))
-            .count();
-        self.tasks.len() > listening || !self.held.is_empty() || !self.waiting.is_empty()
-    }
-
     /// Takes one line of the host.
     async fn admit(&mut self, line: Bytes) {
-        let shared_line = line.clone();
         let message = match decode(&line, &Rules::BRIDGE) {
             Ok(message) => message,
             Err(error) => return self.refuse_line(&error).await,
@@ -180,7 +138,9 @@ impl Forward {
                 let id = request.id.to_owned();
                 if self.flights.contains_key(&id) {
                     let message = "A request with this id is still in flight. Use another id";
-                    return self.refuse(request.id, codes::INVALID_REQUEST, message.to_owned()).await;
+                    return self
+                        .refuse(request.id, codes::INVALID_REQUEST, message.to_owned())
+                        .await;
                 }
                 Some(id)
             }
@@ -192,13 +152,14 @@ impl Forward {
             }
             Message::Response(_) => None,
         };
+        let held = Held {
+            line: line.clone(),
+            id,
+        };
         if self.barrier.is_none() && self.held.is_empty() {
-            if let Some(id) = id.clone() {
-                self.flights.insert(id, Flight::Waiting);
-            }
-            return self.pass(Held { line: shared_line, id }, &message).await;
+            return self.pass(held, &message).await;
         }
-        if let Some(held) = self.keep(Held { line: shared_line, id }).await {
+        if let Some(held) = self.keep(held).await {
             self.held.push_back(held);
         }
     }
@@ -222,7 +183,9 @@ impl Forward {
                 ));
                 self.say(error.to_line(Some(id.as_id()))).await;
             }
-            None => log::warn(format_args!("dropped a notification or answer: {count} messages wait already")),
+            None => log::warn(format_args!(
+                "dropped a notification or answer: {count} messages wait already"
+            )),
         }
         None
     }
@@ -230,7 +193,9 @@ impl Forward {
     /// Opens the gates as far as they may.
     async fn pump(&mut self) {
         while self.running < self.most_running {
-            let Some(held) = self.waiting.pop_front() else { break };
+            let Some(held) = self.waiting.pop_front() else {
+                break;
+            };
             self.waiting_bytes -= held.line.len();
             if let Ok(Message::Request(request)) = decode(&held.line, &Rules::BRIDGE) {
                 self.start(held.line.clone(), &request).await;
@@ -283,9 +248,13 @@ impl Forward {
                 self.barrier = Some(Barrier::Task(task.id()));
             }
             Message::Response(response) => {
-                let asked = response.id.is_some_and(|id| self.shared.legacy.settle(&id.to_owned()));
+                let asked = response
+                    .id
+                    .is_some_and(|id| self.shared.legacy.settle(&id.to_owned()));
                 if !asked {
-                    log::warn(format_args!("dropped an answer of the host to a request the server did not make"));
+                    log::warn(format_args!(
+                        "dropped an answer of the host to a request the server did not make"
+                    ));
                     return;
                 }
                 let mut headers = self.shared.upstream.post_headers();
@@ -309,7 +278,10 @@ impl Forward {
                 return self.refuse(request.id, codes::INVALID_REQUEST, error).await;
             }
         };
-        log::debug(format_args!("request `{}`, {era:?}", quote(request.method.as_bytes(), 64)));
+        if log::wants(log::Level::Debug) {
+            let method = quote(request.method.as_bytes(), 64);
+            log::debug(format_args!("request `{method}`, {era:?}"));
+        }
         let flags = Arc::new(Flags::default());
         let exchange = Exchange {
             shared: Arc::clone(&self.shared),
@@ -329,7 +301,15 @@ impl Forward {
             self.barrier = Some(Barrier::Task(task.id()));
         }
         self.running += 1;
-        self.flights.insert(id, Flight::Running(Running { task, era, kind, flags }));
+        self.flights.insert(
+            id,
+            Flight::Running(Running {
+                task,
+                era,
+                kind,
+                flags,
+            }),
+        );
     }
 
     /// A task has ended, by itself, by a cancellation, or by a fault of ours.
@@ -381,7 +361,11 @@ impl Forward {
                         keep
                     });
                 }
-                if self.barrier.as_ref().is_some_and(|barrier| *barrier == Barrier::Initialize(id.clone())) {
+                if self
+                    .barrier
+                    .as_ref()
+                    .is_some_and(|barrier| *barrier == Barrier::Initialize(id.clone()))
+                {
                     self.barrier = None;
                 }
                 self.flights.remove(&id);
@@ -405,77 +389,10 @@ impl Forward {
             }
         }
     }
-
-    /// A line that is no message (B-07).
-    async fn refuse_line(&self, error: &DecodeError) {
-        log::warn(format_args!("a line of the host is no JSON-RPC message: {error}"));
-        // Older schemas know no error without an id.
-        let understood = self.modern_host || self.shared.legacy.revision() == Some(ProtocolVersion::V2025_11_25);
-        if error.id().is_some_and(|id| self.flights.contains_key(&id.to_owned())) {
-            return;
-        }
-        if error.id().is_some() || understood {
-            self.say(BridgeError::invalid(error.code(), error.to_string()).to_line(error.id())).await;
-        }
-    }
-
-    /// A line over the limit (B-06).
-    async fn refuse_long(&self, head: &[u8]) {
-        let limit = self.shared.message_bytes;
-        log::warn(format_args!("a line of the host is longer than {limit} bytes and was dropped"));
-        let Some(id) = id_in_prefix(head).filter(|id| !self.flights.contains_key(id)) else { return };
-        let error = BridgeError::too_large(format!(
-            "The request is longer than {limit} bytes. Send less, or raise FOOTBRIDGE_MAX_MESSAGE"
-        ));
-        self.say(error.to_line(Some(id.as_id()))).await;
-    }
-
-    async fn refuse(&self, id: Id<'_>, code: i64, message: String) {
-        self.say(BridgeError::invalid(code, message).to_line(Some(id))).await;
-    }
-
-    async fn say(&self, line: Line) {
-        // A host that is gone ends the program elsewhere.
-        let _ = self.shared.output.send(line).await;
-    }
 }
 
 impl Flight {
     fn is_task(&self, task: TaskId) -> bool {
         matches!(self, Flight::Running(running) if running.task.id() == task)
-    }
-}
-
-/// Ends the legacy session, if there is one. Servers may refuse that; the session then ends by itself some day.
-async fn end_session(shared: &Shared) {
-    if !shared.legacy.has_session() {
-        return;
-    }
-    let mut headers = shared.upstream.plain_headers();
-    shared.legacy.stamp(&mut headers);
-    match shared.upstream.send(&Method::DELETE, &headers, &Bytes::new(), || ()).await {
-        Ok(reply) => log::debug(format_args!("ended the session: {}", reply.status)),
-        Err(error) => log::debug(format_args!("the session was not ended: {}", error.message())),
-    }
-}
-
-/// The loop of a bridge that cannot know its server: every request is answered with what has to be corrected.
-pub(crate) async fn refuse_all(input: &mut Input, output: &Output, error: &BridgeError) {
-    loop {
-        let line = match input.next().await {
-            Incoming::Line(line) => line,
-            Incoming::TooLong(_) => continue,
-            Incoming::End => return,
-        };
-        let id = match decode(&line, &Rules::BRIDGE) {
-            Ok(Message::Request(request)) => Some(request.id.to_owned()),
-            Ok(_) => None,
-            Err(broken) => broken.id().map(|id| id.to_owned()),
-        };
-        if let Some(id) = id
-            && output.send(error.to_line(Some(id.as_id()))).await.is_err()
-        {
-            return;
-        }
     }
 }

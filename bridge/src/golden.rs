@@ -9,5 +9,8 @@ pub(crate) fn check(path: &str, text: &str) {
         std::fs::write(&file, text).unwrap();
     }
     let kept = std::fs::read_to_string(&file).unwrap_or_default();
-    assert!(kept == text, "{path} is out of date: UPDATE_GOLDEN=1 renews it\n{text}");
+    assert!(
+        kept == text,
+        "{path} is out of date: UPDATE_GOLDEN=1 renews it\n{text}"
+    );
 }

@@ -65,8 +65,12 @@ impl Legacy {
 
     /// Takes the facts from the answer of `initialize`. An error settles nothing.
     pub(crate) fn learn(&self, headers: &HeaderMap, response: &[u8]) {
-        let Ok(Message::Response(response)) = decode(response, &Rules::BRIDGE) else { return };
-        let ResponseBody::Result(result) = response.body else { return };
+        let Ok(Message::Response(response)) = decode(response, &Rules::BRIDGE) else {
+            return;
+        };
+        let ResponseBody::Result(result) = response.body else {
+            return;
+        };
         let version = serde_json::from_str::<HashMap<String, &RawValue>>(result.get())
             .ok()
             .and_then(|members| members.get("protocolVersion").copied())
@@ -81,7 +85,9 @@ impl Legacy {
                 session.set_sensitive(true);
                 return Some(session);
             }
-            log::warn(format_args!("the server's session id is not visible ASCII and is not used"));
+            log::warn(format_args!(
+                "the server's session id is not visible ASCII and is not used"
+            ));
             None
         });
     }
@@ -102,7 +108,9 @@ impl Legacy {
         if state.asked.len() < OPEN_REQUESTS {
             state.asked.insert(id);
         } else {
-            log::warn(format_args!("the server has {OPEN_REQUESTS} unanswered requests, further answers will be dropped"));
+            log::warn(format_args!(
+                "the server has {OPEN_REQUESTS} unanswered requests, further answers will be dropped"
+            ));
         }
     }
 
@@ -112,19 +120,18 @@ impl Legacy {
     }
 
     /// If the server's own stream is open, a place where the response to `id` will arrive should it come there (M-5).
-    pub(crate) fn expect(&self, id: &OwnedId) -> Option<oneshot::Receiver<Vec<u8>>> {
+    pub(crate) fn expect<'a>(&'a self, id: &'a OwnedId) -> Option<Expected<'a>> {
         let mut state = self.state();
         if !state.stream_open {
             return None;
         }
-        let (sender, receiver) = oneshot::channel();
+        let (sender, response) = oneshot::channel();
         state.expected.insert(id.clone(), sender);
-        Some(receiver)
-    }
-
-    /// Ends [`Legacy::expect`].
-    pub(crate) fn forget(&self, id: &OwnedId) {
-        self.state().expected.remove(id);
+        Some(Expected {
+            legacy: self,
+            id,
+            response,
+        })
     }
 
     /// Hands a response from the server's own stream to whoever expects it.
@@ -144,6 +151,26 @@ impl Legacy {
     }
 }
 
+/// A response that may come on the server's own stream. Dropping it ends the wait.
+pub(crate) struct Expected<'a> {
+    legacy: &'a Legacy,
+    id: &'a OwnedId,
+    response: oneshot::Receiver<Vec<u8>>,
+}
+
+impl Expected<'_> {
+    /// Waits for the response. `None` if it can no longer come, because a new handshake began.
+    pub(crate) async fn response(mut self) -> Option<Vec<u8>> {
+        (&mut self.response).await.ok()
+    }
+}
+
+impl Drop for Expected<'_> {
+    fn drop(&mut self) {
+        self.legacy.state().expected.remove(self.id);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -160,15 +187,27 @@ mod tests {
 
     #[test]
     fn version_and_session_of_the_answer_go_with_later_messages() {
-        let headers = learnt(b"s-1", r#"{"jsonrpc":"2.0","id":1,"result":{"protocolVersion":"2025-06-18"}}"#);
+        let headers = learnt(
+            b"s-1",
+            r#"{"jsonrpc":"2.0","id":1,"result":{"protocolVersion":"2025-06-18"}}"#,
+        );
         assert_eq!(headers.get(PROTOCOL_VERSION).unwrap(), "2025-06-18");
         assert_eq!(headers.get(SESSION_ID).unwrap(), "s-1");
     }
 
     #[test]
     fn what_cannot_be_a_header_is_not_used() {
-        let headers = learnt(b"s 1\xff", r#"{"jsonrpc":"2.0","id":1,"result":{"protocolVersion":"20\r\nX: y"}}"#);
+        let headers = learnt(
+            b"s 1\xff",
+            r#"{"jsonrpc":"2.0","id":1,"result":{"protocolVersion":"20\r\nX: y"}}"#,
+        );
         assert!(headers.is_empty());
-        assert!(learnt(b"s-1", r#"{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":""}}"#).is_empty());
+        assert!(
+            learnt(
+                b"s-1",
+                r#"{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":""}}"#
+            )
+            .is_empty()
+        );
     }
 }

@@ -7,9 +7,9 @@
 
 use std::fmt;
 use std::io::Write as _;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::mpsc::{self, SyncSender};
-use std::sync::OnceLock;
 use std::time::Duration;
 
 /// How much is said.
@@ -28,12 +28,19 @@ pub(crate) enum Level {
 
 impl Level {
     /// The names accepted by the option, quietest first.
-    pub(crate) const NAMES: [(&'static str, Level); 4] =
-        [("off", Level::Off), ("warn", Level::Warn), ("info", Level::Info), ("debug", Level::Debug)];
+    pub(crate) const NAMES: [(&'static str, Level); 4] = [
+        ("off", Level::Off),
+        ("warn", Level::Warn),
+        ("info", Level::Info),
+        ("debug", Level::Debug),
+    ];
 
     /// Finds a level by its name.
     pub(crate) fn find(name: &str) -> Option<Level> {
-        Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, level)| *level)
+        Self::NAMES
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, level)| *level)
     }
 }
 
@@ -90,31 +97,38 @@ fn say(level: Level, text: fmt::Arguments<'_>) {
     if !wants(level) {
         return;
     }
-    let _ = WRITER.get_or_init(start).try_send(Job::Line(one_line(&format!("footbridge: {text}"))));
+    let _ = WRITER
+        .get_or_init(start)
+        .try_send(Job::Line(one_line(&format!("footbridge: {text}"))));
 }
 
 fn start() -> SyncSender<Job> {
     let (sender, jobs) = mpsc::sync_channel::<Job>(WAITING_LINES);
     // Without the thread the lines are lost and nothing else: the bridge itself goes on.
-    let _ = std::thread::Builder::new().name("stderr".to_owned()).spawn(move || {
-        let mut stderr = std::io::stderr();
-        for job in jobs {
-            match job {
-                Job::Line(line) => {
-                    let _ = stderr.write_all(line.as_bytes());
-                }
-                Job::Flush(done) => {
-                    let _ = done.send(());
+    let _ = std::thread::Builder::new()
+        .name("stderr".to_owned())
+        .spawn(move || {
+            let mut stderr = std::io::stderr();
+            for job in jobs {
+                match job {
+                    Job::Line(line) => {
+                        let _ = stderr.write_all(line.as_bytes());
+                    }
+                    Job::Flush(done) => {
+                        let _ = done.send(());
+                    }
                 }
             }
-        }
-    });
+        });
     sender
 }
 
 /// Makes `text` one line: control characters become spaces, so that no server can forge a line of ours.
 fn one_line(text: &str) -> String {
-    let mut line: String = cut(text, LINE_BYTES).chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let mut line: String = cut(text, LINE_BYTES)
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
     line.push('\n');
     line
 }
@@ -130,7 +144,10 @@ mod tests {
 
     #[test]
     fn a_line_holds_no_control_character_but_its_end() {
-        assert_eq!(one_line("a\nfootbridge: forged\u{1b}[31m\r"), "a footbridge: forged [31m \n");
+        assert_eq!(
+            one_line("a\nfootbridge: forged\u{1b}[31m\r"),
+            "a footbridge: forged [31m \n"
+        );
     }
 
     #[test]

@@ -3,8 +3,10 @@
 //! In reading order: [`options`] (what we are told), [`stdio`] (the host's lines), [`forward`] (the loop and the table of
 //! requests in flight), [`exchange`] (one request from POST to answer), [`relay`] (what a message of the server is),
 //! [`tools`] and [`legacy`] (the little that is remembered, one file per era), [`upstream`] (connections and HTTP),
+//! [`alarm`] and [`pause`] (time),
 //! [`error`] (what the host reads when something fails), [`log`] (what stderr reads).
 
+mod alarm;
 mod error;
 mod exchange;
 mod forward;
@@ -25,6 +27,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use alarm::Alarm;
 use error::BridgeError;
 use exchange::Shared;
 use forward::Forward;
@@ -69,19 +72,28 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let outcome = runtime.block_on(bridge(settings));
+    // In a task of its own: each wake-up of the future that the runtime blocks on costs one more look at the reactor.
+    let outcome = runtime
+        .block_on(async { tokio::spawn(bridge(settings)).await })
+        .unwrap_or_else(|stopped| Err(std::io::Error::other(stopped)));
     // A thread that still waits for a terminal or a name server must not hold the process.
     runtime.shutdown_background();
     if let Err(error) = &outcome {
         log::warn(format_args!("stopped: {error}"));
     }
     log::flush();
-    if outcome.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if outcome.is_ok() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 /// Runs until the host or a signal ends it.
 async fn bridge(settings: Result<Settings, BridgeError>) -> std::io::Result<()> {
-    let message_bytes = settings.as_ref().map_or(UNCONFIGURED_MESSAGE_BYTES, |settings| settings.message_bytes);
+    let message_bytes = settings
+        .as_ref()
+        .map_or(UNCONFIGURED_MESSAGE_BYTES, |settings| settings.message_bytes);
     let mut signals = Signals::new()?;
     let (output, writer) = Writer::open()?;
     let mut input = Input::open(message_bytes)?;
@@ -135,7 +147,12 @@ fn prepare(settings: Settings, output: Output) -> Result<(Shared, usize), Bridge
         KeySource::File(path) => Some(read_key(&path)?),
     };
     let key = key.map(|key| bearer(key.expose())).transpose()?;
-    let limits = Limits { connect: settings.connect_limit, response: settings.response_limit };
+    let alarm = Alarm::start();
+    let limits = Limits {
+        connect: settings.connect_limit,
+        response: settings.response_limit,
+        alarm: alarm.clone(),
+    };
     let upstream = Upstream::new(endpoint, Tls::new(settings.ca_file), key, limits);
     upstream.warm_up();
     let shared = Shared {
@@ -143,6 +160,7 @@ fn prepare(settings: Settings, output: Output) -> Result<(Shared, usize), Bridge
         output,
         legacy: Legacy::default(),
         tools: ToolHeaders::default(),
+        alarm,
         call_limit: settings.call_limit,
         message_bytes: settings.message_bytes,
     };
@@ -162,20 +180,28 @@ fn read_key(path: &Path) -> Result<Secret, BridgeError> {
     let file = std::fs::File::open(path).map_err(unreadable)?;
     let facts = file.metadata().map_err(unreadable)?;
     if !facts.is_file() || facts.len() > KEY_FILE_BYTES {
-        return Err(refuse(format!("it is no file with a key in it. Check {KEY_FILE_VARIABLE}")));
+        return Err(refuse(format!(
+            "it is no file with a key in it. Check {KEY_FILE_VARIABLE}"
+        )));
     }
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
         if facts.permissions().mode() & 0o077 != 0 {
-            return Err(refuse("others than its owner have access to it. Run `chmod 600` on it".to_owned()));
+            return Err(refuse(
+                "others than its owner have access to it. Run `chmod 600` on it".to_owned(),
+            ));
         }
     }
     Ok(Secret::from(std::io::read_to_string(file).map_err(unreadable)?))
 }
 
 fn print(text: &str) -> ExitCode {
-    if std::io::stdout().write_all(text.as_bytes()).is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if std::io::stdout().write_all(text.as_bytes()).is_ok() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 /// The signals that ask for an end.

@@ -112,8 +112,20 @@ const TABLE: [Row; 13] = [
         default: "warn",
         help: "What stderr is told: off, warn, info or debug. Never a body, a header value or the key",
     },
-    Row { flag: "help", variable: "", value: "", default: "", help: "Print this and exit" },
-    Row { flag: "version", variable: "", value: "", default: "", help: "Print the version and exit" },
+    Row {
+        flag: "help",
+        variable: "",
+        value: "",
+        default: "",
+        help: "Print this and exit",
+    },
+    Row {
+        flag: "version",
+        variable: "",
+        value: "",
+        default: "",
+        help: "Print the version and exit",
+    },
 ];
 
 /// Everything the bridge can be told, checked as far as it can be without touching the world.
@@ -195,8 +207,14 @@ pub(crate) enum OptionError {
     #[error("{0}. Run `footbridge --help` for the list of options")]
     CommandLine(String),
     /// A value is wrong. It may come from a host's entry, so every request is answered with this.
-    #[error("`{name}` is set to `{value}`, which is not {expected}. Correct it, or remove it to use the default")]
-    Value { name: &'static str, value: String, expected: &'static str },
+    #[error(
+        "`{name}` is set to `{value}`, which is not {expected}. Correct it, or remove it to use the default"
+    )]
+    Value {
+        name: &'static str,
+        value: String,
+        expected: &'static str,
+    },
 }
 
 /// Reads the command line (without the program's name) and the environment through `variable`.
@@ -215,7 +233,9 @@ pub(crate) fn read(
             lexopt::Arg::Long(name) => TABLE.iter().find(|row| !row.flag.is_empty() && row.flag == name),
             _ => None,
         };
-        let Some(row) = row else { return Err(command_line(&argument.unexpected())) };
+        let Some(row) = row else {
+            return Err(command_line(&argument.unexpected()));
+        };
         let value = if row.value.is_empty() {
             OsString::from("1")
         } else {
@@ -225,16 +245,21 @@ pub(crate) fn read(
     }
     let source = Source { given, variable };
     let key = match (source.find(KEY_VARIABLE), source.find("key-file")) {
-        (Some((_, key)), _) => KeySource::Value(Secret(key.into_string().map_err(|_| OptionError::Value {
-            name: KEY_VARIABLE,
-            value: "…".to_owned(),
-            expected: "text",
-        })?)),
+        (Some((_, key)), _) => {
+            KeySource::Value(Secret(key.into_string().map_err(|_| OptionError::Value {
+                name: KEY_VARIABLE,
+                value: "…".to_owned(),
+                expected: "text",
+            })?))
+        }
         (None, Some((_, path))) => KeySource::File(path.into()),
         (None, None) => KeySource::None,
     };
     Ok(Command::Connect(Box::new(Settings {
-        url: source.find("url").map(|(_, url)| url.to_string_lossy().trim().to_owned()).filter(|url| !url.is_empty()),
+        url: source
+            .find("url")
+            .map(|(_, url)| url.to_string_lossy().trim().to_owned())
+            .filter(|url| !url.is_empty()),
         key,
         ca_file: source
             .find("ca-file")
@@ -265,11 +290,15 @@ impl<V: Fn(&str) -> Option<OsString>> Source<V> {
     /// What was said about `option`, with the name it was said under. An empty variable counts as unset: several hosts
     /// write one for every field of a form.
     fn find(&self, option: &str) -> Option<(&'static str, OsString)> {
-        let row = TABLE.iter().find(|row| row.flag == option || (row.flag.is_empty() && row.variable == option))?;
+        let row = TABLE
+            .iter()
+            .find(|row| row.flag == option || (row.flag.is_empty() && row.variable == option))?;
         if let Some(value) = self.given.get(row.flag) {
             return Some((row.flag, value.clone()));
         }
-        (self.variable)(row.variable).filter(|value| !value.is_empty()).map(|value| (row.variable, value))
+        (self.variable)(row.variable)
+            .filter(|value| !value.is_empty())
+            .map(|value| (row.variable, value))
     }
 
     /// The same, or the default of the table, read by `parse`.
@@ -279,7 +308,10 @@ impl<V: Fn(&str) -> Option<OsString>> Source<V> {
         expected: &'static str,
         parse: impl Fn(&str) -> Option<T>,
     ) -> Result<T, OptionError> {
-        let default = TABLE.iter().find(|row| row.flag == option).map_or("", |row| row.default);
+        let default = TABLE
+            .iter()
+            .find(|row| row.flag == option)
+            .map_or("", |row| row.default);
         let (name, value) = self.find(option).unwrap_or(("", default.into()));
         let text = value.to_string_lossy();
         parse(text.trim()).ok_or_else(|| OptionError::Value {
@@ -298,7 +330,9 @@ impl<V: Fn(&str) -> Option<OsString>> Source<V> {
     }
 
     fn count(&self, option: &str) -> Result<usize, OptionError> {
-        self.parsed(option, "a whole number greater than zero", |text| text.parse().ok().filter(|count| *count > 0))
+        self.parsed(option, "a whole number greater than zero", |text| {
+            text.parse().ok().filter(|count| *count > 0)
+        })
     }
 
     fn level(&self, option: &str) -> Result<Level, OptionError> {
@@ -354,9 +388,13 @@ mod tests {
     use crate::golden;
 
     fn settings(arguments: &[&str], variables: &[(&str, &str)]) -> Result<Settings, OptionError> {
-        let variables: HashMap<String, OsString> =
-            variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())).collect();
-        match read(arguments.iter().map(OsString::from), |name| variables.get(name).cloned())? {
+        let variables: HashMap<String, OsString> = variables
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).into()))
+            .collect();
+        match read(arguments.iter().map(OsString::from), |name| {
+            variables.get(name).cloned()
+        })? {
             Command::Connect(settings) => Ok(*settings),
             other => panic!("{other:?}"),
         }
@@ -370,7 +408,13 @@ mod tests {
              | Variable | Flag | Default | Meaning |\n|---|---|---|---|\n",
         );
         for row in &TABLE {
-            let code = |text: String| if text.is_empty() { "–".to_owned() } else { format!("`{text}`") };
+            let code = |text: String| {
+                if text.is_empty() {
+                    "–".to_owned()
+                } else {
+                    format!("`{text}`")
+                }
+            };
             let flag = match (row.flag, row.value) {
                 ("", _) => String::new(),
                 (flag, "") => format!("--{flag}"),
@@ -414,7 +458,11 @@ mod tests {
     fn a_flag_wins_over_its_variable_and_an_empty_variable_is_unset() {
         let settings = settings(
             &["--url", "https://flag/mcp", "--call-timeout=0.5"],
-            &[(URL_VARIABLE, "https://variable/mcp"), ("FOOTBRIDGE_CALL_TIMEOUT", "7"), ("FOOTBRIDGE_LOG", "")],
+            &[
+                (URL_VARIABLE, "https://variable/mcp"),
+                ("FOOTBRIDGE_CALL_TIMEOUT", "7"),
+                ("FOOTBRIDGE_LOG", ""),
+            ],
         )
         .unwrap();
         assert_eq!(settings.url.as_deref(), Some("https://flag/mcp"));
@@ -424,7 +472,10 @@ mod tests {
 
     #[test]
     fn the_key_is_no_flag_and_never_shows_itself() {
-        assert!(matches!(settings(&["--key", "fbk_x"], &[]), Err(OptionError::CommandLine(_))));
+        assert!(matches!(
+            settings(&["--key", "fbk_x"], &[]),
+            Err(OptionError::CommandLine(_))
+        ));
         let settings = settings(&[], &[(KEY_VARIABLE, "fbk_planted")]).unwrap();
         assert!(!format!("{settings:?}").contains("planted"));
     }

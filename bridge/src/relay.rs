@@ -4,7 +4,7 @@
 //! judged, never changed.
 
 use footbridge_protocol::era::{Era, ProtocolVersion};
-use footbridge_protocol::jsonrpc::{DecodeError, Message, OwnedId, Rules, decode, decode_batch};
+use footbridge_protocol::jsonrpc::{DecodeError, Id, Message, OwnedId, Rules, decode, decode_batch};
 
 use crate::exchange::Shared;
 use crate::log;
@@ -27,18 +27,27 @@ pub(crate) enum Verdict {
 /// The exchange a message came with: the request that is open and its era. `None` is the server's own stream.
 pub(crate) type Asked<'a> = Option<(&'a OwnedId, Era)>;
 
+/// What a message of the server may be. How deep it nests is the host's to judge: nothing here recurses, and counting levels
+/// costs as much as all the rest of the reading.
+const RULES: Rules = Rules {
+    depth: usize::MAX,
+    ..Rules::BRIDGE
+};
+
 /// Judges one message. A request of the server is remembered, so that the host's answer finds its way.
 pub(crate) fn judge(data: &[u8], asked: Asked<'_>, shared: &Shared) -> Result<Verdict, DecodeError> {
     let era = asked.map_or(Era::Legacy, |(_, era)| era);
-    match decode(data, &Rules::BRIDGE) {
+    match decode(data, &RULES) {
         Ok(Message::Notification(_)) => Ok(Verdict::Pass),
         Ok(Message::Response(response)) => Ok(match (response.id, asked) {
             (Some(id), Some((open, _))) if *open == id => Verdict::Answer,
-            (id, _) => Verdict::Other(id.map(|id| id.to_owned())),
+            (id, _) => Verdict::Other(id.map(Id::to_owned)),
         }),
         // A modern host is never asked anything outside a result (B-08).
         Ok(Message::Request(_)) if era == Era::Modern => {
-            log::warn(format_args!("dropped a request of the server, which this revision does not allow"));
+            log::warn(format_args!(
+                "dropped a request of the server, which this revision does not allow"
+            ));
             Ok(Verdict::Drop)
         }
         Ok(Message::Request(request)) => {
@@ -48,8 +57,13 @@ pub(crate) fn judge(data: &[u8], asked: Asked<'_>, shared: &Shared) -> Result<Ve
         Err(DecodeError::Batch)
             if era == Era::Legacy && shared.legacy.revision() == Some(ProtocolVersion::V2025_03_26) =>
         {
-            let parts = decode_batch(data, &Rules::BRIDGE)?;
-            Ok(Verdict::Several(parts.into_iter().map(|part| part.get().as_bytes().to_vec()).collect()))
+            let parts = decode_batch(data, &RULES)?;
+            Ok(Verdict::Several(
+                parts
+                    .into_iter()
+                    .map(|part| part.get().as_bytes().to_vec())
+                    .collect(),
+            ))
         }
         Err(error) => Err(error),
     }

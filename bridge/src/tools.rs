@@ -7,9 +7,9 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
+use footbridge_protocol::headers::Header;
 use footbridge_protocol::jsonrpc::{Message, ResponseBody, Rules, decode};
 use footbridge_protocol::param_headers::{KEYWORD, ParamHeaders};
-use footbridge_protocol::headers::Header;
 use footbridge_protocol::params::Params;
 use memchr::memmem;
 use serde_json::value::RawValue;
@@ -30,7 +30,9 @@ impl ToolHeaders {
     /// The `Mcp-Param-*` headers of a `tools/call`. A tool that is not known has none.
     pub(crate) fn of_call(&self, params: &Params<'_>) -> Vec<Header> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (Ok(Some(name)), false) = (params.name(), known.is_empty()) else { return Vec::new() };
+        let (Ok(Some(name)), false) = (params.name(), known.is_empty()) else {
+            return Vec::new();
+        };
         known
             .get(name.as_ref())
             .map(|marks| marks.encode(params.arguments().ok().flatten()))
@@ -63,25 +65,40 @@ impl ToolHeaders {
                 }
             }
         }
-        if cut.is_empty() { line } else { without(&line, &tools, &cut) }
+        if cut.is_empty() {
+            line
+        } else {
+            without(&line, &tools, &cut)
+        }
     }
 }
 
 /// The raw elements of `result.tools`.
 fn tools_of(line: &[u8]) -> Option<Vec<&RawValue>> {
-    let Ok(Message::Response(response)) = decode(line, &Rules::BRIDGE) else { return None };
-    let ResponseBody::Result(result) = response.body else { return None };
+    let Ok(Message::Response(response)) = decode(line, &Rules::BRIDGE) else {
+        return None;
+    };
+    let ResponseBody::Result(result) = response.body else {
+        return None;
+    };
     let result: HashMap<String, &RawValue> = serde_json::from_str(result.get()).ok()?;
     serde_json::from_str(result.get("tools")?.get()).ok()
 }
 
 /// Name and marks of a tool, `None` if it has no marks, or the reason it must not be listed.
 fn marks_of(tool: &RawValue) -> Result<Option<(String, ParamHeaders)>, String> {
-    let Ok(members) = serde_json::from_str::<HashMap<String, &RawValue>>(tool.get()) else { return Ok(None) };
-    let Some(name) = members.get("name").and_then(|name| serde_json::from_str::<String>(name.get()).ok()) else {
+    let Ok(members) = serde_json::from_str::<HashMap<String, &RawValue>>(tool.get()) else {
         return Ok(None);
     };
-    let Some(schema) = members.get("inputSchema") else { return Ok(None) };
+    let Some(name) = members
+        .get("name")
+        .and_then(|name| serde_json::from_str::<String>(name.get()).ok())
+    else {
+        return Ok(None);
+    };
+    let Some(schema) = members.get("inputSchema") else {
+        return Ok(None);
+    };
     let shown = quote(name.as_bytes(), 64);
     let marks = ParamHeaders::of_raw_schema(schema).map_err(|fault| format!("`{shown}`: {fault}"))?;
     if marks.names().count() > MARKS {
@@ -92,7 +109,9 @@ fn marks_of(tool: &RawValue) -> Result<Option<(String, ParamHeaders)>, String> {
 
 /// `line` without the tools in `cut`, which are slices of it. The other tools keep their bytes.
 fn without(line: &[u8], tools: &[&RawValue], cut: &[&str]) -> Vec<u8> {
-    let (Some(first), Some(last)) = (tools.first(), tools.last()) else { return line.to_vec() };
+    let (Some(first), Some(last)) = (tools.first(), tools.last()) else {
+        return line.to_vec();
+    };
     let start = offset(line, first.get());
     let end = offset(line, last.get()) + last.get().len();
     let mut kept = Vec::with_capacity(line.len());
@@ -125,17 +144,25 @@ mod tests {
     const BAD: &str = r#"{"name":"bad","inputSchema":{"type":"object","properties":{"a":{"type":"string","x-mcp-header":"no good"}}}}"#;
 
     fn page(tools: &[&str]) -> Vec<u8> {
-        format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{ "ttlMs":0,"tools":[ {} ],"nextCursor":"x"}}}}"#, tools.join(" ,\n"))
-            .into_bytes()
+        format!(
+            r#"{{"jsonrpc":"2.0","id":1,"result":{{ "ttlMs":0,"tools":[ {} ],"nextCursor":"x"}}}}"#,
+            tools.join(" ,\n")
+        )
+        .into_bytes()
     }
 
     fn headers(known: &ToolHeaders, call: &str) -> Vec<(String, String)> {
-        let Ok(Message::Request(request)) = decode(call.as_bytes(), &Rules::BRIDGE) else { panic!("{call}") };
-        known.of_call(&request.params).into_iter().map(|(name, value)| (name.into_owned(), value)).collect()
+        let Ok(Message::Request(request)) = decode(call.as_bytes(), &Rules::BRIDGE) else {
+            panic!("{call}")
+        };
+        known
+            .of_call(&request.params)
+            .into_iter()
+            .map(|(name, value)| (name.into_owned(), value))
+            .collect()
     }
 
-    const CALL: &str =
-        r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"good","arguments":{"city":"Köln"}}}"#;
+    const CALL: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"good","arguments":{"city":"Köln"}}}"#;
 
     #[test]
     fn marks_are_learnt_and_replaced_by_the_next_listing() {
@@ -143,7 +170,10 @@ mod tests {
         assert_eq!(headers(&known, CALL), []);
         let first = page(&[GOOD, PLAIN]);
         assert_eq!(known.learn(first.clone(), true), first);
-        assert_eq!(headers(&known, CALL), [("mcp-param-city".to_owned(), "=?base64?S8O2bG4=?=".to_owned())]);
+        assert_eq!(
+            headers(&known, CALL),
+            [("mcp-param-city".to_owned(), "=?base64?S8O2bG4=?=".to_owned())]
+        );
         known.learn(page(&[PLAIN]), false);
         assert_eq!(headers(&known, CALL).len(), 1, "a second page adds to the first");
         known.learn(page(&[PLAIN]), true);
@@ -170,8 +200,14 @@ mod tests {
 
     #[test]
     fn what_is_no_list_passes_as_it_is() {
-        for text in ["x-mcp-header", r#"{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":"x-mcp-header"}}"#] {
-            assert_eq!(ToolHeaders::default().learn(text.as_bytes().to_vec(), true), text.as_bytes());
+        for text in [
+            "x-mcp-header",
+            r#"{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":"x-mcp-header"}}"#,
+        ] {
+            assert_eq!(
+                ToolHeaders::default().learn(text.as_bytes().to_vec(), true),
+                text.as_bytes()
+            );
         }
     }
 }

@@ -6,7 +6,7 @@
 use std::{borrow::Cow, time::Instant};
 
 use futures_util::FutureExt;
-use serde_json::{Value, value::RawValue};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::{
@@ -80,13 +80,19 @@ impl Draft {
         }
     }
 
-    /// Notes which tool is called and the digest of its arguments; the arguments themselves are not stored.
-    pub fn tool(&mut self, tool: &Tool, arguments: Option<&RawValue>) {
+    /// Notes which tool is called.
+    pub fn tool(&mut self, tool: &Tool) {
         if let Some(record) = &mut self.record {
             record.tool_name = Some(tool.name.clone());
             record.kind = Some(Cow::Borrowed(tool.kind()));
             record.scope_tag = tool.scope.scopes().first().cloned();
-            record.args_digest = Some(Cow::Owned(digest(arguments)));
+        }
+    }
+
+    /// Notes the digest of the arguments; the arguments themselves are not stored.
+    pub fn arguments(&mut self, canonical: &str) {
+        if let Some(record) = &mut self.record {
+            record.args_digest = Some(Cow::Owned(digest(canonical)));
         }
     }
 
@@ -175,24 +181,21 @@ pub fn note_outcome(record: &mut AuditRecord, outcome: &Outcome) {
     }
 }
 
-/// SHA-256 of the arguments in a form that does not depend on key order or spacing, in hexadecimal.
-pub fn digest(arguments: Option<&RawValue>) -> String {
-    use std::fmt::Write as _;
-    let bytes = Sha256::digest(canonical(arguments).as_bytes());
-    bytes.iter().fold(String::with_capacity(64), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+/// SHA-256 of arguments in their [`canonical`] form, in hexadecimal.
+fn digest(canonical: &str) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied().map_or('0', char::from);
+    let bytes = Sha256::digest(canonical.as_bytes());
+    bytes
+        .iter()
+        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
+        .collect()
 }
 
-/// Arguments with their keys sorted and without spacing; absent ones are `{}`.
-pub fn canonical(arguments: Option<&RawValue>) -> String {
-    let value = arguments.and_then(|raw| serde_json::from_str::<Value>(raw.get()).ok());
+/// Arguments with their keys sorted and without spacing.
+pub fn canonical(arguments: &Value) -> String {
     let mut out = String::new();
-    write_sorted(
-        &value.unwrap_or_else(|| Value::Object(serde_json::Map::new())),
-        &mut out,
-    );
+    write_sorted(arguments, &mut out);
     out
 }
 
@@ -231,15 +234,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_digest_ignores_order_and_spacing_only() {
-        let raw = |text: &str| serde_json::from_str::<Box<RawValue>>(text).unwrap();
-        let (one, two, three) = (
-            raw(r#"{"a":1,"b":{"d":[1,2],"c":"x"}}"#),
-            raw(r#"{ "b": {"c":"x", "d":[1,2]}, "a":1 }"#),
-            raw(r#"{"a":1,"b":{"d":[2,1],"c":"x"}}"#),
-        );
-        assert_eq!(digest(Some(&one)), digest(Some(&two)));
-        assert_ne!(digest(Some(&one)), digest(Some(&three)));
-        assert_eq!(digest(None), digest(Some(&raw("{}"))));
+    fn the_canonical_form_ignores_order_and_spacing_only() {
+        let value = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+        let one = value(r#"{"a":1,"b":{"d":[1,2],"c":"x"}}"#);
+        let two = value(r#"{ "b": {"c":"x", "d":[1,2]}, "a":1 }"#);
+        let three = value(r#"{"a":1,"b":{"d":[2,1],"c":"x"}}"#);
+        assert_eq!(canonical(&one), canonical(&two));
+        assert_ne!(canonical(&one), canonical(&three));
+        assert_eq!(digest("{}").len(), 64);
     }
 }

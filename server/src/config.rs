@@ -6,6 +6,7 @@
 use std::{
     net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
+    time::Duration,
 };
 
 use serde::Deserialize;
@@ -23,7 +24,7 @@ pub struct Config {
     /// `[edge]`: sizes and times of the HTTP side.
     pub edge: EdgeSettings,
     /// `[store]`: how the store works.
-    pub store: StoreSettings,
+    pub store: StoreConfig,
     /// `[log]`: what is logged, and how.
     pub log: LogSettings,
 }
@@ -68,7 +69,54 @@ pub struct LimitSettings {
 
 impl Default for LimitSettings {
     fn default() -> Self {
-        Self { running_per_key: 8, call_seconds: 55, failed_sign_ins_per_minute: 60 }
+        Self {
+            running_per_key: 8,
+            call_seconds: 55,
+            failed_sign_ins_per_minute: 60,
+        }
+    }
+}
+
+/// `[store]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StoreConfig {
+    /// Embedded store: threads that read. More than cores only helps slow disks.
+    pub readers: usize,
+    /// PostgreSQL: connections held open, of the 100 that a server allows by default.
+    pub connections: usize,
+    /// PostgreSQL: seconds one statement may take before it is given up.
+    pub statement_seconds: u64,
+    /// Seconds to wait for a lock that another process holds.
+    pub lock_seconds: u64,
+    /// Embedded store: MiB that the file may grow to; absent, the disk is the limit.
+    pub most_mib: Option<u64>,
+}
+
+impl Default for StoreConfig {
+    fn default() -> Self {
+        let settings = StoreSettings::default();
+        Self {
+            readers: settings.readers,
+            connections: settings.connections,
+            statement_seconds: settings.statement_timeout.as_secs(),
+            lock_seconds: settings.lock_timeout.as_secs(),
+            most_mib: None,
+        }
+    }
+}
+
+impl StoreConfig {
+    /// The settings that the store is opened with.
+    pub fn settings(&self) -> StoreSettings {
+        StoreSettings {
+            readers: self.readers.max(1),
+            connections: self.connections.max(2),
+            statement_timeout: Duration::from_secs(self.statement_seconds),
+            lock_timeout: Duration::from_secs(self.lock_seconds),
+            most_bytes: self.most_mib.map(|mib| mib.saturating_mul(1024 * 1024)),
+            ..StoreSettings::default()
+        }
     }
 }
 
@@ -84,7 +132,10 @@ pub struct LogSettings {
 
 impl Default for LogSettings {
     fn default() -> Self {
-        Self { filter: "info".to_owned(), json: false }
+        Self {
+            filter: "info".to_owned(),
+            json: false,
+        }
     }
 }
 
@@ -111,7 +162,9 @@ mod tests {
 
     #[test]
     fn an_unknown_setting_is_named_with_its_line() {
-        let error = Config::parse("[server]\nlisten = \"127.0.0.1:1\"\nport = 5\n").unwrap_err().to_string();
+        let error = Config::parse("[server]\nlisten = \"127.0.0.1:1\"\nport = 5\n")
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("line 3") && error.contains("port"), "{error}");
     }
 }

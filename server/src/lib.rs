@@ -6,7 +6,9 @@
 pub mod access;
 pub mod audit;
 pub mod catalogue;
+pub mod config;
 pub mod domain;
+pub mod edge;
 pub mod limits;
 pub mod operate;
 pub mod pipeline;

@@ -160,15 +160,15 @@ impl Meter {
     }
 }
 
-/// Failed sign-ins by address. A valid key is never held up by them (security.md K11).
+/// What addresses have used of a limit: failed sign-ins, or requests before anybody looks at a credential.
 #[derive(Debug)]
-pub struct FailedSignIns {
+pub struct AddressMeters {
     by_address: DefaultKeyedRateLimiter<IpAddr>,
     per_minute: u32,
 }
 
-impl FailedSignIns {
-    /// Passes `per_minute` failures for each address.
+impl AddressMeters {
+    /// Passes `per_minute` for each address.
     pub fn new(per_minute: u32) -> Self {
         let quota = Quota::per_minute(NonZeroU32::new(per_minute).unwrap_or(NonZeroU32::MIN));
         Self {
@@ -177,10 +177,10 @@ impl FailedSignIns {
         }
     }
 
-    /// Counts one failure.
+    /// Counts one.
     ///
     /// # Errors
-    /// When the address has used up its failures.
+    /// When the address has used up its minute.
     pub fn count(&self, address: IpAddr) -> Result<(), OverLimit> {
         self.by_address
             .check_key(&address)
@@ -224,7 +224,7 @@ mod tests {
 
     #[test]
     fn failures_of_one_address_do_not_touch_another() {
-        let failures = FailedSignIns::new(1);
+        let failures = AddressMeters::new(1);
         let (one, two) = (IpAddr::from([127, 0, 0, 1]), IpAddr::from([127, 0, 0, 2]));
         failures.count(one).unwrap();
         assert!(failures.count(one).is_err());

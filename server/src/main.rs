@@ -1,2 +1,24 @@
-//! x
-fn main() {}
+//! `footbridge-server`: the command line of the server and of whoever operates it.
+
+mod cli;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    // A panic ends its request, not the process; its text is for the operator alone.
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(tracing::field::display);
+        tracing::error!(place, "panicked: {}", panic.payload_as_str().unwrap_or("no text"));
+    }));
+    let options = cli::Options::parse();
+    match cli::run(options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // The whole chain on one line: what was wanted, then why it failed.
+            eprintln!("footbridge-server: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

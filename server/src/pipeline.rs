@@ -8,20 +8,18 @@ mod answer;
 mod house;
 mod run;
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use footbridge_protocol::headers::Mismatch;
 use serde_json::{Map, Value, value::RawValue};
 use tokio_util::sync::CancellationToken;
 
-pub use answer::{Answer, CallError};
-pub use house::{House, HouseBuilder, HouseError};
+pub use answer::{Answer, CallError, SignInError};
+pub use house::{BoundEdition, House, HouseBuilder, HouseError};
 
 use crate::{
     access::{Denial, Principal, judge},
-    audit::{Draft, RequestFacts},
-    catalogue::{Edition, ListKey, Shape, Tool},
+    audit::{Draft, RequestFacts, canonical},
+    catalogue::{Edition, ListKey, Shape, Tool, read_arguments},
     domain::{Call, Outcome, Progress, Round},
     limits::Slot,
     policy,
@@ -67,6 +65,7 @@ impl House {
         let Some(edition) = self.edition_of(principal) else {
             return Bytes::from_static(b"[]");
         };
+        self.keyring.note_use(principal, client, self.clock.now());
         let style = match principal.facts().names {
             crate::vocabulary::NameStyle::Auto => edition.edition.names,
             chosen => chosen,
@@ -88,6 +87,8 @@ impl House {
     /// The first refusal; each refusal of a known principal has its audit event.
     pub async fn call(&self, principal: &Principal, call: ToolCall<'_>) -> Result<Answer, CallError> {
         let now = self.clock.now();
+        self.keyring
+            .note_use(principal, call.facts.client_name.as_deref(), now);
         let mut draft = Draft::open(self.store.clone(), principal, call.name, call.facts.clone(), now);
         let result = self.walk(principal, call, now, &mut draft).await;
         if let Err(error) = &result {
@@ -112,15 +113,25 @@ impl House {
         let tool = edition
             .find(call.name)
             .ok_or_else(|| CallError::UnknownTool(call.name.to_owned()))?;
-        draft.tool(tool, call.arguments);
+        draft.tool(tool);
         (call.check_headers)(tool).map_err(CallError::Headers)?;
         let grant = judge(edition, tool, principal)?;
         let handler = bound
             .handler(tool)
             .ok_or_else(|| CallError::UnknownTool(call.name.to_owned()))?;
-        let binding = self.binding(principal, tool, call.arguments);
-        let round = self.open_round(&binding, &call, now)?;
-        let arguments = tool.input.check(call.arguments)?;
+        let value = read_arguments(call.arguments)?;
+        let canonical = canonical(&value);
+        draft.arguments(&canonical);
+        // What a sealed state is bound to (protocol.md S-84).
+        let facts = principal.facts();
+        let binding = || {
+            format!(
+                "{}\n{}\n{}\n{}\n{canonical}",
+                facts.tenant, facts.user, facts.edition, tool.name
+            )
+        };
+        let round = self.open_round(binding, &call, now)?;
+        let arguments = tool.input.check(value)?;
         let permit = policy::decide(grant, &arguments);
         let work = Call {
             permit,
@@ -147,7 +158,7 @@ impl House {
                     None => None,
                     Some(state) => Some(
                         self.seal_key
-                            .seal(&binding, asked.round + 1, state, now)
+                            .seal(&binding(), asked.round + 1, state, now)
                             .map_err(|e| CallError::Domain(crate::domain::DomainError::internal(e)))?,
                     ),
                 };
@@ -159,20 +170,12 @@ impl House {
         }
     }
 
-    /// What a sealed state is bound to: principal, tenant, tool and arguments (protocol.md S-84).
-    fn binding(&self, principal: &Principal, tool: &Arc<Tool>, arguments: Option<&RawValue>) -> String {
-        let facts = principal.facts();
-        format!(
-            "{}\n{}\n{}\n{}\n{}",
-            facts.tenant,
-            facts.user,
-            facts.edition,
-            tool.name,
-            crate::audit::canonical(arguments)
-        )
-    }
-
-    fn open_round(&self, binding: &str, call: &ToolCall<'_>, now: Timestamp) -> Result<Round, CallError> {
+    fn open_round(
+        &self,
+        binding: impl Fn() -> String,
+        call: &ToolCall<'_>,
+        now: Timestamp,
+    ) -> Result<Round, CallError> {
         let answers = match call.input_responses {
             None => Map::new(),
             Some(raw) => serde_json::from_str(raw.get()).map_err(|_| {
@@ -188,7 +191,7 @@ impl House {
         };
         let (number, state) = self
             .seal_key
-            .open(binding, text, now)
+            .open(&binding(), text, now)
             .map_err(|e| CallError::Params(e.to_string()))?;
         Ok(Round {
             number,

@@ -258,3 +258,6 @@ pub fn allows_batch(header: HeaderValue<'_>) -> bool {
         HeaderValue::Conflicting | HeaderValue::NotText => false,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -303,3 +303,6 @@ fn visible(field: &'static str, value: &str) -> Result<String, HeaderFault> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -68,7 +68,7 @@ impl ParamHeaders {
         self.marks.is_empty()
     }
 
-    /// Lower-case names of all headers of this tool, in schema order.
+    /// Lower-case names of all headers of this tool.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.marks.iter().map(|mark| mark.header.as_str())
     }
@@ -192,3 +192,6 @@ fn integer(spelling: &str) -> Option<i64> {
     )]
     (value.fract() == 0.0 && value.abs() <= largest).then_some(value as i64)
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,6 +24,10 @@ pub struct TooLarge {
     pub limit: usize,
 }
 
+/// Largest line buffer that is kept for the next line, in bytes. Streams live for hours; one long message must not
+/// hold its memory for as long.
+const KEPT_CAPACITY: usize = 64 * 1024;
+
 /// Incremental decoder of one stream.
 #[derive(Clone, Debug)]
 pub struct Decoder {
@@ -97,9 +101,10 @@ impl Decoder {
             self.keep(part)?;
             let line = mem::take(&mut self.line);
             let event = self.take_line(&line)?;
-            // Hand the allocation back for the next line.
-            self.line = line;
-            self.line.clear();
+            if line.capacity() <= KEPT_CAPACITY {
+                self.line = line;
+                self.line.clear();
+            }
             if event.is_some() {
                 return Ok(event);
             }
@@ -211,3 +216,6 @@ pub fn flatten_newlines(json: &mut [u8]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
-use footbridge_protocol::jsonrpc::{Message, ResponseBody, Rules, decode};
 use footbridge_protocol::era::Era;
+use footbridge_protocol::jsonrpc::{Message, ResponseBody, Rules, decode};
 use hyper::StatusCode;
 use hyper::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 
@@ -25,7 +25,11 @@ const QUOTED_CHARACTERS: usize = 200;
 /// `first` attempt a server that names a short pause gets it.
 pub(super) async fn read(exchange: &Exchange, reply: Reply, first: bool) -> Failure {
     let status = reply.status;
-    let challenge = quote(reply.header(WWW_AUTHENTICATE).as_bytes(), 1000);
+    let challenge = exchange
+        .shared
+        .upstream
+        .without_key(reply.header(WWW_AUTHENTICATE).as_bytes());
+    let challenge = quote(challenge.as_bytes(), 1000);
     let waiting = Waiting::read(reply.header(RETRY_AFTER));
     let (is_json, mut body) = (reply.is_type("application/json"), reply.body);
     let text = if is_json {
@@ -55,7 +59,9 @@ pub(super) async fn read(exchange: &Exchange, reply: Reply, first: bool) -> Fail
                     status.as_u16()
                 ));
             }
-            Err(Unusable::NoError(text)) => return describe(exchange, status, &challenge, &waiting, &text).into(),
+            Err(Unusable::NoError(text)) => {
+                return describe(exchange, status, &challenge, &waiting, &text).into();
+            }
         }
     }
     describe(exchange, status, &challenge, &waiting, &text).into()
@@ -86,8 +92,16 @@ fn own_error(exchange: &Exchange, body: Vec<u8>) -> Result<Line, Unusable> {
         },
         _ => return Err(Unusable::NoError(body)),
     };
-    let Some(error) = error else { return Ok(Line::new(body)) };
-    Ok(Line::new(format!(r#"{{"jsonrpc":"2.0","id":{},"error":{error}}}"#, exchange.id.as_raw()).into_bytes()))
+    let Some(error) = error else {
+        return Ok(Line::new(body));
+    };
+    Ok(Line::new(
+        format!(
+            r#"{{"jsonrpc":"2.0","id":{},"error":{error}}}"#,
+            exchange.id.as_raw()
+        )
+        .into_bytes(),
+    ))
 }
 
 /// What `Retry-After` says.
@@ -100,8 +114,16 @@ struct Waiting {
 
 impl Waiting {
     fn read(header: &str) -> Waiting {
-        let pause = header.trim().parse().ok().map(Duration::from_secs).filter(|pause| *pause <= RETRY_AFTER_MOST);
-        Waiting { shown: quote(header.as_bytes(), 64), pause }
+        let pause = header
+            .trim()
+            .parse()
+            .ok()
+            .map(Duration::from_secs)
+            .filter(|pause| *pause <= RETRY_AFTER_MOST);
+        Waiting {
+            shown: quote(header.as_bytes(), 64),
+            pause,
+        }
     }
 }
 
@@ -114,6 +136,7 @@ fn describe(
     text: &[u8],
 ) -> BridgeError {
     let place = exchange.shared.upstream.place();
+    let text = exchange.shared.upstream.without_key(text);
     let number = status.as_u16();
     match status {
         StatusCode::UNAUTHORIZED if exchange.shared.upstream.has_key() => BridgeError::authentication(
@@ -122,16 +145,21 @@ fn describe(
             format!(
                 "`{place}` did not accept the key (401){}. Check that the key in {KEY_VARIABLE} is complete, not expired or \
                  revoked, and belongs to this server",
-                parameter(challenge, "error_description").map(|said| format!(": {said}")).unwrap_or_default()
+                parameter(challenge, "error_description")
+                    .map(|said| format!(": {said}"))
+                    .unwrap_or_default()
             ),
         ),
         StatusCode::UNAUTHORIZED => BridgeError::authentication(
             Some(status),
             KEY_VARIABLE,
-            format!("`{place}` asks for a key (401) and none is set. Set {KEY_VARIABLE} in the `env` of this client's entry"),
+            format!(
+                "`{place}` asks for a key (401) and none is set. Set {KEY_VARIABLE} in the `env` of this client's entry"
+            ),
         ),
         StatusCode::FORBIDDEN if parameter(challenge, "error").as_deref() == Some("insufficient_scope") => {
-            let scopes = parameter(challenge, "scope").unwrap_or_else(|| "not named by the server".to_owned());
+            let scopes =
+                parameter(challenge, "scope").unwrap_or_else(|| "not named by the server".to_owned());
             BridgeError::authentication(
                 Some(status),
                 KEY_VARIABLE,
@@ -146,7 +174,11 @@ fn describe(
                 status,
                 format!(
                     "`{place}` is {} ({number}). Try again after {}",
-                    if status == StatusCode::TOO_MANY_REQUESTS { "limiting requests" } else { "unavailable" },
+                    if status == StatusCode::TOO_MANY_REQUESTS {
+                        "limiting requests"
+                    } else {
+                        "unavailable"
+                    },
                     if waiting.shown.bytes().all(|byte| byte.is_ascii_digit()) {
                         format!("{} s", waiting.shown)
                     } else {
@@ -158,14 +190,16 @@ fn describe(
         StatusCode::NOT_FOUND if exchange.era == Era::Legacy && exchange.shared.legacy.has_session() => {
             BridgeError::http_status(
                 status,
-                format!("`{place}` no longer knows this session (404). Restart the client, or reconnect this server in it"),
+                format!(
+                    "`{place}` no longer knows this session (404). Restart the client, or reconnect this server in it"
+                ),
             )
         }
         StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => BridgeError::http_status(
             status,
             format!(
                 "`{place}` has no MCP endpoint at this path ({number}){}. Check the path in {URL_VARIABLE}",
-                said(text)
+                said(text.as_bytes())
             ),
         ),
         _ => BridgeError::http_status(
@@ -173,7 +207,7 @@ fn describe(
             format!(
                 "`{place}` answered {number} {}{}. {}",
                 status.canonical_reason().unwrap_or("(no standard status)"),
-                said(text),
+                said(text.as_bytes()),
                 if status.is_server_error() {
                     "Whether the request took effect is unknown; check that before you repeat it"
                 } else {
@@ -186,7 +220,11 @@ fn describe(
 
 fn said(text: &[u8]) -> String {
     let text = quote(text, QUOTED_CHARACTERS);
-    if text.is_empty() { text } else { format!(": {}", text.trim_end_matches('.')) }
+    if text.is_empty() {
+        text
+    } else {
+        format!(": {}", text.trim_end_matches('.'))
+    }
 }
 
 /// A parameter of a `WWW-Authenticate` challenge, without its quotes.
@@ -194,10 +232,15 @@ fn parameter(challenge: &str, name: &str) -> Option<String> {
     let mut rest = challenge;
     loop {
         rest = rest.trim_start_matches([' ', ',', '\t']);
-        let word = rest.split(['=', ' ', ',', '\t']).next().filter(|word| !word.is_empty())?;
+        let word = rest
+            .split(['=', ' ', ',', '\t'])
+            .next()
+            .filter(|word| !word.is_empty())?;
         rest = rest.strip_prefix(word)?;
         // A word without a value is the scheme.
-        let Some(after) = rest.trim_start().strip_prefix('=') else { continue };
+        let Some(after) = rest.trim_start().strip_prefix('=') else {
+            continue;
+        };
         let (value, tail) = value_of(after.trim_start())?;
         if word.eq_ignore_ascii_case(name) {
             return Some(value);
@@ -230,11 +273,16 @@ mod tests {
 
     #[test]
     fn parameters_of_a_challenge_are_found_by_their_whole_name() {
-        let challenge =
-            r#"Bearer error_description="no \"x\", error=fake", error="insufficient_scope", scope="a:read b:write", x=y"#;
+        let challenge = r#"Bearer error_description="no \"x\", error=fake", error="insufficient_scope", scope="a:read b:write", x=y"#;
         assert_eq!(parameter(challenge, "scope").as_deref(), Some("a:read b:write"));
-        assert_eq!(parameter(challenge, "error").as_deref(), Some("insufficient_scope"));
-        assert_eq!(parameter(challenge, "error_description").as_deref(), Some("no \"x\", error=fake"));
+        assert_eq!(
+            parameter(challenge, "error").as_deref(),
+            Some("insufficient_scope")
+        );
+        assert_eq!(
+            parameter(challenge, "error_description").as_deref(),
+            Some("no \"x\", error=fake")
+        );
         assert_eq!(parameter(challenge, "x").as_deref(), Some("y"));
         assert_eq!(parameter(challenge, "realm"), None);
         assert_eq!(parameter("Bearer scope=\"open", "scope"), None);

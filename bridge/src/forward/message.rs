@@ -21,11 +21,18 @@ pub(super) struct Fate {
 pub(super) fn prepare(shared: &Shared, request: &Request<'_>) -> Result<Fate, String> {
     let mut headers = shared.upstream.post_headers();
     if request.params.meta().is_modern_claim() {
-        add(&mut headers, of_request(&request.method, &request.params).map_err(|fault| fault.to_string())?)?;
+        add(
+            &mut headers,
+            of_request(&request.method, &request.params).map_err(|fault| fault.to_string())?,
+        )?;
         if request.method == "tools/call" {
             add(&mut headers, shared.tools.of_call(&request.params))?;
         }
-        return Ok(Fate { era: Era::Modern, kind: modern_kind(request), headers });
+        return Ok(Fate {
+            era: Era::Modern,
+            kind: modern_kind(request),
+            headers,
+        });
     }
     let kind = if opens_handshake(request) {
         shared.legacy.restart();
@@ -34,7 +41,11 @@ pub(super) fn prepare(shared: &Shared, request: &Request<'_>) -> Result<Fate, St
         shared.legacy.stamp(&mut headers);
         common_kind(&request.method)
     };
-    Ok(Fate { era: Era::Legacy, kind, headers })
+    Ok(Fate {
+        era: Era::Legacy,
+        kind,
+        headers,
+    })
 }
 
 /// Says whether `request` is the `initialize` of the handshake era. With a modern claim it is an unknown method.
@@ -53,16 +64,26 @@ pub(super) fn notification_headers(
         shared.legacy.stamp(&mut headers);
         return Ok(headers);
     }
-    let version = meta.protocol_version().map_err(|fault| fault.to_string())?.unwrap_or_default();
-    let value = HeaderValue::from_str(&version)
-        .map_err(|_| HeaderFault::NotVisible { field: "Protocol version", value: version.into_owned() }.to_string())?;
+    let version = meta
+        .protocol_version()
+        .map_err(|fault| fault.to_string())?
+        .unwrap_or_default();
+    let value = HeaderValue::from_str(&version).map_err(|_| {
+        HeaderFault::NotVisible {
+            field: "Protocol version",
+            value: version.into_owned(),
+        }
+        .to_string()
+    })?;
     headers.insert(PROTOCOL_VERSION, value);
     Ok(headers)
 }
 
 fn modern_kind(request: &Request<'_>) -> Kind {
     match request.method.as_ref() {
-        "tools/list" => Kind::ToolsList { first_page: !matches!(request.params.cursor(), Ok(Some(_))) },
+        "tools/list" => Kind::ToolsList {
+            first_page: !matches!(request.params.cursor(), Ok(Some(_))),
+        },
         "subscriptions/listen" => Kind::Listen,
         method => common_kind(method),
     }
@@ -87,9 +108,13 @@ fn common_kind(method: &str) -> Kind {
 fn add(headers: &mut HeaderMap, added: Vec<Header>) -> Result<(), String> {
     for (name, value) in added {
         // Names and values come from the encoder, which leaves nothing that HTTP forbids; this is the second fence.
-        let pair = HeaderName::from_bytes(name.as_bytes()).ok().zip(HeaderValue::from_str(&value).ok());
+        let pair = HeaderName::from_bytes(name.as_bytes())
+            .ok()
+            .zip(HeaderValue::from_str(&value).ok());
         let (name, value) = pair.ok_or_else(|| format!("The header `{name}` cannot carry its value"))?;
-        headers.try_insert(name, value).map_err(|_| "The message names too many headers".to_owned())?;
+        headers
+            .try_insert(name, value)
+            .map_err(|_| "The message names too many headers".to_owned())?;
     }
     Ok(())
 }

@@ -46,14 +46,19 @@ async fn keep_open(shared: Arc<Shared>) {
                 if let Some(id) = decoder.last_event_id() {
                     last_event_id = HeaderValue::from_str(id).ok();
                 }
-                pause = decoder.retry_ms().map(|ms| Duration::from_millis(ms).min(RETRY_MOST));
+                pause = decoder
+                    .retry_ms()
+                    .map(|ms| Duration::from_millis(ms).min(RETRY_MOST));
             }
             Ok(reply) if reply.status.is_server_error() => {
                 log::debug(format_args!("the server's own stream: {}", reply.status));
             }
             Ok(reply) => {
                 if reply.status != StatusCode::METHOD_NOT_ALLOWED {
-                    log::info(format_args!("the server has no stream of its own: {}", reply.status));
+                    log::info(format_args!(
+                        "the server has no stream of its own: {}",
+                        reply.status
+                    ));
                 }
                 reply.body.linger();
                 return;
@@ -71,7 +76,10 @@ async fn get(shared: &Shared, last_event_id: Option<&HeaderValue>) -> Result<Rep
     if let Some(id) = last_event_id {
         headers.insert(LAST_EVENT_ID, id.clone());
     }
-    shared.upstream.send(&Method::GET, &headers, &Bytes::new(), || ()).await
+    shared
+        .upstream
+        .send(&Method::GET, &headers, &Bytes::new(), || ())
+        .await
 }
 
 /// Passes messages on until the stream ends; returns how many came.
@@ -111,7 +119,9 @@ async fn pass(shared: &Shared, data: Vec<u8>) -> Result<(), HostGone> {
         Ok(Verdict::Answer) => Ok(()),
         Ok(Verdict::Other(Some(id))) => {
             if !shared.legacy.deliver(&id, data) {
-                log::debug(format_args!("a response nobody waits for came on the server's own stream"));
+                log::debug(format_args!(
+                    "a response nobody waits for came on the server's own stream"
+                ));
             }
             Ok(())
         }
@@ -123,7 +133,9 @@ async fn pass(shared: &Shared, data: Vec<u8>) -> Result<(), HostGone> {
             Ok(())
         }
         Err(error) => {
-            log::warn(format_args!("the server's own stream carried something that is no message: {error}"));
+            log::warn(format_args!(
+                "the server's own stream carried something that is no message: {error}"
+            ));
             Ok(())
         }
     }

@@ -174,7 +174,10 @@ mod tests {
 
     /// Feeds `chunks` as if they were read one after the other and gathers what comes out.
     fn feed(limit: usize, chunks: &[&[u8]]) -> Vec<String> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .build()
+            .unwrap();
         let _entered = runtime.enter();
         let mut input = Input {
             source: Source::Blocking(tokio::io::stdin()),
@@ -206,13 +209,22 @@ mod tests {
 
     #[test]
     fn blank_lines_and_carriage_returns_are_tolerated_and_the_last_line_needs_no_newline() {
-        assert_eq!(feed(100, &[b"\n\r\n {\"a\":1} \r\n\t\n{\"b\"", b":2}"]), ["{\"a\":1}", "{\"b\":2}"]);
+        assert_eq!(
+            feed(100, &[b"\n\r\n {\"a\":1} \r\n\t\n{\"b\"", b":2}"]),
+            ["{\"a\":1}", "{\"b\":2}"]
+        );
     }
 
     #[test]
     fn the_limit_is_exact_and_the_stream_finds_its_place_again() {
-        assert_eq!(feed(4, &[b"1234\n12345\nab\n"]), ["1234", "too long: 12345", "ab"]);
-        assert_eq!(feed(4, &[b"12345", b"6789", b"0\nab\n"]), ["too long: 12345", "ab"]);
+        assert_eq!(
+            feed(4, &[b"1234\n12345\nab\n"]),
+            ["1234", "too long: 12345", "ab"]
+        );
+        assert_eq!(
+            feed(4, &[b"12345", b"6789", b"0\nab\n"]),
+            ["too long: 12345", "ab"]
+        );
         assert_eq!(feed(4, &[b"12345", b"6789"]), ["too long: 12345"]);
     }
 

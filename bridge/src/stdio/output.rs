@@ -6,7 +6,7 @@
 
 use std::io;
 
-use footbridge_protocol::sse::flatten_newlines;
+use memchr::memchr2;
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::mpsc;
 
@@ -23,7 +23,14 @@ impl Line {
     /// Makes a line of one JSON text. Line breaks inside can only be whitespace between tokens, so they become spaces
     /// and nothing else changes (protocol.md B-03).
     pub(crate) fn new(mut json: Vec<u8>) -> Line {
-        flatten_newlines(&mut json);
+        let mut rest = json.as_mut_slice();
+        while let Some(at) = memchr2(b'\n', b'\r', rest) {
+            let Some((found, tail)) = rest.get_mut(at..).and_then(<[u8]>::split_first_mut) else {
+                break;
+            };
+            *found = b' ';
+            rest = tail;
+        }
         json.push(b'\n');
         Line(json)
     }
@@ -79,7 +86,13 @@ impl Writer {
     /// Takes over stdout. Needs the reactor to run.
     pub(crate) fn open() -> io::Result<(Output, Writer)> {
         let (sender, items) = mpsc::channel(WAITING_LINES);
-        Ok((Output(sender), Writer { items, sink: Sink::open()? }))
+        Ok((
+            Output(sender),
+            Writer {
+                items,
+                sink: Sink::open()?,
+            },
+        ))
     }
 
     /// Writes until it is told to end, or until the host is gone.
@@ -93,7 +106,9 @@ impl Writer {
                 continue;
             }
             for item in waiting.drain(..) {
-                let Item::Line(line) = item else { return self.sink.write(&gathered).await };
+                let Item::Line(line) = item else {
+                    return self.sink.write(&gathered).await;
+                };
                 if gathered.len() + line.as_bytes().len() > GATHER_BYTES {
                     self.sink.write(&gathered).await?;
                     gathered.clear();

@@ -25,7 +25,9 @@ const HEAD_START: Duration = Duration::from_millis(250);
 #[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum ConnectError {
     /// The name could not be looked up.
-    #[error("The address of `{host}` could not be found ({cause}). Check the spelling of the server address and the network connection")]
+    #[error(
+        "The address of `{host}` could not be found ({cause}). Check the spelling of the server address and the network connection"
+    )]
     Lookup { host: String, cause: String },
     /// Nobody listens there.
     #[error("`{place}` refused the connection. Check that the server is running and the port is right")]
@@ -34,7 +36,9 @@ pub(crate) enum ConnectError {
     #[error("`{place}` could not be reached ({cause}). Check the network connection")]
     Unreachable { place: String, cause: String },
     /// The limit passed.
-    #[error("`{place}` did not accept a connection within {seconds} s. Check the network connection and any firewall")]
+    #[error(
+        "`{place}` did not accept a connection within {seconds} s. Check the network connection and any firewall"
+    )]
     Slow { place: String, seconds: f64 },
     /// The TLS handshake failed.
     #[error("No secure connection to `{place}`: {cause}")]
@@ -48,9 +52,10 @@ pub(crate) enum ConnectError {
 pub(crate) async fn connect(endpoint: &Endpoint, tls: &Tls, limit: Duration) -> Result<Stream, ConnectError> {
     match tokio::time::timeout(limit, connect_unbounded(endpoint, tls)).await {
         Ok(outcome) => outcome,
-        Err(_) => {
-            Err(ConnectError::Slow { place: endpoint.place().to_owned(), seconds: limit.as_secs_f64() })
-        }
+        Err(_) => Err(ConnectError::Slow {
+            place: endpoint.place().to_owned(),
+            seconds: limit.as_secs_f64(),
+        }),
     }
 }
 
@@ -61,7 +66,10 @@ async fn connect_unbounded(endpoint: &Endpoint, tls: &Tls) -> Result<Stream, Con
         if error.kind() == io::ErrorKind::ConnectionRefused {
             ConnectError::Refused { place }
         } else {
-            ConnectError::Unreachable { place, cause: error.to_string() }
+            ConnectError::Unreachable {
+                place,
+                cause: error.to_string(),
+            }
         }
     })?;
     // Small requests must not wait for the acknowledgement of the one before.
@@ -71,24 +79,37 @@ async fn connect_unbounded(endpoint: &Endpoint, tls: &Tls) -> Result<Stream, Con
     } else {
         Inner::Plain(tcp)
     };
-    Ok(Stream { inner, written: Written::default() })
+    Ok(Stream {
+        inner,
+        written: Written::default(),
+    })
 }
 
 /// The addresses of the host. Literals and `localhost` need no resolver, which would cost a thread and its memory.
 async fn look_up(endpoint: &Endpoint) -> Result<Vec<SocketAddr>, ConnectError> {
     let port = endpoint.port;
     if endpoint.host == "localhost" {
-        return Ok(vec![(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into()]);
+        return Ok(vec![
+            (Ipv4Addr::LOCALHOST, port).into(),
+            (Ipv6Addr::LOCALHOST, port).into(),
+        ]);
     }
     if let Ok(address) = endpoint.host.parse::<IpAddr>() {
         return Ok(vec![(address, port).into()]);
     }
-    let failed = |cause: String| ConnectError::Lookup { host: endpoint.host.clone(), cause };
+    let failed = |cause: String| ConnectError::Lookup {
+        host: endpoint.host.clone(),
+        cause,
+    };
     let found: Vec<SocketAddr> = tokio::net::lookup_host((endpoint.host.as_str(), port))
         .await
         .map_err(|error| failed(error.to_string()))?
         .collect();
-    if found.is_empty() { Err(failed("it has none".to_owned())) } else { Ok(found) }
+    if found.is_empty() {
+        Err(failed("it has none".to_owned()))
+    } else {
+        Ok(found)
+    }
 }
 
 async fn connect_any(addresses: &[SocketAddr]) -> io::Result<TcpStream> {

@@ -32,7 +32,9 @@ pub(crate) enum EndpointError {
     )]
     NotUrl,
     /// A name or password before the host.
-    #[error("The server address contains a user name or password. Remove it from {URL_VARIABLE}; the key has a variable of its own")]
+    #[error(
+        "The server address contains a user name or password. Remove it from {URL_VARIABLE}; the key has a variable of its own"
+    )]
     Credentials,
     /// Plain HTTP to another machine.
     #[error(
@@ -56,11 +58,19 @@ impl Endpoint {
         if authority.as_str().contains('@') {
             return Err(EndpointError::Credentials);
         }
-        let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
-        let port = match (authority.port(), authority.port_u16()) {
-            (_, Some(port)) => port,
-            (None, None) => default_port(tls),
-            (Some(_), None) => return Err(EndpointError::NotUrl),
+        let host = authority
+            .host()
+            .trim_start_matches('[')
+            .trim_end_matches(']')
+            .to_ascii_lowercase();
+        // Taken from the text itself: the parser's own accessor has no answer for a port that is no number of 16 bits.
+        let port = match authority.as_str().strip_prefix(authority.host()) {
+            Some("") => default_port(tls),
+            Some(port) => port
+                .strip_prefix(':')
+                .and_then(|port| port.parse().ok())
+                .ok_or(EndpointError::NotUrl)?,
+            None => return Err(EndpointError::NotUrl),
         };
         if host.is_empty() || port == 0 {
             return Err(EndpointError::NotUrl);
@@ -68,8 +78,16 @@ impl Endpoint {
         if !tls && !allow_http && !is_loopback(&host) {
             return Err(EndpointError::Unencrypted(host));
         }
-        let bracketed = if host.contains(':') { format!("[{host}]") } else { host.clone() };
-        let authority = if port == default_port(tls) { bracketed } else { format!("{bracketed}:{port}") };
+        let bracketed = if host.contains(':') {
+            format!("[{host}]")
+        } else {
+            host.clone()
+        };
+        let authority = if port == default_port(tls) {
+            bracketed
+        } else {
+            format!("{bracketed}:{port}")
+        };
         let target = uri.path_and_query().map_or("/", |target| target.as_str());
         Ok(Endpoint {
             tls,
@@ -126,11 +144,17 @@ mod tests {
     #[test]
     fn an_address_is_taken_apart() {
         let endpoint = parse("https://MCP.example.com/a/b?c=d#e").unwrap();
-        assert_eq!((endpoint.host.as_str(), endpoint.port, endpoint.tls), ("mcp.example.com", 443, true));
+        assert_eq!(
+            (endpoint.host.as_str(), endpoint.port, endpoint.tls),
+            ("mcp.example.com", 443, true)
+        );
         assert_eq!(endpoint.authority, "mcp.example.com");
         assert_eq!(endpoint.target, "/a/b?c=d");
         let endpoint = parse("http://[::1]:8080").unwrap();
-        assert_eq!((endpoint.host.as_str(), endpoint.port, endpoint.tls), ("::1", 8080, false));
+        assert_eq!(
+            (endpoint.host.as_str(), endpoint.port, endpoint.tls),
+            ("::1", 8080, false)
+        );
         assert_eq!(endpoint.authority, "[::1]:8080");
         assert_eq!(endpoint.target, "/");
         assert_eq!(parse("https://h:443/x").unwrap().authority, "h");
@@ -138,19 +162,45 @@ mod tests {
 
     #[test]
     fn what_is_no_server_address_is_refused() {
-        for text in ["", "mcp.example.com", "/mcp", "ftp://h/", "https://", "https://h:99999/", "https://h:0/", "file:///x"] {
+        for text in [
+            "",
+            "mcp.example.com",
+            "/mcp",
+            "ftp://h/",
+            "https://",
+            "https://h:99999/",
+            "https://h:0/",
+            "file:///x",
+        ] {
             assert_eq!(parse(text).unwrap_err(), EndpointError::NotUrl, "{text}");
         }
-        assert_eq!(parse("https://user:pass@h/").unwrap_err(), EndpointError::Credentials);
+        assert_eq!(
+            parse("https://user:pass@h/").unwrap_err(),
+            EndpointError::Credentials
+        );
     }
 
     #[test]
     fn plain_http_is_for_loopback() {
-        for text in ["http://localhost/", "http://127.0.0.1:1/", "http://127.9.9.9/", "http://[::1]/"] {
+        for text in [
+            "http://localhost/",
+            "http://127.0.0.1:1/",
+            "http://127.9.9.9/",
+            "http://[::1]/",
+        ] {
             assert!(parse(text).is_ok(), "{text}");
         }
-        for text in ["http://example.com/", "http://localhost.evil.com/", "http://10.0.0.1/", "http://0.0.0.0/", "http://127.0.0.1.evil.com/"] {
-            assert!(matches!(parse(text), Err(EndpointError::Unencrypted(_))), "{text}");
+        for text in [
+            "http://example.com/",
+            "http://localhost.evil.com/",
+            "http://10.0.0.1/",
+            "http://0.0.0.0/",
+            "http://127.0.0.1.evil.com/",
+        ] {
+            assert!(
+                matches!(parse(text), Err(EndpointError::Unencrypted(_))),
+                "{text}"
+            );
             assert!(Endpoint::parse(text, true).is_ok(), "{text}");
         }
     }
@@ -172,7 +222,11 @@ mod tests {
             ("/\\evil", None),
             ("javascript://h.example/", None),
         ] {
-            assert_eq!(endpoint.follow(location).map(|uri| uri.to_string()).as_deref(), target, "{location}");
+            assert_eq!(
+                endpoint.follow(location).map(|uri| uri.to_string()).as_deref(),
+                target,
+                "{location}"
+            );
         }
     }
 }

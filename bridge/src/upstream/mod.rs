@@ -18,6 +18,7 @@ use hyper::body::{Body as _, Incoming};
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode, Uri};
 
+use crate::alarm::Alarm;
 use crate::error::{BridgeError, quote};
 use crate::log;
 use crate::options::{KEY_VARIABLE, URL_VARIABLE};
@@ -31,8 +32,6 @@ const REDIRECTS: usize = 3;
 const LINGER: Duration = Duration::from_secs(1);
 /// How much of it is read for that.
 const LINGER_BYTES: usize = 64 * 1024;
-/// `Content-Length` is a stranger's word: this much room is made on it at once, the rest as bytes arrive.
-const TRUSTED_LENGTH: usize = 4 * 1024 * 1024;
 
 /// The one server the bridge talks to.
 pub(crate) struct Upstream {
@@ -40,17 +39,21 @@ pub(crate) struct Upstream {
     pool: Arc<Pool>,
     /// What every request carries.
     headers: HeaderMap,
+    /// What every POST carries.
+    post_headers: HeaderMap,
     has_key: bool,
     response_limit: Duration,
+    alarm: Alarm,
 }
 
 /// The time limits of the way to the server.
-#[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     /// For a connection, TLS included.
     pub(crate) connect: Duration,
     /// From sending to response headers.
     pub(crate) response: Duration,
+    /// What keeps the second one.
+    pub(crate) alarm: Alarm,
 }
 
 /// A response, its body still to be read.
@@ -89,12 +92,20 @@ impl Upstream {
         if let Some(key) = key {
             headers.insert(header::AUTHORIZATION, key);
         }
+        let mut post_headers = headers.clone();
+        post_headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        post_headers.insert(
+            header::ACCEPT,
+            HeaderValue::from_static("application/json, text/event-stream"),
+        );
         Upstream {
             pool: Arc::new(Pool::new(endpoint.clone(), tls, limits.connect)),
             endpoint,
             headers,
+            post_headers,
             has_key,
             response_limit: limits.response,
+            alarm: limits.alarm,
         }
     }
 
@@ -108,6 +119,19 @@ impl Upstream {
         self.has_key
     }
 
+    /// A text of the server with our own credential struck out, should it repeat it. For everything that is quoted.
+    pub(crate) fn without_key(&self, text: &[u8]) -> String {
+        let text = String::from_utf8_lossy(text);
+        match self
+            .headers
+            .get(header::AUTHORIZATION)
+            .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "))
+        {
+            Some(key) => text.replace(key, "…"),
+            None => text.into_owned(),
+        }
+    }
+
     /// Host and port for people.
     pub(crate) fn place(&self) -> &str {
         self.endpoint.place()
@@ -115,10 +139,7 @@ impl Upstream {
 
     /// The headers of a new POST, to be added to.
     pub(crate) fn post_headers(&self) -> HeaderMap {
-        let mut headers = self.headers.clone();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(header::ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
-        headers
+        self.post_headers.clone()
     }
 
     /// The headers of a new GET or DELETE, to be added to.
@@ -146,7 +167,10 @@ impl Upstream {
                 *request.headers_mut() = headers.clone();
                 request
             };
-            let sent = tokio::time::timeout(self.response_limit, self.pool.send(request)).await;
+            let sent = self
+                .alarm
+                .within(self.response_limit, self.pool.send(request))
+                .await;
             let (response, connection) = match sent {
                 Ok(outcome) => outcome.map_err(|error| self.explain(&error))?,
                 Err(_) => return Err(self.too_slow()),
@@ -157,34 +181,52 @@ impl Upstream {
             }
             target = self.redirected(&reply)?;
             if followed == REDIRECTS {
-                let message = format!("`{}` redirects more than {REDIRECTS} times. Check {URL_VARIABLE}", self.place());
+                let message = format!(
+                    "`{}` redirects more than {REDIRECTS} times. Check {URL_VARIABLE}",
+                    self.place()
+                );
                 return Err(BridgeError::http_status(reply.status, message));
             }
             followed += 1;
             reply.body.linger();
-            log::info(format_args!("following a redirect to {}", quote(target.path().as_bytes(), 100)));
+            log::info(format_args!(
+                "following a redirect to {}",
+                quote(target.path().as_bytes(), 100)
+            ));
         }
     }
 
     /// Where a redirect may lead: the same origin, with 307 or 308.
     fn redirected(&self, reply: &Reply) -> Result<Uri, BridgeError> {
-        let location = reply.headers.get(header::LOCATION).map(HeaderValue::as_bytes).unwrap_or_default();
-        let keeps_body =
-            matches!(reply.status, StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT);
-        if let (true, Some(target)) =
-            (keeps_body, std::str::from_utf8(location).ok().and_then(|text| self.endpoint.follow(text)))
-        {
+        let location = reply
+            .headers
+            .get(header::LOCATION)
+            .map(HeaderValue::as_bytes)
+            .unwrap_or_default();
+        let keeps_body = matches!(
+            reply.status,
+            StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT
+        );
+        if let (true, Some(target)) = (
+            keeps_body,
+            std::str::from_utf8(location)
+                .ok()
+                .and_then(|text| self.endpoint.follow(text)),
+        ) {
             return Ok(target);
         }
         // Query and user information of a stranger's URL may be secret: scheme, host and path are enough to act on.
-        let shown = location.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap_or_default();
+        let shown = location
+            .split(|byte| matches!(byte, b'?' | b'#'))
+            .next()
+            .unwrap_or_default();
         Err(BridgeError::http_status(
             reply.status,
             format!(
                 "`{}` redirects to `{}` ({}), which is not followed so that neither key nor message reach another \
                  address. If that is the right server, set {URL_VARIABLE} to it",
                 self.place(),
-                quote(shown, 200),
+                quote(self.without_key(shown).as_bytes(), 200),
                 reply.status.as_u16()
             ),
         ))
@@ -223,22 +265,37 @@ impl Upstream {
 impl Reply {
     fn new(response: Response<Incoming>, connection: Connection, pool: &Arc<Pool>) -> Reply {
         let (head, incoming) = response.into_parts();
-        let mut body = Body { incoming, lease: Some((connection, Arc::clone(pool))) };
+        let mut body = Body {
+            incoming,
+            lease: Some((connection, Arc::clone(pool))),
+        };
         if body.incoming.is_end_stream() {
             body.finish();
         }
-        Reply { status: head.status, headers: head.headers, body }
+        Reply {
+            status: head.status,
+            headers: head.headers,
+            body,
+        }
     }
 
     /// A header's value as text; empty if it is absent or no text.
     pub(crate) fn header(&self, name: impl header::AsHeaderName) -> &str {
-        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+        self.headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
     }
 
     /// Says whether the body is of this media type, parameters ignored.
     pub(crate) fn is_type(&self, essence: &str) -> bool {
         let declared = self.header(header::CONTENT_TYPE);
-        declared.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(essence)
+        declared
+            .split(';')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .eq_ignore_ascii_case(essence)
     }
 }
 
@@ -270,8 +327,9 @@ impl Body {
         if declared > limit {
             return Err(BodyError::TooLarge);
         }
-        // One more for the newline the line will end with.
-        let mut whole = Vec::with_capacity(declared.min(TRUSTED_LENGTH) + 1);
+        // Room that no bytes arrive for is never touched, so a declared length may be believed up to the limit; growing
+        // step by step would hold a large message twice. One more for the newline the line will end with.
+        let mut whole = Vec::with_capacity(declared + 1);
         while let Some(bytes) = self.chunk().await.map_err(BodyError::Lost)? {
             if whole.len() + bytes.len() > limit {
                 return Err(BodyError::TooLarge);
@@ -324,7 +382,9 @@ impl Body {
 pub(crate) fn bearer(key: &str) -> Result<HeaderValue, BridgeError> {
     let key = key.trim();
     let sendable = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_graphic());
-    let value = sendable.then(|| HeaderValue::from_str(&format!("Bearer {key}")).ok()).flatten();
+    let value = sendable
+        .then(|| HeaderValue::from_str(&format!("Bearer {key}")).ok())
+        .flatten();
     let mut value = value.ok_or_else(|| {
         BridgeError::authentication(
             None,

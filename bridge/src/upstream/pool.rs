@@ -14,6 +14,7 @@ use hyper::Response;
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -31,11 +32,16 @@ const FRESH: Duration = Duration::from_millis(100);
 /// without reading the request) is given up.
 const SETTLE: Duration = Duration::from_millis(50);
 
+/// Connections being opened at once. Servers queue about a hundred they have not accepted yet; what comes beyond that is
+/// dropped on the way and tried again a second later at the earliest.
+const OPENING: usize = 32;
+
 /// The connections to one origin.
 pub(crate) struct Pool {
     origin: Arc<Origin>,
     idle: Mutex<Vec<Idle>>,
     warming: Mutex<Option<JoinHandle<Result<Connection, ConnectError>>>>,
+    opening: Semaphore,
 }
 
 struct Origin {
@@ -73,6 +79,7 @@ impl Pool {
             origin: Arc::new(Origin { endpoint, tls, limit }),
             idle: Mutex::new(Vec::new()),
             warming: Mutex::new(None),
+            opening: Semaphore::new(OPENING),
         }
     }
 
@@ -111,29 +118,18 @@ impl Pool {
     /// Takes a connection back. Its last response must have been read to the end.
     pub(crate) fn give_back(&self, connection: Connection) {
         if !connection.sender.is_closed() {
-            lock(&self.idle).push(Idle { connection, since: Instant::now() });
+            lock(&self.idle).push(Idle {
+                connection,
+                since: Instant::now(),
+            });
         }
     }
 
     /// A connection and whether it had been used before. The most recently used one comes first, so that those a burst
     /// left behind grow old and go.
     async fn check_out(&self) -> Result<(Connection, bool), ConnectError> {
-        loop {
-            let Some(mut idle) = lock(&self.idle).pop() else { break };
-            let age = idle.since.elapsed();
-            if age > IDLE_LIMIT {
-                // All those below it are older still.
-                lock(&self.idle).clear();
-                break;
-            }
-            if age > FRESH {
-                tokio::task::yield_now().await;
-            }
-            let sender = &mut idle.connection.sender;
-            let ready = sender.is_ready() || matches!(tokio::time::timeout(SETTLE, sender.ready()).await, Ok(Ok(())));
-            if ready && !sender.is_closed() {
-                return Ok((idle.connection, true));
-            }
+        if let Some(connection) = self.kept().await {
+            return Ok((connection, true));
         }
         let warming = lock(&self.warming).take();
         if let Some(warming) = warming {
@@ -145,7 +141,36 @@ impl Pool {
                 _ => {}
             }
         }
-        Ok((self.origin.open().await?, false))
+        // Invariant: the semaphore is never closed, so this is a wait and nothing else.
+        let _turn = self.opening.acquire().await;
+        // While others were connecting, a connection may have become free.
+        if let Some(connection) = self.kept().await {
+            return Ok((connection, true));
+        }
+        // Boxed, as a TLS handshake is large and every exchange would carry room for one.
+        Ok((Box::pin(self.origin.open()).await?, false))
+    }
+
+    /// A kept connection that can be used at once.
+    async fn kept(&self) -> Option<Connection> {
+        loop {
+            let mut idle = lock(&self.idle).pop()?;
+            let age = idle.since.elapsed();
+            if age > IDLE_LIMIT {
+                // All those below it are older still.
+                lock(&self.idle).clear();
+                return None;
+            }
+            if age > FRESH {
+                tokio::task::yield_now().await;
+            }
+            let sender = &mut idle.connection.sender;
+            let ready =
+                sender.is_ready() || matches!(tokio::time::timeout(SETTLE, sender.ready()).await, Ok(Ok(())));
+            if ready && !sender.is_closed() {
+                return Some(idle.connection);
+            }
+        }
     }
 }
 
@@ -153,9 +178,13 @@ impl Origin {
     async fn open(&self) -> Result<Connection, ConnectError> {
         let stream = connect(&self.endpoint, &self.tls, self.limit).await?;
         let written = stream.written();
-        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| {
-            ConnectError::Unreachable { place: self.endpoint.place().to_owned(), cause: error.to_string() }
-        })?;
+        let (sender, connection) =
+            http1::handshake(TokioIo::new(stream))
+                .await
+                .map_err(|error| ConnectError::Unreachable {
+                    place: self.endpoint.place().to_owned(),
+                    cause: error.to_string(),
+                })?;
         log::debug(format_args!("connected to {}", self.endpoint.place()));
         tokio::spawn(async move {
             if let Err(error) = connection.await {

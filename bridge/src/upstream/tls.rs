@@ -25,7 +25,10 @@ pub(crate) struct Tls {
 impl Tls {
     /// Remembers which certificates to trust besides the bundled ones.
     pub(crate) fn new(ca_file: Option<PathBuf>) -> Tls {
-        Tls { ca_file, connector: OnceLock::new() }
+        Tls {
+            ca_file,
+            connector: OnceLock::new(),
+        }
     }
 
     /// Makes `tcp` secure, with `endpoint`'s host as the name the certificate must bear.
@@ -34,7 +37,10 @@ impl Tls {
         endpoint: &Endpoint,
         tcp: TcpStream,
     ) -> Result<TlsStream<TcpStream>, ConnectError> {
-        let failed = |cause: String| ConnectError::Tls { place: endpoint.place().to_owned(), cause };
+        let failed = |cause: String| ConnectError::Tls {
+            place: endpoint.place().to_owned(),
+            cause,
+        };
         let connector = match self.connector.get() {
             Some(connector) => connector,
             None => {
@@ -44,11 +50,16 @@ impl Tls {
         };
         let name = ServerName::try_from(endpoint.host.clone())
             .map_err(|_| failed("its name cannot be in a certificate".to_owned()))?;
-        connector.connect(name, tcp).await.map_err(|error| failed(explain(&error)))
+        connector
+            .connect(name, tcp)
+            .await
+            .map_err(|error| failed(explain(&error)))
     }
 
     fn connector(&self) -> Result<TlsConnector, ConnectError> {
-        let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+        let mut roots = RootCertStore {
+            roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+        };
         if let Some(path) = &self.ca_file {
             let failed = |cause: String| {
                 ConnectError::Roots(format!(
@@ -56,7 +67,8 @@ impl Tls {
                     path.display()
                 ))
             };
-            let certificates = CertificateDer::pem_file_iter(path).map_err(|error| failed(error.to_string()))?;
+            let certificates =
+                CertificateDer::pem_file_iter(path).map_err(|error| failed(error.to_string()))?;
             let mut added = 0;
             for certificate in certificates {
                 let certificate = certificate.map_err(|error| failed(error.to_string()))?;
@@ -80,12 +92,13 @@ impl Tls {
 
 /// The cause of a failed handshake, then what to do about it.
 fn explain(error: &std::io::Error) -> String {
-    let certificate = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()).and_then(|error| {
-        match error {
+    let certificate = error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<rustls::Error>())
+        .and_then(|error| match error {
             rustls::Error::InvalidCertificate(certificate) => Some(certificate),
             _ => None,
-        }
-    });
+        });
     match certificate {
         Some(CertificateError::UnknownIssuer) => "its certificate was issued by nobody this program trusts. If the \
              server or a proxy on the way uses a private authority, name that authority's certificate in FOOTBRIDGE_CA_FILE"

@@ -116,7 +116,7 @@ CREATE TABLE record_fields (
     tenant_id TEXT COLLATE "C" NOT NULL,
     kind      TEXT COLLATE "C" NOT NULL,
     field     TEXT COLLATE "C" NOT NULL,
-    value     BYTEANOT NULL, -- order-preserving bytes, see store/records/field.rs
+    value     BYTEA NOT NULL, -- order-preserving bytes, see store/records/field.rs
     id        TEXT COLLATE "C" NOT NULL,
     PRIMARY KEY (tenant_id, kind, field, value, id)
 );
@@ -124,7 +124,7 @@ CREATE TABLE record_uniques (
     tenant_id TEXT COLLATE "C" NOT NULL,
     kind      TEXT COLLATE "C" NOT NULL,
     field     TEXT COLLATE "C" NOT NULL,
-    value     BYTEANOT NULL,
+    value     BYTEA NOT NULL,
     id        TEXT COLLATE "C" NOT NULL,
     PRIMARY KEY (tenant_id, kind, field, value)
 );

@@ -23,7 +23,6 @@ use super::{
 };
 use crate::{
     catalogue::{Catalogue, Edition},
-    limits::OverLimit,
     store::{Key, Store, StoreError, Tenant, TenantStatus, Topic, User},
     vocabulary::{EditionName, KeyId, NameStyle, Role, Scope, TenantId, Timestamp, UserId},
 };
@@ -49,9 +48,6 @@ pub enum AuthError {
     /// The tenant or the key's owner was suspended.
     #[error("this account is suspended")]
     Suspended,
-    /// The address failed too often.
-    #[error("too many failed sign-ins from this address; {0}")]
-    TooManyFailures(OverLimit),
     /// The store that knows the key cannot be asked.
     #[error("keys cannot be checked right now")]
     Unavailable(#[source] StoreError),
@@ -191,6 +187,15 @@ impl Keyring {
                     return Err(AuthError::NotRecognised(None));
                 }
                 self.refresh().await.map_err(AuthError::Unavailable)?;
+                if table
+                    .load()
+                    .by_hash
+                    .get(&hash)
+                    .is_some_and(|entry| entry.owner.is_none() || !entry.active)
+                {
+                    // Its owner or tenant may be as new as the key.
+                    self.reload_people().await.map_err(AuthError::Unavailable)?;
+                }
                 table
                     .load()
                     .by_hash

@@ -46,6 +46,19 @@ impl Arguments {
     }
 }
 
+/// Reads raw arguments; absent ones count as `{}` (protocol.md S-56).
+///
+/// # Errors
+/// When a number is beyond what can be computed with.
+pub fn read_arguments(raw: Option<&RawValue>) -> Result<Value, ArgumentError> {
+    match raw {
+        None => Ok(Value::Object(Map::new())),
+        Some(raw) => {
+            serde_json::from_str(raw.get()).map_err(|e| ArgumentError::one(format!("arguments: {e}")))
+        }
+    }
+}
+
 /// The compiled input schema of one tool.
 #[derive(Debug)]
 pub struct InputSchema {
@@ -80,15 +93,11 @@ impl InputSchema {
         &self.schema
     }
 
-    /// Judges `arguments`; absent ones count as `{}` (protocol.md S-56).
+    /// Judges what [`read_arguments`] read.
     ///
     /// # Errors
     /// Every fault at once, so that one more try can mend them all.
-    pub fn check(&self, arguments: Option<&RawValue>) -> Result<Arguments, ArgumentError> {
-        let mut value = match arguments {
-            None => Value::Object(Map::new()),
-            Some(raw) => serde_json::from_str(raw.get()).map_err(|e| ArgumentError::one(e.to_string()))?,
-        };
+    pub fn check(&self, mut value: Value) -> Result<Arguments, ArgumentError> {
         let Some(map) = value.as_object_mut() else {
             return Err(ArgumentError::one("arguments: must be an object"));
         };
@@ -257,8 +266,7 @@ mod tests {
     }
 
     fn check(arguments: &str) -> Result<Arguments, ArgumentError> {
-        let raw: Box<RawValue> = serde_json::from_str(arguments).unwrap();
-        schema().check(Some(&raw))
+        schema().check(serde_json::from_str(arguments).unwrap())
     }
 
     #[test]
@@ -304,7 +312,14 @@ mod tests {
                 .to_string()
                 .contains("NUL")
         );
-        assert_eq!(schema().check(None).unwrap_err().faults.len(), 2);
+        assert_eq!(
+            schema()
+                .check(read_arguments(None).unwrap())
+                .unwrap_err()
+                .faults
+                .len(),
+            2
+        );
         assert!(check("[1]").is_err());
     }
 

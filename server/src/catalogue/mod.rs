@@ -14,7 +14,7 @@ mod tool;
 
 use std::sync::Arc;
 
-pub use arguments::{ArgumentError, Arguments, InputSchema};
+pub use arguments::{ArgumentError, Arguments, InputSchema, read_arguments};
 pub use builtin::{BUILTIN, NamedText};
 pub use file::{Example, PolicyRow};
 pub use list::{ListCache, ListKey, StrictClients};

@@ -12,6 +12,8 @@
 //!
 //! A domain registers its handlers by name (`nouns::verb`) in a [`Handlers`] table; a catalogue row names one.
 
+pub mod context;
+
 mod error;
 mod outcome;
 

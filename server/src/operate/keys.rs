@@ -3,14 +3,11 @@
 use futures_util::FutureExt;
 use serde::Serialize;
 
-use super::{
-    OperateError, note,
-    people::{LOCAL_OWNER, LOCAL_TENANT},
-};
+use super::{OperateError, note, people::prepare_tenant};
 use crate::{
     access::ApiKey,
     catalogue::Edition,
-    store::{Key, KeyLimits, NewKey, NewTenant, NewUser, Store, TenantTx, User},
+    store::{Key, KeyLimits, NewKey, Store, TenantTx, User},
     vocabulary::{KeyId, Role, Scope, TenantId, Timestamp, UserId, new_id},
 };
 
@@ -87,25 +84,7 @@ pub async fn mint(store: &Store, edition: &Edition, request: MintRequest) -> Res
     let key: Key = store
         .system_write(move |tx| {
             async move {
-                if request.tenant.as_str() == LOCAL_TENANT && tx.tenants().list().await?.is_empty() {
-                    let local = NewTenant {
-                        id: request.tenant.clone(),
-                        name: "Local".to_owned(),
-                        monthly_cap: None,
-                    };
-                    tx.tenants().insert(&local).await?;
-                    add_local_owner(&mut tx.within(&request.tenant)).await?;
-                }
-                if tx.tenants().find(&request.tenant).await?.is_none() {
-                    let known = tx
-                        .tenants()
-                        .list()
-                        .await?
-                        .iter()
-                        .map(|t| t.id.to_string())
-                        .collect::<Vec<_>>();
-                    return Err(no_tenant(&request.tenant, &known));
-                }
+                prepare_tenant(tx, &request.tenant).await?;
                 let mut tx = tx.within(&request.tenant);
                 let owner = find_owner(&mut tx, request.owner.as_deref()).await?;
                 if let Some((scope, _)) = gates.iter().find(|(_, roles)| !roles.contains(&owner.role)) {
@@ -203,27 +182,6 @@ fn scope_list(edition: &Edition) -> String {
         .map(|(scope, _)| scope)
         .collect::<Vec<_>>()
         .join(", ")
-}
-
-fn no_tenant(tenant: &TenantId, known: &[String]) -> OperateError {
-    OperateError::NotFound(format!(
-        "there is no tenant `{tenant}`; there are: {}. Add it with `footbridge-server tenant add {tenant}`",
-        known.join(", ")
-    ))
-}
-
-async fn add_local_owner(tx: &mut TenantTx<'_>) -> Result<(), OperateError> {
-    let id = UserId::new(&new_id("usr", tx.now()))?;
-    let owner = NewUser {
-        id,
-        email: LOCAL_OWNER.to_owned(),
-        name: "Operator".to_owned(),
-        role: Role::Owner,
-        groups: Vec::new(),
-        password_hash: None,
-    };
-    tx.users().insert(&owner).await?;
-    Ok(())
 }
 
 async fn find_owner(tx: &mut TenantTx<'_>, email: Option<&str>) -> Result<User, OperateError> {

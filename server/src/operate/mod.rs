@@ -3,9 +3,11 @@
 //! Whoever gets here may do all of it: the person with the data folder, or a door that has checked a role.
 //! Each change is in the audit log of its tenant.
 
+pub mod boot;
 pub mod keys;
 pub mod people;
 pub mod setup;
+pub mod sources;
 
 use std::borrow::Cow;
 

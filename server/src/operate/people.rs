@@ -4,7 +4,7 @@ use futures_util::FutureExt;
 
 use super::{OperateError, note};
 use crate::{
-    store::{NewTenant, NewUser, Store, Tenant, User},
+    store::{NewTenant, NewUser, Store, SystemTx, Tenant, TenantTx, User},
     vocabulary::{Role, TenantId, UserId, new_id},
 };
 
@@ -33,6 +33,51 @@ pub async fn add_tenant(store: &Store, id: &str, name: &str) -> Result<Tenant, O
             .boxed()
         })
         .await
+}
+
+/// Sees to it that a tenant exists before something is put into it.
+///
+/// A store that knows no tenant yet gets the tenant `local` with its owner: whoever holds the data folder owns it.
+///
+/// # Errors
+/// When there is no tenant of that name; the text names those there are.
+pub(super) async fn prepare_tenant(tx: &mut SystemTx<'_>, tenant: &TenantId) -> Result<(), OperateError> {
+    let known = tx.tenants().list().await?;
+    if known.iter().any(|known| known.id == *tenant) {
+        return Ok(());
+    }
+    if tenant.as_str() != LOCAL_TENANT || !known.is_empty() {
+        let known: Vec<_> = known.iter().map(|tenant| tenant.id.as_str()).collect();
+        return Err(OperateError::NotFound(format!(
+            "there is no tenant `{tenant}`; there are: {}. Add it with `footbridge-server tenant add {tenant}`",
+            if known.is_empty() {
+                "none yet".to_owned()
+            } else {
+                known.join(", ")
+            }
+        )));
+    }
+    let local = NewTenant {
+        id: tenant.clone(),
+        name: "Local".to_owned(),
+        monthly_cap: None,
+    };
+    tx.tenants().insert(&local).await?;
+    add_local_owner(&mut tx.within(tenant)).await
+}
+
+async fn add_local_owner(tx: &mut TenantTx<'_>) -> Result<(), OperateError> {
+    let id = UserId::new(&new_id("usr", tx.now()))?;
+    let owner = NewUser {
+        id,
+        email: LOCAL_OWNER.to_owned(),
+        name: "Operator".to_owned(),
+        role: Role::Owner,
+        groups: Vec::new(),
+        password_hash: None,
+    };
+    tx.users().insert(&owner).await?;
+    Ok(())
 }
 
 /// Every tenant.

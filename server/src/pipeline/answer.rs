@@ -3,7 +3,7 @@
 use footbridge_protocol::headers::Mismatch;
 
 use crate::{
-    access::Denial,
+    access::{AuthError, Denial},
     catalogue::ArgumentError,
     domain::{DomainError, InputRequest, ToolResult},
     limits::OverLimit,
@@ -22,6 +22,17 @@ pub enum Answer {
         /// The sealed state to bring back.
         request_state: Option<String>,
     },
+}
+
+/// Why nobody was let in.
+#[derive(Debug, thiserror::Error)]
+pub enum SignInError {
+    /// The credential does not open the edition.
+    #[error(transparent)]
+    Credential(#[from] AuthError),
+    /// The address failed too often in the last minute. Valid keys are not held up.
+    #[error("too many failed sign-ins from this address; {0}")]
+    TooManyFailures(OverLimit),
 }
 
 /// Why a call was not answered with an outcome, ordered by who can mend it.

@@ -2,11 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
+use super::SignInError;
 use crate::{
     access::{AuthError, Keyring, Principal},
     catalogue::{Catalogue, CatalogueError, Edition, ListCache, StrictClients, Tool},
     domain::{Handler, Handlers},
-    limits::{FailedSignIns, Limits},
+    limits::{AddressMeters, Limits},
     policy::SealKey,
     store::{Store, StoreError},
     vocabulary::{Clock, EditionName},
@@ -59,8 +60,8 @@ pub struct House {
     pub(super) clock: Clock,
     pub(super) call_timeout: Duration,
     editions: Vec<Arc<BoundEdition>>,
-    keyring: Arc<Keyring>,
-    failed_sign_ins: FailedSignIns,
+    pub(super) keyring: Arc<Keyring>,
+    failed_sign_ins: AddressMeters,
 }
 
 /// What a house is built from.
@@ -106,7 +107,7 @@ impl HouseBuilder {
             call_timeout: self.call_timeout,
             editions,
             keyring: self.keyring,
-            failed_sign_ins: FailedSignIns::new(self.failed_sign_ins_per_minute),
+            failed_sign_ins: AddressMeters::new(self.failed_sign_ins_per_minute),
         })
     }
 }
@@ -136,25 +137,16 @@ impl House {
         &self.editions
     }
 
-    /// The edition whose endpoint a request path is: `/<edition>/mcp`, or the bare path that one edition owns.
-    pub fn edition_at(&self, path: &str) -> Option<&Arc<BoundEdition>> {
-        self.editions.iter().find(|bound| {
-            let edition = &bound.edition;
-            path.strip_prefix('/').and_then(|p| p.strip_suffix("/mcp")) == Some(edition.name.as_str())
-                || edition.bare_path.as_deref() == Some(path)
-        })
-    }
-
     /// Finds out who is calling (room 3). `address` is where failures are counted.
     ///
     /// # Errors
-    /// Why the credential does not open this edition.
+    /// Why the credential does not open this edition, or that the address failed too often.
     pub async fn authenticate(
         &self,
         credential: Option<&str>,
         edition: &Edition,
         address: std::net::IpAddr,
-    ) -> Result<Principal, AuthError> {
+    ) -> Result<Principal, SignInError> {
         let result = self
             .keyring
             .authenticate(credential, edition, self.clock.now())
@@ -162,9 +154,9 @@ impl House {
         if result.as_ref().is_err_and(AuthError::counts_as_failure)
             && let Err(limit) = self.failed_sign_ins.count(address)
         {
-            return Err(AuthError::TooManyFailures(limit));
+            return Err(SignInError::TooManyFailures(limit));
         }
-        result
+        Ok(result?)
     }
 
     /// The store, for doors that serve other things than tools.

@@ -531,8 +531,8 @@ impl AuditLog<'_> {
         let Some((seq, hash)) = last else { return Ok(0) };
         self.session
             .execute(
-                "UPDATE audit_heads SET base_seq = $2, base_hash = $3 WHERE tenant_id = $1",
-                params![tenant, seq, &hash[..]],
+                "UPDATE audit_heads SET base_seq = $1, base_hash = $2 WHERE tenant_id = $3",
+                params![seq, &hash[..], tenant],
             )
             .await?;
         self.session

@@ -271,6 +271,17 @@ impl From<tokio_postgres::Error> for StoreError {
     }
 }
 
+/// A failed migration with every cause underneath, because its own text stops at `db error`.
+pub(crate) fn migration_failed(error: &refinery::Error) -> StoreError {
+    let mut told = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        told = format!("{told}: {cause}");
+        source = cause.source();
+    }
+    StoreError::Migration(told)
+}
+
 /// Whether the cause underneath is the network or the socket.
 fn is_io(error: &tokio_postgres::Error) -> bool {
     let mut source = std::error::Error::source(error);

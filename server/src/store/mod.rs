@@ -8,19 +8,24 @@
 
 mod audit;
 mod changes;
+mod counters;
 mod error;
 mod health;
+mod jobs;
+mod keys;
+mod memory;
+mod notes;
 mod postgres;
+mod records;
 mod row;
 mod session;
 mod settings;
 mod sqlite;
 mod tenants;
+mod text;
 mod tx;
 mod url;
 mod users;
-
-pub mod keys;
 
 use std::{path::Path, sync::Arc};
 
@@ -31,11 +36,21 @@ pub use audit::{
     ScopeKind,
 };
 pub use changes::{Change, Topic};
+pub use counters::Counters;
 pub use error::StoreError;
 pub use futures_util::future::BoxFuture;
+pub use jobs::{Job, JobState, Jobs, NewJob, SystemJobs};
 pub use keys::{Key, KeyConfirm, KeyLimits, Keys, NewKey, SystemKeys};
+pub use memory::{Memories, Memory, MemoryVersion, NewMemory};
+pub use notes::{
+    Chunk, Entity, EntityMark, NewChunk, NewEntity, Notes, Source, SourceCount, StoredVector, VectorShelf,
+};
+pub use records::{
+    Condition, Draft, Field, FieldValue, Record, RecordChange, RecordCursor, RecordPage, RecordQuery, Records,
+};
 pub use settings::{Settings, SetupTokens};
 pub use tenants::{NewTenant, Tenant, TenantStatus, Tenants};
+pub use text::{Matching, Ranking, TextHit, TextQuery};
 pub use tx::{SystemTx, TenantTx};
 pub use url::{StoreSettings, StoreUrl};
 pub use users::{NewUser, SystemUsers, User, Users};

@@ -172,21 +172,6 @@ impl RowRef<'_> {
             .parse()
             .map_err(|e: T::Err| StoreError::Row(e.to_string()))
     }
-
-    /// The same, where the column may be NULL.
-    pub(crate) fn opt_name<T>(&self, at: usize) -> Result<Option<T>, StoreError>
-    where
-        T: std::str::FromStr,
-        T::Err: std::fmt::Display,
-    {
-        match self.opt_text(at)? {
-            None => Ok(None),
-            Some(text) => text
-                .parse()
-                .map(Some)
-                .map_err(|e: T::Err| StoreError::Row(e.to_string())),
-        }
-    }
 }
 
 /// JSON text of a value we own. Our types have string keys and finite numbers, so this only fails on a bug.

@@ -1,8 +1,8 @@
 //! The handles that other rooms hold during a transaction: [`TenantTx`] and [`SystemTx`].
 
 use super::{
-    AuditLog, AuditRecord, Keys, Session, Settings, SetupTokens, StoreError, SystemKeys, SystemUsers,
-    Tenants, Topic, Users,
+    AuditLog, AuditRecord, Counters, Jobs, Keys, Memories, Notes, Records, Session, Settings, SetupTokens,
+    StoreError, SystemJobs, SystemKeys, SystemUsers, Tenants, Topic, Users,
 };
 use crate::vocabulary::{TenantId, Timestamp};
 
@@ -68,6 +68,47 @@ impl<'a> TenantTx<'a> {
         }
     }
 
+    /// Exact numbers: sequences and counts with a cap.
+    pub fn counters(&mut self) -> Counters<'_> {
+        Counters {
+            session: self.session,
+            tenant: &self.tenant,
+        }
+    }
+
+    /// Domain records of one kind, such as `ticket`.
+    pub fn records<'t>(&'t mut self, kind: &'t str) -> Records<'t> {
+        Records {
+            session: self.session,
+            tenant: &self.tenant,
+            kind,
+        }
+    }
+
+    /// Work to be done later.
+    pub fn jobs(&mut self) -> Jobs<'_> {
+        Jobs {
+            session: self.session,
+            tenant: &self.tenant,
+        }
+    }
+
+    /// What agents remember.
+    pub fn memory(&mut self) -> Memories<'_> {
+        Memories {
+            session: self.session,
+            tenant: &self.tenant,
+        }
+    }
+
+    /// Sources, entities and chunks of the context edition.
+    pub fn notes(&mut self) -> Notes<'_> {
+        Notes {
+            session: self.session,
+            tenant: &self.tenant,
+        }
+    }
+
     /// Small JSON values by name.
     pub fn settings(&mut self) -> Settings<'_> {
         Settings {
@@ -119,6 +160,13 @@ impl<'a> SystemTx<'a> {
     /// Users of all tenants, for the log-in.
     pub fn users(&mut self) -> SystemUsers<'_> {
         SystemUsers {
+            session: self.session,
+        }
+    }
+
+    /// Jobs of all tenants, for the workers.
+    pub fn jobs(&mut self) -> SystemJobs<'_> {
+        SystemJobs {
             session: self.session,
         }
     }

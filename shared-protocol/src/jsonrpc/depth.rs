@@ -5,6 +5,10 @@
 
 /// True when no more than `limit` objects and arrays are open at once anywhere in `text`.
 pub(super) fn within(text: &str, limit: usize) -> bool {
+    // Every level takes a byte, so a bound above the length is no bound and costs nothing.
+    if text.len() <= limit {
+        return true;
+    }
     // Most messages have fewer brackets in all than they may have open at once. Counting those is much cheaper
     // than following them, which then happens only where it could matter.
     openers(text) <= limit || deepest(text) <= limit

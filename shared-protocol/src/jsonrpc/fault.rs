@@ -26,7 +26,7 @@ pub enum DecodeError {
         /// The bound that was passed.
         limit: usize,
     },
-    /// An array, well formed as JSON. [`decode_batch`] takes it apart where arrays are legal.
+    /// An array, well formed as JSON. [`super::decode_batch`] takes it apart where arrays are legal.
     #[error("Expected one JSON-RPC message, found an array; send each message in a request of its own.")]
     Batch,
     /// JSON, but not a JSON-RPC message.

@@ -66,7 +66,7 @@ const MAP_KEYWORDS: [&str; 5] = [
     "definitions",
 ];
 
-/// Names and property paths, in schema order.
+/// Names and property paths.
 pub(super) fn marks(schema: &Value) -> Result<Vec<(String, Vec<String>)>, Fault> {
     let mut walk = Walk {
         nodes: 0,

@@ -102,18 +102,19 @@ impl Gatherer {
                 continue;
             }
             let outcome = self.commit().await;
+            // Before anybody is told, so that whoever was refused finds the store unhealthy.
+            match &outcome {
+                Ok(()) => self.shared.health.good(),
+                Err(error) => self.shared.health.bad(error),
+            }
             let waited_for: Vec<usize> = self.replies.iter().filter_map(|(row, _)| *row).collect();
             for (_, reply) in self.replies.drain(..) {
                 // The asker may have gone.
                 let _ = reply.send(outcome.clone());
             }
             match outcome {
-                Ok(()) => {
-                    self.shared.health.good();
-                    self.rows.clear();
-                }
-                Err(error) => {
-                    self.shared.health.bad(&error);
+                Ok(()) => self.rows.clear(),
+                Err(_) => {
                     // Who waited was told and will not count on the row; the others must not be lost.
                     let mut at = 0..;
                     self.rows
@@ -163,12 +164,13 @@ impl Gatherer {
                     Ok(message) => message,
                     Err(_) => return,
                 }
-            } else if self.shared.health.is_good() {
-                self.receiver.recv().await
             } else {
+                // Transactions elsewhere may find the database gone while nothing is queued here, so an idle
+                // queue looks up now and then and probes.
                 match tokio::time::timeout(AGAIN, self.receiver.recv()).await {
                     Ok(message) => message,
-                    Err(_) => return, // Nothing asked; the empty group probes.
+                    Err(_) if self.shared.health.is_good() => continue,
+                    Err(_) => return,
                 }
             };
             match message {

@@ -57,7 +57,7 @@ impl PgConnection {
             match connection.batch(&begin).await {
                 Ok(()) => return Ok(connection),
                 Err(StoreError::Unreachable { .. }) if attempts < 3 => {
-                    drop(connection.client.take().map(Object::take))
+                    drop(connection.client.take().map(Object::take));
                 }
                 Err(error) => return Err(shared.noted(error)),
             }

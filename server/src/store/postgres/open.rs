@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
-use tokio_postgres::{Client, Config, NoTls, config::Host};
+use tokio_postgres::{
+    Client, Config, NoTls,
+    config::{Host, SslMode},
+};
 
-use crate::store::{StoreError, StoreSettings, Topic, changes::READ_COUNTERS};
+use crate::store::{StoreError, StoreSettings, Topic, changes::READ_COUNTERS, error::migration_failed};
 
 mod embedded {
     refinery::embed_migrations!("migrations/postgres");
@@ -27,6 +30,12 @@ pub(super) async fn open(url: &str, settings: &StoreSettings) -> Result<Opened, 
     let mut config: Config = url.parse().map_err(|_| StoreError::BadUrl {
         given: "the PostgreSQL URL".to_owned(),
     })?;
+    if config.get_ssl_mode() == SslMode::Require {
+        return Err(StoreError::Invalid {
+            what: "TLS to PostgreSQL is not built in: use a socket, a private network or a tunnel, without sslmode=require"
+                .to_owned(),
+        });
+    }
     config
         .application_name("footbridge-server")
         .keepalives_idle(Duration::from_secs(30));
@@ -153,7 +162,7 @@ async fn migrate(client: &mut Client) -> Result<(), StoreError> {
         Some(found) if found == known => Ok(()),
         _ => {
             let run = runner.run_async(client).await;
-            run.map(|_| ()).map_err(|e| StoreError::Migration(e.to_string()))
+            run.map(|_| ()).map_err(|e| migration_failed(&e))
         }
     };
     // Ends with the connection too; said here so that a waiting replica goes on at once.

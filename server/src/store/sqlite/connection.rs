@@ -1,6 +1,9 @@
 //! Statements on one SQLite connection. Everything here blocks and runs on a store thread.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 use rusqlite::{CachedStatement, Connection};
 
@@ -19,13 +22,24 @@ pub(crate) struct SqliteConnection {
     pub(super) raw: Connection,
     /// Ends of the chains touched in this transaction. Emptied at its end: another process may append next.
     heads: HashMap<TenantId, Head>,
+    /// How many rows hold a frequent word, by full-text table and word. Counting one costs milliseconds, and
+    /// the number only steers how a question is asked: an old one is good enough.
+    frequent: HashMap<(String, String), (u64, Instant)>,
 }
+
+/// A word in at least so many rows is remembered as frequent; counting rarer ones costs next to nothing.
+const FREQUENT: u64 = 1_000;
+/// How long a frequent word's count is used.
+const COUNT_LASTS: Duration = Duration::from_secs(300);
+/// Most frequent words remembered; then all are forgotten.
+const MOST_COUNTS: usize = 4_096;
 
 impl SqliteConnection {
     pub(super) fn new(raw: Connection) -> Self {
         Self {
             raw,
             heads: HashMap::new(),
+            frequent: HashMap::new(),
         }
     }
 
@@ -68,6 +82,28 @@ impl SqliteConnection {
 
     pub(crate) fn batch(&self, sql: &str) -> Result<(), StoreError> {
         Ok(self.raw.execute_batch(sql)?)
+    }
+
+    /// About how many rows of a full-text table hold a word.
+    pub(crate) fn rows_with(&mut self, table: &str, word: &str) -> Result<u64, StoreError> {
+        let name = (table.to_owned(), word.to_owned());
+        if let Some((rows, counted)) = self.frequent.get(&name)
+            && counted.elapsed() < COUNT_LASTS
+        {
+            return Ok(*rows);
+        }
+        let sql = format!("SELECT doc FROM {table}_words WHERE term = $1");
+        let rows = self
+            .query(&sql, params![word], |row| row.int(0))?
+            .first()
+            .map_or(0, |rows| rows.unsigned_abs());
+        if rows >= FREQUENT {
+            if self.frequent.len() >= MOST_COUNTS {
+                self.frequent.clear();
+            }
+            self.frequent.insert(name, (rows, Instant::now()));
+        }
+        Ok(rows)
     }
 
     /// The change counters as they stand.

@@ -27,6 +27,8 @@ pub(crate) struct SqliteEngine {
     writer: Arc<writer::Queue>,
     readers: readers::Readers,
     changes: Arc<Changes>,
+    /// The writer's thread comes last, so that it is the last to close its connection: that one folds the
+    /// write-ahead log into the file, which is whole by itself then.
     threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
     watch: Mutex<Option<watch::Stop>>,
 }
@@ -49,13 +51,13 @@ impl SqliteEngine {
         let writer = Arc::new(writer::Queue::new(settings));
         let mut threads = Vec::new();
         let readers = readers::Readers::start(path, settings, clock, &mut threads)?;
-        threads.push(writer::start(connection, &writer, clock, &changes, health)?);
         let (stop, watcher) = watch::start(
             open::connect(path, settings, open::Role::Reader)?,
             &changes,
             settings,
         )?;
         threads.push(watcher);
+        threads.push(writer::start(connection, &writer, clock, &changes, health)?);
         Ok(Self {
             path: path.to_owned(),
             writer,
@@ -109,17 +111,21 @@ impl SqliteEngine {
 
     /// Commits what is queued and ends the threads. Blocks.
     pub(crate) fn stop(&self) {
-        self.writer.close();
         self.readers.close();
         drop(self.watch.lock().take());
-        let threads = std::mem::take(&mut *self.threads.lock());
-        for thread in threads {
-            // The engine may be dropped by work that runs on one of these threads; it cannot wait for itself.
-            if thread.thread().id() != std::thread::current().id() {
-                // A panicked thread has told its story already.
-                let _ = thread.join();
-            }
-        }
+        let mut threads = std::mem::take(&mut *self.threads.lock());
+        let writer = threads.pop();
+        threads.into_iter().for_each(wait_for);
+        self.writer.close();
+        writer.into_iter().for_each(wait_for);
+    }
+}
+
+fn wait_for(thread: std::thread::JoinHandle<()>) {
+    // The engine may be dropped by work that runs on one of these threads; it cannot wait for itself.
+    if thread.thread().id() != std::thread::current().id() {
+        // A panicked thread has told its story already.
+        let _ = thread.join();
     }
 }
 

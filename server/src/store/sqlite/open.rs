@@ -9,7 +9,7 @@ use std::{
 use rusqlite::{Connection, OpenFlags, backup::Backup};
 
 use super::SqliteConnection;
-use crate::store::{StoreError, StoreSettings};
+use crate::store::{StoreError, StoreSettings, error::migration_failed};
 
 mod embedded {
     refinery::embed_migrations!("migrations/sqlite");
@@ -185,7 +185,7 @@ pub(super) fn newest() -> i32 {
     let migrations = embedded::migrations::runner()
         .get_migrations()
         .iter()
-        .map(|m| m.version())
+        .map(refinery::Migration::version)
         .max();
     migrations.unwrap_or(0)
 }
@@ -204,7 +204,7 @@ fn migrate(raw: &mut Connection, path: &Path) -> Result<(), StoreError> {
         raw.execute_batch(&format!("PRAGMA application_id = {APPLICATION_ID}"))?;
         match embedded::migrations::runner().run(raw) {
             Ok(_) => return Ok(()),
-            Err(error) if attempt == 4 => return Err(StoreError::Migration(error.to_string())),
+            Err(error) if attempt == 4 => return Err(migration_failed(&error)),
             Err(_) => std::thread::sleep(Duration::from_millis(50 << attempt)),
         }
     }

@@ -1,0 +1,21 @@
+//! The built bridge as a child process, against a real HTTP server of the test's own.
+
+// clippy.toml allows these in tests, but knows functions marked as tests only, not what they call.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "all of this crate is a test"
+)]
+
+mod harness;
+
+mod bytes;
+mod legacy;
+mod modern;
+mod order;
+mod process;
+mod refusals;
+mod stdin;
+mod streams;
+mod transport;

@@ -1,0 +1,150 @@
+//! The commands: what is typed, and which operation carries it out.
+
+mod audit;
+mod catalogue;
+mod key;
+mod local;
+mod people;
+mod print;
+mod serve;
+mod source;
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use clap::{Args, Parser, Subcommand};
+use footbridge_server::{
+    config::Config,
+    store::{Store, StoreUrl},
+    vocabulary::{Clock, TenantId},
+};
+
+/// A hosted, multi-tenant MCP backend that owns the tool catalogue and the scopes.
+#[derive(Debug, Parser)]
+#[command(
+    name = "footbridge-server",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true
+)]
+pub(crate) struct Options {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the editions over HTTP.
+    Serve(serve::Serve),
+    /// Mint, list, show and revoke API keys.
+    #[command(subcommand)]
+    Key(key::KeyCommand),
+    /// Add and list tenants.
+    #[command(subcommand)]
+    Tenant(people::TenantCommand),
+    /// Add, list and change the people of a tenant.
+    #[command(subcommand)]
+    User(people::UserCommand),
+    /// Make the first owner with the token that the first start printed.
+    Setup(people::Setup),
+    /// Read or verify the log of calls.
+    Audit(audit::Audit),
+    /// Add, list and synchronise folders of notes.
+    #[command(subcommand)]
+    Source(source::SourceCommand),
+    /// Check, list and show the tools.
+    #[command(subcommand)]
+    Catalogue(catalogue::CatalogueCommand),
+    /// Serve one edition to a program that starts this one.
+    #[command(subcommand)]
+    Mcp(local::McpCommand),
+    /// Copy the embedded store while it is in use.
+    Backup(local::Backup),
+}
+
+/// Where the server keeps its data. The same for every command.
+#[derive(Debug, Args)]
+struct Place {
+    /// Folder of the embedded store, the inbox and other files [default: the user's data folder].
+    #[arg(long, value_name = "DIR", env = "FOOTBRIDGE_DATA")]
+    data: Option<PathBuf>,
+    /// Another store than the embedded one: postgres://user@host/database.
+    #[arg(long, value_name = "URL", env = "FOOTBRIDGE_STORE", hide_env_values = true)]
+    store: Option<StoreUrl>,
+    /// Configuration file.
+    #[arg(long, value_name = "FILE", env = "FOOTBRIDGE_CONFIG")]
+    config: Option<PathBuf>,
+}
+
+/// The tenant a command is about.
+#[derive(Debug, Args)]
+struct OfTenant {
+    /// The tenant.
+    #[arg(long, value_name = "NAME", default_value = "local")]
+    tenant: TenantId,
+}
+
+/// Carries out one command.
+pub(crate) fn run(options: Options) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("failed to start the asynchronous runtime")?;
+    runtime.block_on(async {
+        match options.command {
+            Command::Serve(command) => command.run().await,
+            Command::Key(command) => command.run().await,
+            Command::Tenant(command) => command.run().await,
+            Command::User(command) => command.run().await,
+            Command::Setup(command) => command.run().await,
+            Command::Audit(command) => command.run().await,
+            Command::Source(command) => command.run().await,
+            Command::Catalogue(command) => command.run().await,
+            Command::Mcp(command) => command.run().await,
+            Command::Backup(command) => command.run().await,
+        }
+    })
+}
+
+impl Place {
+    /// The data folder: the flag, the environment, or the user's data folder.
+    fn folder(&self) -> Result<PathBuf> {
+        if let Some(folder) = &self.data {
+            return Ok(folder.clone());
+        }
+        let from = |name: &str| {
+            std::env::var_os(name)
+                .filter(|v| !v.is_empty())
+                .map(PathBuf::from)
+        };
+        let base = from("XDG_DATA_HOME").or_else(|| from("HOME").map(|home| home.join(".local/share")));
+        base.map(|base| base.join("footbridge"))
+            .context("HOME is not set; name the data folder with --data DIR")
+    }
+
+    fn config(&self) -> Result<Config> {
+        let Some(path) = &self.config else {
+            return Ok(Config::default());
+        };
+        let text =
+            std::fs::read_to_string(path).with_context(|| format!("failed to read {}", path.display()))?;
+        Config::parse(&text)
+            .with_context(|| format!("{} is not a configuration of this server", path.display()))
+    }
+
+    fn store_url(&self) -> Result<StoreUrl> {
+        match &self.store {
+            Some(url) => Ok(url.clone()),
+            None => Ok(StoreUrl::Sqlite(self.folder()?.join("footbridge.db"))),
+        }
+    }
+
+    /// Opens the store, whether or not a server uses it at the same time.
+    async fn open(&self) -> Result<Store> {
+        let url = self.store_url()?;
+        let settings = self.config()?.store.settings();
+        Store::open(&url, &settings, Clock::System)
+            .await
+            .with_context(|| format!("failed to open the store {url}"))
+    }
+}

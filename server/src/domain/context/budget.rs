@@ -1,0 +1,99 @@
+//! How much of the notes one key may read in an hour (catalogue.md §2.11): an assistant at work never meets
+//! it, a program that copies everything through `search` and `get` does.
+//!
+//! Counted per process: with several replicas a key has the budget on each.
+
+use std::collections::HashMap;
+
+use parking_lot::Mutex;
+
+use crate::{
+    access::{Credential, Principal},
+    domain::DomainError,
+    vocabulary::Timestamp,
+};
+
+/// Chunks and memories an hour.
+const MOST_CHUNKS: u64 = 5_000;
+/// Bytes of their text an hour.
+const MOST_BYTES: u64 = 50 * 1024 * 1024;
+const HOUR_MS: i64 = 60 * 60 * 1000;
+
+/// What every key has read in its current hour, which begins with its first reading.
+#[derive(Debug, Default)]
+pub(super) struct ReadBudget {
+    hours: Mutex<HashMap<String, Hour>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Hour {
+    began: Timestamp,
+    chunks: u64,
+    bytes: u64,
+}
+
+impl ReadBudget {
+    /// Whether this principal may read on.
+    ///
+    /// # Errors
+    /// [`DomainError::Exhausted`] once an hour's budget is used up, with the seconds until the next hour.
+    pub(super) fn check(&self, principal: &Principal, now: Timestamp) -> Result<(), DomainError> {
+        let hours = self.hours.lock();
+        let Some(hour) = hours.get(name(principal)).filter(|hour| hour.lasts(now)) else {
+            return Ok(());
+        };
+        let what = if hour.chunks >= MOST_CHUNKS {
+            format!("{MOST_CHUNKS} passages")
+        } else if hour.bytes >= MOST_BYTES {
+            format!("{} MiB of text", MOST_BYTES / 1024 / 1024)
+        } else {
+            return Ok(());
+        };
+        let left_ms = hour.began.plus_millis(HOUR_MS).0 - now.0;
+        let seconds = u64::try_from(left_ms).unwrap_or(0).div_ceil(1000).max(1);
+        Err(DomainError::Exhausted {
+            message: format!(
+                "this key has read {what} within an hour; retry in {seconds} s, and ask for less with narrower queries"
+            ),
+            retry_after_seconds: seconds,
+        })
+    }
+
+    /// Notes what an answer holds. The answer that goes beyond the budget is still given.
+    pub(super) fn charge(&self, principal: &Principal, now: Timestamp, chunks: usize, bytes: usize) {
+        let mut hours = self.hours.lock();
+        let fresh = Hour {
+            began: now,
+            chunks: 0,
+            bytes: 0,
+        };
+        let hour = match hours.get_mut(name(principal)) {
+            Some(hour) => hour,
+            None => hours.entry(name(principal).to_owned()).or_insert(fresh),
+        };
+        if !hour.lasts(now) {
+            *hour = fresh;
+        }
+        hour.chunks = hour.chunks.saturating_add(chunks as u64);
+        hour.bytes = hour.bytes.saturating_add(bytes as u64);
+    }
+
+    /// Forgets hours that are over.
+    pub(super) fn tidy(&self, now: Timestamp) {
+        self.hours.lock().retain(|_, hour| hour.lasts(now));
+    }
+}
+
+impl Hour {
+    fn lasts(&self, now: Timestamp) -> bool {
+        now < self.began.plus_millis(HOUR_MS)
+    }
+}
+
+/// The key, or the person where a local process has none. Both ids are unique across tenants.
+fn name(principal: &Principal) -> &str {
+    match &principal.facts().credential {
+        Credential::ApiKey { id, .. } => id.as_str(),
+        Credential::Local => principal.facts().user.as_str(),
+    }
+}

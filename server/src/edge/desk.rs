@@ -1,0 +1,417 @@
+//! The work: the bytes of one message come in, a reply goes out. The same desk serves HTTP and stdio; it knows an
+//! era only as the shape of its answers.
+
+use std::{net::IpAddr, sync::Arc};
+
+use bytes::Bytes;
+use footbridge_protocol::{
+    codes,
+    era::{self, SUPPORTED},
+    headers::PROTOCOL_VERSION,
+    jsonrpc::{DecodeError, ErrorObject, Message, Request, Rules, decode},
+};
+use http::StatusCode;
+use prometheus_client::metrics::counter::Counter;
+use serde_json::json;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info};
+
+use super::{
+    Logged,
+    envelope::{Ask, Dialect, Envelope, Mirror, ToolRequest, admit_notification, open},
+    legacy,
+    line::{Events, Line},
+    listen::{self, Listens},
+    metrics::{Metrics, WENT_WELL},
+    modern,
+    progress::{ProgressNotes, relay},
+    reply::{Asker, Reply, of_call_error},
+    settings::EdgeSettings,
+    shape,
+};
+use crate::{
+    access::Principal,
+    audit::RequestFacts,
+    catalogue::{Edition, Tool},
+    domain::Progress,
+    pipeline::{Answer, BoundEdition, CallError, House, ToolCall},
+};
+
+/// What every JSON-RPC message is held to (protocol.md L-02).
+pub(super) const RULES: Rules = Rules::SERVER;
+/// Progress updates that may wait while an earlier one is written; a newer one follows those that find no room.
+const UPDATES_WAITING: usize = 16;
+
+/// What all desks of a server share.
+pub(super) struct Common {
+    pub(super) house: Arc<House>,
+    pub(super) settings: Arc<EdgeSettings>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) listens: Arc<Listens>,
+    /// Fires when the server begins to stop.
+    pub(super) draining: CancellationToken,
+}
+
+impl Common {
+    pub(super) fn new(house: Arc<House>, settings: Arc<EdgeSettings>) -> Self {
+        Self {
+            house,
+            settings,
+            metrics: Arc::default(),
+            listens: Arc::default(),
+            draining: CancellationToken::new(),
+        }
+    }
+}
+
+/// One edition's endpoint, with all that it says of itself prepared as bytes.
+pub(super) struct Desk {
+    pub(super) common: Arc<Common>,
+    pub(super) bound: Arc<BoundEdition>,
+    /// `,"_meta":{…}`, what ends a modern result.
+    modern_tail: Bytes,
+    /// What ends a modern `tools/list`.
+    list_tail: Bytes,
+    discover: Bytes,
+    /// An `initialize` result after its version: without and with a title.
+    initialize: [Bytes; 2],
+    counts: Counts,
+}
+
+/// The counters of what happens most, found once.
+struct Counts {
+    calls: Counter,
+    lists: Counter,
+    /// One for each tool, in the edition's order.
+    went_well: Vec<Counter>,
+}
+
+impl Counts {
+    fn new(metrics: &Metrics, edition: &Edition) -> Self {
+        let tools = edition.tools().iter();
+        Self {
+            calls: metrics.answered(&edition.name, "tools/call"),
+            lists: metrics.answered(&edition.name, "tools/list"),
+            went_well: tools
+                .map(|tool| metrics.went_well(&edition.name, &tool.name))
+                .collect(),
+        }
+    }
+}
+
+/// Who sends a message, through which door.
+pub(super) struct Caller {
+    pub(super) principal: Principal,
+    pub(super) address: Option<IpAddr>,
+    /// Unique per request; shown to the caller where a cause is not.
+    pub(super) request_id: String,
+}
+
+impl Desk {
+    pub(super) fn new(common: Arc<Common>, bound: Arc<BoundEdition>) -> Self {
+        let edition = &bound.edition;
+        let server = json!({ "name": common.settings.server_name, "version": env!("CARGO_PKG_VERSION") });
+        let titled = json!({
+            "name": common.settings.server_name,
+            "version": env!("CARGO_PKG_VERSION"),
+            "title": edition.title,
+        });
+        let meta = json!({ footbridge_protocol::meta::SERVER_INFO: server });
+        let discover = json!({
+            "resultType": "complete",
+            "supportedVersions": SUPPORTED.map(era::ProtocolVersion::as_str),
+            "capabilities": { "tools": { "listChanged": true } },
+            "instructions": edition.instructions,
+            // The same bytes for every caller of this endpoint, so any cache may share them (protocol.md S-63).
+            "ttlMs": 3_600_000,
+            "cacheScope": "public",
+            "_meta": meta,
+        });
+        let initialize = |server: &serde_json::Value| {
+            // No `listChanged`: there is no stream to tell a legacy client on (protocol.md S-41).
+            let (server, text) = (server.to_string(), json!(edition.instructions).to_string());
+            Bytes::from(format!(
+                r#","capabilities":{{"tools":{{}}}},"serverInfo":{server},"instructions":{text}}}"#
+            ))
+        };
+        Self {
+            modern_tail: format!(r#","_meta":{meta}"#).into(),
+            // What a key may call changes seldom, and a listener hears of it at once.
+            list_tail: format!(r#","ttlMs":300000,"cacheScope":"private","_meta":{meta}}}"#).into(),
+            discover: discover.to_string().into(),
+            initialize: [initialize(&server), initialize(&titled)],
+            counts: Counts::new(&common.metrics, edition),
+            common,
+            bound,
+        }
+    }
+
+    pub(super) fn modern_tail(&self) -> &[u8] {
+        &self.modern_tail
+    }
+
+    /// Answers one body: gate rows 6 to 21.
+    pub(super) async fn answer(
+        &self,
+        caller: &Caller,
+        mirror: Mirror<'_>,
+        body: &[u8],
+        line: &Line,
+    ) -> Reply {
+        // Whatever it holds, it counts; the refusal waits until the id is known (protocol.md L-08).
+        let over_limit = self.common.house.count_request(&caller.principal).err();
+        let decoded = decode(body, &RULES);
+        let id = match &decoded {
+            Ok(Message::Request(request)) => Some(request.id),
+            Ok(_) => None,
+            Err(error) => error.id(),
+        };
+        if let Some(limit) = over_limit {
+            info!(tenant.id = %caller.principal.tenant(), request.id = caller.request_id, "refused: {limit}");
+            return Reply::over_limit(id, &limit);
+        }
+        match decoded {
+            Ok(message) => self.message(caller, mirror, message, line).await,
+            Err(DecodeError::Batch) if self.takes_batches(mirror) => {
+                self.batch(caller, mirror, body, line).await
+            }
+            Err(error) => undecodable(&error),
+        }
+    }
+
+    pub(super) async fn message(
+        &self,
+        caller: &Caller,
+        mirror: Mirror<'_>,
+        message: Message<'_>,
+        line: &Line,
+    ) -> Reply {
+        match message {
+            Message::Request(request) => self.request(caller, mirror, &request, line).await,
+            Message::Notification(notification) => match admit_notification(&notification, mirror) {
+                Ok(()) => Reply::accepted(),
+                Err(refused) => refused.to_reply(None),
+            },
+            // Row 8: a modern client never sends one; a legacy one may be late with an answer nobody waits for.
+            Message::Response(_) if era::response_is_modern(mirror.header(PROTOCOL_VERSION)) => {
+                let error = ErrorObject::new(
+                    codes::INVALID_REQUEST,
+                    "A client sends no responses in this revision.",
+                );
+                Reply::error(StatusCode::BAD_REQUEST, None, &error)
+            }
+            Message::Response(_) => Reply::accepted(),
+        }
+    }
+
+    async fn request(
+        &self,
+        caller: &Caller,
+        mirror: Mirror<'_>,
+        request: &Request<'_>,
+        line: &Line,
+    ) -> Reply {
+        let mut envelope = match open(request, mirror) {
+            Ok(envelope) => envelope,
+            Err(refused) => {
+                info!(
+                    tenant.id = %caller.principal.tenant(), request.id = caller.request_id, code = refused.error.code,
+                    "refused `{}`: {}", Logged(&request.method), Logged(&refused.error.message)
+                );
+                return refused.to_reply(Some(request.id));
+            }
+        };
+        envelope.dialect.flat = envelope.dialect.bare && self.bound.edition.flat_for_bare_callers;
+        let started = std::time::Instant::now();
+        let reply = self.serve(caller, mirror, &envelope, line).await;
+        let duration_ms = started.elapsed().as_secs_f64() * 1000.0;
+        match &envelope.ask {
+            Ask::CallTool(_) if reply.status == StatusCode::OK => {
+                self.counts.calls.inc();
+            }
+            Ask::ListTools if reply.status == StatusCode::OK => {
+                self.counts.lists.inc();
+            }
+            ask => self
+                .common
+                .metrics
+                .request(&self.bound.edition.name, ask.method(), reply.status),
+        }
+        debug!(
+            tenant.id = %caller.principal.tenant(), request.id = caller.request_id, status = reply.status.as_u16(),
+            version = envelope.dialect.version.as_str(), duration_ms, "{}", envelope.ask.method()
+        );
+        reply
+    }
+
+    async fn serve(
+        &self,
+        caller: &Caller,
+        mirror: Mirror<'_>,
+        envelope: &Envelope<'_>,
+        line: &Line,
+    ) -> Reply {
+        let id = envelope.id;
+        match &envelope.ask {
+            Ask::Initialize(version) => Reply::result(id, |out| {
+                out.extend_from_slice(br#"{"protocolVersion":""#);
+                out.extend_from_slice(version.as_bytes());
+                out.push(b'"');
+                let titled = Dialect::of(legacy::shapes_of(version)).shape() == crate::catalogue::Shape::Full;
+                let [plain, with_title] = &self.initialize;
+                out.extend_from_slice(if titled { with_title } else { plain });
+            }),
+            Ask::Ping => Reply::result(id, |out| out.extend_from_slice(b"{}")),
+            Ask::Discover => Reply::result(id, |out| out.extend_from_slice(&self.discover)),
+            Ask::ListTools => self.list_tools(caller, envelope),
+            Ask::CallTool(request) => self.call_tool(caller, mirror, envelope, request, line).await,
+            Ask::Listen { tools } => listen::listen(self, caller, mirror, id, *tools, line).await,
+        }
+    }
+
+    fn list_tools(&self, caller: &Caller, envelope: &Envelope<'_>) -> Reply {
+        let dialect = envelope.dialect;
+        let tools = self.common.house.list_tools(
+            &caller.principal,
+            envelope.client.name.as_deref(),
+            dialect.shape(),
+        );
+        if dialect.is_modern() {
+            Reply::around(
+                envelope.id,
+                br#"{"resultType":"complete","tools":"#,
+                tools,
+                self.list_tail.clone(),
+            )
+        } else {
+            Reply::around(envelope.id, br#"{"tools":"#, tools, Bytes::from_static(b"}"))
+        }
+    }
+
+    async fn call_tool(
+        &self,
+        caller: &Caller,
+        mirror: Mirror<'_>,
+        envelope: &Envelope<'_>,
+        request: &ToolRequest<'_>,
+        line: &Line,
+    ) -> Reply {
+        let dialect = envelope.dialect;
+        if !dialect.is_modern() {
+            line.outlive_caller();
+        }
+        let cancelled = CancellationToken::new();
+        // Dropped with this future, that is when the client went away (protocol.md S-105).
+        let _cancel = cancelled.clone().drop_guard();
+        let token = request
+            .progress_token
+            .filter(|_| line.events() == Events::Welcome);
+        let (progress, updates) = match token {
+            None => (Progress::default(), None),
+            Some(token) => {
+                let (sender, receiver) = mpsc::channel(UPDATES_WAITING);
+                (
+                    Progress::to(sender),
+                    Some((receiver, ProgressNotes::new(token, &self.common.settings))),
+                )
+            }
+        };
+        let check_headers = |tool: &Tool| match dialect.is_modern() {
+            true => mirror.check_params(tool.param_headers(), request.arguments),
+            false => Ok(()),
+        };
+        let call = ToolCall {
+            name: &request.name,
+            arguments: request.arguments,
+            input_responses: request.input_responses,
+            request_state: request.request_state.as_deref(),
+            capabilities: modern::capabilities(request.capabilities),
+            can_ask: dialect.is_modern(),
+            check_headers: &check_headers,
+            progress,
+            cancelled,
+            facts: self.facts(caller, envelope),
+        };
+        let started = std::time::Instant::now();
+        let call = self.common.house.call(&caller.principal, call);
+        let result = match updates {
+            None => call.await,
+            Some((updates, notes)) => relay(call, updates, notes, line).await,
+        };
+        self.common.metrics.took(started.elapsed());
+        self.count(&request.name, &result);
+        match result {
+            Ok(Answer::Done(result)) => Reply::result(envelope.id, |out| {
+                shape::write_tool_result(out, dialect, &self.modern_tail, &result);
+            }),
+            Ok(Answer::InputRequired {
+                requests,
+                request_state,
+            }) => Reply::result(envelope.id, |out| {
+                shape::write_input_required(out, &self.modern_tail, &requests, request_state.as_deref());
+            }),
+            Err(error) => {
+                let asker = Asker {
+                    id: envelope.id,
+                    dialect,
+                    reference: &caller.request_id,
+                    modern_tail: &self.modern_tail,
+                };
+                of_call_error(&error, asker)
+            }
+        }
+    }
+
+    fn count(&self, name: &str, result: &Result<Answer, CallError>) {
+        let tool = self.bound.edition.find(name);
+        let outcome = match result {
+            Ok(Answer::Done(result)) if result.is_error => "tool_error",
+            Ok(Answer::Done(_)) => WENT_WELL,
+            Ok(Answer::InputRequired { .. }) => "input_required",
+            Err(error) => error.code(),
+        };
+        match tool.and_then(|tool| self.counts.went_well.get(tool.index)) {
+            Some(counter) if outcome == WENT_WELL => {
+                counter.inc();
+            }
+            _ => {
+                let tool = tool.map(|tool| &tool.name);
+                self.common
+                    .metrics
+                    .tool_call(&self.bound.edition.name, tool, outcome);
+            }
+        }
+    }
+
+    fn facts(&self, caller: &Caller, envelope: &Envelope<'_>) -> RequestFacts {
+        let cut = |text: &str| text.chars().take(200).collect();
+        RequestFacts {
+            request_id: caller.request_id.clone(),
+            client_name: envelope.client.name.as_deref().map(cut),
+            client_version: envelope.client.version.as_deref().map(cut),
+            protocol_version: envelope.dialect.version.as_str(),
+            address: caller.address,
+        }
+    }
+
+    fn takes_batches(&self, mirror: Mirror<'_>) -> bool {
+        match mirror {
+            Mirror::Http(_) => era::allows_batch(mirror.header(PROTOCOL_VERSION)),
+            Mirror::Stdio { settled } => settled == Some(era::ProtocolVersion::V2025_03_26),
+        }
+    }
+}
+
+pub(super) fn undecodable(error: &DecodeError) -> Reply {
+    info!(
+        code = error.code(),
+        "refused a body: {}",
+        Logged(&error.to_string())
+    );
+    Reply::error(
+        StatusCode::BAD_REQUEST,
+        error.id(),
+        &ErrorObject::new(error.code(), error.to_string()),
+    )
+}

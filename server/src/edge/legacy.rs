@@ -1,0 +1,43 @@
+//! Revisions 2025-03-26 to 2025-11-25, served without a session: `initialize` is answered and forgotten, and every
+//! later message stands on its own (protocol.md §1.5).
+//!
+//! Errors keep HTTP status 200 here, unknown methods included (S-45).
+
+use footbridge_protocol::{
+    era::{self, ProtocolVersion},
+    jsonrpc::Request,
+    meta::ClientInfo,
+};
+use http::StatusCode;
+
+use super::envelope::{Ask, Dialect, Envelope, Refused, list_request, tool_request};
+
+/// Reads a request of a legacy revision.
+pub(super) fn decode<'a>(request: &Request<'a>, dialect: Dialect) -> Result<Envelope<'a>, Refused> {
+    let params = &request.params;
+    let mut client = params.meta().client_info();
+    let ask = match &*request.method {
+        "initialize" => {
+            client = params.client_info()?.map(ClientInfo::read).unwrap_or_default();
+            Ask::Initialize(era::negotiate(&params.protocol_version()?.unwrap_or_default()))
+        }
+        "ping" => Ask::Ping,
+        "tools/list" => {
+            list_request(request)?;
+            Ask::ListTools
+        }
+        "tools/call" => Ask::CallTool(tool_request(request)?),
+        unknown => return Err(Refused::unknown_method(StatusCode::OK, unknown)),
+    };
+    Ok(Envelope {
+        id: request.id,
+        dialect,
+        client,
+        ask,
+    })
+}
+
+/// The revision whose shapes a negotiated version has: the oldest one that is tolerated reads as 2025-03-26.
+pub(super) fn shapes_of(negotiated: &str) -> ProtocolVersion {
+    ProtocolVersion::parse(negotiated).unwrap_or(ProtocolVersion::V2025_03_26)
+}

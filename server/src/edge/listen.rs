@@ -1,0 +1,241 @@
+//! `subscriptions/listen`: a stream that says when the caller's tool list changed (protocol.md §1.9).
+//!
+//! Notices come from the store, so any replica can serve any stream. The rights of whoever listens are looked at
+//! again before each event; once they are gone, the stream ends.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use footbridge_protocol::{
+    codes,
+    jsonrpc::{ErrorObject, Id, write_notification},
+    meta::SUBSCRIPTION_ID,
+};
+use http::StatusCode;
+use parking_lot::Mutex;
+use tokio::{
+    sync::broadcast::error::RecvError,
+    time::{Instant, sleep_until},
+};
+
+use super::{
+    desk::{Caller, Desk},
+    envelope::Mirror,
+    gate,
+    line::{Events, Line},
+    reply::Reply,
+};
+use crate::{
+    access::{Credential, Principal},
+    store::{Change, Topic},
+};
+
+/// From a notice about keys or people to looking at the caller's rights: the keyring hears the same notice and
+/// needs a moment to read what changed. Revocation has a second (design.md D10).
+const SETTLE: Duration = Duration::from_millis(250);
+/// When a principal with too many streams may try again, in seconds.
+const RETRY_AFTER: u64 = 30;
+
+/// The open streams of each principal.
+#[derive(Debug, Default)]
+pub(super) struct Listens {
+    open: Mutex<HashMap<String, u32>>,
+}
+
+/// One open stream; closed when dropped.
+struct Place {
+    listens: Arc<Listens>,
+    who: String,
+}
+
+impl Listens {
+    fn enter(self: &Arc<Self>, principal: &Principal, most: u32) -> Option<Place> {
+        let facts = principal.facts();
+        let who = match &facts.credential {
+            Credential::ApiKey { id, .. } => id.to_string(),
+            Credential::Local => facts.user.to_string(),
+        };
+        let mut open = self.open.lock();
+        let count = open.entry(who.clone()).or_default();
+        if *count >= most {
+            return None;
+        }
+        *count += 1;
+        Some(Place {
+            listens: Arc::clone(self),
+            who,
+        })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut open = self.listens.open.lock();
+        if let Some(count) = open.get_mut(&self.who) {
+            *count -= 1;
+            if *count == 0 {
+                open.remove(&self.who);
+            }
+        }
+    }
+}
+
+/// Serves one stream to its end.
+pub(super) async fn listen(
+    desk: &Desk,
+    caller: &Caller,
+    mirror: Mirror<'_>,
+    id: Id<'_>,
+    tools: bool,
+    line: &Line,
+) -> Reply {
+    let settings = &desk.common.settings;
+    if line.events() == Events::Never {
+        let text = "406 Not Acceptable: `subscriptions/listen` answers with text/event-stream.";
+        return Reply::error(
+            StatusCode::NOT_ACCEPTABLE,
+            Some(id),
+            &ErrorObject::new(codes::INVALID_REQUEST, text),
+        );
+    }
+    let Some(_place) = desk
+        .common
+        .listens
+        .enter(&caller.principal, settings.listen_streams)
+    else {
+        let text = format!(
+            "this key already has {} listen streams open",
+            settings.listen_streams
+        );
+        return Reply::later(Some(id), &text, RETRY_AFTER);
+    };
+    // Subscribed before the acknowledgement: nothing that happens after it is missed.
+    let mut changes = desk.common.house.store().changes();
+    line.send(acknowledgement(id, tools));
+    let mut watch = Watch::new(
+        caller.principal.clone(),
+        Duration::from_millis(settings.listen_fold_ms),
+    );
+    let end = Instant::now() + Duration::from_millis(settings.listen_ms);
+    loop {
+        tokio::select! {
+            () = desk.common.draining.cancelled() => break,
+            () = sleep_until(end) => break,
+            change = changes.recv() => match change {
+                Ok(Change { topic, .. }) => watch.hear(topic),
+                // Too much at once: anything may have changed.
+                Err(RecvError::Lagged(_)) => {
+                    watch.hear(Topic::Catalogue);
+                    watch.hear(Topic::Keys);
+                }
+                Err(RecvError::Closed) => break,
+            },
+            () = watch.due() => {
+                let Some(principal) = still_allowed(desk, caller, mirror).await else { break };
+                if watch.look(principal) && tools {
+                    line.send(list_changed(id));
+                }
+            }
+        }
+    }
+    Reply::result(id, |out| {
+        out.extend_from_slice(br#"{"resultType":"complete","#);
+        // The identity that ends every modern result, and the subscription beside it.
+        let tail = desk.modern_tail();
+        let (before, _closing) = tail.split_at(tail.len().saturating_sub(1));
+        out.extend_from_slice(before.strip_prefix(b",").unwrap_or(before));
+        out.extend_from_slice(format!(r#","{SUBSCRIPTION_ID}":{id}}}}}"#).as_bytes());
+    })
+}
+
+async fn still_allowed(desk: &Desk, caller: &Caller, mirror: Mirror<'_>) -> Option<Principal> {
+    match (mirror, caller.address) {
+        (Mirror::Http(headers), Some(address)) => {
+            let credential = gate::credential(headers).ok()?;
+            desk.common
+                .house
+                .authenticate(credential, &desk.bound.edition, address)
+                .await
+                .ok()
+        }
+        // Whoever started the process owns it for as long as it runs.
+        _ => Some(caller.principal.clone()),
+    }
+}
+
+/// What was heard and not yet told.
+struct Watch {
+    principal: Principal,
+    fold: Duration,
+    /// The list is known to have changed, not only the rights of somebody.
+    list_changed: bool,
+    /// When to look; `None` while nothing was heard.
+    look_at: Option<Instant>,
+    /// The earliest moment for the next event.
+    quiet_until: Instant,
+}
+
+impl Watch {
+    fn new(principal: Principal, fold: Duration) -> Self {
+        Self {
+            principal,
+            fold,
+            list_changed: false,
+            look_at: None,
+            quiet_until: Instant::now(),
+        }
+    }
+
+    fn hear(&mut self, topic: Topic) {
+        let settle = match topic {
+            Topic::Catalogue => Duration::ZERO,
+            Topic::Keys | Topic::Users | Topic::Tenants => SETTLE,
+            _ => return,
+        };
+        self.list_changed |= topic == Topic::Catalogue;
+        let at = (Instant::now() + settle).max(self.quiet_until);
+        self.look_at = Some(self.look_at.map_or(at, |earlier| earlier.max(at)));
+    }
+
+    async fn due(&self) {
+        match self.look_at {
+            Some(at) => sleep_until(at).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Takes note of the caller's rights as they are now; true when there is something to tell.
+    fn look(&mut self, now: Principal) -> bool {
+        let changed = self.list_changed || now.visible() != self.principal.visible();
+        self.principal = now;
+        self.list_changed = false;
+        self.look_at = None;
+        if changed {
+            self.quiet_until = Instant::now() + self.fold;
+        }
+        changed
+    }
+}
+
+fn acknowledgement(id: Id<'_>, tools: bool) -> Vec<u8> {
+    let honoured = if tools {
+        r#"{"toolsListChanged":true}"#
+    } else {
+        "{}"
+    };
+    notification(
+        "notifications/subscriptions/acknowledged",
+        id,
+        &format!(r#","notifications":{honoured}"#),
+    )
+}
+
+fn list_changed(id: Id<'_>) -> Vec<u8> {
+    notification("notifications/tools/list_changed", id, "")
+}
+
+fn notification(method: &str, id: Id<'_>, besides: &str) -> Vec<u8> {
+    let params = format!(r#"{{"_meta":{{"{SUBSCRIPTION_ID}":{id}}}{besides}}}"#);
+    let mut out = Vec::with_capacity(params.len() + 80);
+    write_notification(&mut out, method, Some(params.as_bytes()));
+    out
+}

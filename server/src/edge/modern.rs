@@ -1,0 +1,61 @@
+//! Revision 2026-07-28: every request describes itself in `_meta`, and headers repeat what intermediaries need.
+//!
+//! Takes a request whose envelope and version header were found good; hands on what it asks for. Never sees a
+//! request of another revision.
+
+use footbridge_protocol::{era::ProtocolVersion, jsonrpc::Request};
+use http::StatusCode;
+use serde::Deserialize;
+use serde_json::{Map, Value, value::RawValue};
+
+use super::envelope::{Ask, Dialect, Envelope, Mirror, Refused, list_request, tool_request};
+
+/// Gate rows 13 to 16.
+pub(super) fn decode<'a>(request: &Request<'a>, mirror: Mirror<'_>) -> Result<Envelope<'a>, Refused> {
+    mirror.check_method(&request.method)?;
+    let ask = match &*request.method {
+        "tools/call" => {
+            mirror.check_name(request)?;
+            Ask::CallTool(tool_request(request)?)
+        }
+        "tools/list" => {
+            list_request(request)?;
+            Ask::ListTools
+        }
+        "server/discover" => Ask::Discover,
+        "subscriptions/listen" => Ask::Listen {
+            tools: wants_tools(request.params.notifications()?)?,
+        },
+        unknown => return Err(Refused::unknown_method(StatusCode::NOT_FOUND, unknown)),
+    };
+    Ok(Envelope {
+        id: request.id,
+        dialect: Dialect::of(ProtocolVersion::V2026_07_28),
+        client: request.params.meta().client_info(),
+        ask,
+    })
+}
+
+/// The filter of `subscriptions/listen`. What we do not offer is left out of the acknowledgement, not refused.
+#[derive(Deserialize)]
+struct Filter {
+    #[serde(default, rename = "toolsListChanged")]
+    tools: bool,
+}
+
+fn wants_tools(notifications: Option<&RawValue>) -> Result<bool, Refused> {
+    let raw = notifications
+        .ok_or_else(|| Refused::params("`params.notifications` must be an object, not absent."))?;
+    let filter: Filter = serde_json::from_str(raw.get())
+        .map_err(|_| Refused::params("`params.notifications.toolsListChanged` must be a boolean."))?;
+    Ok(filter.tools)
+}
+
+/// What a client declared for this request. Unknown keys are kept: a handler may know them.
+pub(super) fn capabilities(raw: Option<&RawValue>) -> Map<String, Value> {
+    // Invariant of the gate: it is an object. One that says nothing else needs no parser.
+    match raw.map(RawValue::get) {
+        None | Some("{}") => Map::new(),
+        Some(text) => serde_json::from_str(text).unwrap_or_default(),
+    }
+}

@@ -1,0 +1,140 @@
+//! Every size and time of the HTTP side, with its default and its reason.
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+use serde::{Deserialize, Deserializer};
+
+/// `[edge]` of the configuration. All of it is tested at the limit and one past it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EdgeSettings {
+    /// What the server calls itself towards clients.
+    pub server_name: String,
+    /// Host names under which clients reach this server, `name` or `name:port`. Any other `Host` is refused; bound
+    /// to loopback, the loopback names with the bound port are accepted besides (protocol.md S-05).
+    pub public_names: Vec<String>,
+    /// Scheme and authority of the URLs in discovery documents, e.g. `https://mcp.example.com`. When absent, the
+    /// first public name or else the bound address is used; never the `Host` of a request (protocol.md A-02).
+    pub public_url: Option<String>,
+    /// Browser origins that may call, e.g. `https://app.example.com`. None by default: MCP clients are no browsers.
+    pub allowed_origins: Vec<String>,
+    /// Bearer token that opens `/metrics` to others than loopback.
+    #[serde(deserialize_with = "secret")]
+    pub operator_token: Option<SecretString>,
+
+    /// Largest request body. Documents travel as arguments; anything larger should travel as a reference.
+    pub body_bytes: usize,
+    /// Largest request head. Mirrored parameters live here, so it is more than browsers send.
+    pub head_bytes: usize,
+    /// Most header fields of one request. Mirrored parameters included, no client comes near.
+    pub headers: usize,
+    /// From accepting a connection, or from the first byte of a later request, to the end of the head; also for the
+    /// TLS handshake. A silent connection goes as well.
+    pub head_timeout_ms: u64,
+    /// From the end of the head to the end of the body.
+    pub body_timeout_ms: u64,
+    /// A connection without a request. Below the 75 s at which common proxies drop theirs, so that we, who know
+    /// what is under way, are the ones to close.
+    pub idle_timeout_ms: u64,
+    /// A peer that takes no byte of its answer for so long is gone.
+    pub write_timeout_ms: u64,
+    /// Connections open at once. At 14 KB each this is 140 MB.
+    pub connections: usize,
+    /// Requests under way at once, on all connections together. What comes on top is told to come back.
+    pub requests_in_flight: usize,
+    /// Requests a minute that one address may send before its credential is looked at. Loopback is exempt: it is the
+    /// operator's own proxy, and what stands behind it is counted by its key.
+    pub requests_per_minute_per_address: u32,
+    /// HTTP/2: requests under way on one connection.
+    pub http2_streams: u32,
+    /// HTTP/2: requests that the peer opened and took back before they were looked at. Honest clients cancel a few.
+    pub http2_resets: usize,
+
+    /// Listen streams that one principal may hold open.
+    pub listen_streams: u32,
+    /// Longest life of a listen stream: rights and routes are looked at anew at least this often.
+    pub listen_ms: u64,
+    /// Shortest time between two notices on a listen stream; what happens between is folded into one.
+    pub listen_fold_ms: u64,
+    /// Quiet streams send a comment this often. Below the 30 s at which the strictest proxies cut a quiet answer.
+    pub keep_alive_ms: u64,
+    /// Progress notices of one call that pass at once.
+    pub progress_burst: u32,
+    /// Progress notices of one call that pass in a second once the burst is spent. More tells a person nothing.
+    pub progress_per_second: u32,
+
+    /// Longest wait for running calls when the server is told to stop. Orchestrators commonly kill at 30 s.
+    pub drain_ms: u64,
+}
+
+impl Default for EdgeSettings {
+    fn default() -> Self {
+        Self {
+            server_name: "footbridge".to_owned(),
+            public_names: Vec::new(),
+            public_url: None,
+            allowed_origins: Vec::new(),
+            operator_token: None,
+            body_bytes: 4 * 1024 * 1024,
+            head_bytes: 32 * 1024,
+            headers: 100,
+            head_timeout_ms: 10_000,
+            body_timeout_ms: 30_000,
+            idle_timeout_ms: 60_000,
+            write_timeout_ms: 60_000,
+            connections: 10_000,
+            requests_in_flight: 4096,
+            requests_per_minute_per_address: 6000,
+            http2_streams: 100,
+            http2_resets: 50,
+            listen_streams: 32,
+            listen_ms: 60 * 60 * 1000,
+            listen_fold_ms: 1000,
+            keep_alive_ms: 20_000,
+            progress_burst: 4,
+            progress_per_second: 4,
+            drain_ms: 28_000,
+        }
+    }
+}
+
+impl EdgeSettings {
+    pub(super) fn head_timeout(&self) -> Duration {
+        Duration::from_millis(self.head_timeout_ms)
+    }
+
+    pub(super) fn body_timeout(&self) -> Duration {
+        Duration::from_millis(self.body_timeout_ms)
+    }
+
+    pub(super) fn idle_timeout(&self) -> Duration {
+        Duration::from_millis(self.idle_timeout_ms)
+    }
+
+    pub(super) fn write_timeout(&self) -> Duration {
+        Duration::from_millis(self.write_timeout_ms)
+    }
+
+    pub(super) fn keep_alive(&self) -> Duration {
+        Duration::from_millis(self.keep_alive_ms)
+    }
+}
+
+fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretString>, D::Error> {
+    Ok(Option::<String>::deserialize(deserializer)?.map(SecretString::from))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::EdgeSettings;
+
+    #[test]
+    fn settings_read_from_toml_and_never_print_their_secret() {
+        let settings: EdgeSettings = toml::from_str("body_bytes = 10\noperator_token = \"hunter2\"").unwrap();
+        assert_eq!(settings.body_bytes, 10);
+        assert_eq!(settings.head_bytes, 32 * 1024);
+        assert!(!format!("{settings:?}").contains("hunter2"));
+        assert!(toml::from_str::<EdgeSettings>("body_size = 10").is_err());
+    }
+}

@@ -1,0 +1,193 @@
+//! From a configuration and an open store to a running house.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use futures_util::FutureExt;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+use super::{OperateError, people::LOCAL_OWNER};
+use crate::{
+    access::Keyring,
+    catalogue::Catalogue,
+    config::{Config, LogSettings},
+    domain::{Handlers, context::Context},
+    pipeline::{House, HouseBuilder, HouseError},
+    policy::SealKey,
+    store::{NewTenant, NewUser, Store, StoreError},
+    vocabulary::{EditionName, Role, TenantId, UserId, new_id},
+};
+
+/// The name under which the store keeps the key that seals multi-round states, the same for all replicas.
+const SEAL_KEY: &str = "seal_key";
+/// Requests a minute for keys that say nothing themselves (catalogue.md §2.11).
+const REQUESTS_PER_MINUTE: u32 = 60;
+/// How often tables are rid of what only strangers left behind.
+const TIDY_EVERY: Duration = Duration::from_secs(60);
+
+/// A house with what runs beside it.
+pub struct Booted {
+    /// The rooms.
+    pub house: Arc<House>,
+    /// The context edition's engine, for commands that use it directly.
+    pub context: Arc<Context>,
+    stop: CancellationToken,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Booted {
+    /// Ends what runs beside the house and makes everything durable.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        for task in self.tasks {
+            // A task that panicked has told its story already.
+            let _ = task.await;
+        }
+        self.house.store().clone().close().await;
+    }
+}
+
+/// Builds the house. `folder` is where engines keep their files.
+///
+/// # Errors
+/// What of the catalogue, the handlers or the store is not in order.
+pub async fn boot(
+    store: Store,
+    config: &Config,
+    folder: &Path,
+    editions: &[EditionName],
+) -> Result<Booted, HouseError> {
+    let mut catalogue = Catalogue::builtin()?;
+    if !editions.is_empty() {
+        catalogue = catalogue.narrowed_to(editions)?;
+    }
+    let context = Context::new(store.clone(), folder);
+    let mut handlers = Handlers::default();
+    context.register(&mut handlers);
+    let keyring = Keyring::load(store.clone(), &catalogue, REQUESTS_PER_MINUTE).await?;
+    let house = HouseBuilder {
+        store: store.clone(),
+        catalogue,
+        handlers,
+        keyring: Arc::clone(&keyring),
+        seal_key: seal_key(&store).await?,
+        clock: store.clock().clone(),
+        call_timeout: Duration::from_secs(config.limits.call_seconds),
+        most_running_per_key: config.limits.running_per_key,
+        failed_sign_ins_per_minute: config.limits.failed_sign_ins_per_minute,
+    };
+    let house = Arc::new(house.build()?);
+    let stop = CancellationToken::new();
+    let tasks = vec![
+        spawn_until(&stop, keyring.follow()),
+        spawn_until(&stop, tidy(Arc::clone(&house))),
+        tokio::spawn(Arc::clone(&context).run(stop.clone())),
+    ];
+    Ok(Booted {
+        house,
+        context,
+        stop,
+        tasks,
+    })
+}
+
+fn spawn_until(stop: &CancellationToken, work: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+    let stop = stop.clone();
+    tokio::spawn(async move {
+        let _ = stop.run_until_cancelled(work).await;
+    })
+}
+
+async fn tidy(house: Arc<House>) {
+    let mut interval = tokio::time::interval(TIDY_EVERY);
+    loop {
+        interval.tick().await;
+        house.tidy();
+    }
+}
+
+/// The sealing key: made once, then read by every replica.
+async fn seal_key(store: &Store) -> Result<SealKey, StoreError> {
+    let mut fresh = [0_u8; 32];
+    getrandom::fill(&mut fresh).map_err(|e| StoreError::Invalid {
+        what: format!("no random bytes: {e}"),
+    })?;
+    let bytes: [u8; 32] = store
+        .system_write(move |tx| {
+            async move {
+                match tx.settings().get::<[u8; 32]>(SEAL_KEY).await? {
+                    Some(known) => Ok::<_, StoreError>(known),
+                    None => {
+                        tx.settings().set(SEAL_KEY, &fresh).await?;
+                        Ok(fresh)
+                    }
+                }
+            }
+            .boxed()
+        })
+        .await?;
+    Ok(SealKey::new(bytes))
+}
+
+/// The user that a local process acts as: the tenant's owner, made with the tenant on the first run.
+///
+/// # Errors
+/// When the tenant has people but no owner, or the store fails.
+pub async fn local_owner(store: &Store, tenant: &TenantId) -> Result<UserId, OperateError> {
+    let tenant = tenant.clone();
+    store
+        .system_write(move |tx| {
+            async move {
+                if tx.tenants().find(&tenant).await?.is_none() {
+                    let new = NewTenant {
+                        id: tenant.clone(),
+                        name: tenant.to_string(),
+                        monthly_cap: None,
+                    };
+                    tx.tenants().insert(&new).await?;
+                }
+                let mut tx = tx.within(&tenant);
+                let users = tx.users().list().await?;
+                if let Some(owner) = users
+                    .iter()
+                    .find(|u| u.role == Role::Owner && u.disabled_at.is_none())
+                {
+                    return Ok(owner.id.clone());
+                }
+                let id = UserId::new(&new_id("usr", tx.now()))?;
+                let owner = NewUser {
+                    id: id.clone(),
+                    email: LOCAL_OWNER.to_owned(),
+                    name: "Operator".to_owned(),
+                    role: Role::Owner,
+                    groups: Vec::new(),
+                    password_hash: None,
+                };
+                tx.users().insert(&owner).await?;
+                Ok(id)
+            }
+            .boxed()
+        })
+        .await
+}
+
+/// Sends logs to stderr; stdout belongs to results and, over stdio, to the protocol.
+///
+/// # Errors
+/// When the filter is not in `tracing` syntax.
+pub fn start_logging(settings: &LogSettings) -> Result<(), OperateError> {
+    let filter = std::env::var("FOOTBRIDGE_LOG").unwrap_or_else(|_| settings.filter.clone());
+    let filter = EnvFilter::try_new(&filter)
+        .map_err(|e| OperateError::Rule(format!("log filter `{filter}`: {e}; write for example `info`")))?;
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    // A second start in one process (tests) keeps the first subscriber.
+    let _ = if settings.json {
+        builder.json().try_init()
+    } else {
+        builder.with_ansi(false).try_init()
+    };
+    Ok(())
+}

@@ -1,0 +1,583 @@
+//! Full text: which rows hold the words asked for, best first, at a bounded cost.
+//!
+//! Words come in folded (lower case, without marks, split as the caller indexes them); row numbers and ranks
+//! go out. Every tenant has indexes of its own in SQLite, so neither ranks nor timings mix tenants;
+//! PostgreSQL keeps one index in which each row and each question carries a lexeme of its tenant.
+//!
+//! Ranking costs some 0.5 µs for each row that matches, so a word in 100 000 rows would cost 50 ms and say
+//! nothing. [`Ranking::Auto`] therefore takes words from the rarest on while a budget lasts; the frequent
+//! rest only helps to rank. When every word is frequent, the newest rows that hold all of them are ranked.
+
+mod words;
+
+use super::{
+    Engine, Session, StoreError,
+    row::{Param, params},
+};
+use crate::vocabulary::TenantId;
+
+/// Rows that [`Ranking::Auto`] may rank for one question.
+const RANKED_ROWS: u64 = 5_000;
+/// Rows that words which only help, or are all frequent, may stand in together: bm25 walks through the rows of each of
+/// its words once to count them, at some 20 ns a row.
+const COUNTED_ROWS: u64 = 150_000;
+/// Rows ranked when every word is frequent.
+const NEWEST_ROWS: u32 = 1_000;
+/// PostgreSQL knows no cheap count of a word's rows: it ranks the first so many it finds.
+const POSTGRES_ROWS: i64 = 5_000;
+/// Longest text indexed of one row, in bytes. PostgreSQL refuses more than 1 MiB of lexemes.
+const MOST_BYTES: usize = 256 << 10;
+/// Most terms of one question.
+const MOST_TERMS: usize = 64;
+
+/// Whether one of the terms is enough.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Matching {
+    /// A row with any of them.
+    #[default]
+    Any,
+    /// Only rows with all of them.
+    All,
+}
+
+/// Which of the matching rows are ranked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ranking {
+    /// The store bounds the cost by itself.
+    #[default]
+    Auto,
+    /// All: the caller knows that they are few.
+    All,
+    /// The newest so many: there may be any number.
+    Newest(u32),
+}
+
+/// A question.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TextQuery {
+    /// What rows must hold: words, or phrases of several words in sequence.
+    pub terms: Vec<Vec<String>>,
+    /// Any or all of the terms.
+    pub matching: Matching,
+    /// Terms that raise the rank of a row that matches.
+    pub helpers: Vec<Vec<String>>,
+    /// The last word of the last term may go on: what a person is still typing.
+    pub prefix_last: bool,
+    /// Which rows are ranked.
+    pub ranking: Ranking,
+}
+
+impl TextQuery {
+    /// Rows with any of these words.
+    pub fn any_of<S: AsRef<str>>(words: impl IntoIterator<Item = S>) -> Self {
+        let terms = words
+            .into_iter()
+            .map(|word| vec![word.as_ref().to_owned()])
+            .collect();
+        Self {
+            terms,
+            ..Self::default()
+        }
+    }
+}
+
+/// A row that matches.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TextHit {
+    /// The row's number: of a chunk, a memory or a record.
+    pub row_id: i64,
+    /// How well it matches: higher is better. Comparable within one answer only.
+    pub rank: f64,
+}
+
+/// What is indexed apart from each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shelf {
+    Chunks,
+    Memory,
+    Records,
+}
+
+impl Shelf {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Chunks => "chunks",
+            Self::Memory => "memory",
+            Self::Records => "records",
+        }
+    }
+
+    /// The bit in `tenants.shelves` that says the SQLite table exists.
+    fn bit(self) -> i64 {
+        match self {
+            Self::Chunks => 1,
+            Self::Memory => 2,
+            Self::Records => 4,
+        }
+    }
+}
+
+/// A term as an expression of letters and digits, so that nothing asked can be an operator.
+fn clean(term: &[String]) -> Vec<String> {
+    let kept = |word: &String| word.chars().filter(|c| c.is_alphanumeric()).collect::<String>();
+    term.iter().map(kept).filter(|word| !word.is_empty()).collect()
+}
+
+/// A tag as one word, whatever characters are in it.
+fn tag_word(tag: &str) -> String {
+    format!("tag{}", super::audit::hex(tag.as_bytes()))
+}
+
+fn cut(text: &str) -> &str {
+    let mut end = text.len().min(MOST_BYTES);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.get(..end).unwrap_or_default()
+}
+
+/// Both dialects put expressions together the same way, from other signs.
+struct Dialect {
+    quote: char,
+    sequence: &'static str,
+    prefix: &'static str,
+    or: &'static str,
+    and: &'static str,
+}
+
+const FTS5: Dialect = Dialect {
+    quote: '"',
+    sequence: " + ",
+    prefix: " *",
+    or: " OR ",
+    and: " AND ",
+};
+const TSQUERY: Dialect = Dialect {
+    quote: '\'',
+    sequence: " <-> ",
+    prefix: ":*",
+    or: " | ",
+    and: " & ",
+};
+
+impl Dialect {
+    fn term(&self, words: &[String], open_end: bool) -> String {
+        let quoted: Vec<String> = words
+            .iter()
+            .map(|word| format!("{0}{word}{0}", self.quote))
+            .collect();
+        let end = if open_end { self.prefix } else { "" };
+        format!("({}{end})", quoted.join(self.sequence))
+    }
+
+    fn terms(&self, terms: &[Vec<String>], matching: Matching, open_end: bool) -> String {
+        let last = terms.len().saturating_sub(1);
+        let each = terms
+            .iter()
+            .enumerate()
+            .map(|(at, term)| self.term(term, open_end && at == last));
+        let between = if matching == Matching::All {
+            self.and
+        } else {
+            self.or
+        };
+        format!("({})", each.collect::<Vec<_>>().join(between))
+    }
+
+    /// What must hold, and what only counts in the rank.
+    fn whole(&self, query: &TextQuery) -> String {
+        let must = self.terms(&query.terms, query.matching, query.prefix_last);
+        if query.helpers.is_empty() {
+            return must;
+        }
+        // The second half is true wherever the first is; it is there to count in the rank.
+        let helpers = self.terms(&query.helpers, Matching::Any, false);
+        let all = self.terms(&query.terms, Matching::Any, query.prefix_last);
+        format!("({must}{}({all}{}{helpers}))", self.and, self.or)
+    }
+}
+
+impl Session {
+    /// The full-text table of a tenant. `None`: there is none, and nothing was indexed yet.
+    async fn shelf_table(&mut self, tenant: &TenantId, shelf: Shelf) -> Result<Option<String>, StoreError> {
+        let (number, shelves) = self.shelves(tenant).await?;
+        Ok((shelves & shelf.bit() != 0).then(|| format!("fts_{}_{number}", shelf.as_str())))
+    }
+
+    async fn shelves(&mut self, tenant: &TenantId) -> Result<(i64, i64), StoreError> {
+        const SHELVES: &str = "SELECT number, shelves FROM tenants WHERE tenant_id = $1";
+        let found = self
+            .query_one(SHELVES, params![tenant.as_str()], |row| {
+                Ok((row.int(0)?, row.int(1)?))
+            })
+            .await?;
+        found.ok_or_else(|| StoreError::Invalid {
+            what: format!("there is no tenant `{tenant}`"),
+        })
+    }
+
+    async fn make_shelf_table(&mut self, tenant: &TenantId, shelf: Shelf) -> Result<String, StoreError> {
+        if let Some(table) = self.shelf_table(tenant, shelf).await? {
+            return Ok(table);
+        }
+        // Invariant: the name is made of a fixed word and a number the database gave, never of text.
+        let (number, shelves) = self.shelves(tenant).await?;
+        let table = format!("fts_{}_{number}", shelf.as_str());
+        // Without content: rows hold their text already. The tag is a word of its own, with no weight. Words of one
+        // transaction are gathered up to 16 MB before they are written: a sync's commits are large.
+        self.batch(&format!(
+            "CREATE VIRTUAL TABLE {table} USING fts5(title, body, tag, content='', contentless_delete=1,
+                tokenize='unicode61 remove_diacritics 2');
+             INSERT INTO {table} ({table}, rank) VALUES ('hashsize', 16777216);
+             CREATE VIRTUAL TABLE {table}_words USING fts5vocab('{table}', 'row')"
+        ))
+        .await?;
+        const MARK: &str = "UPDATE tenants SET shelves = $1 WHERE tenant_id = $2";
+        self.execute(MARK, params![shelves | shelf.bit(), tenant.as_str()])
+            .await?;
+        Ok(table)
+    }
+
+    /// Indexes a row anew. `fresh`: it was not indexed before.
+    pub(crate) async fn index_text(
+        &mut self,
+        tenant: &TenantId,
+        shelf: Shelf,
+        row_id: i64,
+        (title, body, tag): (&str, &str, &str),
+        fresh: bool,
+    ) -> Result<(), StoreError> {
+        let (title, body, tag) = (cut(title), cut(body), tag_word(tag));
+        if self.is_postgres() {
+            const PUT: &str = "INSERT INTO texts (tenant_id, shelf, row_id, lexemes)
+                VALUES ($1, $2, $3, setweight(to_tsvector('simple', $4), 'A') || setweight(to_tsvector('simple', $5), 'D')
+                    || array_to_tsvector(ARRAY[$6, $7]))
+                ON CONFLICT (tenant_id, shelf, row_id) DO UPDATE SET lexemes = excluded.lexemes";
+            let home = home(tenant, shelf);
+            let params = params![tenant.as_str(), shelf.as_str(), row_id, title, body, &home, &tag];
+            return self.execute(PUT, params).await.map(|_| ());
+        }
+        let table = self.make_shelf_table(tenant, shelf).await?;
+        if !fresh {
+            self.execute(&format!("DELETE FROM {table} WHERE rowid = $1"), params![row_id])
+                .await?;
+        }
+        let put = format!("INSERT INTO {table} (rowid, title, body, tag) VALUES ($1, $2, $3, $4)");
+        self.execute(&put, params![row_id, title, body, &tag])
+            .await
+            .map(|_| ())
+    }
+
+    /// Takes a row out of its index.
+    pub(crate) async fn forget_text(
+        &mut self,
+        tenant: &TenantId,
+        shelf: Shelf,
+        row_id: i64,
+    ) -> Result<(), StoreError> {
+        if self.is_postgres() {
+            const FORGET: &str = "DELETE FROM texts WHERE tenant_id = $1 AND shelf = $2 AND row_id = $3";
+            return self
+                .execute(FORGET, params![tenant.as_str(), shelf.as_str(), row_id])
+                .await
+                .map(|_| ());
+        }
+        if let Some(table) = self.shelf_table(tenant, shelf).await? {
+            self.execute(&format!("DELETE FROM {table} WHERE rowid = $1"), params![row_id])
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Rows that match, best first.
+    pub(crate) async fn find_text(
+        &mut self,
+        tenant: &TenantId,
+        shelf: Shelf,
+        query: &TextQuery,
+        tag: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<TextHit>, StoreError> {
+        let terms = |terms: &[Vec<String>]| {
+            terms
+                .iter()
+                .map(|term| clean(term))
+                .filter(|term| !term.is_empty())
+                .take(MOST_TERMS)
+                .collect()
+        };
+        let query = TextQuery {
+            terms: terms(&query.terms),
+            helpers: terms(&query.helpers),
+            ..query.clone()
+        };
+        if query.terms.is_empty() || limit == 0 {
+            return Ok(Vec::new());
+        }
+        if self.is_postgres() {
+            return self.find_lexemes(tenant, shelf, &query, tag, limit).await;
+        }
+        let Some(table) = self.shelf_table(tenant, shelf).await? else {
+            return Ok(Vec::new());
+        };
+        let steps = match query.ranking {
+            Ranking::Auto => self.affordable(&table, query)?,
+            Ranking::All | Ranking::Newest(_) => vec![query],
+        };
+        let mut hits: Vec<TextHit> = Vec::new();
+        for step in steps {
+            let found = self.find_fts5(&table, &step, tag, limit).await?;
+            append(&mut hits, found);
+            if hits.len() >= limit as usize {
+                break;
+            }
+        }
+        hits.truncate(limit as usize);
+        Ok(hits)
+    }
+
+    async fn find_fts5(
+        &mut self,
+        table: &str,
+        query: &TextQuery,
+        tag: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<TextHit>, StoreError> {
+        let mut expression = format!("{{title body}} : {}", FTS5.whole(query));
+        if let Some(tag) = tag {
+            expression = format!("({expression}) AND tag : \"{}\"", tag_word(tag));
+        }
+        // A word in the title weighs as much as five in the text. bm25() is smaller for better rows.
+        let hit = |row: &super::row::RowRef<'_>| {
+            Ok(TextHit {
+                row_id: row.int(0)?,
+                rank: -row.real(1)?,
+            })
+        };
+        let rank = format!("bm25({table}, 5.0, 1.0, 0.0)");
+        if let Ranking::Newest(rows) = query.ranking {
+            let sql = format!(
+                "SELECT rowid, {rank} FROM {table} WHERE {table} MATCH $1 ORDER BY rowid DESC LIMIT $2"
+            );
+            let mut hits = self.query(&sql, params![&expression, rows], hit).await?;
+            hits.sort_by(|a, b| b.rank.total_cmp(&a.rank).then(b.row_id.cmp(&a.row_id)));
+            hits.truncate(limit as usize);
+            return Ok(hits);
+        }
+        let sql = format!(
+            "SELECT rowid, {rank} AS rank_of FROM {table} WHERE {table} MATCH $1 ORDER BY rank_of, rowid DESC LIMIT $2"
+        );
+        self.query(&sql, params![&expression, limit], hit).await
+    }
+
+    /// Turns a question into steps of bounded cost; a later step is taken when the earlier ones gave too little.
+    fn affordable(&mut self, table: &str, query: TextQuery) -> Result<Vec<TextQuery>, StoreError> {
+        let Engine::Sqlite(connection) = &mut self.engine else {
+            return Ok(vec![query]);
+        };
+        // The open end of the last word may stand for any number of words; it is never counted.
+        let open = if query.prefix_last {
+            query.terms.len() - 1
+        } else {
+            usize::MAX
+        };
+        let mut counted = Vec::with_capacity(query.terms.len());
+        for (at, term) in query.terms.iter().enumerate() {
+            let mut rows = u64::MAX;
+            for word in term {
+                rows = rows.min(connection.rows_with(table, word)?);
+            }
+            counted.push((if at == open { 0 } else { rows }, at));
+        }
+        counted.sort_unstable();
+        let most = match query.matching {
+            // Terms that must all be there cost what the rarest costs.
+            Matching::All => counted.first().map_or(0, |(rows, _)| *rows),
+            Matching::Any => counted
+                .iter()
+                .fold(0_u64, |sum, (rows, _)| sum.saturating_add(*rows)),
+        };
+        if most <= RANKED_ROWS {
+            return Ok(vec![TextQuery {
+                ranking: Ranking::All,
+                ..query
+            }]);
+        }
+        let (rare, frequent) = within(&counted, RANKED_ROWS);
+        let pick = |places: &[usize]| -> Vec<Vec<String>> {
+            let picked = places.iter().filter_map(|at| query.terms.get(*at));
+            picked.cloned().collect()
+        };
+        if query.matching == Matching::All || rare.is_empty() {
+            // The rarest of the frequent words say most; those past the budget would say next to nothing.
+            let (mut kept, _) = within(&counted, COUNTED_ROWS);
+            if kept.is_empty() || query.matching == Matching::All {
+                let most = if query.matching == Matching::All {
+                    counted.len()
+                } else {
+                    1
+                };
+                kept = counted.iter().take(most).map(|(_, at)| *at).collect();
+            }
+            // The order of terms is kept, because the last one may be open.
+            kept.sort_unstable();
+            let newest = |matching| TextQuery {
+                terms: pick(&kept),
+                matching,
+                helpers: Vec::new(),
+                prefix_last: kept.last() == Some(&open),
+                ranking: Ranking::Newest(NEWEST_ROWS),
+            };
+            let mut steps = vec![newest(Matching::All)];
+            if query.matching == Matching::Any && kept.len() > 1 {
+                steps.push(newest(Matching::Any));
+            }
+            return Ok(steps);
+        }
+        let mut places = rare;
+        places.sort_unstable();
+        let (helping, _) = within(&frequent, COUNTED_ROWS);
+        let mut helpers = query.helpers.clone();
+        helpers.extend(pick(&helping));
+        Ok(vec![TextQuery {
+            terms: pick(&places),
+            helpers,
+            prefix_last: places.last() == Some(&open),
+            ranking: Ranking::All,
+            matching: Matching::Any,
+        }])
+    }
+
+    async fn find_lexemes(
+        &mut self,
+        tenant: &TenantId,
+        shelf: Shelf,
+        query: &TextQuery,
+        tag: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<TextHit>, StoreError> {
+        const FIND: &str = "SELECT row_id, ts_rank_cd('{0.2, 0.2, 0.4, 1.0}', lexemes, CAST(CAST($1 AS TEXT) AS tsquery))::FLOAT8 AS rank_of
+            FROM (SELECT row_id, lexemes FROM texts
+                  WHERE tenant_id = $2 AND shelf = $3 AND lexemes @@ CAST(CAST($4 AS TEXT) AS tsquery) LIMIT $5) AS found
+            ORDER BY rank_of DESC, row_id DESC LIMIT $6";
+        let rows = match query.ranking {
+            Ranking::Newest(rows) => i64::from(rows),
+            Ranking::All | Ranking::Auto => POSTGRES_ROWS,
+        };
+        let mut hits: Vec<TextHit> = Vec::new();
+        // Rows with all the words are few and the best; the others fill up.
+        let both = query.ranking == Ranking::Auto && query.matching == Matching::Any && query.terms.len() > 1;
+        let matchings: &[Matching] = if both {
+            &[Matching::All, Matching::Any]
+        } else {
+            &[query.matching]
+        };
+        // Each word that a row holds adds to its rank, the helping ones too.
+        let all: Vec<_> = query.helpers.iter().chain(&query.terms).cloned().collect();
+        let ranked = TSQUERY.terms(&all, Matching::Any, query.prefix_last);
+        for matching in matchings {
+            let must = TSQUERY.terms(&query.terms, *matching, query.prefix_last);
+            let mut asked = format!("'{}' & {must}", home(tenant, shelf));
+            if let Some(tag) = tag {
+                asked = format!("'{}' & {asked}", tag_word(tag));
+            }
+            let params: &[Param<'_>] = params![&ranked, tenant.as_str(), shelf.as_str(), &asked, rows, limit];
+            let found = self
+                .query(FIND, params, |row| {
+                    Ok(TextHit {
+                        row_id: row.int(0)?,
+                        rank: row.real(1)?,
+                    })
+                })
+                .await?;
+            append(&mut hits, found);
+            if hits.len() >= limit as usize {
+                break;
+            }
+        }
+        hits.truncate(limit as usize);
+        Ok(hits)
+    }
+}
+
+/// A term's rows, and its place in the question.
+type Counted = (u64, usize);
+
+/// Splits terms, rarest first, into the places of those whose rows fit a budget and the rest.
+fn within(counted: &[Counted], budget: u64) -> (Vec<usize>, Vec<Counted>) {
+    let mut spent = 0_u64;
+    let fits = |(rows, _): &&Counted| {
+        spent = spent.saturating_add(*rows);
+        spent <= budget
+    };
+    let kept: Vec<usize> = counted.iter().take_while(fits).map(|(_, at)| *at).collect();
+    let rest = counted.get(kept.len()..).unwrap_or_default().to_vec();
+    (kept, rest)
+}
+
+/// Adds the hits of a later step, which never rank above those of an earlier one.
+fn append(hits: &mut Vec<TextHit>, later: Vec<TextHit>) {
+    let seen: std::collections::HashSet<i64> = hits.iter().map(|hit| hit.row_id).collect();
+    let most = hits.last().map_or(f64::INFINITY, |hit| hit.rank);
+    let new = later.into_iter().filter(|hit| !seen.contains(&hit.row_id));
+    hits.extend(new.map(|hit| TextHit {
+        rank: hit.rank.min(most),
+        ..hit
+    }));
+}
+
+/// The lexeme that every row of a tenant's shelf carries. A slug needs no quoting inside quotes.
+fn home(tenant: &TenantId, shelf: Shelf) -> String {
+    format!("in/{tenant}/{}", shelf.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn query(terms: &[&[&str]], matching: Matching) -> TextQuery {
+        let terms = terms
+            .iter()
+            .map(|term| term.iter().map(|&word| word.to_owned()).collect())
+            .collect();
+        TextQuery {
+            terms,
+            matching,
+            ..TextQuery::default()
+        }
+    }
+
+    #[test]
+    fn questions_become_expressions_of_both_dialects() {
+        let mut asked = query(&[&["meeting"], &["road", "map"]], Matching::Any);
+        assert_eq!(FTS5.whole(&asked), r#"(("meeting") OR ("road" + "map"))"#);
+        assert_eq!(
+            TSQUERY.terms(&asked.terms, Matching::All, true),
+            "(('meeting') & ('road' <-> 'map':*))"
+        );
+        asked = query(&[&["rare"]], Matching::Any);
+        asked.helpers = vec![vec!["the".into()]];
+        assert_eq!(
+            FTS5.whole(&asked),
+            r#"((("rare")) AND ((("rare")) OR (("the"))))"#
+        );
+    }
+
+    #[test]
+    fn nothing_asked_becomes_an_operator() {
+        for hostile in [r#"a" OR b"#, "x' | 'y", "NEAR(a, b)", "title:a", "a*", r"\'"] {
+            let words = clean(&[hostile.to_owned()]);
+            assert!(
+                words.iter().all(|word| word.chars().all(char::is_alphanumeric)),
+                "{hostile}: {words:?}"
+            );
+        }
+        assert!(clean(&["'".into(), " ".into()]).is_empty());
+    }
+
+    #[test]
+    fn long_text_is_cut_between_characters() {
+        let text = "é".repeat(MOST_BYTES);
+        assert!(cut(&text).len() <= MOST_BYTES && cut(&text).chars().all(|c| c == 'é'));
+    }
+}

@@ -1,0 +1,130 @@
+//! Health, figures and discovery documents.
+
+use serde_json::json;
+
+use crate::house::House;
+
+#[tokio::test]
+async fn health_is_told_to_everybody() {
+    let house = House::start().await;
+    for path in ["/healthz", "/readyz", "/health"] {
+        // A probe names the server by whatever address it has.
+        let reply = house.get(path).set("host", "10.1.2.3:8080").send().await;
+        assert_eq!(reply.status, 200, "{path}");
+    }
+    let health = house.get("/health").send().await.json();
+    assert_eq!(health["ok"], true);
+    assert_eq!(health["store"], "ready");
+    assert_eq!(health["editions"], json!(["test"]));
+    let mut post = house.get("/health");
+    post.method = "POST";
+    assert_eq!(post.send().await.status, 405);
+}
+
+#[tokio::test]
+async fn figures_are_for_the_operator() {
+    let house = House::with(|s| s.operator_token = Some("operator-token".to_owned().into())).await;
+    let key = house.key("t:read").await;
+    house.call(&key, "plain", json!({})).send().await;
+    house.call(&key, "a_name_of_the_callers", json!({})).send().await;
+    house.post("", "{}").send().await;
+    let figures = house.get("/metrics").send().await;
+    assert_eq!(figures.status, 200);
+    let text = figures.text();
+    for line in [
+        r#"footbridge_requests_total{edition="test",method="tools/call",status="200"} 2"#,
+        r#"footbridge_tool_calls_total{edition="test",tool="plain",outcome="ok"} 1"#,
+        r#"footbridge_tool_calls_total{edition="test",tool="unknown",outcome="unknown_tool"} 1"#,
+        r#"footbridge_refusals_total{status="401"} 1"#,
+        "footbridge_connections 1",
+    ] {
+        assert!(text.contains(line), "{line} in\n{text}");
+    }
+    assert!(!text.contains("a_name_of_the_callers"));
+    let through_proxy = house.get("/metrics").header("x-forwarded-for", "192.0.2.9");
+    assert_eq!(
+        through_proxy.send().await.status,
+        404,
+        "a proxy on this machine lends nobody its address"
+    );
+    let with_token = through_proxy
+        .clone()
+        .header("authorization", "Bearer operator-token");
+    assert_eq!(with_token.send().await.status, 200);
+    let with_key = through_proxy.header("authorization", &format!("Bearer {key}"));
+    assert_eq!(with_key.send().await.status, 404);
+    assert_eq!(
+        house
+            .get("/metrics")
+            .set("host", "evil.example")
+            .send()
+            .await
+            .status,
+        404
+    );
+}
+
+#[tokio::test]
+async fn documents_say_where_the_server_is() {
+    let house = House::with(|s| s.public_url = Some("https://mcp.example.com/".to_owned())).await;
+    let overview = house.get("/.well-known/mcp").send().await;
+    assert_eq!(overview.header("access-control-allow-origin"), Some("*"));
+    assert_eq!(overview.header("cache-control"), Some("public, max-age=3600"));
+    let server = overview.json();
+    assert_eq!(server["endpoint"], "https://mcp.example.com/mcp");
+    assert_eq!(server["servers"][0]["authentication"]["prefix"], "test_");
+    let card = house.get("/mcp/server-card").send().await;
+    assert_eq!(
+        card.header("content-type"),
+        Some("application/mcp-server-card+json")
+    );
+    assert_eq!(card.json()["name"], "com.example.mcp/footbridge-test");
+    assert_eq!(card.json()["remotes"][0]["url"], "https://mcp.example.com/mcp");
+    for path in ["/test/mcp/server-card", "/.well-known/mcp/server-card.json"] {
+        assert_eq!(house.get(path).send().await.json(), card.json(), "{path}");
+    }
+    let catalog = house.get("/.well-known/ai-catalog.json").send().await.json();
+    assert_eq!(
+        catalog["entries"][0]["url"],
+        "https://mcp.example.com/mcp/server-card"
+    );
+    let discover = house
+        .modern(&house.key("t:read").await, "server/discover", json!({}))
+        .send()
+        .await
+        .json();
+    assert_eq!(
+        card.json()["remotes"][0]["supportedProtocolVersions"],
+        discover["result"]["supportedVersions"]
+    );
+
+    let etag = card.header("etag").unwrap();
+    let unchanged = house
+        .get("/mcp/server-card")
+        .header("if-none-match", etag)
+        .send()
+        .await;
+    assert_eq!((unchanged.status, unchanged.body.len()), (304, 0));
+    let changed = house
+        .get("/mcp/server-card")
+        .header("if-none-match", "\"other\"")
+        .send()
+        .await;
+    assert_eq!(changed.status, 200);
+}
+
+#[tokio::test]
+async fn nothing_hints_at_oauth_while_it_is_off() {
+    let house = House::start().await;
+    for path in [
+        "/.well-known/oauth-protected-resource",
+        "/.well-known/oauth-protected-resource/mcp",
+        "/.well-known/oauth-authorization-server",
+        "/.well-known/openid-configuration",
+        "/authorize",
+        "/token",
+        "/register",
+    ] {
+        assert_eq!(house.get(path).send().await.status, 404, "{path}");
+    }
+}

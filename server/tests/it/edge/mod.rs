@@ -1,0 +1,13 @@
+//! The HTTP side and stdio, through real sockets and pipes.
+
+mod calls;
+mod documents;
+mod gate;
+mod http2;
+mod patience;
+mod schema;
+mod stdio;
+mod stopping;
+mod streams;
+mod transcripts;
+mod wire;

@@ -1,0 +1,23 @@
+//! One test binary that mirrors `src/`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests stop in the plainest way; clippy's own exception ends at #[test] functions"
+)]
+
+mod cli;
+mod context_house;
+mod context_isolation;
+mod context_memory;
+mod context_search;
+mod context_sources;
+mod context_sync;
+mod context_walk;
+mod edge;
+mod house;
+mod layers;
+mod process;
+mod replicas;
+mod store;
+mod whole_catalogue;

@@ -1,0 +1,14 @@
+//! The store, over both engines: the same tests, a fresh database each.
+
+mod audit;
+mod failures;
+pub(crate) mod harness;
+mod isolation;
+mod jobs;
+mod memory;
+mod notes;
+mod postgres;
+mod processes;
+mod records;
+mod tables;
+mod work;

@@ -1,0 +1,316 @@
+//! Records: versions, unique fields, conditions, stable pages, history.
+
+use footbridge_server::store::{
+    Condition, Draft, Field, FieldValue, RecordQuery, Store, StoreError, TextQuery,
+};
+use proptest::{prelude::*, test_runner::Config};
+use serde_json::json;
+
+use super::harness::{START, for_each_engine, read, tenant, write};
+
+fn lead(name: &str, status: &str, value: i64) -> Draft {
+    Draft::of(&json!({ "name": name, "status": status, "value_cents": value }))
+        .unwrap()
+        .with(Field::new("status", status))
+        .with(Field::new("value_cents", value))
+        .with(Field::unique(
+            "email",
+            format!("{}@example.test", name.to_lowercase()),
+        ))
+        .with_words(&name.to_lowercase(), status)
+}
+
+async fn insert(store: &Store, owner: &str, id: &str, draft: Draft) -> Result<u32, StoreError> {
+    let (id, owner) = (id.to_owned(), tenant(owner));
+    let work = store.write(&owner, move |tx| {
+        Box::pin(async move {
+            tx.records("lead")
+                .insert(&id, &draft, "usr_ada")
+                .await
+                .map(|record| record.version)
+        })
+    });
+    work.await
+}
+
+async fn ids(store: &Store, query: RecordQuery) -> Vec<String> {
+    let page = read(store, "acme", move |tx| {
+        Box::pin(async move { tx.records("lead").list(&query).await })
+    })
+    .await;
+    page.records.into_iter().map(|record| record.id).collect()
+}
+
+#[test]
+fn a_record_is_made_changed_deleted_and_restored() {
+    for_each_engine(|place| async move {
+        let store = place.open_with(&["acme"]).await;
+        insert(&store, "acme", "lead_1", lead("Ada", "new", 5))
+            .await
+            .unwrap();
+        place.clock.advance(10);
+        let (stale, changed, missing) = write(&store, "acme", |tx| {
+            Box::pin(async move {
+                let draft = lead("Ada", "working", 7);
+                let stale = tx
+                    .records("lead")
+                    .update("lead_1", &draft, Some(2), "usr_bob")
+                    .await;
+                let changed = tx
+                    .records("lead")
+                    .update("lead_1", &draft, Some(1), "usr_bob")
+                    .await?;
+                Ok((
+                    stale,
+                    changed,
+                    tx.records("lead")
+                        .update("lead_9", &draft, None, "usr_bob")
+                        .await?,
+                ))
+            })
+        })
+        .await;
+        assert!(
+            matches!(stale, Err(StoreError::Conflict { what }) if what.contains("version 1 now, 2 given"))
+        );
+        let changed = changed.unwrap();
+        assert_eq!(
+            (changed.version, changed.created_at, changed.updated_at),
+            (2, START, START.plus_millis(10))
+        );
+        assert_eq!(changed.parse::<serde_json::Value>().unwrap()["value_cents"], 7);
+        assert_eq!(missing, None);
+        let by = |status: &str| RecordQuery {
+            conditions: vec![Condition::is("status", status)],
+            ..Default::default()
+        };
+        assert!(ids(&store, by("new")).await.is_empty());
+        assert_eq!(ids(&store, by("working")).await, ["lead_1"]);
+
+        let deleted = write(&store, "acme", |tx| {
+            Box::pin(async move { tx.records("lead").delete("lead_1", None, "usr_bob").await })
+        });
+        assert!(deleted.await);
+        assert!(ids(&store, RecordQuery::default()).await.is_empty());
+        insert(&store, "acme", "lead_2", lead("Ada", "new", 1))
+            .await
+            .expect("the e-mail is free again");
+        let taken = store
+            .write(&tenant("acme"), |tx| {
+                Box::pin(async move { tx.records("lead").restore("lead_1", "usr_bob").await })
+            })
+            .await;
+        assert!(matches!(taken, Err(StoreError::Conflict { .. })));
+        let restored = write(&store, "acme", |tx| {
+            Box::pin(async move {
+                tx.records("lead").delete("lead_2", Some(1), "usr_bob").await?;
+                tx.records("lead").restore("lead_1", "usr_bob").await
+            })
+        });
+        assert!(restored.await);
+        let (history, found) = read(&store, "acme", |tx| {
+            Box::pin(async move {
+                Ok((
+                    tx.records("lead").history("lead_1", 9).await?,
+                    tx.records("lead").find("lead_1").await?,
+                ))
+            })
+        })
+        .await;
+        let told: Vec<_> = history
+            .iter()
+            .map(|c| (c.version, c.change.as_str(), c.before.is_some()))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                (4, "restore", true),
+                (3, "delete", true),
+                (2, "update", true),
+                (1, "create", false)
+            ]
+        );
+        assert_eq!(found.unwrap().version, 4);
+        place.clock.advance(10);
+        let purged = write(&store, "acme", |tx| {
+            Box::pin(async move {
+                let now = tx.now();
+                tx.records("lead").purge(now).await
+            })
+        });
+        assert_eq!(purged.await, 1);
+    });
+}
+
+#[test]
+fn a_unique_field_names_one_record_of_its_kind_and_tenant() {
+    for_each_engine(|place| async move {
+        let store = place.open_with(&["acme", "globex"]).await;
+        insert(&store, "acme", "lead_1", lead("Ada", "new", 1))
+            .await
+            .unwrap();
+        insert(&store, "globex", "lead_1", lead("Ada", "new", 1))
+            .await
+            .unwrap();
+        let twin = insert(&store, "acme", "lead_2", lead("ADA", "new", 1)).await;
+        assert!(matches!(twin, Err(StoreError::Conflict { what }) if what == "the email of this lead"));
+        let again = insert(&store, "acme", "lead_1", lead("Bob", "new", 1)).await;
+        assert!(matches!(again, Err(StoreError::Conflict { .. })));
+        let found = read(&store, "acme", |tx| {
+            Box::pin(async move {
+                let mut leads = tx.records("lead");
+                Ok((
+                    leads
+                        .find_unique("email", &"ada@example.test".into())
+                        .await?
+                        .map(|r| r.id),
+                    leads
+                        .find_unique("email", &"bob@example.test".into())
+                        .await?
+                        .map(|r| r.id),
+                ))
+            })
+        });
+        assert_eq!(
+            found.await,
+            (Some("lead_1".to_owned()), None),
+            "a refused record claims nothing"
+        );
+    });
+}
+
+#[test]
+fn conditions_are_met_together() {
+    for_each_engine(|place| async move {
+        let store = place.open_with(&["acme"]).await;
+        for (number, status) in ["new", "working", "new", "lost", "new"].into_iter().enumerate() {
+            let value = i64::try_from(number).unwrap() * 10 - 20;
+            insert(
+                &store,
+                "acme",
+                &format!("lead_{number}"),
+                lead(&format!("n{number}"), status, value),
+            )
+            .await
+            .unwrap();
+        }
+        let value = |v: i64| Some(FieldValue::Int(v));
+        let cases = [
+            (
+                vec![Condition::is("status", "new")],
+                vec!["lead_0", "lead_2", "lead_4"],
+            ),
+            (
+                vec![Condition::OneOf(
+                    "status".into(),
+                    vec!["lost".into(), "working".into()],
+                )],
+                vec!["lead_1", "lead_3"],
+            ),
+            (
+                vec![Condition::Between("value_cents".into(), value(-10), value(10))],
+                vec!["lead_1", "lead_2"],
+            ),
+            (
+                vec![Condition::Between("value_cents".into(), None, value(-10))],
+                vec!["lead_0"],
+            ),
+            (
+                vec![Condition::Between("value_cents".into(), value(10), None)],
+                vec!["lead_3", "lead_4"],
+            ),
+            (
+                vec![
+                    Condition::is("status", "new"),
+                    Condition::Between("value_cents".into(), value(0), None),
+                ],
+                vec!["lead_2", "lead_4"],
+            ),
+            (vec![Condition::OneOf("status".into(), Vec::new())], vec![]),
+            (vec![Condition::is("nonsense", 1)], vec![]),
+        ];
+        for (conditions, expected) in cases {
+            let query = RecordQuery {
+                conditions: conditions.clone(),
+                sort: "value_cents".into(),
+                descending: false,
+                ..Default::default()
+            };
+            assert_eq!(ids(&store, query).await, expected, "{conditions:?}");
+            let count = read(&store, "acme", move |tx| {
+                Box::pin(async move { tx.records("lead").count(&conditions, 100).await })
+            });
+            assert_eq!(count.await, i64::try_from(expected.len()).unwrap());
+        }
+        let found = read(&store, "acme", |tx| {
+            Box::pin(async move {
+                let hits = tx
+                    .records("lead")
+                    .text_candidates(&TextQuery::any_of(["n3", "working"]), 10)
+                    .await?;
+                let other = tx
+                    .records("ticket")
+                    .text_candidates(&TextQuery::any_of(["n3"]), 10)
+                    .await?;
+                assert!(other.is_empty(), "words of one kind are not found in another");
+                let rows: Vec<i64> = hits.iter().map(|hit| hit.row_id).collect();
+                Ok(tx
+                    .records("lead")
+                    .find_rows(&rows)
+                    .await?
+                    .into_iter()
+                    .map(|r| r.id)
+                    .collect::<Vec<_>>())
+            })
+        });
+        assert_eq!(
+            found.await,
+            ["lead_3", "lead_1"],
+            "a word in the title weighs more"
+        );
+    });
+}
+
+proptest! {
+    #![proptest_config(Config { cases: 12, failure_persistence: None, ..Config::default() })]
+
+    /// Pages of any size, with records made in between, list each old record exactly once and in order.
+    #[test]
+    fn pages_are_stable(values in proptest::collection::vec(0_i64..6, 1..25), size in 1_u32..7, descending: bool) {
+        let values = &values;
+        for_each_engine(|place| {
+            let values = values.clone();
+            async move {
+                let store = place.open_with(&["acme"]).await;
+                for (number, value) in values.iter().enumerate() {
+                    insert(&store, "acme", &format!("lead_{number:03}"), lead(&format!("a{number}"), "new", *value)).await.unwrap();
+                }
+                let mut expected: Vec<_> =
+                    values.iter().enumerate().map(|(number, value)| (*value, format!("lead_{number:03}"))).collect();
+                expected.sort();
+                if descending {
+                    expected.reverse();
+                }
+                let (mut listed, mut after, mut extra) = (Vec::new(), None, 0);
+                loop {
+                    let query = RecordQuery { sort: "value_cents".into(), descending, after, limit: size, ..Default::default() };
+                    let page = read(&store, "acme", move |tx| Box::pin(async move { tx.records("lead").list(&query).await })).await;
+                    assert!(page.records.len() <= size as usize, "a page is larger than asked for");
+                    listed.extend(page.records.into_iter().map(|record| record.id));
+                    after = page.next;
+                    if after.is_none() {
+                        break;
+                    }
+                    // Only a few: one more a page would keep the end out of reach.
+                    if extra < 5 {
+                        insert(&store, "acme", &format!("zzz_{extra:03}"), lead(&format!("z{extra}"), "new", 3)).await.unwrap();
+                        extra += 1;
+                    }
+                }
+                listed.retain(|id| id.starts_with("lead_"));
+                let expected: Vec<_> = expected.into_iter().map(|(_, id)| id).collect();
+                assert_eq!(listed, expected);
+            }
+        });
+    }
+}
