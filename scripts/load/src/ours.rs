@@ -21,7 +21,14 @@ const RATE_PER_MINUTE: &str = "100000000";
 
 /// The settings every run here needs: one key makes all the calls and one machine opens all the connections, which the
 /// defaults would refuse. `[edge]` comes last: a run may add to it.
-const SETTINGS: &str = "[limits]\nrunning_per_key = 100000\n[edge]\nconnections = 20000\n";
+const SETTINGS: &str = "\
+[limits]
+running_per_key = 100000
+passages_per_hour = 1000000000
+passage_mib_per_hour = 1000000
+[edge]
+connections = 20000
+";
 
 /// The reading tool under measurement: a real read with its durable audit.
 pub(crate) const READ_TOOL: &str = "memory_get";
@@ -150,7 +157,8 @@ impl Server {
 
     /// Adds a folder of Markdown files as a source.
     pub(crate) fn add_source(&self, name: &str, folder: &Path) -> Result<(), Failure> {
-        self.admin(&["source", "add", name, &folder.display().to_string()])?;
+        // Nothing is read yet: reading it is what is measured.
+        self.admin(&["source", "add", name, &folder.display().to_string(), "--no-sync"])?;
         Ok(())
     }
 

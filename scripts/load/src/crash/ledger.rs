@@ -46,6 +46,8 @@ pub(super) struct Verdict {
     pub(super) cut_off: (u64, u64),
     /// Answered reads whose row the crash took, and how long before it the earliest of them was answered.
     pub(super) lost_reads: (u64, Duration),
+    /// The longest that a write took, or had taken when it was cut off.
+    pub(super) slowest_write: Duration,
 }
 
 /// Everything written so far.
@@ -89,6 +91,9 @@ impl Ledger {
         let mut by_key: BTreeMap<&str, Vec<&Attempt>> = BTreeMap::new();
         for attempt in attempts.iter().filter(|attempt| attempt.tool != READ_TOOL) {
             by_key.entry(&attempt.key).or_default().push(attempt);
+            let end = attempt.answered.as_ref().map_or(killed, |(at, _)| *at);
+            let took = end.saturating_duration_since(attempt.begun);
+            verdict.slowest_write = verdict.slowest_write.max(took);
             if attempt.answered.is_some() {
                 verdict.answered_writes += 1;
             } else {

@@ -147,6 +147,7 @@ fn a_read_may_lose_its_row_and_the_loss_is_measured() {
     let attempts = [time.put("k", "1", 0, Some(1)), read];
     let verdict = Ledger::default().settle(&attempts, &texts(&[("k", "1")]), &[allow("1")], time.at(8));
     assert_eq!(verdict.lost_reads, (1, Duration::from_millis(5)));
+    assert_eq!(verdict.slowest_write, Duration::from_millis(1));
     assert_eq!(verdict.violations, [""; 0]);
 }
 
