@@ -37,5 +37,6 @@ mod handlers;
 mod lexicons;
 mod ranking;
 
+pub use budget::ReadBudget;
 pub use engine::Context;
 use engine::new_uuid;
