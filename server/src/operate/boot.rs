@@ -12,7 +12,10 @@ use crate::{
     access::Keyring,
     catalogue::Catalogue,
     config::{Config, LogSettings},
-    domain::{Handlers, context::Context},
+    domain::{
+        Handlers,
+        context::{Context, ReadBudget},
+    },
     pipeline::{House, HouseBuilder, HouseError},
     policy::SealKey,
     store::{NewTenant, NewUser, Store, StoreError},
@@ -62,7 +65,9 @@ pub async fn boot(
     if !editions.is_empty() {
         catalogue = catalogue.narrowed_to(editions)?;
     }
-    let context = Context::new(store.clone(), folder);
+    let limits = &config.limits;
+    let budget = ReadBudget::new(limits.passages_per_hour, limits.passage_mib_per_hour);
+    let context = Context::with_budget(store.clone(), folder, budget);
     let mut handlers = Handlers::default();
     context.register(&mut handlers);
     let keyring = Keyring::load(store.clone(), &catalogue, REQUESTS_PER_MINUTE).await?;

@@ -1,8 +1,7 @@
 //! How much of the notes one key may read in an hour (catalogue.md §2.11): an assistant at work never meets
 //! it, a program that copies everything through `search` and `get` does.
 //!
-//! A key that was minted with a higher rate than the usual one reads that many times more: its operator meant a
-//! program. Counted per process: with several replicas a key has the budget on each.
+//! Counted per process: with several replicas a key has the budget on each.
 
 use std::collections::HashMap;
 
@@ -14,17 +13,16 @@ use crate::{
     vocabulary::Timestamp,
 };
 
-/// The rate of a key that says nothing, which the budget is made for.
-const USUAL_RATE: u32 = 60;
-/// Chunks and memories an hour.
-const MOST_CHUNKS: u64 = 5_000;
-/// Bytes of their text an hour.
-const MOST_BYTES: u64 = 50 * 1024 * 1024;
+const MIB: u64 = 1024 * 1024;
 const HOUR_MS: i64 = 60 * 60 * 1000;
 
 /// What every key has read in its current hour, which begins with its first reading.
-#[derive(Debug, Default)]
-pub(super) struct ReadBudget {
+#[derive(Debug)]
+pub struct ReadBudget {
+    /// Chunks and memories an hour.
+    most_chunks: u64,
+    /// Bytes of their text an hour.
+    most_bytes: u64,
     hours: Mutex<HashMap<String, Hour>>,
 }
 
@@ -35,7 +33,23 @@ struct Hour {
     bytes: u64,
 }
 
+impl Default for ReadBudget {
+    /// What catalogue.md §2.11 says.
+    fn default() -> Self {
+        Self::new(5_000, 50)
+    }
+}
+
 impl ReadBudget {
+    /// A budget of `chunks` chunks and memories and `mib` MiB of their text.
+    pub fn new(chunks: u64, mib: u64) -> Self {
+        Self {
+            most_chunks: chunks,
+            most_bytes: mib.saturating_mul(MIB),
+            hours: Mutex::default(),
+        }
+    }
+
     /// Whether this principal may read on.
     ///
     /// # Errors
@@ -45,12 +59,10 @@ impl ReadBudget {
         let Some(hour) = hours.get(name(principal)).filter(|hour| hour.lasts(now)) else {
             return Ok(());
         };
-        let times = u64::from((principal.facts().rate_per_minute / USUAL_RATE).max(1));
-        let (most_chunks, most_bytes) = (MOST_CHUNKS * times, MOST_BYTES * times);
-        let what = if hour.chunks >= most_chunks {
-            format!("{most_chunks} passages")
-        } else if hour.bytes >= most_bytes {
-            format!("{} MiB of text", most_bytes / 1024 / 1024)
+        let what = if hour.chunks >= self.most_chunks {
+            format!("{} passages", self.most_chunks)
+        } else if hour.bytes >= self.most_bytes {
+            format!("{} MiB of text", self.most_bytes / MIB)
         } else {
             return Ok(());
         };

@@ -38,5 +38,6 @@ mod lexicons;
 mod purge;
 mod ranking;
 
+pub use budget::ReadBudget;
 pub use engine::Context;
 use engine::new_uuid;
