@@ -63,11 +63,6 @@ pub struct LimitSettings {
     pub running_per_key: u32,
     /// Seconds a call may take when its tool says nothing. Below the 60 s at which proxies cut quiet connections.
     pub call_seconds: u64,
-    /// Passages and memories that one key may read in an hour. An assistant at work reads a few hundred; a program
-    /// that copies everything reads more (catalogue.md §2.11).
-    pub passages_per_hour: u64,
-    /// MiB of their text that one key may read in an hour.
-    pub passage_mib_per_hour: u64,
     /// Failed sign-ins a minute from one address before they are answered 429. Valid keys are not held up.
     pub failed_sign_ins_per_minute: u32,
 }
@@ -77,8 +72,6 @@ impl Default for LimitSettings {
         Self {
             running_per_key: 8,
             call_seconds: 55,
-            passages_per_hour: 5_000,
-            passage_mib_per_hour: 50,
             failed_sign_ins_per_minute: 60,
         }
     }

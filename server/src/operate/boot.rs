@@ -12,10 +12,7 @@ use crate::{
     access::Keyring,
     catalogue::Catalogue,
     config::{Config, LogSettings},
-    domain::{
-        Handlers,
-        context::{Context, ReadBudget},
-    },
+    domain::{Handlers, context::Context},
     pipeline::{House, HouseBuilder, HouseError},
     policy::SealKey,
     store::{NewTenant, NewUser, Store, StoreError},
@@ -65,9 +62,7 @@ pub async fn boot(
     if !editions.is_empty() {
         catalogue = catalogue.narrowed_to(editions)?;
     }
-    let limits = &config.limits;
-    let budget = ReadBudget::new(limits.passages_per_hour, limits.passage_mib_per_hour);
-    let context = Context::with_budget(store.clone(), folder, budget);
+    let context = Context::new(store.clone(), folder);
     let mut handlers = Handlers::default();
     context.register(&mut handlers);
     let keyring = Keyring::load(store.clone(), &catalogue, REQUESTS_PER_MINUTE).await?;

@@ -13,16 +13,15 @@ use crate::{
     vocabulary::Timestamp,
 };
 
-const MIB: u64 = 1024 * 1024;
+/// Chunks and memories an hour.
+const MOST_CHUNKS: u64 = 5_000;
+/// Bytes of their text an hour.
+const MOST_BYTES: u64 = 50 * 1024 * 1024;
 const HOUR_MS: i64 = 60 * 60 * 1000;
 
 /// What every key has read in its current hour, which begins with its first reading.
-#[derive(Debug)]
-pub struct ReadBudget {
-    /// Chunks and memories an hour.
-    most_chunks: u64,
-    /// Bytes of their text an hour.
-    most_bytes: u64,
+#[derive(Debug, Default)]
+pub(super) struct ReadBudget {
     hours: Mutex<HashMap<String, Hour>>,
 }
 
@@ -33,23 +32,7 @@ struct Hour {
     bytes: u64,
 }
 
-impl Default for ReadBudget {
-    /// What catalogue.md §2.11 says.
-    fn default() -> Self {
-        Self::new(5_000, 50)
-    }
-}
-
 impl ReadBudget {
-    /// A budget of `chunks` chunks and memories and `mib` MiB of their text.
-    pub fn new(chunks: u64, mib: u64) -> Self {
-        Self {
-            most_chunks: chunks,
-            most_bytes: mib.saturating_mul(MIB),
-            hours: Mutex::default(),
-        }
-    }
-
     /// Whether this principal may read on.
     ///
     /// # Errors
@@ -59,10 +42,10 @@ impl ReadBudget {
         let Some(hour) = hours.get(name(principal)).filter(|hour| hour.lasts(now)) else {
             return Ok(());
         };
-        let what = if hour.chunks >= self.most_chunks {
-            format!("{} passages", self.most_chunks)
-        } else if hour.bytes >= self.most_bytes {
-            format!("{} MiB of text", self.most_bytes / MIB)
+        let what = if hour.chunks >= MOST_CHUNKS {
+            format!("{MOST_CHUNKS} passages")
+        } else if hour.bytes >= MOST_BYTES {
+            format!("{} MiB of text", MOST_BYTES / 1024 / 1024)
         } else {
             return Ok(());
         };

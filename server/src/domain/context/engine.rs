@@ -30,21 +30,15 @@ pub struct Context {
 }
 
 impl Context {
-    /// An engine over `store` with the default budget. `folder` is the server's data folder: a tenant's inbox lies
-    /// in it.
+    /// An engine over `store`. `folder` is the server's data folder: a tenant's inbox lies in it.
     pub fn new(store: Store, folder: &Path) -> Arc<Self> {
-        Self::with_budget(store, folder, ReadBudget::default())
-    }
-
-    /// An engine whose keys may read as much as `budget` says.
-    pub fn with_budget(store: Store, folder: &Path, budget: ReadBudget) -> Arc<Self> {
         let (lexicons, requests) = Lexicons::new();
         Arc::new(Self {
             store,
             // Paths of the inbox are compared with those of sources, which are absolute.
             folder: std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned()),
             lexicons,
-            budget,
+            budget: ReadBudget::default(),
             stopping: CancellationToken::new(),
             tasks: TaskTracker::new(),
             requests: Mutex::new(Some(requests)),

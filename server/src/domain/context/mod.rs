@@ -38,6 +38,5 @@ mod lexicons;
 mod purge;
 mod ranking;
 
-pub use budget::ReadBudget;
 pub use engine::Context;
 use engine::new_uuid;
