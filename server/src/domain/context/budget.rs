@@ -1,7 +1,8 @@
 //! How much of the notes one key may read in an hour (catalogue.md §2.11): an assistant at work never meets
 //! it, a program that copies everything through `search` and `get` does.
 //!
-//! Counted per process: with several replicas a key has the budget on each.
+//! A key that was minted with a higher rate than the usual one reads that many times more: its operator meant a
+//! program. Counted per process: with several replicas a key has the budget on each.
 
 use std::collections::HashMap;
 
@@ -13,6 +14,8 @@ use crate::{
     vocabulary::Timestamp,
 };
 
+/// The rate of a key that says nothing, which the budget is made for.
+const USUAL_RATE: u32 = 60;
 /// Chunks and memories an hour.
 const MOST_CHUNKS: u64 = 5_000;
 /// Bytes of their text an hour.
@@ -42,10 +45,12 @@ impl ReadBudget {
         let Some(hour) = hours.get(name(principal)).filter(|hour| hour.lasts(now)) else {
             return Ok(());
         };
-        let what = if hour.chunks >= MOST_CHUNKS {
-            format!("{MOST_CHUNKS} passages")
-        } else if hour.bytes >= MOST_BYTES {
-            format!("{} MiB of text", MOST_BYTES / 1024 / 1024)
+        let times = u64::from((principal.facts().rate_per_minute / USUAL_RATE).max(1));
+        let (most_chunks, most_bytes) = (MOST_CHUNKS * times, MOST_BYTES * times);
+        let what = if hour.chunks >= most_chunks {
+            format!("{most_chunks} passages")
+        } else if hour.bytes >= most_bytes {
+            format!("{} MiB of text", most_bytes / 1024 / 1024)
         } else {
             return Ok(());
         };
