@@ -123,9 +123,11 @@ fn clean(term: &[String]) -> Vec<String> {
     term.iter().map(kept).filter(|word| !word.is_empty()).collect()
 }
 
-/// A tag as one word, whatever characters are in it.
+/// A tag as one word, whatever characters are in it. It begins with a character of the private use area, which
+/// is part of words to both engines and is in no word asked for: `clean` leaves letters and digits. So columns
+/// need not be told apart, which halves the cost of a word that stands everywhere.
 fn tag_word(tag: &str) -> String {
-    format!("tag{}", super::audit::hex(tag.as_bytes()))
+    format!("\u{E000}{}", super::audit::hex(tag.as_bytes()))
 }
 
 fn cut(text: &str) -> &str {
@@ -343,7 +345,7 @@ impl Session {
         tag: Option<&str>,
         limit: u32,
     ) -> Result<Vec<TextHit>, StoreError> {
-        let mut expression = format!("{{title body}} : {}", FTS5.whole(query));
+        let mut expression = FTS5.whole(query);
         if let Some(tag) = tag {
             expression = format!("({expression}) AND tag : \"{}\"", tag_word(tag));
         }

@@ -100,7 +100,7 @@ impl From<SyncError> for DomainError {
     fn from(error: SyncError) -> Self {
         match error {
             SyncError::NoSource(name) => Self::not_found("source", name),
-            SyncError::Stopped => Self::Cancelled,
+            SyncError::Stopped => Self::Conflict(error.to_string()),
             SyncError::Store(error) => Self::Store(error),
         }
     }

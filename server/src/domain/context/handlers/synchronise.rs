@@ -41,15 +41,19 @@ pub(super) async fn run_now(context: Arc<Context>, store: TenantStore, call: Cal
 async fn run(context: Arc<Context>, store: TenantStore, call: Call, mode: SyncMode) -> HandlerResult {
     let SyncArguments { source } = call.arguments.parse()?;
     let began = std::time::Instant::now();
-    let so_far: Arc<Mutex<BTreeMap<String, SourceReport>>> = Arc::default();
+    let so_far: Arc<Mutex<BTreeMap<String, (SourceReport, u64)>>> = Arc::default();
     let progress = call.progress.clone();
     let reports = Arc::clone(&so_far);
     let on_progress: OnProgress = Arc::new(move |now: &SyncProgress| {
-        let (name, files) = (&now.report.source, now.files);
-        reports.lock().insert(name.clone(), now.report.clone());
-        // Sources come one after the other, and progress must grow: files of the one at hand are counted.
+        let name = &now.report.source;
+        let files: u64 = {
+            let mut reports = reports.lock();
+            reports.insert(name.clone(), (now.report.clone(), now.files));
+            // Of all sources together: progress must grow, and they come one after the other.
+            reports.values().map(|(_, files)| files).sum()
+        };
         #[allow(clippy::cast_precision_loss)]
-        progress.report(files as f64, None, Some(format!("{name}: {files} files read")));
+        progress.report(files as f64, None, Some(format!("{name}: {} files read", now.files)));
     });
     let engine = Arc::clone(&context);
     // A task of its own: whoever stops waiting, what was begun is brought to its end.
@@ -64,7 +68,7 @@ async fn run(context: Arc<Context>, store: TenantStore, call: Call, mode: SyncMo
             Synced::Done(report) => Outcome::structured(&report),
         },
         Err(_) => {
-            let connectors: Vec<SourceReport> = so_far.lock().values().cloned().collect();
+            let connectors: Vec<SourceReport> = so_far.lock().values().map(|(report, _)| report.clone()).collect();
             let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
             Outcome::structured(
                 &json!({ "connectors": connectors, "duration_ms": duration_ms, "running": true }),
