@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use footbridge_server::{
-    domain::context::sync::{SyncMode, Synced},
+    domain::context::{
+        Context,
+        sync::{SyncMode, Synced},
+    },
     operate::sources,
 };
 use serde_json::{Value, json};
@@ -202,8 +205,20 @@ fn passes_at_the_same_time_end_with_one_index() {
                 format!("# Note {n}\n\n{}\n", "lighthouse ".repeat(300)),
             );
         }
-        let pass = || async { rooms.sync("acme").await };
-        let (one, two, three) = tokio::join!(pass(), pass(), pass());
+        // Two processes on one store, the second with two calls.
+        let other = Context::new(rooms.store.clone(), &rooms.data());
+        let pass = async || {
+            let nobody = Arc::new(|_: &_| {});
+            match other
+                .sync_source(&tenant("acme"), None, SyncMode::Now, nobody)
+                .await
+                .unwrap()
+            {
+                Synced::Done(report) => serde_json::to_value(&report.connectors[0]).unwrap(),
+                Synced::Skipped => panic!("it waits for no lock"),
+            }
+        };
+        let (one, two, three) = tokio::join!(rooms.sync("acme"), pass(), pass());
         let added: u64 = [&one, &two, &three].iter().map(|report| counts(report).0).sum();
         assert_eq!(
             added, 300,

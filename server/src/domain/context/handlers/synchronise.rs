@@ -53,7 +53,11 @@ async fn run(context: Arc<Context>, store: TenantStore, call: Call, mode: SyncMo
             reports.values().map(|(_, files)| files).sum()
         };
         #[allow(clippy::cast_precision_loss)]
-        progress.report(files as f64, None, Some(format!("{name}: {} files read", now.files)));
+        progress.report(
+            files as f64,
+            None,
+            Some(format!("{name}: {} files read", now.files)),
+        );
     });
     let engine = Arc::clone(&context);
     // A task of its own: whoever stops waiting, what was begun is brought to its end.
@@ -68,7 +72,8 @@ async fn run(context: Arc<Context>, store: TenantStore, call: Call, mode: SyncMo
             Synced::Done(report) => Outcome::structured(&report),
         },
         Err(_) => {
-            let connectors: Vec<SourceReport> = so_far.lock().values().map(|(report, _)| report.clone()).collect();
+            let connectors: Vec<SourceReport> =
+                so_far.lock().values().map(|(report, _)| report.clone()).collect();
             let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
             Outcome::structured(
                 &json!({ "connectors": connectors, "duration_ms": duration_ms, "running": true }),
