@@ -234,6 +234,26 @@ fn passes_at_the_same_time_end_with_one_index() {
 }
 
 #[test]
+fn a_synchronisation_that_died_is_told_from_one_that_goes_on() {
+    run(async {
+        let rooms = Rooms::with(Place::sqlite(), &["acme"]).await;
+        let key = rooms.key("acme", ALL).await;
+        let state = async || rooms.call(&key, "sync_status", json!({})).await["connectors"][0].clone();
+        assert_eq!((&state().await["state"], &state().await["last_sync"]), (&json!("never"), &Value::Null));
+        write(&rooms.store, "acme", |tx| {
+            Box::pin(async move { tx.notes().set_source_state("notes", &json!({ "state": "syncing" })).await })
+        })
+        .await;
+        assert_eq!(state().await["state"], "syncing");
+        rooms.clock.advance(60_001);
+        assert_eq!(state().await["state"], "error");
+        assert!(state().await["errors"][0].as_str().unwrap().contains("did not come to its end"));
+        rooms.sync("acme").await;
+        assert_eq!((&state().await["state"], &state().await["errors"]), (&json!("ok"), &json!([])));
+    });
+}
+
+#[test]
 fn who_waits_for_the_lock_gets_it() {
     run(async {
         let rooms = Rooms::with(Place::sqlite(), &["acme"]).await;
