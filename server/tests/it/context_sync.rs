@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use footbridge_server::{
-    domain::context::sync::{SyncMode, Synced},
+    domain::context::{
+        Context,
+        sync::{SyncMode, Synced},
+    },
     operate::sources,
 };
 use serde_json::{Value, json};
@@ -202,8 +205,20 @@ fn passes_at_the_same_time_end_with_one_index() {
                 format!("# Note {n}\n\n{}\n", "lighthouse ".repeat(300)),
             );
         }
-        let pass = || async { rooms.sync("acme").await };
-        let (one, two, three) = tokio::join!(pass(), pass(), pass());
+        // Two processes on one store, the second with two calls.
+        let other = Context::new(rooms.store.clone(), &rooms.data());
+        let pass = async || {
+            let nobody = Arc::new(|_: &_| {});
+            match other
+                .sync_source(&tenant("acme"), None, SyncMode::Now, nobody)
+                .await
+                .unwrap()
+            {
+                Synced::Done(report) => serde_json::to_value(&report.connectors[0]).unwrap(),
+                Synced::Skipped => panic!("it waits for no lock"),
+            }
+        };
+        let (one, two, three) = tokio::join!(rooms.sync("acme"), pass(), pass());
         let added: u64 = [&one, &two, &three].iter().map(|report| counts(report).0).sum();
         assert_eq!(
             added, 300,
@@ -215,6 +230,26 @@ fn passes_at_the_same_time_end_with_one_index() {
         .await;
         assert_eq!(held[0].entities, 300);
         assert_eq!(counts(&rooms.sync("acme").await), (0, 0, 0));
+    });
+}
+
+#[test]
+fn a_synchronisation_that_died_is_told_from_one_that_goes_on() {
+    run(async {
+        let rooms = Rooms::with(Place::sqlite(), &["acme"]).await;
+        let key = rooms.key("acme", ALL).await;
+        let state = async || rooms.call(&key, "sync_status", json!({})).await["connectors"][0].clone();
+        assert_eq!((&state().await["state"], &state().await["last_sync"]), (&json!("never"), &Value::Null));
+        write(&rooms.store, "acme", |tx| {
+            Box::pin(async move { tx.notes().set_source_state("notes", &json!({ "state": "syncing" })).await })
+        })
+        .await;
+        assert_eq!(state().await["state"], "syncing");
+        rooms.clock.advance(60_001);
+        assert_eq!(state().await["state"], "error");
+        assert!(state().await["errors"][0].as_str().unwrap().contains("did not come to its end"));
+        rooms.sync("acme").await;
+        assert_eq!((&state().await["state"], &state().await["errors"]), (&json!("ok"), &json!([])));
     });
 }
 

@@ -1,6 +1,7 @@
 //! The engine of one process: what the handlers share, and the table of them.
 
 use std::{
+    collections::HashMap,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -14,7 +15,7 @@ use super::{
     handlers,
     lexicons::{Lexicons, Request},
 };
-use crate::{domain::Handlers, store::Store};
+use crate::{domain::Handlers, store::Store, vocabulary::TenantId};
 
 /// The context edition's engine: a store, a data folder, and what is kept in memory between calls.
 pub struct Context {
@@ -27,6 +28,8 @@ pub struct Context {
     /// Synchronisations that outlive the call that began them.
     pub(super) tasks: TaskTracker,
     pub(super) requests: Mutex<Option<mpsc::Receiver<Request>>>,
+    /// Sources that a pass of this process is reading: the next one waits and finds little left to do.
+    pub(super) passes: Mutex<HashMap<(TenantId, String), Arc<tokio::sync::Mutex<()>>>>,
 }
 
 impl Context {
@@ -42,6 +45,7 @@ impl Context {
             stopping: CancellationToken::new(),
             tasks: TaskTracker::new(),
             requests: Mutex::new(Some(requests)),
+            passes: Mutex::default(),
         })
     }
 

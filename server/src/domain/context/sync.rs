@@ -133,7 +133,9 @@ impl Context {
             },
             SyncMode::Wait => Some(self.wait_for_lock(tenant, &stop, &on_progress).await?),
         };
-        let done = self.sync_all(tenant, source, &stop, &on_progress).await;
+        // Whoever waits is a command beside a server that has writes of its own.
+        let polite = mode == SyncMode::Wait;
+        let done = self.sync_all(tenant, source, polite, &stop, &on_progress).await;
         if let Some(lock) = lock {
             lock.release().await?;
         }
@@ -173,17 +175,30 @@ impl Context {
         &self,
         tenant: &TenantId,
         source: Option<&str>,
+        polite: bool,
         stop: &CancellationToken,
         on_progress: &OnProgress,
     ) -> Result<Vec<SourceReport>, SyncError> {
         let sources = self.chosen(tenant, source).await?;
         let mut reports = Vec::with_capacity(sources.len());
         for spec in sources {
-            let pass = pass::Pass::new(self, tenant, &spec, stop, on_progress);
+            // Two passes of one process over one source would read and cut everything twice.
+            let place = self.pass_over(tenant, &spec.name);
+            let Some(_alone) = stop.run_until_cancelled(place.lock()).await else {
+                return Err(SyncError::Stopped);
+            };
+            let pass = pass::Pass::new(self, tenant, &spec, polite, stop, on_progress);
             // A source that was removed meanwhile has nothing to report.
             reports.extend(pass.run().await?);
         }
         Ok(reports)
+    }
+
+    fn pass_over(&self, tenant: &TenantId, source: &str) -> Arc<tokio::sync::Mutex<()>> {
+        let mut passes = self.passes.lock();
+        // Those that nobody holds or waits for are not needed to find each other.
+        passes.retain(|_, place| Arc::strong_count(place) > 1);
+        Arc::clone(passes.entry((tenant.clone(), source.to_owned())).or_default())
     }
 
     /// All sources of a tenant, or the one of that name.

@@ -47,6 +47,9 @@ pub(super) struct Pass<'c> {
     store: &'c Store,
     tenant: &'c TenantId,
     spec: &'c SourceSpec,
+    /// Whether to pause after each transaction, so that another process gets at the store. Within one process
+    /// the store takes turns by itself.
+    polite: bool,
     stop: &'c CancellationToken,
     on_progress: &'c OnProgress,
     root: std::path::PathBuf,
@@ -64,6 +67,7 @@ impl<'c> Pass<'c> {
         context: &'c Context,
         tenant: &'c TenantId,
         spec: &'c SourceSpec,
+        polite: bool,
         stop: &'c CancellationToken,
         on_progress: &'c OnProgress,
     ) -> Self {
@@ -71,6 +75,7 @@ impl<'c> Pass<'c> {
             store: &context.store,
             tenant,
             spec,
+            polite,
             stop,
             on_progress,
             root: spec.root(&context.folder, tenant),
@@ -104,13 +109,11 @@ impl<'c> Pass<'c> {
         };
         let (found, mut work) = mpsc::channel(READ_AHEAD);
         let walk = tokio::task::spawn_blocking(move || reader.walk(&found));
-        let written = self.write_all(&mut work).await;
-        // Without a taker the walk ends at what it finds next.
-        drop(work);
-        let walked = walk.await.map_err(|_| StoreError::Work("panicked"))?;
-        if !written? {
+        // Without a taker the walk ends at what it finds next; a folder that does not answer is not waited for.
+        if !self.write_all(&mut work).await? {
             return Ok(None);
         }
+        let walked = walk.await.map_err(|_| StoreError::Work("panicked"))?;
         let state = match walked {
             Ok(Some(Walked { vanished })) => {
                 if !self.bury(vanished).await? {
@@ -181,9 +184,13 @@ impl<'c> Pass<'c> {
         if batch.is_empty() {
             return Ok(true);
         }
+        let began = Instant::now();
         let Some(written) = batch.commit(self.store, self.tenant, &self.spec.name).await? else {
             return Ok(false);
         };
+        if self.polite {
+            tokio::time::sleep(began.elapsed() / 2).await;
+        }
         self.report.added += written.added;
         self.report.updated += written.updated;
         self.changed |= written.added + written.updated > 0;
