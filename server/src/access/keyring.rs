@@ -3,12 +3,7 @@
 //! A lookup is one SHA-256 and one hash-map probe (design.md D22). Changes made by any process or replica arrive
 //! through the store's notices and are applied here well within the second that revocation may take.
 
-use std::{
-    collections::HashMap,
-    mem,
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::{collections::HashMap, mem, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use futures_util::FutureExt;
@@ -18,13 +13,13 @@ use tracing::warn;
 
 use super::{
     api_key::{ApiKey, Fault},
-    principal::{Credential, Principal, PrincipalFacts},
-    scope::visible_tools,
+    principal::{Credential, Principal, local_principal},
+    table::{Table, keys_since, load_people},
 };
 use crate::{
     catalogue::{Catalogue, Edition},
-    store::{Key, Store, StoreError, Tenant, TenantStatus, Topic, User},
-    vocabulary::{EditionName, KeyId, NameStyle, Role, Scope, TenantId, Timestamp, UserId},
+    store::{Store, StoreError, Topic},
+    vocabulary::{EditionName, KeyId, TenantId, Timestamp, UserId},
 };
 
 /// Why a credential does not open the door. The texts are those of catalogue.md §2.10.
@@ -58,29 +53,6 @@ impl AuthError {
     pub fn counts_as_failure(&self) -> bool {
         matches!(self, Self::NotRecognised(_))
     }
-}
-
-struct Entry {
-    key: Key,
-    owner: Option<Arc<User>>,
-    active: bool,
-    /// One for each edition the key may enter, made at its first use.
-    principals: Vec<(EditionName, OnceLock<Principal>)>,
-}
-
-#[derive(Default)]
-struct Table {
-    by_hash: HashMap<[u8; 32], Arc<Entry>>,
-    version: i64,
-    people: People,
-}
-
-type PeopleMap = HashMap<(TenantId, UserId), Arc<User>>;
-
-#[derive(Clone, Default)]
-struct People {
-    users: Arc<PeopleMap>,
-    active_tenants: Arc<Vec<TenantId>>,
 }
 
 /// Who may come in.
@@ -191,7 +163,7 @@ impl Keyring {
                     .load()
                     .by_hash
                     .get(&hash)
-                    .is_some_and(|entry| entry.owner.is_none() || !entry.active)
+                    .is_some_and(|entry| entry.is_orphan())
                 {
                     // Its owner or tenant may be as new as the key.
                     self.reload_people().await.map_err(AuthError::Unavailable)?;
@@ -204,31 +176,7 @@ impl Keyring {
                     .ok_or(AuthError::NotRecognised(None))?
             }
         };
-        self.admit(&entry, edition, now)
-    }
-
-    fn admit(&self, entry: &Entry, edition: &Edition, now: Timestamp) -> Result<Principal, AuthError> {
-        let key = &entry.key;
-        if key.revoked_at.is_some() {
-            return Err(AuthError::Revoked);
-        }
-        if key.expires_at.is_some_and(|at| at <= now) {
-            return Err(AuthError::Expired);
-        }
-        let owner = entry
-            .owner
-            .as_ref()
-            .filter(|user| entry.active && user.disabled_at.is_none());
-        let owner = owner.ok_or(AuthError::Suspended)?;
-        let cell = entry
-            .principals
-            .iter()
-            .find(|(name, _)| *name == edition.name)
-            .map(|(_, cell)| cell);
-        let cell = cell.ok_or_else(|| AuthError::WrongEdition(edition.name.clone()))?;
-        Ok(cell
-            .get_or_init(|| principal(key, owner, edition, self.rate_per_minute))
-            .clone())
+        entry.admit(edition, now, self.rate_per_minute)
     }
 
     /// Notes that a key was used, for people who look for unused ones. Written now and then, not with each call.
@@ -343,109 +291,4 @@ impl Keyring {
         }
         Ok(())
     }
-}
-
-impl Table {
-    fn add(&mut self, keys: Vec<Key>) {
-        for key in keys {
-            let owner = self
-                .people
-                .users
-                .get(&(key.tenant.clone(), key.owner.clone()))
-                .cloned();
-            let active = self.people.active_tenants.contains(&key.tenant);
-            let principals = key
-                .editions
-                .iter()
-                .map(|name| (name.clone(), OnceLock::new()))
-                .collect();
-            self.by_hash.insert(
-                key.hash,
-                Arc::new(Entry {
-                    key,
-                    owner,
-                    active,
-                    principals,
-                }),
-            );
-        }
-    }
-}
-
-fn principal(key: &Key, owner: &User, edition: &Edition, rate_per_minute: u32) -> Principal {
-    let facts = PrincipalFacts {
-        tenant: key.tenant.clone(),
-        user: owner.id.clone(),
-        email: owner.email.clone(),
-        role: owner.role,
-        credential: Credential::ApiKey {
-            id: key.id.clone(),
-            shown_prefix: key.prefix.clone(),
-        },
-        edition: edition.name.clone(),
-        scopes: key.scopes.clone(),
-        read_only: key.limits.read_only,
-        tools_allow: key.limits.tools_allow.clone(),
-        tools_deny: key.limits.tools_deny.clone(),
-        names: key.limits.names,
-        rate_per_minute: key.limits.rate_per_minute.unwrap_or(rate_per_minute),
-    };
-    let visible = visible_tools(edition, &facts);
-    Principal::new(facts, visible)
-}
-
-/// The principal of whoever started this process on their own data: every scope of the edition.
-pub fn local_principal(edition: &Edition, tenant: TenantId, user: UserId, rate_per_minute: u32) -> Principal {
-    let scopes = edition
-        .scopes
-        .titles()
-        .filter_map(|(scope, _)| Scope::new(scope).ok())
-        .collect();
-    let facts = PrincipalFacts {
-        tenant,
-        user,
-        email: String::new(),
-        role: Role::Owner,
-        credential: Credential::Local,
-        edition: edition.name.clone(),
-        scopes,
-        read_only: false,
-        tools_allow: Vec::new(),
-        tools_deny: Vec::new(),
-        names: NameStyle::Auto,
-        rate_per_minute,
-    };
-    let visible = visible_tools(edition, &facts);
-    Principal::new(facts, visible)
-}
-
-async fn keys_since(store: &Store, version: i64) -> Result<(Vec<Key>, i64), StoreError> {
-    store
-        .system_read(move |tx| async move { tx.keys().changed_since(version).await }.boxed())
-        .await
-}
-
-async fn load_people(store: &Store) -> Result<People, StoreError> {
-    let (users, tenants): (Vec<(TenantId, User)>, Vec<Tenant>) = store
-        .system_read(|tx| {
-            async move {
-                let users = tx.users().all().await?;
-                Ok::<_, StoreError>((users, tx.tenants().list().await?))
-            }
-            .boxed()
-        })
-        .await?;
-    let users = users
-        .into_iter()
-        .map(|(tenant, user)| ((tenant, user.id.clone()), Arc::new(user)))
-        .collect();
-    let active = tenants
-        .into_iter()
-        .filter(|t| t.status == TenantStatus::Active)
-        .map(|t| t.id)
-        .collect();
-    Ok(People {
-        users: Arc::new(users),
-        active_tenants: Arc::new(active),
-    })
 }

@@ -7,8 +7,9 @@ mod api_key;
 mod keyring;
 mod principal;
 mod scope;
+mod table;
 
 pub use api_key::{ApiKey, Fault as KeyFault};
-pub use keyring::{AuthError, Keyring, local_principal};
-pub use principal::{Credential, Principal, PrincipalFacts};
+pub use keyring::{AuthError, Keyring};
+pub use principal::{Credential, Principal, PrincipalFacts, local_principal};
 pub use scope::{Denial, Grant, judge, visible_tools};

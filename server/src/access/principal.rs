@@ -2,8 +2,9 @@
 
 use std::{fmt, sync::Arc};
 
+use super::scope::visible_tools;
 use crate::{
-    catalogue::ToolSet,
+    catalogue::{Edition, ToolSet},
     vocabulary::{EditionName, KeyId, NameStyle, Role, Scope, TenantId, UserId},
 };
 
@@ -83,6 +84,31 @@ impl Principal {
     pub fn visible(&self) -> ToolSet {
         self.inner.visible
     }
+}
+
+/// The principal of whoever started this process on their own data: every scope of the edition.
+pub fn local_principal(edition: &Edition, tenant: TenantId, user: UserId, rate_per_minute: u32) -> Principal {
+    let scopes = edition
+        .scopes
+        .titles()
+        .filter_map(|(scope, _)| Scope::new(scope).ok())
+        .collect();
+    let facts = PrincipalFacts {
+        tenant,
+        user,
+        email: String::new(),
+        role: Role::Owner,
+        credential: Credential::Local,
+        edition: edition.name.clone(),
+        scopes,
+        read_only: false,
+        tools_allow: Vec::new(),
+        tools_deny: Vec::new(),
+        names: NameStyle::Auto,
+        rate_per_minute,
+    };
+    let visible = visible_tools(edition, &facts);
+    Principal::new(facts, visible)
 }
 
 impl fmt::Debug for Principal {

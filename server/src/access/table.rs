@@ -1,0 +1,165 @@
+//! The keys of all tenants with the people who own them, as one immutable table in memory.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, OnceLock},
+};
+
+use futures_util::FutureExt;
+
+use super::{
+    keyring::AuthError,
+    principal::{Credential, Principal, PrincipalFacts},
+    scope::visible_tools,
+};
+use crate::{
+    catalogue::Edition,
+    store::{Key, Store, StoreError, Tenant, TenantStatus, User},
+    vocabulary::{EditionName, TenantId, Timestamp, UserId},
+};
+
+/// One key, with what decides over it.
+pub(super) struct Entry {
+    pub(super) key: Key,
+    owner: Option<Arc<User>>,
+    active: bool,
+    /// One for each edition the key may enter, made at its first use.
+    principals: Vec<(EditionName, OnceLock<Principal>)>,
+}
+
+impl Entry {
+    /// Whether owner or tenant were not known when the entry was made: they may be as new as the key.
+    pub(super) fn is_orphan(&self) -> bool {
+        self.owner.is_none() || !self.active
+    }
+
+    /// The principal that the key stands for in this edition. `rate_per_minute` holds for keys that say nothing.
+    pub(super) fn admit(
+        &self,
+        edition: &Edition,
+        now: Timestamp,
+        rate_per_minute: u32,
+    ) -> Result<Principal, AuthError> {
+        let key = &self.key;
+        if key.revoked_at.is_some() {
+            return Err(AuthError::Revoked);
+        }
+        if key.expires_at.is_some_and(|at| at <= now) {
+            return Err(AuthError::Expired);
+        }
+        let owner = self
+            .owner
+            .as_ref()
+            .filter(|user| self.active && user.disabled_at.is_none());
+        let owner = owner.ok_or(AuthError::Suspended)?;
+        let cell = self
+            .principals
+            .iter()
+            .find(|(name, _)| *name == edition.name)
+            .map(|(_, cell)| cell);
+        let cell = cell.ok_or_else(|| AuthError::WrongEdition(edition.name.clone()))?;
+        Ok(cell
+            .get_or_init(|| principal(key, owner, edition, rate_per_minute))
+            .clone())
+    }
+}
+
+/// All keys as of one moment.
+#[derive(Default)]
+pub(super) struct Table {
+    pub(super) by_hash: HashMap<[u8; 32], Arc<Entry>>,
+    pub(super) version: i64,
+    pub(super) people: People,
+}
+
+type PeopleMap = HashMap<(TenantId, UserId), Arc<User>>;
+
+/// Users, and the tenants that are not suspended.
+#[derive(Clone, Default)]
+pub(super) struct People {
+    users: Arc<PeopleMap>,
+    active_tenants: Arc<Vec<TenantId>>,
+}
+
+impl Table {
+    /// Adds keys, or replaces what was known of them.
+    pub(super) fn add(&mut self, keys: Vec<Key>) {
+        for key in keys {
+            let owner = self
+                .people
+                .users
+                .get(&(key.tenant.clone(), key.owner.clone()))
+                .cloned();
+            let active = self.people.active_tenants.contains(&key.tenant);
+            let principals = key
+                .editions
+                .iter()
+                .map(|name| (name.clone(), OnceLock::new()))
+                .collect();
+            self.by_hash.insert(
+                key.hash,
+                Arc::new(Entry {
+                    key,
+                    owner,
+                    active,
+                    principals,
+                }),
+            );
+        }
+    }
+}
+
+fn principal(key: &Key, owner: &User, edition: &Edition, rate_per_minute: u32) -> Principal {
+    let facts = PrincipalFacts {
+        tenant: key.tenant.clone(),
+        user: owner.id.clone(),
+        email: owner.email.clone(),
+        role: owner.role,
+        credential: Credential::ApiKey {
+            id: key.id.clone(),
+            shown_prefix: key.prefix.clone(),
+        },
+        edition: edition.name.clone(),
+        scopes: key.scopes.clone(),
+        read_only: key.limits.read_only,
+        tools_allow: key.limits.tools_allow.clone(),
+        tools_deny: key.limits.tools_deny.clone(),
+        names: key.limits.names,
+        rate_per_minute: key.limits.rate_per_minute.unwrap_or(rate_per_minute),
+    };
+    let visible = visible_tools(edition, &facts);
+    Principal::new(facts, visible)
+}
+
+/// Keys changed after `version`, and the version to go on from.
+pub(super) async fn keys_since(store: &Store, version: i64) -> Result<(Vec<Key>, i64), StoreError> {
+    store
+        .system_read(move |tx| async move { tx.keys().changed_since(version).await }.boxed())
+        .await
+}
+
+/// Everybody who owns a key, or might.
+pub(super) async fn load_people(store: &Store) -> Result<People, StoreError> {
+    let (users, tenants): (Vec<(TenantId, User)>, Vec<Tenant>) = store
+        .system_read(|tx| {
+            async move {
+                let users = tx.users().all().await?;
+                Ok::<_, StoreError>((users, tx.tenants().list().await?))
+            }
+            .boxed()
+        })
+        .await?;
+    let users = users
+        .into_iter()
+        .map(|(tenant, user)| ((tenant, user.id.clone()), Arc::new(user)))
+        .collect();
+    let active = tenants
+        .into_iter()
+        .filter(|t| t.status == TenantStatus::Active)
+        .map(|t| t.id)
+        .collect();
+    Ok(People {
+        users: Arc::new(users),
+        active_tenants: Arc::new(active),
+    })
+}
