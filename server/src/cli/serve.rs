@@ -10,7 +10,7 @@ use footbridge_server::{
     vocabulary::EditionName,
 };
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::{Place, print};
 
@@ -49,6 +49,9 @@ impl Serve {
         let listener = edge::listen(config.server.listen)
             .with_context(|| format!("failed to listen on {}", config.server.listen))?;
         let address = listener.local_addr()?;
+        if !address.ip().is_loopback() && config.edge.public_names.is_empty() {
+            warn!("no public_names under [edge]: requests from other machines will be refused with 403");
+        }
         let store = self.place.open().await?;
         let kind = store.kind();
         let token = setup::token_if_unowned(&store).await?;
