@@ -9,8 +9,8 @@ use std::path::Path;
 
 /// Words in the vocabulary.
 const VOCABULARY: usize = 50_000;
-/// Words of one section of the search corpus, about 370 tokens: one chunk.
-const SECTION_WORDS: usize = 230;
+/// Words of one section of the search corpus, about 360 tokens: one chunk.
+const SECTION_WORDS: usize = 160;
 /// Sections of one file of the search corpus.
 const SECTIONS_PER_FILE: usize = 40;
 
@@ -161,7 +161,7 @@ pub(crate) fn write_sections(folder: &Path, chunks: usize) -> Result<u64, Failur
     let mut written = 0;
     while written < chunks {
         let sections = SECTIONS_PER_FILE.min(chunks - written);
-        let mut text = String::with_capacity(sections * 1_800);
+        let mut text = String::with_capacity(sections * 1_600);
         text += &format!("# {} {written}\n\n", vocabulary.draw(&mut dice));
         for section in 0..sections {
             text += &format!(
@@ -193,6 +193,21 @@ mod tests {
             .count();
         // 1 / H(50 000) is 8.8 %.
         assert!((7_800..9_800).contains(&hits), "{hits}");
+    }
+
+    #[test]
+    fn a_section_is_one_chunk_and_not_two() {
+        let folder = std::env::temp_dir().join(format!("footbridge-load-sections-{}", std::process::id()));
+        write_sections(&folder, SECTIONS_PER_FILE).expect("writes");
+        let text = std::fs::read_to_string(folder.join("file-000000.md")).expect("was written");
+        std::fs::remove_dir_all(folder).expect("removes");
+        let sections: Vec<usize> = text.split("\n## ").skip(1).map(str::len).collect();
+        assert_eq!(sections.len(), SECTIONS_PER_FILE);
+        // 400 tokens of four bytes are a chunk's size (catalogue.md §7.1).
+        assert!(
+            sections.iter().all(|bytes| (1_000..1_560).contains(bytes)),
+            "{sections:?}"
+        );
     }
 
     #[test]

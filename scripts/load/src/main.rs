@@ -1,9 +1,10 @@
-//! Load, floor and yardsticks for `scripts/bench`.
+//! Load, floor and yardsticks for `scripts/bench`; the proofs of `scripts/crash` and `scripts/slow-clients`.
 //!
 //! ```text
 //! floor | stub  a server that does the least (floor.rs)      run    closed-loop load (generator.rs)
 //! idle          the price of idle connections (idle.rs)      bridge every figure of one bridge (bridge.rs)
 //! direct        the same without a bridge (direct.rs)        bench  all of it, side by side (bench/)
+//! crash         kill -9 under load (crash/)                  slow   clients that never finish (slow.rs)
 //! ```
 //!
 //! Everything stays on the loopback. `ours.rs` holds the product's command lines.
@@ -11,6 +12,7 @@
 mod bench;
 mod bridge;
 mod corpus;
+mod crash;
 mod direct;
 mod floor;
 mod generator;
@@ -19,6 +21,7 @@ mod idle;
 mod ours;
 mod process;
 mod report;
+mod slow;
 mod stats;
 mod tls;
 mod wire;
@@ -39,6 +42,8 @@ footbridge-load idle --url URL [--key KEY] [--tool NAME --arguments JSON] --conn
 footbridge-load bridge --bin PATH [--arg TEXT]... [--env NAME=VALUE]... --url URL [--legacy-url URL] [--tls-url URL --tls-ca FILE] [--quick]
 footbridge-load direct --url URL [--quick]
 footbridge-load bench server|bridge|search|all ...   (scripts/bench calls it)
+footbridge-load crash [--rounds N] [--server PATH] [--work DIR] [--store URL] [--seed N]   (scripts/crash calls it)
+footbridge-load slow [--server PATH] [--work DIR] [--each N]   (scripts/slow-clients calls it)
 ";
 
 fn main() -> ExitCode {
@@ -63,6 +68,8 @@ fn dispatch() -> Result<(), Failure> {
         "bridge" => one_bridge(parser),
         "direct" => no_bridge(parser),
         "bench" => bench::main(parser),
+        "crash" => crash::main(parser),
+        "slow" => slow::main(parser),
         _ => Err(USAGE.into()),
     }
 }

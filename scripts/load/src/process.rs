@@ -5,9 +5,11 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{Signal, kill};
 use nix::time::ClockId;
 use nix::unistd::Pid;
-use std::ffi::OsStr;
+use serde::de::DeserializeOwned;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::net::TcpListener;
+use std::io::Write;
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -47,17 +49,33 @@ impl Running {
         }
     }
 
+    /// Ends the process with SIGKILL, as a crash would, and waits until it is gone.
+    pub(crate) fn kill(mut self) -> Result<(), Failure> {
+        self.alive()?;
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
     /// Asks the process to end and waits; kills it after ten seconds.
-    pub(crate) fn stop(mut self) {
+    pub(crate) fn stop(self) {
+        // How it ended is of no interest here.
+        let _ = self.end();
+    }
+
+    /// Asks the process to end, which it must do in ten seconds and with success.
+    pub(crate) fn end(mut self) -> Result<(), Failure> {
         terminate(self.child.id());
         let deadline = Instant::now() + Duration::from_secs(10);
         while Instant::now() < deadline {
-            if !matches!(self.child.try_wait(), Ok(None)) {
-                return;
+            match self.child.try_wait()? {
+                Some(status) if status.success() => return Ok(()),
+                Some(status) => return Err(format!("{} ended with {status}", self.name).into()),
+                None => std::thread::sleep(Duration::from_millis(2)),
             }
-            std::thread::sleep(Duration::from_millis(2));
         }
         // Drop kills what is left.
+        Err(format!("{} did not end in 10 s", self.name).into())
     }
 }
 
@@ -181,6 +199,44 @@ pub(crate) fn raise_open_files() -> u64 {
 pub(crate) fn free_port() -> Result<u16, Failure> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
+
+/// Waits until somebody listens on `port`, for ten seconds at most.
+pub(crate) fn wait_for_port(running: &mut Running, port: u16) -> Result<(), Failure> {
+    let until = Instant::now() + Duration::from_secs(10);
+    while Instant::now() < until {
+        if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+            return Ok(());
+        }
+        running.alive()?;
+        std::thread::sleep(Duration::from_micros(100));
+    }
+    Err(format!("nobody listens on port {port} after 10 s").into())
+}
+
+/// Runs a command of this very program on the load's core and reads the JSON it prints.
+pub(crate) fn ask<T: DeserializeOwned>(core: Option<usize>, arguments: &[OsString]) -> Result<T, Failure> {
+    let own = std::env::current_exe()?;
+    let done = pinned(core, own)
+        .args(arguments)
+        .stderr(Stdio::piped())
+        .output()?;
+    if !done.status.success() {
+        return Err(String::from_utf8_lossy(&done.stderr).trim().to_owned().into());
+    }
+    Ok(serde_json::from_slice(&done.stdout)?)
+}
+
+/// One line about what is going on, on stderr.
+pub(crate) fn say(who: &str, text: &str) {
+    // Without a terminal to tell, there is nobody to tell.
+    let _ = writeln!(std::io::stderr(), "{who}: {text}");
+}
+
+/// Arguments from things of different types.
+macro_rules! arguments {
+    ($($argument:expr),* $(,)?) => { vec![$(std::ffi::OsString::from($argument)),*] };
+}
+pub(crate) use arguments;
 
 #[cfg(test)]
 mod tests {

@@ -217,8 +217,15 @@ pub(crate) fn result_text(body: &[u8]) -> Result<String, Failure> {
     Ok(reply.result.get().to_owned())
 }
 
+/// The structured result of a tool call.
+pub(crate) fn tool_result(body: &[u8]) -> Result<serde_json::Value, Failure> {
+    let reply: serde_json::Value = serde_json::from_slice(body)?;
+    let found = reply.pointer("/result/structuredContent").cloned();
+    found.ok_or_else(|| "the tool gave no structured content".into())
+}
+
 /// The first 300 bytes, printable.
-fn excerpt(body: &[u8]) -> String {
+pub(crate) fn excerpt(body: &[u8]) -> String {
     String::from_utf8_lossy(body.get(..300).unwrap_or(body)).replace(['\n', '\r'], " ")
 }
 

@@ -147,10 +147,7 @@ pub(crate) fn confirm() -> InputRequest {
 
 /// A form with these fields.
 pub(crate) fn form(message: &str, fields: &Value, required: &[&str]) -> InputRequest {
-    let mut schema = json!({ "type": "object", "properties": fields });
-    if !required.is_empty() {
-        schema["required"] = json!(required);
-    }
+    let schema = json!({ "type": "object", "properties": fields, "required": required });
     InputRequest::Elicitation(json!({ "mode": "form", "message": message, "requestedSchema": schema }))
 }
 

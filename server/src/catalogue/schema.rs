@@ -27,10 +27,15 @@ pub(super) fn build(input: toml::Table) -> Result<BuiltSchema, String> {
         let schema = parameter(row).map_err(|e| format!("input `{name}`: {e}"))?;
         properties.insert(name, schema);
     }
-    let mut schema = json!({ "type": "object", "properties": properties, "additionalProperties": false });
+    let mut schema = Map::from_iter([
+        ("type".to_owned(), json!("object")),
+        ("properties".to_owned(), Value::Object(properties)),
+        ("additionalProperties".to_owned(), json!(false)),
+    ]);
     if !required.is_empty() {
-        schema["required"] = Value::Array(required);
+        schema.insert("required".to_owned(), Value::Array(required));
     }
+    let schema = Value::Object(schema);
     Ok(BuiltSchema {
         schema,
         keeps_whitespace,

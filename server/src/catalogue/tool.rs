@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{
     arguments::InputSchema,
@@ -94,17 +94,21 @@ impl Tool {
 
     /// The definition as `tools/list` publishes it.
     pub fn definition(&self, shape: Shape, names: ListedNames) -> Value {
-        let mut out = json!({ "name": self.listed_name(names) });
+        let mut out = Map::new();
+        let mut put = |key: &str, value: Value| {
+            out.insert(key.to_owned(), value);
+        };
+        put("name", json!(self.listed_name(names)));
         if shape == Shape::Full {
-            out["title"] = json!(self.title);
+            put("title", json!(self.title));
         }
-        out["description"] = json!(self.description);
-        out["inputSchema"] = self.input.as_json().clone();
+        put("description", json!(self.description));
+        put("inputSchema", self.input.as_json().clone());
         if let (Shape::Full, Some(output)) = (shape, &self.output) {
-            out["outputSchema"] = output.clone();
+            put("outputSchema", output.clone());
         }
-        out["annotations"] = self.annotations();
-        out
+        put("annotations", self.annotations());
+        Value::Object(out)
     }
 
     /// The hints of catalogue.md §2.6, all of them, derived from the effect and never written by hand.

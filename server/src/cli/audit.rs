@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 use footbridge_server::{
-    store::{AuditEntry, AuditFilter, AuditHead, AuditStatus, Store, StoreError},
+    store::{AuditEntry, AuditFilter, AuditHead, AuditStatus, Store},
     vocabulary::{KeyId, TenantId, ToolName},
 };
 use futures_util::FutureExt;
@@ -106,7 +106,12 @@ impl Read {
         for row in &rows {
             show(row, self.json)?;
         }
-        while self.follow {
+        if !self.follow {
+            store.close().await;
+            return Ok(());
+        }
+        // Until Ctrl-C.
+        loop {
             tokio::time::sleep(LOOK_EVERY).await;
             let wanted = filter.clone();
             let rows = store
@@ -119,8 +124,6 @@ impl Read {
                 last = last.max(row.seq);
             }
         }
-        store.close().await;
-        Ok(())
     }
 }
 
@@ -159,7 +162,7 @@ async fn verify(store: &Store, tenant: &TenantId, head: Option<&str>) -> Result<
     };
     let verdict = store
         .read(tenant, move |tx| {
-            async move { Ok::<_, StoreError>(tx.audit_log().verify(kept.as_ref()).await?) }.boxed()
+            async move { tx.audit_log().verify(kept.as_ref()).await }.boxed()
         })
         .await?;
     match verdict.fault {

@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use clap::Subcommand;
-use footbridge_server::catalogue::{Catalogue, ListedNames, NamedText, Shape};
+use footbridge_server::{
+    catalogue::{Catalogue, ListedNames, NamedText, Shape},
+    vocabulary::Scope,
+};
 
 use super::print;
 
@@ -73,7 +76,7 @@ fn list(catalogue: &Catalogue) -> Result<()> {
                     .scope
                     .scopes()
                     .iter()
-                    .map(|s| s.as_str())
+                    .map(Scope::as_str)
                     .collect::<Vec<_>>()
                     .join(" ");
                 [t.name.to_string(), scopes, t.kind().to_owned(), t.title.clone()]

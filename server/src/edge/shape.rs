@@ -104,7 +104,10 @@ fn write(
     out.extend_from_slice(br#""content":["#);
     blocks.write(out, dialect);
     out.push(b']');
-    if let Some(text) = structured.filter(|_| dialect.version >= ProtocolVersion::V2025_06_18) {
+    // Widely used legacy clients hold the structured content of an error to the tool's output schema, too, and show
+    // their user that complaint in place of the error. The text says the same.
+    let shown = dialect.is_modern() || (dialect.version >= ProtocolVersion::V2025_06_18 && !is_error);
+    if let Some(text) = structured.filter(|_| shown) {
         out.extend_from_slice(br#","structuredContent":"#);
         out.extend_from_slice(text.as_bytes());
     }

@@ -148,7 +148,7 @@ pub async fn set_role(store: &Store, tenant: &TenantId, email: &str, role: Role)
                     .find_by_email(&email)
                     .await?
                     .ok_or_else(|| nobody(&email))?;
-                keep_an_owner(tx.users().list().await?, &user, role == Role::Owner)?;
+                keep_an_owner(&tx.users().list().await?, &user, role == Role::Owner)?;
                 tx.users().set_role(&user.id, role).await?;
                 Ok(note(tx, "user.role", user.id.as_str())?)
             }
@@ -171,7 +171,7 @@ pub async fn disable_user(store: &Store, tenant: &TenantId, email: &str) -> Resu
                     .find_by_email(&email)
                     .await?
                     .ok_or_else(|| nobody(&email))?;
-                keep_an_owner(tx.users().list().await?, &user, false)?;
+                keep_an_owner(&tx.users().list().await?, &user, false)?;
                 tx.users().disable(&user.id).await?;
                 Ok(note(tx, "user.disable", user.id.as_str())?)
             }
@@ -181,7 +181,7 @@ pub async fn disable_user(store: &Store, tenant: &TenantId, email: &str) -> Resu
 }
 
 /// A tenant without an owner could never be repaired from inside.
-fn keep_an_owner(all: Vec<User>, user: &User, stays_owner: bool) -> Result<(), OperateError> {
+fn keep_an_owner(all: &[User], user: &User, stays_owner: bool) -> Result<(), OperateError> {
     let is_owner = |u: &User| u.role == Role::Owner && u.disabled_at.is_none();
     if is_owner(user) && !stays_owner && all.iter().filter(|u| is_owner(u)).count() == 1 {
         return Err(OperateError::Rule(format!(

@@ -4,10 +4,7 @@
 //! are made with ids, keys, names and words stolen from the others; an answer that holds another's word, or a row of
 //! another's that changed, fails the test.
 
-use proptest::{
-    strategy::Strategy as _,
-    test_runner::{Config, TestRunner},
-};
+use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
 
 use crate::{

@@ -239,17 +239,32 @@ fn a_synchronisation_that_died_is_told_from_one_that_goes_on() {
         let rooms = Rooms::with(Place::sqlite(), &["acme"]).await;
         let key = rooms.key("acme", ALL).await;
         let state = async || rooms.call(&key, "sync_status", json!({})).await["connectors"][0].clone();
-        assert_eq!((&state().await["state"], &state().await["last_sync"]), (&json!("never"), &Value::Null));
+        assert_eq!(
+            (&state().await["state"], &state().await["last_sync"]),
+            (&json!("never"), &Value::Null)
+        );
         write(&rooms.store, "acme", |tx| {
-            Box::pin(async move { tx.notes().set_source_state("notes", &json!({ "state": "syncing" })).await })
+            Box::pin(async move {
+                tx.notes()
+                    .set_source_state("notes", &json!({ "state": "syncing" }))
+                    .await
+            })
         })
         .await;
         assert_eq!(state().await["state"], "syncing");
         rooms.clock.advance(60_001);
         assert_eq!(state().await["state"], "error");
-        assert!(state().await["errors"][0].as_str().unwrap().contains("did not come to its end"));
+        assert!(
+            state().await["errors"][0]
+                .as_str()
+                .unwrap()
+                .contains("did not come to its end")
+        );
         rooms.sync("acme").await;
-        assert_eq!((&state().await["state"], &state().await["errors"]), (&json!("ok"), &json!([])));
+        assert_eq!(
+            (&state().await["state"], &state().await["errors"]),
+            (&json!("ok"), &json!([]))
+        );
     });
 }
 

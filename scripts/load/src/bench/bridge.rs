@@ -3,11 +3,11 @@
 //! In: binaries. Out: one row per figure of design.md. The host and the bridge share a core, the stub has the other: on a
 //! machine with two cores nobody can have three.
 
-use super::{Samples, Settings, arguments, ask, progress, start_floor};
+use super::{Samples, Settings, progress, start_floor};
 use crate::bridge::{BIG_REPLY_BYTES, Figures};
 use crate::host::Recipe;
 use crate::ours;
-use crate::process::Running;
+use crate::process::{Running, arguments, ask};
 use crate::report::{Row, Section, Target};
 use crate::stats::median;
 use crate::tls;

@@ -8,17 +8,16 @@ mod search;
 mod server;
 mod server_rows;
 
-use crate::process::{Cores, raise_open_files};
+use crate::process::{Cores, raise_open_files, say, wait_for_port};
 use crate::report::Section;
 use crate::wire::Failure;
 use lexopt::prelude::*;
-use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Instant;
 
 /// A load average above this means that the machine is not ours alone.
 const BUSY: f64 = 0.7;
@@ -229,21 +228,7 @@ fn load_average() -> f64 {
 
 /// One line about what is going on, on stderr.
 pub(crate) fn progress(text: &str) {
-    // Without a terminal to tell, there is nobody to tell.
-    let _ = writeln!(std::io::stderr(), "bench: {text}");
-}
-
-/// Runs a command of this very program on the load's core and reads the JSON it prints.
-fn ask<T: DeserializeOwned>(core: Option<usize>, arguments: &[OsString]) -> Result<T, Failure> {
-    let own = std::env::current_exe()?;
-    let done = crate::process::pinned(core, own)
-        .args(arguments)
-        .stderr(Stdio::piped())
-        .output()?;
-    if !done.status.success() {
-        return Err(String::from_utf8_lossy(&done.stderr).trim().to_owned().into());
-    }
-    Ok(serde_json::from_slice(&done.stdout)?)
+    say("bench", text);
 }
 
 /// A floor or stub with `arguments`, ready to serve, and its port.
@@ -263,19 +248,6 @@ fn start_floor(
     Ok((running, port))
 }
 
-/// Waits until somebody listens on `port`, for ten seconds at most.
-fn wait_for_port(running: &mut crate::process::Running, port: u16) -> Result<(), Failure> {
-    let until = Instant::now() + Duration::from_secs(10);
-    while Instant::now() < until {
-        if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
-            return Ok(());
-        }
-        running.alive()?;
-        std::thread::sleep(Duration::from_micros(100));
-    }
-    Err(format!("nobody listens on port {port} after 10 s").into())
-}
-
 /// Samples by name, in the order of the rounds.
 #[derive(Default)]
 struct Samples(BTreeMap<String, Vec<f64>>);
@@ -290,9 +262,3 @@ impl Samples {
         self.0.get(name).cloned().unwrap_or_default()
     }
 }
-
-/// Arguments from things of different types.
-macro_rules! arguments {
-    ($($argument:expr),* $(,)?) => { vec![$(std::ffi::OsString::from($argument)),*] };
-}
-use arguments;

@@ -3,13 +3,13 @@
 //! In: our binary and generated Markdown. Out: seconds to take in 10 000 files, seconds to see that nothing changed, and the
 //! spread of searches over 100 000 chunks. Beside the sync stands the time to read the same files and do nothing with them.
 
-use super::{Samples, Settings, arguments, ask, progress, wait_for_port};
+use super::{Samples, Settings, progress};
 use crate::corpus::{Dice, Vocabulary, write_notes, write_sections};
 use crate::generator::Outcome;
 use crate::ours;
-use crate::process::{Running, free_port};
+use crate::process::{Running, arguments, ask, free_port, wait_for_port};
 use crate::report::{Row, Section, Target as Goal};
-use crate::wire::{Call, Era, Failure, Target, call_once};
+use crate::wire::{Call, Era, Failure, Target, call_once, tool_result};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -30,11 +30,9 @@ struct Started {
 }
 
 fn start(settings: &Settings, name: &str, source: &Path) -> Result<Started, Failure> {
-    let product = ours::Server {
-        program: settings.server.clone(),
-        data: settings.folder(&format!("data-{name}"))?,
-    };
-    let key = product.mint()?;
+    let data = settings.folder(&format!("data-{name}"))?;
+    let product = ours::Server::new(&settings.server, &data, None, "")?;
+    let key = product.mint()?.secret;
     product.add_source(name, source)?;
     let port = free_port()?;
     let mut running = Running::start(
@@ -90,9 +88,7 @@ fn sync(settings: &Settings, section: &mut Section) -> Result<(), Failure> {
         }
         for _ in 0..3 {
             samples.add("look", look_at_all(&folder)?);
-            let from = Instant::now();
-            sync_and_wait(&started.target, |_| true)?;
-            samples.add("unchanged", from.elapsed().as_secs_f64());
+            samples.add("unchanged", sync_unchanged(&started.target)?);
         }
         started.running.stop();
     }
@@ -250,7 +246,8 @@ fn sync_and_wait(target: &Target, done: impl Fn(&Value) -> bool) -> Result<Value
             .pointer("/connectors/0")
             .cloned()
             .unwrap_or(Value::Null);
-        if done(&status) {
+        let ended = status.get("last_sync").is_some_and(|at| !at.is_null());
+        if ended && done(&status) {
             return Ok(status);
         }
         if Instant::now() > until {
@@ -267,15 +264,38 @@ fn sync_and_wait(target: &Target, done: impl Fn(&Value) -> bool) -> Result<Value
     }
 }
 
-fn number(status: &Value, name: &str) -> u64 {
-    status.get(name).and_then(Value::as_u64).unwrap_or(0)
+/// Calls `sync` where nothing changed, again if the server was at it by itself, and returns the seconds it took. Its reply
+/// must say that it looked and found nothing: the figure would be that of a refusal otherwise.
+fn sync_unchanged(target: &Target) -> Result<f64, Failure> {
+    let until = Instant::now() + PATIENCE;
+    while Instant::now() < until {
+        let from = Instant::now();
+        let reply = call_once(target, &Call::tool(Era::Modern, "sync", "{}"), PATIENCE)?;
+        let took = from.elapsed();
+        let said = tool_result(&reply)?;
+        if said.get("skipped") == Some(&Value::Bool(true)) {
+            std::thread::sleep(Duration::from_millis(200));
+            continue;
+        }
+        let unchanged = |report: &Value| {
+            let errors = report.get("errors").and_then(Value::as_array);
+            ["added", "updated", "removed"]
+                .iter()
+                .all(|what| number(report, what) == 0)
+                && errors.is_some_and(Vec::is_empty)
+        };
+        let reports = said.get("connectors").and_then(Value::as_array);
+        let looked = reports.is_some_and(|all| !all.is_empty() && all.iter().all(unchanged));
+        if !looked || said.get("running").is_some() {
+            return Err(format!("`sync` did not find the notes unchanged: {said}").into());
+        }
+        return Ok(took.as_secs_f64());
+    }
+    Err("the server is always synchronising by itself".into())
 }
 
-/// The structured result of a tool call.
-fn tool_result(body: &[u8]) -> Result<Value, Failure> {
-    let reply: Value = serde_json::from_slice(body)?;
-    let found = reply.pointer("/result/structuredContent").cloned();
-    found.ok_or_else(|| "the tool gave no structured content".into())
+fn number(status: &Value, name: &str) -> u64 {
+    status.get(name).and_then(Value::as_u64).unwrap_or(0)
 }
 
 /// Seconds to read every file once.

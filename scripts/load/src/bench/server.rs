@@ -3,11 +3,11 @@
 //! In: our binary. Out: CPU per call, latency, fairness, memory, start. The floor serves the very bytes our server gave for
 //! the same requests, so a ratio is the price of keys, scopes, schema, caps and audit, and of nothing else.
 
-use super::{Samples, Settings, arguments, ask, progress, start_floor, wait_for_port};
+use super::{Samples, Settings, progress, start_floor};
 use crate::generator::{CONNECTION_MARK, Outcome};
 use crate::idle;
 use crate::ours::{self, READ_TOOL, WRITE_TOOL};
-use crate::process::{Memory, Running, free_port, memory_kb};
+use crate::process::{Memory, Running, arguments, ask, free_port, memory_kb, wait_for_port};
 use crate::report::Section;
 use crate::stats::median;
 use crate::wire::{Call, Era, Failure, Target, call_once, result_text};
@@ -146,10 +146,7 @@ pub(super) fn measure(settings: &Settings) -> Result<Section, Failure> {
         section.not_measured.push(format!("everything: {reason}"));
         return Ok(section);
     }
-    let product = ours::Server {
-        program: settings.server.clone(),
-        data: settings.folder("data-server")?,
-    };
+    let product = ours::Server::new(&settings.server, &settings.folder("data-server")?, None, "")?;
     let mut starter = Starter {
         settings,
         product,
@@ -158,7 +155,7 @@ pub(super) fn measure(settings: &Settings) -> Result<Section, Failure> {
     };
     let mut keys = 0;
     if !settings.against_itself {
-        starter.key = starter.product.mint()?;
+        starter.key = starter.product.mint()?.secret;
         keys = 1 + mint_many(&starter, &mut section)?;
     }
     let list_bytes = capture(&mut starter, settings)?;
@@ -177,7 +174,7 @@ pub(super) fn measure(settings: &Settings) -> Result<Section, Failure> {
         }
     }
     super::server_rows::rows(&mut section, &samples, keys, list_bytes);
-    std::fs::remove_dir_all(&starter.product.data)?;
+    std::fs::remove_dir_all(starter.product.data())?;
     Ok(section)
 }
 

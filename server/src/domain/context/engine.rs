@@ -17,6 +17,9 @@ use super::{
 };
 use crate::{domain::Handlers, store::Store, vocabulary::TenantId};
 
+/// Held by the one pass over a source that this process makes at a time.
+type Pass = Arc<tokio::sync::Mutex<()>>;
+
 /// The context edition's engine: a store, a data folder, and what is kept in memory between calls.
 pub struct Context {
     pub(super) store: Store,
@@ -29,7 +32,7 @@ pub struct Context {
     pub(super) tasks: TaskTracker,
     pub(super) requests: Mutex<Option<mpsc::Receiver<Request>>>,
     /// Sources that a pass of this process is reading: the next one waits and finds little left to do.
-    pub(super) passes: Mutex<HashMap<(TenantId, String), Arc<tokio::sync::Mutex<()>>>>,
+    pub(super) passes: Mutex<HashMap<(TenantId, String), Pass>>,
 }
 
 impl Context {

@@ -2,7 +2,7 @@
 //! whatever words are in it.
 //!
 //! Ranking costs about half a microsecond for each chunk a word stands in, so `the` in 100 000 chunks costs
-//! 50 ms and says nothing. Words are therefore taken from the rarest on while [`RANKED_CHUNKS`] lasts: a chunk
+//! 50 ms and says nothing. Words are therefore taken from the rarest on while `RANKED_CHUNKS` lasts: a chunk
 //! must hold one of them. The frequent rest only helps to rank those chunks, which costs a count. When every
 //! word is frequent, the newest chunks that hold them all are ranked, and only then those that hold any.
 //!

@@ -146,7 +146,7 @@ pub enum ScanError {
 pub struct Stamp {
     /// Bytes.
     pub size: u64,
-    /// Last change, nanoseconds since 1970; 0 when it says nothing (see [`Stamp::of`]).
+    /// Last change, nanoseconds since 1970; 0 when it says nothing (see `Stamp::of`).
     pub modified_ns: i64,
 }
 

@@ -1,9 +1,9 @@
 //! From a path to a migrated, checked database file, or a refusal that names the fix.
 
 use std::{
-    fs::OpenOptions,
+    fs::{File, OpenOptions, TryLockError},
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rusqlite::{Connection, OpenFlags, backup::Backup};
@@ -29,6 +29,7 @@ pub(super) enum Role {
 pub(super) fn open(path: &Path, settings: &StoreSettings) -> Result<SqliteConnection, StoreError> {
     prepare_file(path)?;
     let named = |error| name_path(error, path);
+    let _alone = lock_opening(path, settings.lock_timeout)?;
     let mut raw = connect(path, settings, Role::Writer).map_err(named)?;
     if raw.is_readonly("main").map_err(|e| named(e.into()))? {
         return Err(StoreError::NotWritable {
@@ -38,6 +39,36 @@ pub(super) fn open(path: &Path, settings: &StoreSettings) -> Result<SqliteConnec
     check(&raw, path, settings).map_err(named)?;
     migrate(&mut raw, path).map_err(named)?;
     Ok(SqliteConnection::new(raw))
+}
+
+/// Lets one process at a time make, check and migrate a file: changing to WAL, and a file that is half made, are
+/// states that a second one must not meet. The lock is on a file beside it, because closing any handle of the
+/// database itself would drop the locks that SQLite holds in this process. It ends with the handle.
+fn lock_opening(path: &Path, limit: Duration) -> Result<File, StoreError> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(&name).map_err(|_| StoreError::NotWritable {
+        path: PathBuf::from(&name),
+    })?;
+    let deadline = Instant::now() + limit;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            Err(TryLockError::WouldBlock) => return Err(StoreError::Locked),
+            Err(TryLockError::Error(error)) => {
+                return Err(StoreError::Io {
+                    detail: error.to_string(),
+                });
+            }
+        }
+    }
 }
 
 /// Opens one connection to an existing file.
@@ -192,23 +223,17 @@ pub(super) fn newest() -> i32 {
 
 fn migrate(raw: &mut Connection, path: &Path) -> Result<(), StoreError> {
     let known = newest();
-    // Two processes may find the same old file. The loser's migration fails on what the winner made; it
-    // looks again instead of guessing.
-    for attempt in 0_u64..5 {
-        match version(raw)? {
-            Some(found) if found > known => return Err(StoreError::Newer { found, known }),
-            Some(found) if found == known => return Ok(()),
-            Some(found) => backup_of(raw, &backup_name(path, found))?,
-            None => {}
-        }
-        raw.execute_batch(&format!("PRAGMA application_id = {APPLICATION_ID}"))?;
-        match embedded::migrations::runner().run(raw) {
-            Ok(_) => return Ok(()),
-            Err(error) if attempt == 4 => return Err(migration_failed(&error)),
-            Err(_) => std::thread::sleep(Duration::from_millis(50 << attempt)),
-        }
+    match version(raw)? {
+        Some(found) if found > known => return Err(StoreError::Newer { found, known }),
+        Some(found) if found == known => return Ok(()),
+        Some(found) => backup_of(raw, &backup_name(path, found))?,
+        None => {}
     }
-    Ok(())
+    raw.execute_batch(&format!("PRAGMA application_id = {APPLICATION_ID}"))?;
+    embedded::migrations::runner()
+        .run(raw)
+        .map(drop)
+        .map_err(|error| migration_failed(&error))
 }
 
 /// `store.db` as `store.db.backup-v3`.
