@@ -143,12 +143,7 @@ pub async fn set_role(store: &Store, tenant: &TenantId, email: &str, role: Role)
     store
         .write(tenant, move |tx| {
             async move {
-                let user = tx
-                    .users()
-                    .find_by_email(&email)
-                    .await?
-                    .ok_or_else(|| nobody(&email))?;
-                keep_an_owner(&tx.users().list().await?, &user, role == Role::Owner)?;
+                let user = changeable(tx, &email, role == Role::Owner).await?;
                 tx.users().set_role(&user.id, role).await?;
                 Ok(note(tx, "user.role", user.id.as_str())?)
             }
@@ -166,12 +161,7 @@ pub async fn disable_user(store: &Store, tenant: &TenantId, email: &str) -> Resu
     store
         .write(tenant, move |tx| {
             async move {
-                let user = tx
-                    .users()
-                    .find_by_email(&email)
-                    .await?
-                    .ok_or_else(|| nobody(&email))?;
-                keep_an_owner(&tx.users().list().await?, &user, false)?;
+                let user = changeable(tx, &email, false).await?;
                 tx.users().disable(&user.id).await?;
                 Ok(note(tx, "user.disable", user.id.as_str())?)
             }
@@ -180,16 +170,23 @@ pub async fn disable_user(store: &Store, tenant: &TenantId, email: &str) -> Resu
         .await
 }
 
-/// A tenant without an owner could never be repaired from inside.
-fn keep_an_owner(all: &[User], user: &User, stays_owner: bool) -> Result<(), OperateError> {
+/// The person of that address, if the tenant keeps an owner when they are changed: without one it could never be
+/// repaired from inside.
+async fn changeable(tx: &mut TenantTx<'_>, email: &str, stays_owner: bool) -> Result<User, OperateError> {
+    let all = tx.users().list().await?;
+    let user = tx
+        .users()
+        .find_by_email(email)
+        .await?
+        .ok_or_else(|| nobody(email))?;
     let is_owner = |u: &User| u.role == Role::Owner && u.disabled_at.is_none();
-    if is_owner(user) && !stays_owner && all.iter().filter(|u| is_owner(u)).count() == 1 {
+    if is_owner(&user) && !stays_owner && all.iter().filter(|u| is_owner(u)).count() == 1 {
         return Err(OperateError::Rule(format!(
             "`{}` is the tenant's last owner; make somebody else owner first",
             user.email
         )));
     }
-    Ok(())
+    Ok(user)
 }
 
 fn nobody(email: &str) -> OperateError {
