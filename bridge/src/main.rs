@@ -7,6 +7,7 @@
 //! [`error`] (what the host reads when something fails), [`log`] (what stderr reads).
 
 mod alarm;
+mod brand;
 mod error;
 mod exchange;
 mod forward;
@@ -35,7 +36,7 @@ use legacy::Legacy;
 use options::{Command, KEY_FILE_VARIABLE, KeySource, OptionError, Secret, Settings, URL_VARIABLE};
 use stdio::{Input, Output, Writer};
 use tools::ToolHeaders;
-use upstream::{Endpoint, Limits, Tls, Upstream, bearer};
+use upstream::{Dialer, Endpoint, Limits, Tls, Upstream, bearer};
 
 /// What requests in flight get after the host has closed its end (protocol.md B-05).
 const GRACE: Duration = Duration::from_secs(2);
@@ -55,11 +56,11 @@ fn main() -> ExitCode {
         log::warn(format_args!("internal error at {place}; please report it"));
     }));
     let settings = match options::read(std::env::args_os().skip(1), |name| std::env::var_os(name)) {
-        Ok(Command::Help) => return print(&options::help()),
+        Ok(Command::Help(verb)) => return print(&options::help(verb)),
         Ok(Command::Version) => return print(&options::version()),
         Ok(Command::Connect(settings)) => Ok(*settings),
         Err(error @ OptionError::CommandLine(_)) => {
-            let _ = writeln!(std::io::stderr(), "footbridge: {error}");
+            let _ = writeln!(std::io::stderr(), "{}: {error}", brand::NAME);
             return ExitCode::from(2);
         }
         Err(error @ OptionError::Value { .. }) => Err(BridgeError::no_connection(error.to_string())),
@@ -149,11 +150,11 @@ fn prepare(settings: Settings, output: Output) -> Result<(Shared, usize), Bridge
     let key = key.map(|key| bearer(key.expose())).transpose()?;
     let alarm = Alarm::start();
     let limits = Limits {
-        connect: settings.connect_limit,
         response: settings.response_limit,
         alarm: alarm.clone(),
     };
-    let upstream = Upstream::new(endpoint, Tls::new(settings.ca_file), key, limits);
+    let dialer = Arc::new(Dialer::new(Tls::new(settings.ca_file), settings.connect_limit));
+    let upstream = Upstream::new(endpoint, dialer, key, limits);
     upstream.warm_up();
     let shared = Shared {
         upstream,

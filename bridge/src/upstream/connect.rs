@@ -48,41 +48,54 @@ pub(crate) enum ConnectError {
     Roots(String),
 }
 
-/// Connects to `endpoint`, TLS included, within `limit`.
-pub(crate) async fn connect(endpoint: &Endpoint, tls: &Tls, limit: Duration) -> Result<Stream, ConnectError> {
-    match tokio::time::timeout(limit, connect_unbounded(endpoint, tls)).await {
-        Ok(outcome) => outcome,
-        Err(_) => Err(ConnectError::Slow {
-            place: endpoint.place().to_owned(),
-            seconds: limit.as_secs_f64(),
-        }),
-    }
+/// Makes connections: to the server, and to whatever else the person asked to reach (sign-in).
+pub(crate) struct Dialer {
+    tls: Tls,
+    limit: Duration,
 }
 
-async fn connect_unbounded(endpoint: &Endpoint, tls: &Tls) -> Result<Stream, ConnectError> {
-    let addresses = look_up(endpoint).await?;
-    let tcp = connect_any(&addresses).await.map_err(|error| {
-        let place = endpoint.place().to_owned();
-        if error.kind() == io::ErrorKind::ConnectionRefused {
-            ConnectError::Refused { place }
-        } else {
-            ConnectError::Unreachable {
-                place,
-                cause: error.to_string(),
-            }
+impl Dialer {
+    /// Nothing is opened or read yet. Each connection may take at most `limit`, TLS included.
+    pub(crate) fn new(tls: Tls, limit: Duration) -> Dialer {
+        Dialer { tls, limit }
+    }
+
+    /// Connects to `endpoint`.
+    pub(crate) async fn connect(&self, endpoint: &Endpoint) -> Result<Stream, ConnectError> {
+        match tokio::time::timeout(self.limit, self.connect_unbounded(endpoint)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(ConnectError::Slow {
+                place: endpoint.place().to_owned(),
+                seconds: self.limit.as_secs_f64(),
+            }),
         }
-    })?;
-    // Small requests must not wait for the acknowledgement of the one before.
-    let _ = tcp.set_nodelay(true);
-    let inner = if endpoint.tls {
-        Inner::Tls(Box::new(tls.handshake(endpoint, tcp).await?))
-    } else {
-        Inner::Plain(tcp)
-    };
-    Ok(Stream {
-        inner,
-        written: Written::default(),
-    })
+    }
+
+    async fn connect_unbounded(&self, endpoint: &Endpoint) -> Result<Stream, ConnectError> {
+        let addresses = look_up(endpoint).await?;
+        let tcp = connect_any(&addresses).await.map_err(|error| {
+            let place = endpoint.place().to_owned();
+            if error.kind() == io::ErrorKind::ConnectionRefused {
+                ConnectError::Refused { place }
+            } else {
+                ConnectError::Unreachable {
+                    place,
+                    cause: error.to_string(),
+                }
+            }
+        })?;
+        // Small requests must not wait for the acknowledgement of the one before.
+        let _ = tcp.set_nodelay(true);
+        let inner = if endpoint.tls {
+            Inner::Tls(Box::new(self.tls.handshake(endpoint, tcp).await?))
+        } else {
+            Inner::Plain(tcp)
+        };
+        Ok(Stream {
+            inner,
+            written: Written::default(),
+        })
+    }
 }
 
 /// The addresses of the host. Literals and `localhost` need no resolver, which would cost a thread and its memory.
