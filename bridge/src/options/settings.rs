@@ -4,9 +4,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::source::Source;
-use super::table::KEY_VARIABLE;
+use super::table::{CLIENT_CERT_VARIABLE, CLIENT_KEY_VARIABLE, KEY_VARIABLE};
 use super::{OptionError, Secret};
+use crate::brand::variable;
 use crate::log::Level;
+use crate::upstream::Proxies;
 
 /// Everything that can be said about the server and the way to it.
 #[derive(Debug)]
@@ -17,6 +19,10 @@ pub(crate) struct Settings {
     pub(crate) key: KeySource,
     /// More certificates to trust, PEM.
     pub(crate) ca_file: Option<PathBuf>,
+    /// The certificate we show and its key, PEM.
+    pub(crate) client: Option<(PathBuf, PathBuf)>,
+    /// What the environment says about proxies.
+    pub(crate) proxies: Proxies,
     /// Plain HTTP to other machines is allowed.
     pub(crate) allow_http: bool,
     /// Longest wait for a connection, TLS included.
@@ -73,6 +79,23 @@ impl Settings {
             ca_file: source
                 .path("ca-file")
                 .or_else(|| source.standard("SSL_CERT_FILE").map(PathBuf::from)),
+            client: match (source.path("client-cert"), source.path("client-key")) {
+                (None, None) => None,
+                (Some(certificate), Some(key)) => Some((certificate, key)),
+                (certificate, _) => {
+                    let (name, missing) = if certificate.is_some() {
+                        (CLIENT_CERT_VARIABLE, concat!("of use without ", variable!("CLIENT_KEY")))
+                    } else {
+                        (CLIENT_KEY_VARIABLE, concat!("of use without ", variable!("CLIENT_CERT")))
+                    };
+                    return Err(OptionError::Value {
+                        name,
+                        value: "…".to_owned(),
+                        expected: missing,
+                    });
+                }
+            },
+            proxies: Proxies::read(|variable| Some(source.standard(variable)?.to_string_lossy().into_owned())),
             allow_http: source.switch("allow-http")?,
             connect_limit: source.seconds("connect-timeout")?,
             response_limit: source.seconds("response-timeout")?,

@@ -1,0 +1,178 @@
+//! One HTTP/2 connection that carries many exchanges at once.
+//!
+//! An exchange holds a [`Turn`]. Dropping what it holds resets its stream and nothing else. What counts as never processed,
+//! and may therefore be sent again, is what the protocol itself says about it (RFC 9113 §8.7), see [`is_unprocessed`].
+
+use std::error::Error as _;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::client::conn::http2::{Builder, SendRequest};
+use hyper::header::HOST;
+use hyper::http::uri::{Authority, Parts, Scheme};
+use hyper::{Request, Response, Uri};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::time::Instant;
+
+use super::pool::{Failed, IDLE_LIMIT};
+use super::stream::Stream;
+use crate::log;
+
+/// What one reply may have in flight unread. A megabyte fills any path: 10 MB take ten round trips.
+const STREAM_WINDOW: u32 = 1 << 20;
+/// What all replies together may have in flight unread. It bounds the memory taken for a host that does not read.
+const CONNECTION_WINDOW: u32 = 2 << 20;
+/// How often the server is asked for a sign of life while requests are open.
+const PING_EVERY: Duration = Duration::from_secs(20);
+/// How long that sign may take.
+const PING_LIMIT: Duration = Duration::from_secs(20);
+
+/// A connection shared by exchanges.
+pub(super) struct Multiplex {
+    sender: SendRequest<Full<Bytes>>,
+    usage: Arc<Mutex<Usage>>,
+}
+
+struct Usage {
+    /// Streams the server allows at once.
+    room: usize,
+    /// Turns handed out and not dropped yet.
+    active: usize,
+    /// When the last turn began or ended.
+    since: Instant,
+    /// The server refuses streams though it has room: no further turns.
+    retired: bool,
+}
+
+/// The right to one stream.
+pub(crate) struct Turn {
+    sender: SendRequest<Full<Bytes>>,
+    usage: Arc<Mutex<Usage>>,
+}
+
+impl Multiplex {
+    /// Opens the protocol on a stream that agreed to speak it.
+    pub(super) async fn open(stream: Stream) -> Result<Multiplex, hyper::Error> {
+        let (sender, connection) = Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .keep_alive_interval(PING_EVERY)
+            .keep_alive_timeout(PING_LIMIT)
+            .handshake(TokioIo::new(stream))
+            .await?;
+        let usage = Arc::new(Mutex::new(Usage {
+            room: connection.current_max_send_streams(),
+            active: 0,
+            since: Instant::now(),
+            retired: false,
+        }));
+        let (mut connection, known) = (connection, Arc::clone(&usage));
+        let carry = poll_fn(move |cx| {
+            let outcome = Pin::new(&mut connection).poll(cx);
+            lock(&known).room = connection.current_max_send_streams();
+            outcome
+        });
+        tokio::spawn(async move {
+            if let Err(error) = carry.await {
+                log::debug(format_args!("a connection ended: {}", super::words(&error)));
+            }
+        });
+        Ok(Multiplex { sender, usage })
+    }
+
+    /// A turn, if the connection is fit for one and the server's limit of streams leaves room.
+    pub(super) fn turn(&self) -> Option<Turn> {
+        let mut usage = lock(&self.usage);
+        if usage.active >= usage.room || self.sender.is_closed() {
+            return None;
+        }
+        usage.active += 1;
+        usage.since = Instant::now();
+        Some(Turn {
+            sender: self.sender.clone(),
+            usage: Arc::clone(&self.usage),
+        })
+    }
+
+    /// Says whether nothing new should be sent here: it is closed, on its way out, or has been silent for too long to be
+    /// trusted.
+    pub(super) fn is_over(&self) -> bool {
+        let usage = lock(&self.usage);
+        self.sender.is_closed()
+            || usage.retired
+            || (usage.active == 0 && usage.since.elapsed() > IDLE_LIMIT)
+    }
+}
+
+impl Turn {
+    /// Sends one request. It is addressed as HTTP/1.1 is, by path and `Host`, and rewritten here.
+    pub(super) async fn send(
+        &mut self,
+        mut request: Request<Full<Bytes>>,
+    ) -> Result<Response<Incoming>, Failed> {
+        let authority = request
+            .headers_mut()
+            .remove(HOST)
+            .and_then(|host| Authority::try_from(host.as_bytes()).ok());
+        let mut parts = Parts::default();
+        parts.scheme = Some(Scheme::HTTPS);
+        parts.authority = authority;
+        parts.path_and_query = request.uri().path_and_query().cloned();
+        // Invariant: the `Host` header and the target were made by `Endpoint` from a URL, so they make one again.
+        *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
+        match self.sender.try_send_request(request).await {
+            Ok(response) => Ok(response),
+            Err(mut failure) => {
+                let queued = failure.take_message().is_some();
+                let error = failure.into_error();
+                let unprocessed = is_unprocessed(&error);
+                if unprocessed {
+                    self.refused();
+                }
+                Err(Failed {
+                    unsent: queued || unprocessed,
+                    error,
+                })
+            }
+        }
+    }
+
+    /// The server refused a stream. If that was one too many, its limit is known now and will be kept. Otherwise the
+    /// connection is on its way out.
+    fn refused(&self) {
+        let mut usage = lock(&self.usage);
+        if usage.active <= usage.room {
+            usage.retired = true;
+        }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let mut usage = lock(&self.usage);
+        usage.active -= 1;
+        usage.since = Instant::now();
+    }
+}
+
+/// Says whether the server has declared that it never looked at the request: its stream was refused, or lies above the last
+/// one named in a GOAWAY. (Streams below that one fail with the connection's end, which proves nothing.)
+fn is_unprocessed(error: &hyper::Error) -> bool {
+    error
+        .source()
+        .and_then(|cause| cause.downcast_ref::<h2::Error>())
+        .is_some_and(|cause| {
+            cause.is_remote()
+                && (cause.is_go_away() || cause.is_reset() && cause.reason() == Some(h2::Reason::REFUSED_STREAM))
+        })
+}
+
+fn lock(usage: &Mutex<Usage>) -> MutexGuard<'_, Usage> {
+    usage.lock().unwrap_or_else(PoisonError::into_inner)
+}
