@@ -22,6 +22,8 @@ mod log;
 mod options;
 mod pause;
 mod relay;
+#[cfg(feature = "sign-in")]
+mod sign_in;
 mod stdio;
 mod tools;
 mod upstream;
@@ -65,6 +67,10 @@ fn main() -> ExitCode {
             client,
             json,
         }) => return doctor::run(*settings, client, json),
+        #[cfg(feature = "sign-in")]
+        Ok(Command::Login(settings)) => return sign_in::login(&settings, connection),
+        #[cfg(feature = "sign-in")]
+        Ok(Command::Logout(settings)) => return sign_in::logout(&settings, connection),
         Ok(Command::Version) => return print(&options::version()),
         Ok(Command::Connect(settings)) => Ok(*settings),
         Err(error @ OptionError::CommandLine(_)) => {
@@ -142,16 +148,7 @@ async fn bridge(settings: Result<Settings, BridgeError>) -> std::io::Result<()> 
 /// Makes everything the exchanges share, or says what has to be corrected first.
 fn prepare(settings: Settings, output: Output) -> Result<(Shared, usize), BridgeError> {
     log::set_level(settings.level);
-    let Some(url) = settings.url else {
-        return Err(BridgeError::no_connection(format!(
-            "{URL_VARIABLE} is not set. Clients do not pass your shell's variables on; put it in the entry's `env`, or run \
-             `{} setup`",
-            brand::NAME
-        ))
-        .diagnosed(Diagnosis::UrlMissing));
-    };
-    let endpoint = Endpoint::parse(&url, settings.allow_http)
-        .map_err(|error| BridgeError::no_connection(error.to_string()).diagnosed(error.diagnosis()))?;
+    let (endpoint, dialer) = connection(&settings)?;
     let key = match settings.key {
         KeySource::None => None,
         KeySource::Value(key) => Some(key::examine(key.expose())?),
@@ -166,14 +163,13 @@ fn prepare(settings: Settings, output: Output) -> Result<(Shared, usize), Bridge
         response: settings.response_limit,
         alarm: alarm.clone(),
     };
-    let identity = settings.client.map(|(certificate, key)| Identity {
-        certificate,
-        key,
-        host: endpoint.host.clone(),
-    });
-    let tls = Tls::new(settings.ca_file, identity);
-    let dialer = Arc::new(Dialer::new(tls, settings.proxies, settings.connect_limit));
+    #[cfg(feature = "sign-in")]
+    let sign_in = (key.is_none() && !settings.sign_in.never && endpoint.socket.is_none())
+        .then(|| sign_in::SignIn::new(endpoint.clone(), Arc::clone(&dialer), settings.sign_in))
+        .transpose()?;
     let upstream = Upstream::new(endpoint, dialer, key, limits);
+    #[cfg(feature = "sign-in")]
+    let upstream = upstream.with_sign_in(sign_in);
     upstream.warm_up();
     let shared = Shared {
         upstream,
@@ -185,6 +181,28 @@ fn prepare(settings: Settings, output: Output) -> Result<(Shared, usize), Bridge
         message_bytes: settings.message_bytes,
     };
     Ok((shared, settings.in_flight))
+}
+
+/// Where the server is and what connections are made with, or what has to be corrected first.
+fn connection(settings: &Settings) -> Result<(Endpoint, Arc<Dialer>), BridgeError> {
+    let Some(url) = &settings.url else {
+        return Err(BridgeError::no_connection(format!(
+            "{URL_VARIABLE} is not set. Clients do not pass your shell's variables on; put it in the entry's `env`, or run \
+             `{} setup`",
+            brand::NAME
+        ))
+        .diagnosed(Diagnosis::UrlMissing));
+    };
+    let endpoint = Endpoint::parse(url, settings.allow_http)
+        .map_err(|error| BridgeError::no_connection(error.to_string()).diagnosed(error.diagnosis()))?;
+    let identity = settings.client.clone().map(|(certificate, key)| Identity {
+        certificate,
+        key,
+        host: endpoint.host.clone(),
+    });
+    let tls = Tls::new(settings.ca_file.clone(), identity);
+    let dialer = Arc::new(Dialer::new(tls, settings.proxies.clone(), settings.connect_limit));
+    Ok((endpoint, dialer))
 }
 
 fn print(text: &str) -> ExitCode {

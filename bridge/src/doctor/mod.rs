@@ -62,7 +62,7 @@ fn configuration(report: &mut Report, settings: Settings) -> Option<(Endpoint, T
     let key = match settings.key {
         KeySource::None => {
             report.ok(STEP, format!("no key is set ({KEY_VARIABLE}); that is right for a server that asks for none or for a sign-in"));
-            return Some((endpoint, Tls::new(settings.ca_file)));
+            return Some((endpoint, Tls::new(settings.ca_file, None)));
         }
         KeySource::Value(key) => key::examine(key.expose()),
         KeySource::File(path) => key::read(&path),
@@ -74,7 +74,7 @@ fn configuration(report: &mut Report, settings: Settings) -> Option<(Endpoint, T
                 Some(remark) => report.warn(STEP, Diagnosis::KeyDressed, remark),
                 None => report.ok(STEP, format!("{shown} is set")),
             }
-            Some((endpoint, Tls::new(settings.ca_file)))
+            Some((endpoint, Tls::new(settings.ca_file, None)))
         }
         Err(error) => {
             fail(report, STEP, &error);
@@ -94,7 +94,11 @@ fn connection(report: &mut Report, endpoint: &Endpoint, tls: Tls) -> bool {
         }
     };
     let start = Instant::now();
-    let dialer = Arc::new(Dialer::new(tls, CONNECT_LIMIT));
+    let dialer = Arc::new(Dialer::new(
+        tls,
+        crate::upstream::Proxies::default(),
+        CONNECT_LIMIT,
+    ));
     let connected = runtime.block_on(dialer.connect(endpoint));
     runtime.shutdown_background();
     match connected {

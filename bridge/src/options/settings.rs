@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::sign_in::SignInSettings;
 use super::source::Source;
 use super::table::{CLIENT_CERT_VARIABLE, CLIENT_KEY_VARIABLE, KEY_VARIABLE};
 use super::{OptionError, Secret};
@@ -37,9 +38,16 @@ pub(crate) struct Settings {
     pub(crate) in_flight: usize,
     /// What stderr is told.
     pub(crate) level: Level,
+    /// How to sign in.
+    #[cfg_attr(
+        not(feature = "sign-in"),
+        allow(dead_code, reason = "read for its errors alone")
+    )]
+    pub(crate) sign_in: SignInSettings,
 }
 
 /// Where the key is.
+#[derive(Clone)]
 pub(crate) enum KeySource {
     /// There is none.
     None,
@@ -84,9 +92,15 @@ impl Settings {
                 (Some(certificate), Some(key)) => Some((certificate, key)),
                 (certificate, _) => {
                     let (name, missing) = if certificate.is_some() {
-                        (CLIENT_CERT_VARIABLE, concat!("of use without ", variable!("CLIENT_KEY")))
+                        (
+                            CLIENT_CERT_VARIABLE,
+                            concat!("of use without ", variable!("CLIENT_KEY")),
+                        )
                     } else {
-                        (CLIENT_KEY_VARIABLE, concat!("of use without ", variable!("CLIENT_CERT")))
+                        (
+                            CLIENT_KEY_VARIABLE,
+                            concat!("of use without ", variable!("CLIENT_CERT")),
+                        )
                     };
                     return Err(OptionError::Value {
                         name,
@@ -95,7 +109,9 @@ impl Settings {
                     });
                 }
             },
-            proxies: Proxies::read(|variable| Some(source.standard(variable)?.to_string_lossy().into_owned())),
+            proxies: Proxies::read(|variable| {
+                Some(source.standard(variable)?.to_string_lossy().into_owned())
+            }),
             allow_http: source.switch("allow-http")?,
             connect_limit: source.seconds("connect-timeout")?,
             response_limit: source.seconds("response-timeout")?,
@@ -103,6 +119,7 @@ impl Settings {
             message_bytes: source.count("max-message")?,
             in_flight: source.count("max-in-flight")?,
             level: source.level("log")?,
+            sign_in: SignInSettings::read(source)?,
         })
     }
 }

@@ -104,9 +104,7 @@ impl Multiplex {
     /// trusted.
     pub(super) fn is_over(&self) -> bool {
         let usage = lock(&self.usage);
-        self.sender.is_closed()
-            || usage.retired
-            || (usage.active == 0 && usage.since.elapsed() > IDLE_LIMIT)
+        self.sender.is_closed() || usage.retired || (usage.active == 0 && usage.since.elapsed() > IDLE_LIMIT)
     }
 }
 
@@ -169,7 +167,8 @@ fn is_unprocessed(error: &hyper::Error) -> bool {
         .and_then(|cause| cause.downcast_ref::<h2::Error>())
         .is_some_and(|cause| {
             cause.is_remote()
-                && (cause.is_go_away() || cause.is_reset() && cause.reason() == Some(h2::Reason::REFUSED_STREAM))
+                && (cause.is_go_away()
+                    || cause.is_reset() && cause.reason() == Some(h2::Reason::REFUSED_STREAM))
         })
 }
 
