@@ -68,7 +68,7 @@ async function judgeScenario(suite, mode, revision, { name, reason }) {
     const verdict = judge(checks);
     const seen = join(directory, 'host.json');
     const problem = existsSync(seen) ? JSON.parse(readFileSync(seen, 'utf8')).problem : 'the host left no record: it hung or crashed';
-    if (problem !== null) verdict.problems.push({ check: 'host', status: 'FAILURE', message: problem });
+    if (problem !== null) verdict.problems.unshift({ check: 'host', status: 'FAILURE', message: problem });
     if (code !== 0 && verdict.problems.length === 0) verdict.problems.push({ check: 'suite', status: 'FAILURE', message: `exit code ${code}` });
     const gated = reason === null || GATED_BESIDE_REQUIRED.has(name);
     return { name, reason, gated, ...verdict, strict: verdict.problems.length === 0 };

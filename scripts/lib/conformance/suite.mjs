@@ -9,8 +9,8 @@ const PACKAGE = join('node_modules', '@modelcontextprotocol', 'conformance');
 
 /** Longest a scenario may take. The slowest honest one takes 2 s; a server that hangs costs this much per scenario. */
 const SCENARIO_TIMEOUT_MS = 15_000;
-/** The same where a client is under test, which gives up by itself after 10 s without an answer. */
-const CLIENT_TIMEOUT_MS = 25_000;
+/** The same where a client is under test, which gives up by itself after 20 s without an answer. */
+const CLIENT_TIMEOUT_MS = 45_000;
 
 export class Suite {
     /** @param {string} tools the directory scripts/lib/node-tools filled */
