@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
@@ -20,6 +20,8 @@ use tokio::task::JoinSet;
 const BETWEEN_PIECES: Duration = Duration::from_millis(5);
 /// Longest wait of a delayed reply; a prime, so that the delays do not fall into step with the shapes.
 const LONGEST_DELAY_MS: u64 = 23;
+/// Connections that may wait to be accepted; systems cap it.
+const BACKLOG: u32 = 16_384;
 /// How long the port may take to be free again.
 const BIND_ATTEMPTS: u32 = 200;
 
@@ -69,8 +71,13 @@ struct Arguments {
 impl Chaos {
     /// Starts on a free port of the loopback, in a thread of its own. `hold` is answered once `crowd` calls of it wait.
     pub(crate) fn start(crowd: usize) -> Result<Self, Failure> {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
-        listener.set_nonblocking(true)?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let listener = {
+            let _inside = runtime.enter();
+            listen(SocketAddr::from(([127, 0, 0, 1], 0)))?
+        };
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
             received: Mutex::new(Vec::new()),
@@ -79,9 +86,6 @@ impl Chaos {
             life: AtomicU64::new(1),
         });
         let (control, commands) = mpsc::channel(1);
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
         let inside = Arc::clone(&shared);
         std::thread::spawn(move || runtime.block_on(lives(listener, address, inside, commands)));
         Ok(Self {
@@ -140,14 +144,11 @@ impl Shared {
 
 /// One life after the other, until the process ends.
 async fn lives(
-    first: std::net::TcpListener,
+    mut listener: TcpListener,
     address: SocketAddr,
     shared: Arc<Shared>,
     mut commands: mpsc::Receiver<(Duration, oneshot::Sender<()>)>,
 ) {
-    let Ok(mut listener) = TcpListener::from_std(first) else {
-        return;
-    };
     loop {
         let mut connections = JoinSet::new();
         let (away, done) = loop {
@@ -176,12 +177,20 @@ async fn lives(
 /// The same port again: an ephemeral connection may sit on it for a moment.
 async fn bind(address: SocketAddr) -> Option<TcpListener> {
     for _ in 0..BIND_ATTEMPTS {
-        if let Ok(listener) = TcpListener::bind(address).await {
+        if let Ok(listener) = listen(address) {
             return Some(listener);
         }
         tokio::time::sleep(BETWEEN_PIECES).await;
     }
     None
+}
+
+/// A crowd that connects at once must not be made to repeat its packets.
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// What is read of a request's head.
@@ -271,8 +280,8 @@ async fn answer(stream: &mut TcpStream, head: &Head, body: &[u8], shared: &Share
     }
 }
 
-/// The tools: `hold` waits for its crowd, `big` is as large as it was told, anything else answers its number in one of
-/// four shapes.
+/// The tools: `hold` waits for its crowd, `big` and `stream` are as large as they were told, anything else answers its
+/// number in one of four shapes.
 async fn call(stream: &mut TcpStream, id: &str, params: &Params, shared: &Shared) -> std::io::Result<()> {
     let n = params.arguments.n;
     let text = |text: &str| {
@@ -294,13 +303,10 @@ async fn call(stream: &mut TcpStream, id: &str, params: &Params, shared: &Shared
             let _ = held.wait_for(|held| *held >= shared.crowd).await;
             whole(stream, "", &number).await
         }
-        "big" => {
-            let line = text(&"x".repeat(params.arguments.bytes));
-            if n.is_multiple_of(2) {
-                whole(stream, "", &line).await
-            } else {
-                event(stream, &line).await
-            }
+        "big" => whole(stream, "", &text(&"x".repeat(params.arguments.bytes))).await,
+        "stream" => {
+            begin_stream(stream).await?;
+            end_stream(stream, &text(&"x".repeat(params.arguments.bytes))).await
         }
         _ => match n % 4 {
             0 => whole(stream, "", &number).await,
@@ -311,8 +317,7 @@ async fn call(stream: &mut TcpStream, id: &str, params: &Params, shared: &Shared
             2 => {
                 begin_stream(stream).await?;
                 tokio::time::sleep(BETWEEN_PIECES).await;
-                piece(stream, format!("data: {number}\n\n").as_bytes()).await?;
-                stream.write_all(b"0\r\n\r\n").await
+                end_stream(stream, &number).await
             }
             _ => {
                 let (first, second) = number.split_at(number.len() / 2);
@@ -359,8 +364,8 @@ async fn piece(stream: &mut TcpStream, bytes: &[u8]) -> std::io::Result<()> {
     stream.write_all(&chunk).await
 }
 
-async fn event(stream: &mut TcpStream, line: &str) -> std::io::Result<()> {
-    begin_stream(stream).await?;
+/// The one event of a stream, and the stream's end.
+async fn end_stream(stream: &mut TcpStream, line: &str) -> std::io::Result<()> {
     piece(stream, format!("data: {line}\n\n").as_bytes()).await?;
     stream.write_all(b"0\r\n\r\n").await
 }
