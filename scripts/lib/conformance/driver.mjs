@@ -95,6 +95,8 @@ async function perform(play) {
 async function verdict() {
     const play = playOf(scenario);
     const failure = await perform(play).then(() => null, (error) => error);
+    const processes = new Set(trace.map(({ pid }) => pid)).size;
+    if (kind === 'auto' && processes !== 2) return `the SDK started the bridge ${processes} times, not twice; this mode is about that`;
     if (!play.refused) return failure && `${failure.name}: ${failure.message}`;
     if (failure === null) return 'nothing was refused, although this authorization server must not be trusted';
     // An error reply is a refusal; silence and a bridge that died are not.

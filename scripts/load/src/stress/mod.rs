@@ -2,7 +2,7 @@
 //!
 //! In: the bridge's binary. Out: one line a promise with what was counted, and a failure if any was broken. Four trials: a
 //! crowd in flight at once, a crowd against the default limits, a gigabyte in large replies of both shapes, and a server that dies and
-//! returns over and over under load, in each era. [`server`] is that server, [`pump`] the host.
+//! returns over and over under load, for each pair of eras. [`server`] is that server, [`pump`] the host.
 
 mod pump;
 mod server;
@@ -11,7 +11,7 @@ use crate::process::{Memory, memory_kb, raise_open_files, say};
 use crate::wire::{Era, Failure};
 use lexopt::prelude::*;
 use pump::{Ended, Pump, tally};
-use server::Chaos;
+use server::{Chaos, Speaks};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -55,6 +55,19 @@ struct Findings {
 }
 
 impl Findings {
+    /// Runs one trial; one that cannot go on has failed, and the next one is run all the same.
+    fn trial(
+        &mut self,
+        name: &str,
+        work: impl FnOnce(&mut Self, &str) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        say("stress", name);
+        match work(self, name) {
+            Ok(()) => Ok(()),
+            Err(error) => self.note(false, name, &error.to_string()),
+        }
+    }
+
     /// One line: a promise, what was counted, and whether it was kept.
     fn note(&mut self, kept: bool, trial: &str, what: &str) -> Result<(), Failure> {
         self.broken += usize::from(!kept);
@@ -105,13 +118,27 @@ pub(crate) fn main(mut parser: lexopt::Parser) -> Result<(), Failure> {
         );
     }
     let mut findings = Findings::default();
-    at_once(&mut findings, &bridge, crowd)?;
-    beyond_limits(&mut findings, &bridge)?;
+    findings.trial("at once", |findings, trial| {
+        at_once(findings, trial, &bridge, crowd)
+    })?;
+    findings.trial("beyond the limits", |findings, trial| {
+        beyond_limits(findings, trial, &bridge)
+    })?;
     for tool in ["big", "stream"] {
-        large_replies(&mut findings, &bridge, tool, effort.large_replies / 2)?;
+        findings.trial(&format!("large replies, {tool}"), |findings, trial| {
+            large_replies(findings, trial, &bridge, tool, effort.large_replies / 2)
+        })?;
     }
-    for era in [Era::Modern, Era::Legacy] {
-        restarts(&mut findings, &bridge, era, effort.restarts / 2)?;
+    for crossing in &CROSSINGS {
+        findings.trial(&format!("restarts, {}", crossing.name), |findings, trial| {
+            restarts(
+                findings,
+                trial,
+                &bridge,
+                crossing,
+                effort.restarts / CROSSINGS.len() as u64,
+            )
+        })?;
     }
     match findings.broken {
         0 => Ok(writeln!(std::io::stdout(), "stress: every promise was kept")?),
@@ -120,10 +147,8 @@ pub(crate) fn main(mut parser: lexopt::Parser) -> Result<(), Failure> {
 }
 
 /// So many calls that the server answers none before it has them all.
-fn at_once(findings: &mut Findings, bridge: &Path, crowd: usize) -> Result<(), Failure> {
-    let trial = "at once";
-    say("stress", &format!("{crowd} calls in flight at once"));
-    let chaos = Chaos::start(crowd)?;
+fn at_once(findings: &mut Findings, trial: &str, bridge: &Path, crowd: usize) -> Result<(), Failure> {
+    let chaos = Chaos::start(Speaks::Modern, crowd)?;
     let room = [("FOOTBRIDGE_MAX_IN_FLIGHT", crowd.to_string())];
     let mut pump = Pump::start(bridge, &chaos.url(), &room, Era::Modern)?;
     let from = Instant::now();
@@ -147,10 +172,8 @@ fn at_once(findings: &mut Findings, bridge: &Path, crowd: usize) -> Result<(), F
 }
 
 /// More than the bridge carries by default: what it cannot hold it refuses, and says so.
-fn beyond_limits(findings: &mut Findings, bridge: &Path) -> Result<(), Failure> {
-    let trial = "beyond the limits";
-    say("stress", &format!("{CROWD} calls against the default limits"));
-    let chaos = Chaos::start(0)?;
+fn beyond_limits(findings: &mut Findings, trial: &str, bridge: &Path) -> Result<(), Failure> {
+    let chaos = Chaos::start(Speaks::Modern, 0)?;
     let mut pump = Pump::start(bridge, &chaos.url(), &[], Era::Modern)?;
     for n in 1..=CROWD as u64 {
         pump.send("work", n, None)?;
@@ -180,13 +203,14 @@ fn beyond_limits(findings: &mut Findings, bridge: &Path) -> Result<(), Failure> 
 }
 
 /// Replies of ten megabytes, one after the other, in one shape: `big` sends JSON, `stream` an event of a stream.
-fn large_replies(findings: &mut Findings, bridge: &Path, tool: &str, count: u64) -> Result<(), Failure> {
-    let trial = format!("large replies, {tool}");
-    say(
-        "stress",
-        &format!("{count} replies of {} MB, {tool}", LARGE_BYTES / 1_000_000),
-    );
-    let chaos = Chaos::start(0)?;
+fn large_replies(
+    findings: &mut Findings,
+    trial: &str,
+    bridge: &Path,
+    tool: &str,
+    count: u64,
+) -> Result<(), Failure> {
+    let chaos = Chaos::start(Speaks::Modern, 0)?;
     let mut pump = Pump::start(bridge, &chaos.url(), &[], Era::Modern)?;
     let from = Instant::now();
     let mut early = 0;
@@ -205,7 +229,7 @@ fn large_replies(findings: &mut Findings, bridge: &Path, tool: &str, count: u64)
     let most = message_kb * copies + BESIDE_MESSAGE_KB;
     findings.note(
         results as u64 == count,
-        &trial,
+        trial,
         &format!(
             "{results} of {count} succeeded, {} MB/s, errors {errors:?}",
             count * LARGE_BYTES as u64 / 1_000 / u64::try_from(took.as_millis())?.max(1)
@@ -213,15 +237,15 @@ fn large_replies(findings: &mut Findings, bridge: &Path, tool: &str, count: u64)
     )?;
     findings.note(
         peak <= most,
-        &trial,
+        trial,
         &format!("peak memory {peak} KB, at most {most} KB; a message is {message_kb} KB"),
     )?;
     findings.note(
         peak <= early + message_kb / 4,
-        &trial,
+        trial,
         &format!("peak after a fifth {early} KB, at the end {peak} KB"),
     )?;
-    findings.end(&trial, usize::try_from(count)?, pump)
+    findings.end(trial, usize::try_from(count)?, pump)
 }
 
 /// What a process holds.
@@ -241,15 +265,50 @@ impl Holdings {
     }
 }
 
+/// A host of one era before a server of one.
+struct Crossing {
+    name: &'static str,
+    host: Era,
+    server: Speaks,
+}
+
+const CROSSINGS: [Crossing; 4] = [
+    Crossing {
+        name: "modern host, modern server",
+        host: Era::Modern,
+        server: Speaks::Modern,
+    },
+    Crossing {
+        name: "legacy host, legacy server",
+        host: Era::Legacy,
+        server: Speaks::Legacy,
+    },
+    Crossing {
+        name: "legacy host, modern server",
+        host: Era::Legacy,
+        server: Speaks::Modern,
+    },
+    Crossing {
+        name: "modern host, legacy server",
+        host: Era::Modern,
+        server: Speaks::Legacy,
+    },
+];
+
 /// A server that dies and returns under load.
-fn restarts(findings: &mut Findings, bridge: &Path, era: Era, count: u64) -> Result<(), Failure> {
-    let trial = format!("restarts, {} era", era.name());
-    say(
-        "stress",
-        &format!("{count} restarts of the server under load, {} era", era.name()),
-    );
-    let chaos = Chaos::start(0)?;
-    let mut pump = Pump::start(bridge, &chaos.url(), &[], era)?;
+fn restarts(
+    findings: &mut Findings,
+    trial: &str,
+    bridge: &Path,
+    crossing: &Crossing,
+    count: u64,
+) -> Result<(), Failure> {
+    let chaos = Chaos::start(crossing.server, 0)?;
+    let mut variables = Vec::new();
+    if crossing.host == Era::Modern && crossing.server == Speaks::Legacy {
+        variables.push(("FOOTBRIDGE_TRANSLATE", "1".to_owned()));
+    }
+    let mut pump = Pump::start(bridge, &chaos.url(), &variables, crossing.host)?;
     let mut load = Load {
         next: 1,
         ended: Vec::new(),
@@ -265,13 +324,13 @@ fn restarts(findings: &mut Findings, bridge: &Path, era: Era, count: u64) -> Res
     let (results, errors) = tally(&load.ended);
     findings.note(
         results as u64 >= count,
-        &trial,
+        trial,
         &format!("{results} of {calls} calls succeeded around {count} restarts, errors {errors:?}"),
     )?;
     let twice = (1..=calls).filter(|&n| chaos.received(n) > 1).count();
     findings.note(
         twice == 0,
-        &trial,
+        trial,
         &format!("{twice} calls were received more than once"),
     )?;
     let denied = load
@@ -289,12 +348,12 @@ fn restarts(findings: &mut Findings, bridge: &Path, era: Era, count: u64) -> Res
         .count();
     findings.note(
         denied == 0,
-        &trial,
+        trial,
         &format!("{denied} errors said that nothing was sent, although the server had received it"),
     )?;
     findings.note(
         late.memory_kb <= early.memory_kb + FLAT_KB,
-        &trial,
+        trial,
         &format!(
             "memory after a tenth {} KB, at the end {} KB",
             early.memory_kb, late.memory_kb
@@ -302,13 +361,13 @@ fn restarts(findings: &mut Findings, bridge: &Path, era: Era, count: u64) -> Res
     )?;
     findings.note(
         late.files <= BUSY + FLAT_FILES,
-        &trial,
+        trial,
         &format!(
             "open files after a tenth {}, at the end {}",
             early.files, late.files
         ),
     )?;
-    findings.end(&trial, usize::try_from(calls)?, pump)
+    findings.end(trial, usize::try_from(calls)?, pump)
 }
 
 /// Calls that go on while the server dies and returns.

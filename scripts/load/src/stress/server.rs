@@ -20,10 +20,26 @@ use tokio::task::JoinSet;
 const BETWEEN_PIECES: Duration = Duration::from_millis(5);
 /// Longest wait of a delayed reply; a prime, so that the delays do not fall into step with the shapes.
 const LONGEST_DELAY_MS: u64 = 23;
+/// What only a modern message has.
+const MODERN_CLAIM: &[u8] = b"io.modelcontextprotocol/protocolVersion";
+/// What a server of one era says to a message of the other.
+const NO_LEGACY: &str = r#"{"code":-32022,"message":"Unsupported protocol version","data":{"supported":["2026-07-28"],"requested":"2025-11-25"}}"#;
+const NO_MODERN: &str = r#"{"code":-32000,"message":"Bad Request: Server not initialized"}"#;
+/// What it is.
+const DISCOVERED: &str = r#"{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{"tools":{}},"ttlMs":0,"cacheScope":"private"}"#;
 /// Connections that may wait to be accepted; systems cap it.
 const BACKLOG: u32 = 16_384;
 /// How long the port may take to be free again.
 const BIND_ATTEMPTS: u32 = 200;
+
+/// Which era a server speaks; it refuses the other as official servers of that kind do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Speaks {
+    /// The 2026 revision only.
+    Modern,
+    /// The handshake only, with sessions.
+    Legacy,
+}
 
 /// A running server.
 pub(crate) struct Chaos {
@@ -40,6 +56,7 @@ struct Shared {
     crowd: usize,
     /// Sessions of an older life are unknown.
     life: AtomicU64,
+    speaks: Speaks,
 }
 
 #[derive(Deserialize)]
@@ -70,7 +87,7 @@ struct Arguments {
 
 impl Chaos {
     /// Starts on a free port of the loopback, in a thread of its own. `hold` is answered once `crowd` calls of it wait.
-    pub(crate) fn start(crowd: usize) -> Result<Self, Failure> {
+    pub(crate) fn start(speaks: Speaks, crowd: usize) -> Result<Self, Failure> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
@@ -84,6 +101,7 @@ impl Chaos {
             held: watch::Sender::new(0),
             crowd,
             life: AtomicU64::new(1),
+            speaks,
         });
         let (control, commands) = mpsc::channel(1);
         let inside = Arc::clone(&shared);
@@ -264,6 +282,12 @@ async fn answer(stream: &mut TcpStream, head: &Head, body: &[u8], shared: &Share
     let Some(id) = message.id.map(RawValue::get) else {
         return empty(stream, "202 Accepted", "").await;
     };
+    let claims_modern = memchr::memmem::find(body, MODERN_CLAIM).is_some();
+    match (shared.speaks, claims_modern) {
+        (Speaks::Modern, false) => return refuse(stream, id, NO_LEGACY).await,
+        (Speaks::Legacy, true) => return refuse(stream, id, NO_MODERN).await,
+        _ => {}
+    }
     match message.method.unwrap_or_default() {
         "initialize" => {
             let result = format!(
@@ -272,6 +296,7 @@ async fn answer(stream: &mut TcpStream, head: &Head, body: &[u8], shared: &Share
             let session = format!("mcp-session-id: {}\r\n", shared.session());
             whole(stream, &session, &reply(id, &result)).await
         }
+        "server/discover" => whole(stream, "", &reply(id, DISCOVERED)).await,
         "tools/call" => {
             shared.note(message.params.arguments.n);
             call(stream, id, &message.params, shared).await
@@ -344,6 +369,12 @@ async fn whole(stream: &mut TcpStream, more: &str, line: &str) -> std::io::Resul
     stream.write_all(&bytes).await
 }
 
+async fn refuse(stream: &mut TcpStream, id: &str, error: &str) -> std::io::Result<()> {
+    let line = format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{error}}}"#);
+    let head = json_head("", line.len()).replace("200 OK", "400 Bad Request");
+    stream.write_all(format!("{head}{line}").as_bytes()).await
+}
+
 async fn empty(stream: &mut TcpStream, status: &str, more: &str) -> std::io::Result<()> {
     let head = format!("HTTP/1.1 {status}\r\n{more}content-length: 0\r\n\r\n");
     stream.write_all(head.as_bytes()).await
@@ -382,7 +413,7 @@ mod tests {
 
     #[test]
     fn it_counts_what_it_received_and_returns_from_a_restart() {
-        let chaos = Chaos::start(1).expect("starts");
+        let chaos = Chaos::start(Speaks::Modern, 1).expect("starts");
         let target = Target::parse(&chaos.url(), None).expect("is an address");
         assert!(String::from_utf8_lossy(&work(&target, 4).expect("answers")).contains(r#""text":"4""#));
         chaos.restart(Duration::from_millis(1)).expect("returns");
