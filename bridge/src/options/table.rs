@@ -92,7 +92,6 @@ const EVERY: &[Verb] = &[
     Verb::Logout,
 ];
 const CONNECT: &[Verb] = &[Verb::Connect];
-const SIGN_IN: &[Verb] = &[Verb::Connect, Verb::Setup, Verb::Doctor, Verb::Login];
 const DOCTOR: &[Verb] = &[Verb::Doctor];
 
 /// One option.
@@ -175,7 +174,7 @@ pub(crate) const TABLE: &[Row] = &[
         variable: SIGN_IN_VARIABLE,
         value: "WHEN",
         default: "auto",
-        of: SIGN_IN,
+        of: EVERY,
         help: "auto: sign in with a browser when no key is set and the server offers it. never: do not",
     },
     Row {
@@ -183,7 +182,7 @@ pub(crate) const TABLE: &[Row] = &[
         variable: variable!("SIGN_IN_TIMEOUT"),
         value: "SECONDS",
         default: "300",
-        of: SIGN_IN,
+        of: EVERY,
         help: "Longest wait for the person in the browser",
     },
     Row {
@@ -191,7 +190,7 @@ pub(crate) const TABLE: &[Row] = &[
         variable: CLIENT_ID_VARIABLE,
         value: "ID",
         default: "",
-        of: SIGN_IN,
+        of: EVERY,
         help: "The client id agreed on with the authorization server; else one is registered",
     },
     Row {
@@ -199,7 +198,7 @@ pub(crate) const TABLE: &[Row] = &[
         variable: CLIENT_SECRET_VARIABLE,
         value: "SECRET",
         default: "",
-        of: SIGN_IN,
+        of: EVERY,
         help: "The secret of that client id, if it has one. Never a flag: command lines are public",
     },
     Row {
@@ -207,7 +206,7 @@ pub(crate) const TABLE: &[Row] = &[
         variable: variable!("CLIENT_SECRET_FILE"),
         value: "PATH",
         default: "",
-        of: SIGN_IN,
+        of: EVERY,
         help: "A file that holds the secret instead; only its owner may have access to it",
     },
     Row {
@@ -215,7 +214,7 @@ pub(crate) const TABLE: &[Row] = &[
         variable: variable!("CLIENT_METADATA_URL"),
         value: "URL",
         default: "",
-        of: SIGN_IN,
+        of: EVERY,
         help: "The https address of a document about this client, for authorization servers that take one as client id",
     },
     Row {
@@ -223,7 +222,7 @@ pub(crate) const TABLE: &[Row] = &[
         variable: variable!("SCOPES"),
         value: "SCOPES",
         default: "",
-        of: SIGN_IN,
+        of: EVERY,
         help: "The scopes to ask for, separated by blanks, instead of those the server names",
     },
     Row {
@@ -231,7 +230,7 @@ pub(crate) const TABLE: &[Row] = &[
         variable: variable!("GRANT"),
         value: "GRANT",
         default: "authorization_code",
-        of: SIGN_IN,
+        of: EVERY,
         help: "client_credentials: sign in as the client itself, with its id and secret and without a browser",
     },
     Row {
@@ -239,7 +238,7 @@ pub(crate) const TABLE: &[Row] = &[
         variable: variable!("CALLBACK_PORT"),
         value: "PORT",
         default: "0",
-        of: SIGN_IN,
+        of: EVERY,
         help: "The port of 127.0.0.1 that the browser comes back to; 0 is any free one",
     },
     Row {

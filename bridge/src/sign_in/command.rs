@@ -42,11 +42,12 @@ pub(crate) fn login(settings: &Settings, connect: Connect) -> ExitCode {
 /// Forgets the sign-in here, and at the authorization server if that offers it.
 pub(crate) fn logout(settings: &Settings, connect: Connect) -> ExitCode {
     run(settings, connect, async |sign_in| {
-        let Some(grant) = sign_in.store.load().grant else {
+        let Some(mut grant) = sign_in.store.load().grant else {
             let _ = sign_in.store.remove();
             say(format_args!("nobody is signed in to {}", sign_in.server.place()));
             return Ok(());
         };
+        grant.client = sign_in.identity.complete(&grant.client);
         sign_in
             .store
             .remove()

@@ -42,7 +42,7 @@ use crate::upstream::{Dialer, Endpoint};
 use challenge::Challenge;
 pub(crate) use command::{login, logout};
 use fetch::Fetcher;
-use saved::{Grant, now};
+use saved::{Client, Grant, now};
 use scopes::Scopes;
 use store::Store;
 
@@ -70,6 +70,17 @@ struct Identity {
     secret: Option<Secret>,
     /// The address of the document about us.
     document: Option<String>,
+}
+
+impl Identity {
+    /// A kept client with the secret that the person configured for it.
+    fn complete(&self, client: &Client) -> Client {
+        let mut client = client.clone();
+        if self.id.as_ref() == Some(&client.id) {
+            client.secret = self.secret.clone();
+        }
+        client
+    }
 }
 
 /// The credential of one server, and the way to get one.

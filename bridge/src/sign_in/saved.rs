@@ -134,11 +134,13 @@ impl Saved {
 }
 
 impl Client {
+    /// A secret that the person configured stays where it is: only one that a registration gave is written down.
     fn to_json(&self) -> Value {
+        let secret = self.secret.as_ref().filter(|_| self.port.is_some());
         json!({
             "issuer": self.issuer,
             "client_id": self.id,
-            "client_secret": self.secret.as_ref().map(Secret::expose),
+            "client_secret": secret.map(Secret::expose),
             "method": self.method.name(),
             "port": self.port,
         })
@@ -209,6 +211,17 @@ mod tests {
     }
 
     #[test]
+    fn a_configured_secret_is_not_written_down() {
+        let mut saved = Saved::default();
+        saved.set_client(Client {
+            port: None,
+            ..client("https://a")
+        });
+        let read = Saved::parse(&saved.to_text("r"), "r").unwrap();
+        assert!(read.clients[0].secret.is_none());
+    }
+
+    #[test]
     fn what_is_kept_can_be_read_again() {
         let mut saved = Saved::default();
         saved.set_client(client("https://a"));
@@ -231,6 +244,7 @@ mod tests {
         assert_eq!(read.to_text("https://r"), text);
         assert_eq!(read.clients.len(), 2);
         let grant = read.grant.unwrap();
+        assert!(grant.client.secret.is_some());
         assert!(!grant.is_expired(69) && grant.is_expired(70));
         assert!(Saved::parse(&text, "https://other").is_none());
         assert!(Saved::parse(&text.replace("\"version\":1", "\"version\":2"), "https://r").is_none());

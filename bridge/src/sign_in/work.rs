@@ -131,10 +131,11 @@ impl SignIn {
         let Some(refresh) = &grant.refresh else {
             return Ok(None);
         };
+        let client = self.identity.complete(&grant.client);
         let ask = Ask {
             issuer: &grant.issuer,
             resource: &grant.resource,
-            client: &grant.client,
+            client: &client,
             endpoint: &issuer.token,
             revocation_endpoint: issuer.revoke.as_ref().map(|address| address.as_str().to_owned()),
             scopes: grant.scopes.clone(),

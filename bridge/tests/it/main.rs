@@ -18,6 +18,12 @@ mod modern;
 mod order;
 mod process;
 mod refusals;
+#[cfg(all(unix, feature = "sign-in"))]
+mod sign_in;
+#[cfg(all(unix, feature = "sign-in"))]
+mod sign_in_rules;
+#[cfg(all(unix, feature = "sign-in"))]
+mod sign_in_world;
 mod stdin;
 mod streams;
 mod transport;
