@@ -1,6 +1,6 @@
 //! Asking a person, in a browser: from an authorization server to a token (protocol.md C-04 to C-07, C-09, C-13).
 
-use std::ffi::OsString;
+use std::ffi::OsStr;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -25,7 +25,7 @@ pub(super) struct Person<'a> {
     pub(super) identity: &'a Identity,
     /// The server, for people.
     pub(super) place: &'a str,
-    pub(super) browser: Option<OsString>,
+    pub(super) browser: Option<&'a OsStr>,
     pub(super) callback_port: u16,
     pub(super) deadline: Instant,
     /// The whole wait, for the words about it.
@@ -110,7 +110,7 @@ impl Person<'_> {
             "`{}` asks for a sign-in. If no browser opens, open this address on this machine: {page}",
             self.place
         ));
-        browser::open(&page, self.browser.clone());
+        browser::open(&page, self.browser);
         let answer = match tokio::time::timeout_at(self.deadline, callback.wait(&pending.state)).await {
             Ok(answer) => answer.map_err(|error| {
                 Trouble::Failed(format!("The browser's answer could not be received ({error})"))

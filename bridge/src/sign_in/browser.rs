@@ -3,15 +3,15 @@
 //! The address is handed to a program as one word; no shell ever sees it. It comes from [`super::address`], so it is
 //! http(s). A machine without a browser is no failure: the address is on stderr as well.
 
-use std::ffi::OsString;
+use std::ffi::OsStr;
 use std::process::{Command, Stdio};
 
 use crate::brand::variable;
 use crate::options::KEY_VARIABLE;
 
 /// Opens `url` with the first program that can be started. `browser` is what `$BROWSER` says. Returns whether one was.
-pub(super) fn open(url: &str, browser: Option<OsString>) -> bool {
-    candidates(url, browser.as_deref().and_then(std::ffi::OsStr::to_str))
+pub(super) fn open(url: &str, browser: Option<&OsStr>) -> bool {
+    candidates(url, browser.and_then(OsStr::to_str))
         .into_iter()
         .any(|words| start(&words))
 }

@@ -113,7 +113,7 @@ impl SignIn {
             fetcher: &self.fetcher,
             identity: &self.identity,
             place: self.server.place(),
-            browser: self.settings.browser.clone(),
+            browser: self.settings.browser.as_deref(),
             callback_port: self.settings.callback_port,
             deadline,
             limit: self.settings.limit,

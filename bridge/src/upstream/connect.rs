@@ -91,6 +91,7 @@ impl Dialer {
     }
 
     /// Connects to `endpoint`, to speak HTTP/1.1 with it.
+    #[cfg(any(feature = "setup", feature = "sign-in"))]
     pub(crate) async fn connect(&self, endpoint: &Endpoint) -> Result<Stream, ConnectError> {
         self.connect_for(endpoint, Offer::Http1).await
     }
