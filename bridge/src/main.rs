@@ -164,9 +164,10 @@ fn prepare(settings: Settings, output: Output) -> Result<(Shared, usize), Bridge
         alarm: alarm.clone(),
     };
     #[cfg(feature = "sign-in")]
-    let sign_in = (key.is_none() && !settings.sign_in.never && endpoint.socket.is_none())
-        .then(|| sign_in::SignIn::new(endpoint.clone(), Arc::clone(&dialer), settings.sign_in))
-        .transpose()?;
+    let sign_in =
+        (key.is_none() && settings.sign_in.mode != options::SignInMode::Never && endpoint.socket.is_none())
+            .then(|| sign_in::SignIn::new(endpoint.clone(), Arc::clone(&dialer), settings.sign_in))
+            .transpose()?;
     let upstream = Upstream::new(endpoint, dialer, key, limits);
     #[cfg(feature = "sign-in")]
     let upstream = upstream.with_sign_in(sign_in);

@@ -16,7 +16,7 @@ use std::ffi::OsString;
 pub(crate) use help::{help, version};
 pub(crate) use settings::{KeySource, Settings};
 #[cfg(feature = "sign-in")]
-pub(crate) use sign_in::SignInSettings;
+pub(crate) use sign_in::{SignInMode, SignInSettings};
 use source::Source;
 pub(crate) use table::{
     ALLOW_HTTP_VARIABLE, CA_FILE_VARIABLE, CLIENT_CERT_VARIABLE, CLIENT_KEY_VARIABLE, KEY_FILE_VARIABLE,

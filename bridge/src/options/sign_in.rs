@@ -15,8 +15,8 @@ use super::{KeySource, OptionError, Secret};
     allow(dead_code, reason = "read for its errors alone")
 )]
 pub(crate) struct SignInSettings {
-    /// Never sign in, whatever a server says.
-    pub(crate) never: bool,
+    /// Whether and how.
+    pub(crate) mode: SignInMode,
     /// The client's own credentials are the sign-in; nobody is asked.
     pub(crate) own_credentials: bool,
     /// The client id that was agreed on beforehand.
@@ -35,6 +35,17 @@ pub(crate) struct SignInSettings {
     pub(crate) browser: Option<OsString>,
     /// Variables that say where data of this user are kept, by name.
     pub(crate) places: Vec<(&'static str, OsString)>,
+}
+
+/// How far signing in may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SignInMode {
+    /// A browser may open when a server asks for it.
+    Auto,
+    /// What is kept is used and renewed; no browser opens.
+    Kept,
+    /// Not at all.
+    Never,
 }
 
 /// The variables that say where a user's data are kept.
@@ -57,18 +68,20 @@ impl SignInSettings {
             (None, Some((_, path))) => KeySource::File(PathBuf::from(path)),
             (None, None) => KeySource::None,
         };
-        let word = |option, expected, words: [&'static str; 2]| {
-            source.parsed(option, expected, |text| {
-                words.iter().position(|word| *word == text.to_ascii_lowercase())
-            })
-        };
         Ok(SignInSettings {
-            never: word("sign-in", "auto or never", ["auto", "never"])? == 1,
-            own_credentials: word(
-                "grant",
-                "authorization_code or client_credentials",
-                ["authorization_code", "client_credentials"],
-            )? == 1,
+            mode: source.parsed("sign-in", "one of auto, kept, never", |text| match text {
+                "auto" => Some(SignInMode::Auto),
+                "kept" => Some(SignInMode::Kept),
+                "never" => Some(SignInMode::Never),
+                _ => None,
+            })?,
+            own_credentials: source.parsed("grant", "authorization_code or client_credentials", |text| {
+                match text {
+                    "authorization_code" => Some(false),
+                    "client_credentials" => Some(true),
+                    _ => None,
+                }
+            })?,
             client_id: source.text("client-id"),
             client_secret,
             client_document: source

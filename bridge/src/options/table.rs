@@ -175,7 +175,7 @@ pub(crate) const TABLE: &[Row] = &[
         value: "WHEN",
         default: "auto",
         of: EVERY,
-        help: "auto: sign in with a browser when no key is set and the server offers it. never: do not",
+        help: "auto: sign in with a browser when no key is set and the server offers it. kept: use and renew an earlier sign-in, open no browser. never: neither",
     },
     Row {
         flag: "sign-in-timeout",

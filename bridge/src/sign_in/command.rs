@@ -13,12 +13,12 @@ use super::{Need, SignIn, Trouble, token};
 use crate::brand;
 use crate::error::BridgeError;
 use crate::log;
-use crate::options::{KEY_VARIABLE, KeySource, Settings};
+use crate::options::{KEY_VARIABLE, KeySource, Settings, SignInMode};
 use crate::upstream::{Dialer, Endpoint};
 
 /// Signs in now, whatever is kept.
 pub(crate) fn login(settings: &Settings, connect: Connect) -> ExitCode {
-    if settings.sign_in.never {
+    if settings.sign_in.mode == SignInMode::Never {
         return fail("signing in is switched off by the settings");
     }
     if !matches!(settings.key, KeySource::None) {

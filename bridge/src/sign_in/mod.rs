@@ -34,10 +34,13 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::brand;
+use crate::diagnosis::Diagnosis;
 use crate::error::BridgeError;
 use crate::key;
 use crate::log;
-use crate::options::{CLIENT_SECRET_VARIABLE, KeySource, SIGN_IN_VARIABLE, Secret, SignInSettings};
+use crate::options::{
+    CLIENT_SECRET_VARIABLE, KEY_VARIABLE, KeySource, SIGN_IN_VARIABLE, Secret, SignInSettings,
+};
 use crate::upstream::{Dialer, Endpoint};
 use challenge::Challenge;
 pub(crate) use command::{login, logout};
@@ -269,13 +272,15 @@ impl SignIn {
                 Some(status),
                 SIGN_IN_VARIABLE,
                 format!(
-                    "`{}` asks for a sign-in ({}), which failed. {}. `{} login` signs in ahead of time",
+                    "`{}` asks for a sign-in ({}), which failed. {}. `{} login` signs in ahead of time; a key in {KEY_VARIABLE} \
+                     makes it unnecessary",
                     self.server.place(),
                     status.as_u16(),
                     text.trim_end_matches('.'),
                     brand::NAME
                 ),
-            )),
+            )
+            .diagnosed(Diagnosis::SignIn)),
         }
     }
 
@@ -294,17 +299,15 @@ impl SignIn {
 
     /// More scopes may help: they are not granted already, and asking for them has not just failed to.
     fn may_step_up(&self, challenge: &Challenge) -> bool {
-        let mut state = self.state();
+        let state = self.state();
         let granted = state.current.as_ref().map(|current| &current.grant.scopes);
         if challenge.scopes.is_empty() || granted.is_some_and(|granted| granted.covers(&challenge.scopes)) {
             return false;
         }
-        let is_repeated = state
+        !state
             .stepped
             .as_ref()
-            .is_some_and(|(scopes, when)| *scopes == challenge.scopes && when.elapsed() < STEP_STANDS);
-        state.stepped = Some((challenge.scopes.clone(), Instant::now()));
-        !is_repeated
+            .is_some_and(|(scopes, when)| *scopes == challenge.scopes && when.elapsed() < STEP_STANDS)
     }
 
     fn accept(&self, used: Option<&HeaderValue>) {
@@ -371,6 +374,9 @@ impl SignIn {
             Ok((current, source)) => {
                 state.current = Some(current);
                 state.failed = None;
+                if let Need::Scopes { challenge, .. } = need {
+                    state.stepped = Some((challenge.scopes.clone(), Instant::now()));
+                }
                 Ok(source)
             }
             Err(trouble) => {

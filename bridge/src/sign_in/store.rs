@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -28,6 +29,8 @@ pub(super) struct Store {
     server: String,
     /// `None`: there is no place for files, so it lives as long as the process.
     path: Option<PathBuf>,
+    /// Nothing can be written there: what is kept is in memory alone.
+    is_barred: AtomicBool,
     memory: Mutex<Saved>,
 }
 
@@ -52,6 +55,7 @@ impl Store {
         Store {
             server,
             path,
+            is_barred: AtomicBool::new(false),
             memory: Mutex::default(),
         }
     }
@@ -63,7 +67,11 @@ impl Store {
 
     /// What is kept. A file that cannot be trusted is set aside, with a word about it.
     pub(super) fn load(&self) -> Saved {
-        let Some(path) = &self.path else {
+        let Some(path) = self
+            .path
+            .as_ref()
+            .filter(|_| !self.is_barred.load(Ordering::Relaxed))
+        else {
             return self.memory().clone();
         };
         let cause = match read(path) {
@@ -89,6 +97,7 @@ impl Store {
         *self.memory() = saved.clone();
         let Some(path) = &self.path else { return };
         if let Err(error) = replace(path, saved.to_text(&self.server).as_bytes()) {
+            self.is_barred.store(true, Ordering::Relaxed);
             log::warn(format_args!(
                 "the sign-in could not be kept in `{}` ({error}); it ends with this process",
                 path.display()
@@ -282,6 +291,15 @@ mod tests {
         std::fs::write(&path, "{").unwrap();
         assert!(store.load().clients.is_empty());
         assert!(!path.exists() && path.with_extension("json.unusable").exists());
+    }
+
+    #[test]
+    fn a_place_that_cannot_be_written_to_costs_nothing_but_the_next_start() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("x"), "a file where a directory should be").unwrap();
+        let store = store(directory.path());
+        store.save(&filled());
+        assert_eq!(store.load().clients.len(), 1);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::scopes::Scopes;
 use super::token::{Ask, Denied};
 use super::{Need, SignIn, Source, Trouble, client, header};
 use crate::log;
-use crate::options::{CLIENT_ID_VARIABLE, CLIENT_SECRET_VARIABLE};
+use crate::options::{CLIENT_ID_VARIABLE, CLIENT_SECRET_VARIABLE, SIGN_IN_VARIABLE, SignInMode};
 
 impl Need {
     fn challenge(&self) -> Challenge {
@@ -103,6 +103,11 @@ impl SignIn {
         }
         if matches!(need, Need::Fresh { .. }) {
             return Err(Trouble::Failed("Only a new sign-in helps".to_owned()));
+        }
+        if self.settings.mode == SignInMode::Kept && !matches!(need, Need::Login { .. }) {
+            return Err(Trouble::Failed(format!(
+                "No sign-in that could be used is kept, and {SIGN_IN_VARIABLE} allows no browser"
+            )));
         }
         if !self.store.is_lasting() {
             log::warn(format_args!(

@@ -177,7 +177,7 @@ impl Upstream {
             // Boxed: it is many times the size of what a request with a key needs.
             return Box::pin(self.send_signed_in(sign_in, method, headers, body, &leaving)).await;
         }
-        self.send_as_is(method, headers, body, &leaving).await
+        self.send_as(None, method, headers, body, &leaving).await
     }
 
     #[cfg(feature = "sign-in")]
@@ -190,14 +190,11 @@ impl Upstream {
         leaving: &impl Fn(),
     ) -> Result<Reply, BridgeError> {
         let mut tries = Tries::default();
-        let mut headers = headers.clone();
         loop {
             let credential = sign_in.credential().await;
-            match &credential {
-                Some(credential) => headers.insert(header::AUTHORIZATION, credential.clone()),
-                None => headers.remove(header::AUTHORIZATION),
-            };
-            let reply = self.send_as_is(method, &headers, body, leaving).await?;
+            let reply = self
+                .send_as(credential.as_ref(), method, headers, body, leaving)
+                .await?;
             let may_resend = sign_in
                 .may_resend(
                     method,
@@ -214,8 +211,10 @@ impl Upstream {
         }
     }
 
-    async fn send_as_is(
+    /// Sends with `credential` beside the headers.
+    async fn send_as(
         &self,
+        credential: Option<&HeaderValue>,
         method: &Method,
         headers: &HeaderMap,
         body: &Bytes,
@@ -232,6 +231,11 @@ impl Upstream {
                 *request.method_mut() = method.clone();
                 *request.uri_mut() = target.clone();
                 *request.headers_mut() = headers.clone();
+                if let Some(credential) = credential {
+                    request
+                        .headers_mut()
+                        .insert(header::AUTHORIZATION, credential.clone());
+                }
                 request
             };
             let sent = self

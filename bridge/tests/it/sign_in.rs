@@ -272,6 +272,30 @@ fn c13_the_wait_is_bounded_and_names_the_way_out() {
 }
 
 #[test]
+fn a_setting_keeps_the_browser_shut_but_uses_what_is_kept() {
+    let world = World::new();
+    let kept = [("FOOTBRIDGE_SIGN_IN", "kept")];
+    let mut bridge = world.bridge_with(&kept);
+    bridge.send(&call("1", "t"));
+    let error = bridge.error("1", -31006);
+    assert_eq!(error["data"]["check"], "FB136", "{error}");
+    end(bridge);
+    assert!(world.opened().is_empty());
+    let login = world.start("login", &kept);
+    world.agree(1);
+    assert!(
+        login.join().unwrap().status.success(),
+        "a person has asked for it"
+    );
+    world.script().tokens.clear();
+    let mut bridge = world.bridge_with(&kept);
+    bridge.send(&call("1", "t"));
+    assert!(bridge.line().contains("\"result\""), "renewed");
+    end(bridge);
+    assert_eq!(world.opened().len(), 1);
+}
+
+#[test]
 fn c13_a_cancelled_request_does_not_end_the_sign_in() {
     let world = World::new();
     let mut bridge = world.bridge();

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
-use crate::harness::{Bridge, call};
+use crate::harness::{Bridge, Stub, call};
 use crate::sign_in_world::{Page, World, end};
 
 /// A call that the person makes possible; the page they saw.
@@ -422,6 +422,20 @@ fn c10_a_document_without_an_end_is_not_read() {
         script.resource_scopes = json!(vec!["x".repeat(1000); 300]);
     });
     assert!(refused(&world, &[]).contains("bytes"));
+}
+
+#[test]
+fn c10_redirects_of_a_document_are_few_and_lead_to_places_like_it() {
+    for (location, word) in [
+        ("/again", "redirects more than 3"),
+        ("http://as.example/", "not https"),
+        ("file:///etc/passwd", "no http(s) address"),
+    ] {
+        let elsewhere =
+            Stub::start(move |_, wire| wire.respond(302, &[&format!("location: {location}")], b""));
+        let world = World::with(|script| script.issuer = Some(format!("http://{}", elsewhere.address)));
+        assert!(refused(&world, &[]).contains(word), "{location}");
+    }
 }
 
 #[test]
