@@ -35,6 +35,7 @@ use forward::Forward;
 use legacy::Legacy;
 use options::{Command, KEY_FILE_VARIABLE, KeySource, OptionError, Secret, Settings, URL_VARIABLE};
 use stdio::{Input, Output, Writer};
+use tokio::sync::SetOnce;
 use tools::ToolHeaders;
 use upstream::{Dialer, Endpoint, Limits, Tls, Upstream, bearer};
 
@@ -99,13 +100,19 @@ async fn bridge(settings: Result<Settings, BridgeError>) -> std::io::Result<()> 
     let (output, writer) = Writer::open()?;
     let mut input = Input::open(message_bytes)?;
     let mut writing = tokio::spawn(writer.run());
+    let mut outcome = Ok(());
     match settings.and_then(|settings| prepare(settings, output.clone())) {
         Ok((shared, in_flight)) => {
-            let mut forward = Forward::new(Arc::new(shared), in_flight);
+            let shared = Arc::new(shared);
+            let mut forward = Forward::new(Arc::clone(&shared), in_flight);
             let grace = tokio::select! {
                 () = forward.run(&mut input) => GRACE,
                 () = signals.next() => SIGNAL_GRACE,
                 _ = &mut writing => Duration::ZERO,
+                error = shared.stop.wait() => {
+                    outcome = Err(std::io::Error::other(error.message().to_owned()));
+                    SIGNAL_GRACE
+                }
             };
             tokio::select! {
                 () = forward.finish(grace) => {}
@@ -128,7 +135,7 @@ async fn bridge(settings: Result<Settings, BridgeError>) -> std::io::Result<()> 
         }
     };
     let _ = tokio::time::timeout(FLUSH_LIMIT, last_lines).await;
-    Ok(())
+    outcome
 }
 
 /// Makes everything the exchanges share, or says what has to be corrected first.
@@ -164,6 +171,7 @@ fn prepare(settings: Settings, output: Output) -> Result<(Shared, usize), Bridge
         alarm,
         call_limit: settings.call_limit,
         message_bytes: settings.message_bytes,
+        stop: SetOnce::new(),
     };
     Ok((shared, settings.in_flight))
 }

@@ -16,6 +16,8 @@ mod modern;
 mod order;
 mod process;
 mod refusals;
+mod resume;
+mod sessions;
 mod stdin;
 mod streams;
 mod transport;

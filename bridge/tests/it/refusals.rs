@@ -22,7 +22,6 @@ fn refused(
 fn a_status_without_a_json_rpc_error_is_named() {
     for (status, sent) in [
         (400, false),
-        (403, false),
         (404, false),
         (405, false),
         (413, false),
