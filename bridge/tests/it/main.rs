@@ -12,10 +12,13 @@ mod harness;
 
 mod bytes;
 mod legacy;
+mod listen;
 mod modern;
+mod old_transport;
 mod order;
 mod process;
 mod refusals;
+mod repair;
 mod resume;
 mod sessions;
 mod stdin;
