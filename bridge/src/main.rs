@@ -56,6 +56,7 @@ fn main() -> ExitCode {
         let place = info.location().map_or_else(String::new, ToString::to_string);
         log::warn(format_args!("internal error at {place}; please report it"));
     }));
+    keep_out_of_core_dumps();
     let settings = match options::read(std::env::args_os().skip(1), |name| std::env::var_os(name)) {
         Ok(Command::Help(verb)) => return print(&options::help(verb)),
         Ok(Command::Version) => return print(&options::version()),
@@ -88,6 +89,15 @@ fn main() -> ExitCode {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
+    }
+}
+
+/// Memory holds the key: no core dump of it, and no other process of this user reads it (security.md B9).
+fn keep_out_of_core_dumps() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
+    {
+        log::debug(format_args!("core dumps cannot be switched off: {error}"));
     }
 }
 

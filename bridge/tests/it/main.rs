@@ -15,6 +15,8 @@ mod legacy;
 mod listen;
 mod modern;
 mod old_transport;
+#[cfg(target_os = "linux")]
+mod orphans;
 mod order;
 mod process;
 mod refusals;
