@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::harness::{Bridge, Gate, Stub, call, legacy_manners};
 
 #[test]
-fn session_and_version_follow_the_handshake_and_the_session_is_ended() {
+fn b14_session_and_version_follow_the_handshake_and_the_session_is_ended() {
     let stub = Stub::start(|request, wire| {
         if !legacy_manners(request, wire) {
             wire.result(request, "{}");
@@ -41,7 +41,7 @@ fn session_and_version_follow_the_handshake_and_the_session_is_ended() {
 }
 
 #[test]
-fn a_second_handshake_starts_from_nothing() {
+fn b13_a_second_handshake_starts_from_nothing() {
     let stub = Stub::start(|request, wire| {
         legacy_manners(request, wire);
     });
@@ -59,7 +59,7 @@ fn a_second_handshake_starts_from_nothing() {
 }
 
 #[test]
-fn the_servers_own_stream_is_read_and_reopened_where_it_broke() {
+fn b44_the_servers_own_stream_is_read_and_reopened_where_it_broke() {
     let opened = Arc::new(AtomicUsize::new(0));
     let stub = Stub::start(move |request, wire| {
         if request.method != "GET" {
@@ -91,7 +91,7 @@ fn the_servers_own_stream_is_read_and_reopened_where_it_broke() {
 }
 
 #[test]
-fn requests_of_the_server_reach_the_host_and_its_answers_go_back() {
+fn m14_requests_of_the_server_reach_the_host_and_its_answers_go_back() {
     let answered = Gate::default();
     let gate = answered.clone();
     let stub = Stub::start(move |request, wire| {
@@ -136,7 +136,7 @@ fn requests_of_the_server_reach_the_host_and_its_answers_go_back() {
 }
 
 #[test]
-fn a_cancellation_is_posted_and_a_late_answer_dropped() {
+fn m16_a_cancellation_is_posted_and_a_late_answer_dropped() {
     let cancelled = Gate::default();
     let gate = cancelled.clone();
     let stub = Stub::start(move |request, wire| match request.rpc().as_str() {
@@ -171,7 +171,7 @@ fn a_cancellation_is_posted_and_a_late_answer_dropped() {
 }
 
 #[test]
-fn an_accepted_request_is_answered_on_the_servers_own_stream() {
+fn m5_an_accepted_request_is_answered_on_the_servers_own_stream() {
     let accepted = Gate::default();
     let gate = accepted.clone();
     let stub = Stub::start(move |request, wire| match request.rpc().as_str() {
@@ -202,7 +202,7 @@ fn an_accepted_request_is_answered_on_the_servers_own_stream() {
 }
 
 #[test]
-fn an_accepted_request_without_such_a_stream_is_an_error() {
+fn m5_an_accepted_request_without_such_a_stream_is_an_error() {
     for status in [202, 204] {
         let stub = Stub::start(move |_, wire| wire.respond(status, &[], b""));
         let mut bridge = Bridge::to(&stub);
@@ -212,7 +212,7 @@ fn an_accepted_request_without_such_a_stream_is_an_error() {
 }
 
 #[test]
-fn arrays_of_messages_are_several_in_the_one_revision_that_has_them() {
+fn b04_arrays_of_messages_are_several_in_the_one_revision_that_has_them() {
     for (revision, answered) in [("2025-03-26", true), ("2025-06-18", false)] {
         let stub = Stub::start(move |request, wire| {
             if !crate::harness::legacy_manners_of(revision, request, wire) {

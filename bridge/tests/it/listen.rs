@@ -60,7 +60,10 @@ fn b48_a_broken_subscription_is_had_again_and_what_may_be_missed_is_said_once() 
     );
     let mut bridge = Bridge::to(&stub);
     bridge.send(&modern("\"sub\"", "subscriptions/listen", FILTER));
-    assert_eq!(bridge.json()["method"], "notifications/subscriptions/acknowledged");
+    assert_eq!(
+        bridge.json()["method"],
+        "notifications/subscriptions/acknowledged"
+    );
     let meta = json!({"io.modelcontextprotocol/subscriptionId": "sub"});
     assert_eq!(
         bridge.json(),
@@ -96,19 +99,29 @@ fn b48_a_subscription_that_is_refused_for_good_ends_with_a_cancellation() {
         |request, wire| {
             wire.json(
                 400,
-                &format!(r#"{{"jsonrpc":"2.0","id":{},"error":{{"code":-32602,"message":"no"}}}}"#, request.id()),
+                &format!(
+                    r#"{{"jsonrpc":"2.0","id":{},"error":{{"code":-32602,"message":"no"}}}}"#,
+                    request.id()
+                ),
             );
         },
         |request, wire| {
             wire.json(
                 200,
-                &format!(r#"{{"jsonrpc":"2.0","id":{},"error":{{"code":-32602,"message":"no"}}}}"#, request.id()),
+                &format!(
+                    r#"{{"jsonrpc":"2.0","id":{},"error":{{"code":-32602,"message":"no"}}}}"#,
+                    request.id()
+                ),
             );
         },
         // Less than before counts as refused.
         |request, wire| {
             wire.stream();
-            acknowledge(wire, request, r#"{"toolsListChanged":true,"resourceSubscriptions":["a:2"]}"#);
+            acknowledge(
+                wire,
+                request,
+                r#"{"toolsListChanged":true,"resourceSubscriptions":["a:2"]}"#,
+            );
             wire.wait_closed();
         },
         |_, wire| wire.respond(302, &["location: /elsewhere"], b""),
@@ -138,7 +151,11 @@ fn b48_the_servers_own_cancellation_ends_it() {
     let mut bridge = Bridge::to(&stub);
     bridge.send(&modern("7", "subscriptions/listen", FILTER));
     bridge.json();
-    assert_eq!(bridge.json()["params"]["requestId"], "7", "another subscription's");
+    assert_eq!(
+        bridge.json()["params"]["requestId"],
+        "7",
+        "another subscription's"
+    );
     assert_eq!(bridge.json()["params"]["requestId"], 7);
     bridge.end();
     assert_eq!(stub.count("subscriptions/listen"), 1);

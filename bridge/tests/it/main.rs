@@ -15,9 +15,9 @@ mod legacy;
 mod listen;
 mod modern;
 mod old_transport;
+mod order;
 #[cfg(target_os = "linux")]
 mod orphans;
-mod order;
 mod process;
 mod refusals;
 mod repair;

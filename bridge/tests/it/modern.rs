@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::harness::{Bridge, KEY, Stub, call, legacy_manners, modern};
 
 #[test]
-fn every_post_carries_what_it_must_and_nothing_of_the_other_era() {
+fn b11_every_post_carries_what_it_must_and_nothing_of_the_other_era() {
     let stub = Stub::start(|request, wire| {
         if !legacy_manners(request, wire) {
             wire.result(request, "{}");
@@ -50,7 +50,7 @@ fn every_post_carries_what_it_must_and_nothing_of_the_other_era() {
 }
 
 #[test]
-fn names_travel_encoded_and_nothing_is_remembered_from_message_to_message() {
+fn b12_names_travel_encoded_and_nothing_is_remembered_from_message_to_message() {
     let stub = Stub::start(|request, wire| wire.result(request, "{}"));
     let mut bridge = Bridge::to(&stub);
     for (method, params, name) in [
@@ -82,7 +82,7 @@ fn names_travel_encoded_and_nothing_is_remembered_from_message_to_message() {
 }
 
 #[test]
-fn what_no_header_can_carry_is_refused_before_it_leaves() {
+fn b12_what_no_header_can_carry_is_refused_before_it_leaves() {
     let stub = Stub::start(|request, wire| wire.result(request, "{}"));
     let mut bridge = Bridge::to(&stub);
     let versioned = |version: &str| modern("1", "tools/list", "").replace("2026-07-28", version);
@@ -104,7 +104,7 @@ const BROKEN: &str = r#"{"name":"broken","inputSchema":{"type":"object","propert
 const PLAIN: &str = r#"{"name":"plain","inputSchema":{"type":"object"}}"#;
 
 #[test]
-fn marked_parameters_are_learnt_from_the_list_and_broken_tools_left_out() {
+fn b33_marked_parameters_are_learnt_from_the_list_and_broken_tools_left_out() {
     let stub = Stub::start(|request, wire| match request.rpc().as_str() {
         "tools/list" => wire.result(
             request,
@@ -152,7 +152,7 @@ fn marked_parameters_are_learnt_from_the_list_and_broken_tools_left_out() {
 }
 
 #[test]
-fn a_cancelled_request_is_closed_and_never_heard_of_again() {
+fn m15_a_cancelled_request_is_closed_and_never_heard_of_again() {
     let stub = Stub::start(|request, wire| {
         if request.rpc() == "tools/list" {
             return wire.result(request, "{}");
@@ -185,7 +185,7 @@ fn a_cancelled_request_is_closed_and_never_heard_of_again() {
 }
 
 #[test]
-fn a_modern_host_is_never_sent_a_request() {
+fn b08_a_modern_host_is_never_sent_a_request() {
     let stub = Stub::start(|request, wire| {
         wire.stream();
         wire.event(r#"{"jsonrpc":"2.0","id":9,"method":"sampling/createMessage","params":{}}"#);
@@ -203,7 +203,7 @@ fn a_modern_host_is_never_sent_a_request() {
 }
 
 #[test]
-fn the_answer_of_a_server_of_the_other_era_passes() {
+fn m6_the_answer_of_a_server_of_the_other_era_passes() {
     let stub = Stub::start(|_, wire| {
         wire.json(
             400,

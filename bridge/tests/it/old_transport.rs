@@ -105,7 +105,10 @@ fn every_status_such_servers_have_leads_there_and_a_servers_own_error_does_not()
         bridge.handshake();
     }
     let stub = Stub::start(|_, wire| {
-        wire.json(400, r#"{"jsonrpc":"2.0","id":"init","error":{"code":-32022,"message":"no"}}"#);
+        wire.json(
+            400,
+            r#"{"jsonrpc":"2.0","id":"init","error":{"code":-32022,"message":"no"}}"#,
+        );
     });
     let mut bridge = Bridge::to(&stub);
     bridge.send(INITIALIZE);

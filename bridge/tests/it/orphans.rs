@@ -98,7 +98,9 @@ fn the_memory_of_the_bridge_is_its_own() {
     let mut bridge = Bridge::spawn(&mut command);
     bridge.send(&call("1", "t"));
     bridge.json();
-    let owner = std::fs::metadata(format!("/proc/{}/environ", bridge.pid())).unwrap().uid();
+    let owner = std::fs::metadata(format!("/proc/{}/environ", bridge.pid()))
+        .unwrap()
+        .uid();
     assert_eq!(owner, 0);
     assert!(bridge.end().status.success());
 }

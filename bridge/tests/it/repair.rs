@@ -44,13 +44,19 @@ fn b34_a_call_refused_for_its_headers_is_sent_again_with_those_of_a_fresh_listin
     });
     let mut bridge = Bridge::to(&stub);
     bridge.send(&modern("1", "tools/call", CALL));
-    assert_eq!(bridge.line(), r#"{"jsonrpc":"2.0","id":1,"result":{"content":[]}}"#);
+    assert_eq!(
+        bridge.line(),
+        r#"{"jsonrpc":"2.0","id":1,"result":{"content":[]}}"#
+    );
     let requests = stub.requests();
     let seen: Vec<String> = requests.iter().map(Request::rpc).collect();
     assert_eq!(seen, ["tools/call", "tools/list", "tools/list", "tools/call"]);
     assert_eq!(requests[2].json()["params"]["cursor"], "page \"2\"");
     for listing in &requests[1..3] {
-        assert_eq!(listing.json()["params"]["_meta"], requests[0].json()["params"]["_meta"]);
+        assert_eq!(
+            listing.json()["params"]["_meta"],
+            requests[0].json()["params"]["_meta"]
+        );
         assert_eq!(listing.header("mcp-method"), Some("tools/list"));
         assert_eq!(listing.header("mcp-protocol-version"), Some("2026-07-28"));
     }
@@ -71,7 +77,10 @@ fn m10_a_mismatch_that_stays_is_the_answer() {
             ("tools/list", "refused") => wire.respond(500, &[], b""),
             ("tools/list", "error") => wire.json(
                 200,
-                &format!(r#"{{"jsonrpc":"2.0","id":{},"error":{{"code":1,"message":"no"}}}}"#, request.id()),
+                &format!(
+                    r#"{{"jsonrpc":"2.0","id":{},"error":{{"code":1,"message":"no"}}}}"#,
+                    request.id()
+                ),
             ),
             ("tools/list", "endless") => wire.result(request, r#"{"tools":[],"nextCursor":"again"}"#),
             ("tools/list", _) => wire.result(request, r#"{"tools":[]}"#),
@@ -80,8 +89,15 @@ fn m10_a_mismatch_that_stays_is_the_answer() {
         let mut bridge = Bridge::to(&stub);
         bridge.send(&modern("1", "tools/call", CALL));
         let answer = bridge.json();
-        assert_eq!(answer["error"], json!({"code":-32020,"message":"Mcp-Param-City is missing"}));
-        let calls = if matches!(listing, "refused" | "error") { 1 } else { 2 };
+        assert_eq!(
+            answer["error"],
+            json!({"code":-32020,"message":"Mcp-Param-City is missing"})
+        );
+        let calls = if matches!(listing, "refused" | "error") {
+            1
+        } else {
+            2
+        };
         assert_eq!(stub.count("tools/call"), calls, "{listing}");
         assert!(stub.count("tools/list") <= 100);
         assert!(bridge.end().lines.is_empty());
@@ -104,7 +120,10 @@ fn b33_marks_end_with_the_list_they_are_from() {
         "prompts/list" => {
             wire.stream();
             wire.event(r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#);
-            wire.event(&format!(r#"{{"jsonrpc":"2.0","id":{},"result":{{}}}}"#, request.id()));
+            wire.event(&format!(
+                r#"{{"jsonrpc":"2.0","id":{},"result":{{}}}}"#,
+                request.id()
+            ));
         }
         _ => wire.result(request, "{}"),
     });

@@ -3,7 +3,7 @@
 use crate::harness::{Bridge, Gate, Stub, call, modern};
 
 #[test]
-fn messages_are_written_as_they_arrive() {
+fn m2_messages_are_written_as_they_arrive() {
     let gate = Gate::default();
     let held = gate.clone();
     let stub = Stub::start(move |request, wire| {
@@ -33,7 +33,7 @@ fn messages_are_written_as_they_arrive() {
 }
 
 #[test]
-fn a_stream_that_ends_early_loses_the_request_and_it_is_not_sent_twice() {
+fn m3_a_stream_that_ends_early_loses_the_request_and_it_is_not_sent_twice() {
     for (rest, partial) in [
         ("", false),
         (": comment\n\n", false),
@@ -53,7 +53,7 @@ fn a_stream_that_ends_early_loses_the_request_and_it_is_not_sent_twice() {
 }
 
 #[test]
-fn a_lost_listing_is_asked_for_once_more() {
+fn b41_a_lost_listing_is_asked_for_once_more() {
     let stub = Stub::start(|_, wire| wire.stream());
     let mut bridge = Bridge::to(&stub);
     bridge.send(&modern("1", "tools/list", ""));
@@ -74,7 +74,7 @@ fn a_lost_listing_is_asked_for_once_more() {
 }
 
 #[test]
-fn what_is_no_message_never_reaches_the_host() {
+fn b04_what_is_no_message_never_reaches_the_host() {
     for data in [
         "nonsense",
         "42",
@@ -100,7 +100,7 @@ fn what_is_no_message_never_reaches_the_host() {
 }
 
 #[test]
-fn an_event_over_the_limit_ends_the_request() {
+fn b06_an_event_over_the_limit_ends_the_request() {
     let stub = Stub::start(|_, wire| {
         wire.stream();
         wire.event(&"x".repeat(3000));
