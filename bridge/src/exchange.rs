@@ -31,10 +31,12 @@ use hyper::{Method, StatusCode};
 use tokio::sync::SetOnce;
 
 use crate::alarm::Alarm;
+use crate::diagnosis::Diagnosis;
 use crate::error::{BridgeError, quote};
 use crate::legacy::recover::{self, Lost};
 use crate::legacy::{Legacy, sse_transport};
 use crate::log;
+use crate::options::URL_VARIABLE;
 use crate::pause::jittered;
 use crate::relay::{self, Verdict};
 use crate::stdio::{HostGone, Line, Output};
@@ -296,6 +298,14 @@ impl Exchange {
         }
         if reply.is_type("text/event-stream") {
             return Box::pin(self.read_stream(reply)).await;
+        }
+        if reply.is_type("text/html") {
+            return Err(BridgeError::protocol(format!(
+                "{URL_VARIABLE} leads to a web page, not to an MCP endpoint. The endpoint of most servers is their address \
+                 followed by /mcp"
+            ))
+            .diagnosed(Diagnosis::WebPage)
+            .into());
         }
         if !reply.is_type("application/json") {
             let declared = quote(reply.header(hyper::header::CONTENT_TYPE).as_bytes(), 100);
