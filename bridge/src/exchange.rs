@@ -229,7 +229,7 @@ impl Exchange {
                         .cloned()
                         .map_or(Lost::Stream, Lost::Session);
                     Box::pin(recover::renew(&self.shared, lost)).await?;
-                    self.shared.legacy.stamp(headers.to_mut());
+                    self.shared.legacy.stamp_anew(headers.to_mut());
                 }
                 Failure::Refused(Some(Remedy::Headers), report)
                     if !mem::replace(&mut tried.headers, true) =>

@@ -240,7 +240,7 @@ impl Forward {
                     && !notification.params.meta().is_modern_claim();
                 let (shared, line) = (Arc::clone(&self.shared), held.line);
                 let task = self.tasks.spawn(async move {
-                    if deliver(&shared, headers, &line, &what).await && opens_stream {
+                    if deliver(&shared, &headers, &line, &what).await && opens_stream {
                         shared.legacy.keep_initialized(&line);
                         stream::open(&shared);
                     }

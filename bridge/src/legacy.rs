@@ -67,13 +67,14 @@ impl Legacy {
 
     /// Adds the version and session headers that follow a handshake (B-13, B-14).
     pub(crate) fn stamp(&self, headers: &mut HeaderMap) {
-        let state = self.state();
-        if let Some(version) = &state.facts.version {
-            headers.insert(PROTOCOL_VERSION, version.clone());
-        }
-        if let Some(session) = &state.facts.session {
-            headers.insert(SESSION_ID, session.clone());
-        }
+        self.state().facts.stamp(headers);
+    }
+
+    /// Replaces the headers of an earlier handshake by those of the present one.
+    pub(crate) fn stamp_anew(&self, headers: &mut HeaderMap) {
+        headers.remove(PROTOCOL_VERSION);
+        headers.remove(SESSION_ID);
+        self.stamp(headers);
     }
 
     /// Forgets everything: a new handshake begins.
@@ -184,9 +185,11 @@ impl Legacy {
         if state.opening.epoch != epoch {
             return false;
         }
+        if state.facts.session != facts.session {
+            state.asked.clear();
+            state.expected.clear();
+        }
         state.facts = facts;
-        state.asked.clear();
-        state.expected.clear();
         true
     }
 }

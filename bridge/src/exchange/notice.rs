@@ -28,16 +28,17 @@ enum Refused {
 }
 
 /// POSTs a notification. Returns whether the server accepted it.
-pub(crate) async fn deliver(shared: &Arc<Shared>, mut headers: HeaderMap, body: &Bytes, what: &str) -> bool {
-    let mut outcome = if is_legacy(shared, &headers) && shared.legacy.needs_stream() {
+pub(crate) async fn deliver(shared: &Arc<Shared>, headers: &HeaderMap, body: &Bytes, what: &str) -> bool {
+    let mut outcome = if is_legacy(shared, headers) && shared.legacy.needs_stream() {
         Err(Refused::Session(Lost::Stream))
     } else {
-        post(shared, &headers, body).await
+        post(shared, headers, body).await
     };
     if let Err(Refused::Session(lost)) = outcome {
         outcome = match recover::renew(shared, lost).await {
             Ok(()) => {
-                shared.legacy.stamp(&mut headers);
+                let mut headers = headers.clone();
+                shared.legacy.stamp_anew(&mut headers);
                 post(shared, &headers, body).await
             }
             Err(error) => Err(Refused::Other(error.message().to_owned())),

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use footbridge_protocol::era::ProtocolVersion;
-use footbridge_protocol::headers::{SESSION_ID, is_visible_ascii};
+use footbridge_protocol::headers::{PROTOCOL_VERSION, SESSION_ID, is_visible_ascii};
 use footbridge_protocol::jsonrpc::{Message, ResponseBody, Rules, decode};
 use hyper::header::{HeaderMap, HeaderValue};
 use serde_json::Value;
@@ -51,6 +51,16 @@ impl Facts {
                 .get("capabilities")
                 .map_or_else(Box::default, |capabilities| capabilities.get().into()),
         })
+    }
+
+    /// Adds the headers of messages that follow the handshake.
+    pub(super) fn stamp(&self, headers: &mut HeaderMap) {
+        if let Some(version) = &self.version {
+            headers.insert(PROTOCOL_VERSION, version.clone());
+        }
+        if let Some(session) = &self.session {
+            headers.insert(SESSION_ID, session.clone());
+        }
     }
 
     /// Says whether whoever relies on `old` can rely on these.

@@ -118,11 +118,13 @@ async fn replay(shared: &Arc<Shared>) -> Result<(), BridgeError> {
         return Err(changed(shared, &old, facts).await);
     }
     let list_changes: Vec<_> = facts.list_changes().collect();
+    if let Some(initialized) = &opening.initialized {
+        accept(shared, &facts, initialized).await?;
+    }
     if !shared.legacy.replace_session(facts, opening.epoch) {
         return Err(not_renewed(shared, "the client began a new handshake"));
     }
-    if let Some(initialized) = opening.initialized {
-        accept(shared, &initialized).await?;
+    if opening.initialized.is_some() {
         stream::open(shared);
     }
     for method in list_changes {
@@ -140,10 +142,10 @@ fn id_of(initialize: &[u8]) -> Option<OwnedId> {
     }
 }
 
-/// Sends the notification that ends the handshake.
-async fn accept(shared: &Shared, initialized: &Bytes) -> Result<(), BridgeError> {
+/// Sends the notification that ends the handshake with these facts.
+async fn accept(shared: &Shared, facts: &Facts, initialized: &Bytes) -> Result<(), BridgeError> {
     let mut headers = shared.upstream.post_headers();
-    shared.legacy.stamp(&mut headers);
+    facts.stamp(&mut headers);
     let target = shared.legacy.post_target();
     let reply = shared
         .upstream

@@ -74,6 +74,11 @@ impl Wire<'_> {
         let _ = self.stream.flush();
     }
 
+    /// The same; says whether the bridge still listens.
+    pub(crate) fn try_raw(&mut self, bytes: &[u8]) -> bool {
+        self.stream.write_all(bytes).is_ok() && self.stream.flush().is_ok()
+    }
+
     /// A whole response. `headers` are lines without their ends.
     pub(crate) fn respond(&mut self, status: u16, headers: &[&str], body: &[u8]) {
         let mut head = format!(
@@ -367,6 +372,11 @@ impl Bridge {
             Err(RecvTimeoutError::Timeout) => panic!("no line came"),
             Err(RecvTimeoutError::Disconnected) => panic!("the bridge closed its stdout"),
         }
+    }
+
+    /// The next line, too deep to be looked into.
+    pub(crate) fn raw_line(&self) -> String {
+        self.lines.recv_timeout(LIVENESS).unwrap()
     }
 
     /// The next line, parsed.

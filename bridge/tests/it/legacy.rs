@@ -41,6 +41,96 @@ fn b14_session_and_version_follow_the_handshake_and_the_session_is_ended() {
 }
 
 #[test]
+fn b14_a_session_id_of_other_bytes_is_not_used() {
+    for session in ["with blank", "caf\u{e9}", ""] {
+        let stub = Stub::start(move |request, wire| {
+            if request.rpc() == "initialize" {
+                let body = format!(
+                    r#"{{"jsonrpc":"2.0","id":{},"result":{{"protocolVersion":"2025-11-25","capabilities":{{}}}}}}"#,
+                    request.id()
+                );
+                wire.respond(
+                    200,
+                    &[
+                        "content-type: application/json",
+                        &format!("mcp-session-id: {session}"),
+                    ],
+                    body.as_bytes(),
+                );
+            } else if !legacy_manners(request, wire) {
+                wire.result(request, "{}");
+            }
+        });
+        let mut bridge = Bridge::to(&stub);
+        bridge.handshake();
+        bridge.send(&call("1", "t"));
+        bridge.json();
+        assert_eq!(
+            stub.wait_rpc("tools/call").header("mcp-session-id"),
+            None,
+            "{session:?}"
+        );
+        bridge.end();
+        assert_eq!(stub.count("DELETE"), 0, "{session:?}");
+    }
+}
+
+#[test]
+fn m18_the_servers_own_stream_is_asked_for_once_the_handshake_is_accepted() {
+    for (status, opens) in [(202, true), (200, true), (500, false)] {
+        let stub = Stub::start(move |request, wire| match request.rpc().as_str() {
+            "notifications/initialized" => wire.respond(status, &[], b""),
+            "tools/call" => wire.result(request, "{}"),
+            _ => {
+                legacy_manners(request, wire);
+            }
+        });
+        let mut bridge = Bridge::to(&stub);
+        bridge.handshake();
+        if opens {
+            let request = stub.wait_rpc("GET");
+            assert_eq!(request.header("accept"), Some("text/event-stream"));
+            assert_eq!(request.header("mcp-session-id"), Some("s-1"));
+            assert_eq!(request.header("mcp-protocol-version"), Some("2025-11-25"));
+            assert_eq!(request.header("last-event-id"), None);
+        }
+        bridge.send(&call("1", "t"));
+        bridge.json();
+        bridge.end();
+        assert_eq!(stub.count("GET"), usize::from(opens));
+    }
+}
+
+#[test]
+fn m12_an_accepted_notification_has_no_answer_whatever_the_server_says() {
+    let stub = Stub::start(|request, wire| match request.rpc().as_str() {
+        "notifications/a" => wire.json(200, r#"{"jsonrpc":"2.0","id":1,"result":{}}"#),
+        "notifications/b" => wire.respond(204, &[], b""),
+        "notifications/c" => {
+            wire.stream();
+            wire.event(r#"{"jsonrpc":"2.0","method":"n"}"#);
+        }
+        "tools/call" => wire.result(request, "{}"),
+        _ => {
+            legacy_manners(request, wire);
+        }
+    });
+    let mut bridge = Bridge::to(&stub);
+    bridge.handshake();
+    for name in ["a", "b", "c"] {
+        bridge.send(&format!(r#"{{"jsonrpc":"2.0","method":"notifications/{name}"}}"#));
+    }
+    bridge.send(&call("1", "t"));
+    assert_eq!(bridge.json()["id"], 1);
+    let ended = bridge.end();
+    assert!(
+        ended.lines.is_empty() && !ended.stderr.contains("not delivered"),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[test]
 fn b13_a_second_handshake_starts_from_nothing() {
     let stub = Stub::start(|request, wire| {
         legacy_manners(request, wire);

@@ -13,6 +13,7 @@ mod harness;
 mod bytes;
 #[cfg(feature = "setup")]
 mod doctor;
+mod hostile;
 mod legacy;
 mod listen;
 mod modern;
@@ -24,6 +25,7 @@ mod process;
 mod refusals;
 mod repair;
 mod resume;
+mod rules;
 mod sessions;
 mod stdin;
 mod streams;

@@ -145,6 +145,26 @@ fn without_such_a_stream_the_first_refusal_is_the_answer() {
 }
 
 #[test]
+fn a_second_handshake_begins_with_a_new_stream() {
+    let stream = Stream::default();
+    let stub = old_server(&stream, polite);
+    let mut bridge = Bridge::to(&stub);
+    for turn in 0..2 {
+        bridge.handshake();
+        bridge.send(&call("1", "t"));
+        assert_eq!(bridge.json()["id"], 1);
+        assert_eq!(
+            stub.wait_for(
+                |request| request.rpc() == "tools/call" && request.target.ends_with(&turn.to_string())
+            )
+            .method,
+            "POST"
+        );
+    }
+    assert_eq!(stub.count("GET"), 2);
+}
+
+#[test]
 fn the_end_of_the_stream_ends_what_is_in_flight_and_the_next_message_connects_again() {
     let stream = Stream::default();
     let stub = old_server(&stream, |request, stream| {

@@ -170,6 +170,24 @@ fn m8_missing_scopes_are_named() {
 }
 
 #[test]
+fn m8_a_refusal_without_a_scope_is_about_the_key_as_well() {
+    let error = refused(
+        403,
+        &["content-type: text/html"],
+        "<h1>Blocked\r\n here</h1>",
+        -31006,
+    );
+    assert_eq!(error["data"]["httpStatus"], 403);
+    assert_eq!(error["data"]["setting"], "FOOTBRIDGE_KEY");
+    assert_eq!(error["data"]["sent"], false);
+    let message = error["message"].as_str().unwrap();
+    assert!(
+        message.contains("403") && message.contains("Blocked here"),
+        "{message}"
+    );
+}
+
+#[test]
 fn m11_a_server_that_asks_for_a_pause_gets_it_once() {
     // Longer than we wait: the value is handed on.
     for (status, sent) in [(429, false), (503, true)] {

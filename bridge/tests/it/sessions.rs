@@ -394,3 +394,58 @@ fn b44_a_server_that_answers_404_to_the_stream_has_none() {
     bridge.end();
     assert_eq!((stub.count("initialize"), stub.count("GET")), (1, 1));
 }
+
+#[test]
+fn m9_a_server_that_has_no_sessions_any_more_is_not_sent_one() {
+    let turn = AtomicUsize::new(0);
+    let stub = Stub::start(move |request, wire| {
+        if request.rpc() == "initialize" && turn.fetch_add(1, Ordering::SeqCst) == 1 {
+            return wire.result(request, r#"{"protocolVersion":"2025-11-25","capabilities":{}}"#);
+        }
+        if request.rpc() == "tools/call" {
+            return match request.header("mcp-session-id") {
+                Some(_) => wire.respond(404, &[], b""),
+                None => wire.result(request, "{}"),
+            };
+        }
+        legacy_manners(request, wire);
+    });
+    let mut bridge = Bridge::to(&stub);
+    bridge.handshake();
+    stub.wait_rpc("GET");
+    bridge.send(&call("1", "t"));
+    assert_eq!(bridge.line(), r#"{"jsonrpc":"2.0","id":1,"result":{}}"#);
+    assert_eq!(stub.last().header("mcp-protocol-version"), Some("2025-11-25"));
+    bridge.end();
+    assert_eq!(stub.count("DELETE"), 0);
+}
+
+#[test]
+fn b43_a_new_session_that_does_not_come_about_leaves_the_old_one() {
+    let sessions = Sessions::default();
+    let server = sessions.clone();
+    let refusals = AtomicUsize::new(0);
+    let stub = Stub::start(move |request, wire| {
+        if request.rpc() == "notifications/initialized"
+            && request.header("mcp-session-id") != Some("s-1")
+            && refusals.fetch_add(1, Ordering::SeqCst) == 0
+        {
+            return wire.respond(500, &[], b"");
+        }
+        if server.serve(request, wire, same) || legacy_manners(request, wire) {
+            return;
+        }
+        wire.result(request, "{}");
+    });
+    let mut bridge = Bridge::to(&stub);
+    bridge.handshake();
+    stub.wait_rpc("GET");
+    sessions.forget();
+    bridge.send(&call("1", "t"));
+    bridge.error("1", -31002);
+    bridge.send(&call("2", "t"));
+    // Behind the two lists that may have changed.
+    let answers: Vec<_> = (0..3).map(|_| bridge.json()["id"].clone()).collect();
+    assert_eq!(answers[2], 2);
+    assert_eq!(stub.last().header("mcp-session-id"), Some("s-3"));
+}

@@ -33,6 +33,32 @@ fn m2_messages_are_written_as_they_arrive() {
 }
 
 #[test]
+fn b31_a_stream_is_read_by_its_rules_however_it_is_cut() {
+    const EVENTS: &str = "\u{feff}: first\n\nid: 1\ndata: {\"jsonrpc\":\"2.0\",\ndata:\"method\":\"a\"}\n\n\
+        event: ping\rdata: {\"jsonrpc\":\"2.0\",\"method\":\"foreign\"}\r\r\
+        event: message\r\nretry: x\r\nunknown: y\r\ndata:  {\"jsonrpc\":\"2.0\",\"method\":\"b\"}\r\n\r\n\
+        data\n\ndata:\n\nevent:\ndata: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}\n\n";
+    for size in [1, 2, 3, 7, 50, EVENTS.len()] {
+        let stub = Stub::start(move |_, wire| {
+            wire.stream();
+            for piece in EVENTS.as_bytes().chunks(size) {
+                wire.raw(piece);
+            }
+        });
+        let mut bridge = Bridge::to(&stub);
+        bridge.send(&modern("1", "tools/call", r#""name":"t","#));
+        for expected in [
+            r#"{"jsonrpc":"2.0", "method":"a"}"#,
+            r#" {"jsonrpc":"2.0","method":"b"}"#,
+            r#"{"jsonrpc":"2.0","id":1,"result":{}}"#,
+        ] {
+            assert_eq!(bridge.line(), expected, "{size}");
+        }
+        assert!(bridge.end().lines.is_empty());
+    }
+}
+
+#[test]
 fn m3_a_stream_that_ends_early_loses_the_request_and_it_is_not_sent_twice() {
     for (rest, partial) in [
         ("", false),
