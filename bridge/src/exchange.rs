@@ -10,6 +10,7 @@
 
 pub(crate) mod ask;
 pub(crate) mod events;
+mod failure;
 mod listen;
 mod notice;
 mod refusal;
@@ -37,19 +38,16 @@ use crate::legacy::recover::{self, Lost};
 use crate::legacy::{Legacy, sse_transport};
 use crate::log;
 use crate::options::URL_VARIABLE;
-use crate::pause::jittered;
 use crate::relay::{self, Verdict};
-use crate::stdio::{HostGone, Line, Output};
+use crate::stdio::{Line, Output};
 use crate::tools::ToolHeaders;
-use crate::upstream::{BodyError, Reply, Upstream};
+use crate::upstream::{Reply, Upstream};
 use events::{Events, EventsError};
+use failure::{Failure, Remedy, Report, Tried};
 pub(crate) use notice::{answer_server, cancel_upstream, deliver};
 
 /// Longest pause a server may ask for before a resend (M-11).
 const RETRY_AFTER_MOST: Duration = Duration::from_secs(30);
-/// Pause before a lost request is sent again (B-41), a quarter of it random.
-const RESEND_PAUSE: Duration = Duration::from_millis(200);
-
 /// What every exchange works with.
 pub(crate) struct Shared {
     pub(crate) upstream: Upstream,
@@ -106,56 +104,6 @@ pub(crate) struct Exchange {
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
     pub(crate) flags: Arc<Flags>,
-}
-
-/// Why an attempt ended without an answer, and whether another one may follow.
-enum Failure {
-    /// Tell the host.
-    Final(BridgeError),
-    /// The reply is lost or was refused for now: send again after the pause, once.
-    Again(Duration, BridgeError),
-    /// Refused: what may help, and what to tell the host if nothing does.
-    Refused(Option<Remedy>, Report),
-    /// Nothing is left to say: the host has its answer, or is gone.
-    Settled,
-}
-
-/// What may help against a refusal. Each presumes that nothing was executed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Remedy {
-    /// The session is gone: open a new one (M-9).
-    Session,
-    /// The headers do not match the message: make them again from a fresh listing (M-10).
-    Headers,
-    /// No endpoint takes this `initialize`: the server may be of the first revision, which had another transport.
-    OldTransport,
-}
-
-/// What the host is told about a refusal: the server's own error, or ours.
-enum Report {
-    Theirs(Line),
-    Ours(BridgeError),
-}
-
-/// What has been tried for one request. Every remedy is used once.
-#[derive(Default)]
-struct Tried {
-    again: bool,
-    session: bool,
-    headers: bool,
-    old_transport: bool,
-}
-
-impl From<BridgeError> for Failure {
-    fn from(error: BridgeError) -> Failure {
-        Failure::Final(error)
-    }
-}
-
-impl From<HostGone> for Failure {
-    fn from(_: HostGone) -> Failure {
-        Failure::Settled
-    }
 }
 
 impl Exchange {
@@ -327,7 +275,7 @@ impl Exchange {
 
     async fn read_stream(&self, reply: Reply) -> Result<(), Failure> {
         if self.kind == Kind::Listen {
-            return listen::run(self, reply).await;
+            return Box::pin(listen::run(self, reply)).await;
         }
         let headers = reply.headers;
         let mut events = Events::new(reply.body, self.shared.message_bytes);
@@ -336,7 +284,7 @@ impl Exchange {
             return Ok(());
         };
         if self.era == Era::Legacy && resume::is_possible(&events) {
-            return resume::run(self, events, &headers).await;
+            return Box::pin(resume::run(self, events, &headers)).await;
         }
         Err(self.again(loss))
     }
@@ -416,39 +364,5 @@ impl Exchange {
 
     fn id(&self) -> Id<'_> {
         self.id.as_id()
-    }
-
-    fn broken(&self, cause: &str) -> Failure {
-        BridgeError::protocol(format!(
-            "{}. Its operator has to correct that",
-            cause.trim_end_matches('.')
-        ))
-        .into()
-    }
-
-    fn lost(&self, cause: &str) -> Failure {
-        self.again(Self::unknown_outcome(cause))
-    }
-
-    fn unknown_outcome(cause: &str) -> BridgeError {
-        BridgeError::reply_lost(format!(
-            "{cause}; whether the request took effect is unknown. Check that before you repeat it"
-        ))
-    }
-
-    /// A lost reply may be asked for again only if asking changes nothing.
-    fn again(&self, error: BridgeError) -> Failure {
-        if self.kind.is_repeatable() {
-            Failure::Again(jittered(RESEND_PAUSE), error)
-        } else {
-            Failure::Final(error)
-        }
-    }
-
-    fn body_failure(&self, error: BodyError) -> Failure {
-        match error {
-            BodyError::Lost(cause) => self.again(self.shared.upstream.lost(&cause)),
-            BodyError::TooLarge => BridgeError::reply_too_large(self.shared.message_bytes).into(),
-        }
     }
 }

@@ -2,13 +2,14 @@
 //!
 //! A mismatch is refused before anything is executed, so asking for the list and sending the call again does nothing twice.
 
+use std::collections::HashMap;
+
 use bytes::Bytes;
 use footbridge_protocol::jsonrpc::{
     Message, OwnedId, ResponseBody, Rules, decode, write_request, write_string,
 };
 use hyper::header::HeaderMap;
 use serde_json::value::RawValue;
-use std::collections::HashMap;
 
 use super::ask::ask;
 use super::{Exchange, Shared};
@@ -19,7 +20,7 @@ use crate::log;
 /// Pages of a listing that are asked for. More than any catalogue has; a bound against one that never ends.
 const PAGES: usize = 100;
 /// The id of the listing. No other request is in the same HTTP exchange, so it cannot be mistaken.
-const LISTING_ID: &str = "footbridge-listing";
+const LISTING_ID: &str = "listing";
 
 /// The headers of the call as the server's tools are now, or `None` if that cannot be found out.
 pub(super) async fn headers(exchange: &Exchange) -> Option<HeaderMap> {

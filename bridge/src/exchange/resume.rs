@@ -3,6 +3,7 @@
 //! Only the handshake era has this, and only streams with ids. A server may also end a stream on purpose after the first
 //! id, to be asked again after the pause it named; the two cannot be told apart and need not be.
 
+use footbridge_protocol::headers::SESSION_ID;
 use hyper::StatusCode;
 use hyper::header::HeaderMap;
 
@@ -11,7 +12,6 @@ use super::{Exchange, Failure, Kind};
 use crate::legacy::place::{Place, may_pass};
 use crate::log;
 use crate::pause::Backoff;
-use footbridge_protocol::headers::SESSION_ID;
 
 /// Says whether the server has given an id to go on after.
 pub(super) fn is_possible(events: &Events) -> bool {

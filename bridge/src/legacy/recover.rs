@@ -9,10 +9,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use footbridge_protocol::headers::SESSION_ID;
 use footbridge_protocol::jsonrpc::{Id, Message, OwnedId, Rules, decode, write_notification};
-use hyper::Method;
-use hyper::StatusCode;
 use hyper::header::{HeaderMap, HeaderValue};
+use hyper::{Method, StatusCode};
 
 use super::facts::Facts;
 use super::{sse_transport, stream};
@@ -21,7 +21,6 @@ use crate::exchange::Shared;
 use crate::exchange::ask::ask;
 use crate::log;
 use crate::stdio::Line;
-use footbridge_protocol::headers::SESSION_ID;
 
 /// Longest time for a new session. Notifications of the host wait for it.
 const LIMIT: Duration = Duration::from_secs(60);

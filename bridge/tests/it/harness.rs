@@ -351,6 +351,10 @@ impl Bridge {
         self.child.id()
     }
 
+    pub(crate) fn resident_bytes(&self) -> usize {
+        resident_bytes(self.pid())
+    }
+
     /// Writes one line.
     pub(crate) fn send(&mut self, line: &str) {
         self.write(format!("{line}\n").as_bytes());
@@ -454,6 +458,16 @@ impl Bridge {
             stderr,
         }
     }
+}
+
+/// Memory of a process that is in use, in bytes; 0 if it cannot be found out.
+pub(crate) fn resident_bytes(pid: u32) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let kib = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .and_then(|rest| rest.split_whitespace().next());
+    kib.and_then(|kib| kib.parse::<usize>().ok()).unwrap_or(0) * 1024
 }
 
 impl Drop for Bridge {

@@ -330,3 +330,41 @@ fn b09_no_level_of_the_log_repeats_what_messages_hold() {
         "{stderr}"
     );
 }
+
+#[test]
+fn b06_a_line_of_the_host_that_never_ends_is_not_kept() {
+    let stub = Stub::start(|request, wire| wire.result(request, "{}"));
+    let mut bridge = Bridge::to_with(&stub, &[("FOOTBRIDGE_MAX_MESSAGE", "1000000")]);
+    bridge.write(br#"{"jsonrpc":"2.0","id":1,"method":""#);
+    let piece = vec![b'x'; 1 << 20];
+    for _ in 0..64 {
+        bridge.write(&piece);
+    }
+    assert_eq!(bridge.error("1", -31007)["data"]["sent"], false);
+    let held = bridge.resident_bytes();
+    assert!(
+        held < 24 << 20,
+        "{held} bytes held of a line that was refused"
+    );
+    bridge.write(b"\n");
+    bridge.send(&call("2", "t"));
+    assert_eq!(bridge.json()["id"], 2);
+    assert_eq!(stub.requests().len(), 1);
+}
+
+#[test]
+fn b05_a_line_that_the_end_cuts_off_is_no_message() {
+    let stub = Stub::start(|request, wire| wire.result(request, "{}"));
+    for cut in [r#"{"jsonrpc":"2.0","id":1,"method":"tools/ca"#, "\u{e9}", "{"] {
+        let mut bridge = Bridge::to(&stub);
+        bridge.write(&cut.as_bytes()[..cut.len() - usize::from(!cut.is_ascii())]);
+        let ended = bridge.end();
+        assert!(
+            ended.status.success() && ended.lines.is_empty(),
+            "{:?}",
+            ended.lines
+        );
+        assert!(ended.stderr.contains("no JSON-RPC message"), "{}", ended.stderr);
+    }
+    assert_eq!(stub.requests().len(), 0);
+}

@@ -222,3 +222,46 @@ fn b45_the_stream_of_initialize_is_resumed_in_its_session() {
     bridge.json();
     assert_eq!(stub.wait_rpc("tools/call").header("mcp-session-id"), Some("s-1"));
 }
+
+#[test]
+fn b45_wherever_a_stream_is_cut_every_message_arrives_once() {
+    const MESSAGES: usize = 40;
+    let event = |step: usize| {
+        let message = if step == MESSAGES {
+            result("1")
+        } else {
+            format!(r#"{{"jsonrpc":"2.0","method":"n","params":{{"step":{step}}}}}"#)
+        };
+        format!("id: {step}\r\nretry: 1\r\ndata: {message}\r\n\r\n")
+    };
+    // Each stream carries what comes after the id it was asked with and is cut off somewhere, as a fixed sequence has it.
+    let seed = std::sync::atomic::AtomicU64::new(7);
+    let rest = move |after: usize, wire: &mut Wire<'_>| {
+        let text: String = (after..=MESSAGES).map(event).collect();
+        let random = seed
+            .fetch_add(1, Ordering::SeqCst)
+            .wrapping_mul(6_364_136_223_846_793_005)
+            >> 33;
+        let cut = usize::try_from(random).unwrap() % 600 + 80;
+        wire.stream();
+        wire.raw(&text.as_bytes()[..cut.min(text.len())]);
+    };
+    let rest = Arc::new(rest);
+    let again = Arc::clone(&rest);
+    let stub = resumable(
+        move |wire| rest(0, wire),
+        move |request, wire| {
+            let seen: usize = request.header("last-event-id").unwrap().parse().unwrap();
+            again(seen + 1, wire);
+        },
+    );
+    let mut bridge = Bridge::to(&stub);
+    bridge.handshake();
+    bridge.send(&call("1", "t"));
+    for step in 0..MESSAGES {
+        assert_eq!(bridge.json()["params"]["step"], step);
+    }
+    assert_eq!(bridge.line(), result("1"));
+    assert!(resumptions(&stub).len() > 3, "it was hardly cut");
+    assert!(bridge.end().lines.is_empty());
+}

@@ -166,7 +166,7 @@ fn a_host_that_does_not_read_stops_the_server_and_loses_nothing() {
     let mut last = 0;
     for _ in 0..100 {
         std::thread::sleep(std::time::Duration::from_millis(20));
-        let now = resident_bytes(child.id());
+        let now = crate::harness::resident_bytes(child.id());
         if now == last && now > 0 {
             break;
         }
@@ -181,13 +181,4 @@ fn a_host_that_does_not_read_stops_the_server_and_loses_nothing() {
     assert!(lines.next().unwrap().unwrap().contains(r#""result""#));
     drop(stdin);
     assert!(child.wait().unwrap().success());
-}
-
-fn resident_bytes(pid: u32) -> usize {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let kib = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .and_then(|rest| rest.split_whitespace().next());
-    kib.and_then(|kib| kib.parse::<usize>().ok()).unwrap_or(0) * 1024
 }
