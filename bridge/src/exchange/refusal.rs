@@ -11,6 +11,7 @@ use footbridge_protocol::headers::SESSION_ID;
 use footbridge_protocol::jsonrpc::{ErrorView, Message, ResponseBody, Rules, decode};
 use hyper::StatusCode;
 use hyper::header::{HeaderMap, RETRY_AFTER, WWW_AUTHENTICATE};
+use serde_json::value::RawValue;
 
 use super::{Exchange, Failure, Kind, RETRY_AFTER_MOST, Remedy, Report};
 use crate::diagnosis::Diagnosis;
@@ -23,6 +24,8 @@ use crate::upstream::Reply;
 const QUOTED_BYTES: usize = 2048;
 /// How much of it is quoted, in characters (M-7).
 const QUOTED_CHARACTERS: usize = 200;
+/// The code that server libraries use for what has no code of its own.
+const UNNAMED_ERROR: i64 = -32000;
 
 /// Reads the refusal of a request that was sent with `headers`. On the `first` attempt a server that names a short pause
 /// gets it.
@@ -52,8 +55,8 @@ pub(super) async fn read(exchange: &Exchange, reply: Reply, headers: &HeaderMap,
     } else {
         Err(Unusable::NoError(text))
     };
-    let (report, code) = match theirs {
-        Ok(error) => (Report::Theirs(error.line), Some(error.code)),
+    let (report, said) = match theirs {
+        Ok(error) => (Report::Theirs(error.line), Some(error.said)),
         Err(Unusable::OtherId) => {
             return exchange.broken(&format!(
                 "The server answered {} with an error for another request",
@@ -65,17 +68,31 @@ pub(super) async fn read(exchange: &Exchange, reply: Reply, headers: &HeaderMap,
             None,
         ),
     };
-    Failure::Refused(remedy(exchange, status, headers, code), report)
+    Failure::Refused(remedy(exchange, status, headers, said), report)
 }
 
 /// What can be done about a refusal with this status and this JSON-RPC error, if it had one.
-fn remedy(exchange: &Exchange, status: StatusCode, headers: &HeaderMap, code: Option<i64>) -> Option<Remedy> {
+fn remedy(
+    exchange: &Exchange,
+    status: StatusCode,
+    headers: &HeaderMap,
+    said: Option<Said>,
+) -> Option<Remedy> {
+    let code = said.map(|said| said.code);
     match status {
         // A method the server does not know is no lost session, whatever the status.
         StatusCode::NOT_FOUND
             if exchange.era == Era::Legacy
                 && headers.contains_key(SESSION_ID)
                 && code != Some(codes::METHOD_NOT_FOUND) =>
+        {
+            Some(Remedy::Session)
+        }
+        // Older releases of the common server libraries answer a session they do not know like this.
+        StatusCode::BAD_REQUEST
+            if exchange.era == Era::Legacy
+                && headers.contains_key(SESSION_ID)
+                && said.is_some_and(|said| said.names_session) =>
         {
             Some(Remedy::Session)
         }
@@ -116,29 +133,53 @@ enum Unusable {
 struct OwnError {
     /// The error under the request's id.
     line: Line,
+    said: Said,
+}
+
+/// What matters of a JSON-RPC error.
+#[derive(Clone, Copy)]
+struct Said {
     code: i64,
+    /// It has the code and the words of a session that is not known.
+    names_session: bool,
+}
+
+impl Said {
+    fn read(error: &RawValue) -> Said {
+        let Some(error) = ErrorView::read(error) else {
+            return Said {
+                code: 0,
+                names_session: false,
+            };
+        };
+        Said {
+            code: error.code,
+            names_session: error.code == UNNAMED_ERROR
+                && error.message.to_ascii_lowercase().contains("session id"),
+        }
+    }
 }
 
 fn own_error(exchange: &Exchange, body: Vec<u8>) -> Result<OwnError, Unusable> {
-    let (with_id, code) = match decode(&body, &Rules::BRIDGE) {
+    let (with_id, said) = match decode(&body, &Rules::BRIDGE) {
         Ok(Message::Response(response)) => match (response.id, response.body) {
             (Some(id), ResponseBody::Error(_)) if id != exchange.id() => return Err(Unusable::OtherId),
             (id, ResponseBody::Error(error)) => {
-                let code = ErrorView::read(error).map_or(0, |error| error.code);
+                let said = Said::read(error);
                 let with_id = id.is_none().then(|| {
                     format!(
                         r#"{{"jsonrpc":"2.0","id":{},"error":{error}}}"#,
                         exchange.id.as_raw()
                     )
                 });
-                (with_id, code)
+                (with_id, said)
             }
             (_, ResponseBody::Result(_)) => return Err(Unusable::NoError(body)),
         },
         _ => return Err(Unusable::NoError(body)),
     };
     let line = Line::new(with_id.map_or(body, String::into_bytes));
-    Ok(OwnError { line, code })
+    Ok(OwnError { line, said })
 }
 
 /// What `Retry-After` says.

@@ -49,6 +49,11 @@ impl Place {
         self.last_event_id.is_some()
     }
 
+    /// Gives up the event to go on after: what comes next is better than nothing.
+    pub(crate) fn forget(&mut self) {
+        self.last_event_id = None;
+    }
+
     /// How long to wait after the end of a stream: what the server named, hardly more, or a growing pause.
     pub(crate) fn pause(&self, backoff: &mut Backoff) -> Duration {
         self.retry.map_or_else(|| backoff.next(), nudged)
@@ -75,11 +80,12 @@ impl Place {
     }
 }
 
-/// Says whether a refusal is about now rather than about the request.
+/// Says whether a refusal is about now rather than about the request. 409 is what servers say that have not noticed yet that
+/// the stream before has broken.
 pub(crate) fn may_pass(status: StatusCode) -> bool {
     matches!(
         status,
-        StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS
+        StatusCode::REQUEST_TIMEOUT | StatusCode::CONFLICT | StatusCode::TOO_MANY_REQUESTS
     ) || (status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED)
 }
 

@@ -55,6 +55,13 @@ async fn keep_open(shared: Arc<Shared>) {
             Ok(reply) => {
                 let status = reply.status;
                 reply.body.linger();
+                if status == StatusCode::BAD_REQUEST && place.is_known() {
+                    log::info(format_args!(
+                        "the server does not go on with its own stream, asking for a new one"
+                    ));
+                    place.forget();
+                    continue;
+                }
                 // A server that has never had such a stream may answer 404 as well; then the session is none the worse.
                 if let (StatusCode::NOT_FOUND, true, Some(session)) =
                     (status, was_open, sent.remove(SESSION_ID))

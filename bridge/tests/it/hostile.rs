@@ -342,10 +342,7 @@ fn b06_a_line_of_the_host_that_never_ends_is_not_kept() {
     }
     assert_eq!(bridge.error("1", -31007)["data"]["sent"], false);
     let held = bridge.resident_bytes();
-    assert!(
-        held < 24 << 20,
-        "{held} bytes held of a line that was refused"
-    );
+    assert!(held < 24 << 20, "{held} bytes held of a line that was refused");
     bridge.write(b"\n");
     bridge.send(&call("2", "t"));
     assert_eq!(bridge.json()["id"], 2);

@@ -449,3 +449,64 @@ fn b43_a_new_session_that_does_not_come_about_leaves_the_old_one() {
     assert_eq!(answers[2], 2);
     assert_eq!(stub.last().header("mcp-session-id"), Some("s-3"));
 }
+
+#[test]
+fn m9_servers_that_say_400_for_a_lost_session_are_understood() {
+    let turn = AtomicUsize::new(0);
+    let refusal = r#"{"jsonrpc":"2.0","error":{"code":-32000,"message":"Bad Request: No valid session ID provided"},"id":null}"#;
+    let stub = Stub::start(move |request, wire| {
+        if request.rpc() != "tools/call" {
+            legacy_manners(request, wire);
+        } else if turn.fetch_add(1, Ordering::SeqCst) == 1 {
+            wire.result(request, "{}");
+        } else {
+            wire.json(400, refusal);
+        }
+    });
+    let mut bridge = Bridge::to(&stub);
+    bridge.handshake();
+    stub.wait_rpc("GET");
+    bridge.send(&call("1", "t"));
+    assert_eq!(bridge.line(), r#"{"jsonrpc":"2.0","id":1,"result":{}}"#);
+    assert_eq!(stub.count("initialize"), 2);
+    // If a new session does not help, the server's own words are the answer.
+    bridge.send(&call("2", "t"));
+    assert_eq!(bridge.json()["error"]["code"], -32000);
+    assert_eq!(stub.count("initialize"), 3);
+    assert!(bridge.end().lines.is_empty());
+}
+
+#[test]
+fn b44_a_stream_the_server_still_thinks_open_or_cannot_go_on_with_is_asked_for_again() {
+    let turn = AtomicUsize::new(0);
+    let stub = Stub::start(move |request, wire| {
+        if request.method != "GET" {
+            legacy_manners(request, wire);
+            return;
+        }
+        let turn = turn.fetch_add(1, Ordering::SeqCst);
+        match turn {
+            1 => return wire.respond(409, &[], b""),
+            2 => return wire.respond(400, &[], b""),
+            _ => wire.stream(),
+        }
+        wire.raw(b"retry: 1\nid: 7\n");
+        wire.event(&format!(
+            r#"{{"jsonrpc":"2.0","method":"n","params":{{"turn":{turn}}}}}"#
+        ));
+        if turn > 0 {
+            wire.wait_closed();
+        }
+    });
+    let mut bridge = Bridge::to(&stub);
+    bridge.handshake();
+    assert_eq!(bridge.json()["params"]["turn"], 0);
+    assert_eq!(bridge.json()["params"]["turn"], 3);
+    let ids: Vec<_> = stub
+        .requests()
+        .iter()
+        .filter(|request| request.method == "GET")
+        .map(|request| request.header("last-event-id").map(str::to_owned))
+        .collect();
+    assert_eq!(ids, [None, Some("7".to_owned()), Some("7".to_owned()), None]);
+}
