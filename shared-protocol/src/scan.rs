@@ -143,12 +143,18 @@ struct Cursor<'a> {
 }
 
 impl Cursor<'_> {
+    #[inline]
     fn peek(&self) -> Option<u8> {
         self.bytes.get(self.at).copied()
     }
 
+    #[inline]
     fn space(&mut self) {
-        while matches!(self.peek(), Some(b' ' | b'\n' | b'\r' | b'\t')) {
+        // One comparison tells that there is none, which is so nearly everywhere.
+        while let Some(byte) = self.peek()
+            && byte <= b' '
+            && matches!(byte, b' ' | b'\n' | b'\r' | b'\t')
+        {
             self.at += 1;
         }
     }
@@ -159,6 +165,7 @@ impl Cursor<'_> {
     }
 
     /// Passes a string; the cursor is on its opening quote.
+    #[inline]
     fn string(&mut self) -> Option<()> {
         self.at += 1;
         loop {
@@ -234,6 +241,7 @@ impl Cursor<'_> {
 
 /// The highest bit of each byte that ends or breaks a string: a quote, a backslash, a control character. Bits above the lowest
 /// one may be wrong, by the borrow of a subtraction; the lowest is right.
+#[inline]
 fn special(chunk: u64) -> u64 {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x8080_8080_8080_8080;
