@@ -146,7 +146,7 @@ impl BridgeError {
         matches!(self.code, codes::BRIDGE_REPLY_LOST | codes::BRIDGE_TIMEOUT)
     }
 
-    /// Notes that the request had left after all.
+    /// Notes whether the request had left.
     pub(crate) fn with_sent(self, sent: bool) -> BridgeError {
         BridgeError { sent, ..self }
     }
