@@ -40,7 +40,7 @@ pub(crate) use connect::Dialer;
 pub(crate) use endpoint::Endpoint;
 use pool::{Pool, SendError};
 pub(crate) use proxy::Proxies;
-pub(crate) use reply::{BodyError, Reply};
+pub(crate) use reply::{Body, BodyError, Reply};
 pub(crate) use tls::{Identity, Tls};
 
 /// Redirects followed for one request (protocol.md B-16).
@@ -172,18 +172,31 @@ impl Upstream {
         body: &Bytes,
         leaving: impl Fn(),
     ) -> Result<Reply, BridgeError> {
+        self.send_to(None, method, headers, body, leaving).await
+    }
+
+    /// The same to another request target of the server, one that [`Upstream::resolve`] has made.
+    pub(crate) async fn send_to(
+        &self,
+        target: Option<&Uri>,
+        method: &Method,
+        headers: &HeaderMap,
+        body: &Bytes,
+        leaving: impl Fn(),
+    ) -> Result<Reply, BridgeError> {
         #[cfg(feature = "sign-in")]
         if let Some(sign_in) = &self.sign_in {
             // Boxed: it is many times the size of what a request with a key needs.
-            return Box::pin(self.send_signed_in(sign_in, method, headers, body, &leaving)).await;
+            return Box::pin(self.send_signed_in(sign_in, target, method, headers, body, &leaving)).await;
         }
-        self.send_as(None, method, headers, body, &leaving).await
+        self.send_as(None, target, method, headers, body, &leaving).await
     }
 
     #[cfg(feature = "sign-in")]
     async fn send_signed_in(
         &self,
         sign_in: &Arc<SignIn>,
+        target: Option<&Uri>,
         method: &Method,
         headers: &HeaderMap,
         body: &Bytes,
@@ -193,7 +206,7 @@ impl Upstream {
         loop {
             let credential = sign_in.credential().await;
             let reply = self
-                .send_as(credential.as_ref(), method, headers, body, leaving)
+                .send_as(credential.as_ref(), target, method, headers, body, leaving)
                 .await?;
             let may_resend = sign_in
                 .may_resend(
@@ -215,12 +228,13 @@ impl Upstream {
     async fn send_as(
         &self,
         credential: Option<&HeaderValue>,
+        target: Option<&Uri>,
         method: &Method,
         headers: &HeaderMap,
         body: &Bytes,
         leaving: &impl Fn(),
     ) -> Result<Reply, BridgeError> {
-        let mut target = self.endpoint.target.clone();
+        let mut target = target.unwrap_or(&self.endpoint.target).clone();
         let mut followed = 0;
         loop {
             let left = AtomicBool::new(false);
@@ -266,6 +280,11 @@ impl Upstream {
                 quote(target.path().as_bytes(), 100)
             ));
         }
+    }
+
+    /// The request target that `reference`, absolute or relative, names on this server. `None` on any other origin.
+    pub(crate) fn resolve(&self, reference: &str) -> Option<Uri> {
+        self.endpoint.follow(reference)
     }
 
     /// Where a redirect may lead: the same origin, with 307 or 308.
