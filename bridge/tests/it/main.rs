@@ -19,3 +19,7 @@ mod refusals;
 mod stdin;
 mod streams;
 mod transport;
+mod transport_http2;
+mod transport_local;
+mod transport_proxy;
+mod transport_tls;
