@@ -6,6 +6,7 @@
 use std::error::Error as _;
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -32,6 +33,19 @@ const PING_EVERY: Duration = Duration::from_secs(20);
 /// How long that sign may take.
 const PING_LIMIT: Duration = Duration::from_secs(20);
 
+/// Streams opened at most on a first connection before the server has said how many it allows (RFC 9113 §6.5.2 asks servers
+/// to allow as many).
+const FIRST_STREAMS: usize = 100;
+
+/// How many streams a server allows at once, as far as it is known, for connections to come.
+pub(super) struct Room(AtomicUsize);
+
+impl Default for Room {
+    fn default() -> Room {
+        Room(AtomicUsize::new(FIRST_STREAMS))
+    }
+}
+
 /// A connection shared by exchanges.
 pub(super) struct Multiplex {
     sender: SendRequest<Full<Bytes>>,
@@ -56,12 +70,14 @@ pub(crate) struct Turn {
 }
 
 impl Multiplex {
-    /// Opens the protocol on a stream that agreed to speak it.
-    pub(super) async fn open(stream: Stream) -> Result<Multiplex, hyper::Error> {
+    /// Opens the protocol on a stream that agreed to speak it. `room` is what this server is known to allow, and learns
+    /// from it: until its settings have come, a server gets no more than its last connection allowed.
+    pub(super) async fn open(stream: Stream, room: &Arc<Room>) -> Result<Multiplex, hyper::Error> {
         let (sender, connection) = Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
+            .initial_max_send_streams(room.0.load(Ordering::Relaxed))
             .keep_alive_interval(PING_EVERY)
             .keep_alive_timeout(PING_LIMIT)
             .handshake(TokioIo::new(stream))
@@ -72,10 +88,12 @@ impl Multiplex {
             since: Instant::now(),
             retired: false,
         }));
-        let (mut connection, known) = (connection, Arc::clone(&usage));
+        let (mut connection, known, room) = (connection, Arc::clone(&usage), Arc::clone(room));
         let carry = poll_fn(move |cx| {
             let outcome = Pin::new(&mut connection).poll(cx);
-            lock(&known).room = connection.current_max_send_streams();
+            let now = connection.current_max_send_streams();
+            lock(&known).room = now;
+            room.0.store(now.clamp(1, FIRST_STREAMS), Ordering::Relaxed);
             outcome
         });
         tokio::spawn(async move {

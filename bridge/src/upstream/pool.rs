@@ -21,7 +21,7 @@ use tokio::time::Instant;
 
 use super::connect::{ConnectError, Dialer};
 use super::endpoint::Endpoint;
-use super::multiplex::{Multiplex, Turn};
+use super::multiplex::{Multiplex, Room, Turn};
 use super::stream::Written;
 use super::tls::Offer;
 use crate::log;
@@ -61,6 +61,7 @@ struct Origin {
     endpoint: Endpoint,
     dialer: Arc<Dialer>,
     owned: Arc<Owned>,
+    room: Arc<Room>,
 }
 
 struct Idle {
@@ -128,6 +129,7 @@ impl Pool {
                 endpoint,
                 dialer,
                 owned: Arc::clone(&owned),
+                room: Arc::default(),
             }),
             idle: Mutex::new(Vec::new()),
             shared: Mutex::new(Vec::new()),
@@ -305,7 +307,7 @@ impl Origin {
         let stream = self.dialer.connect_for(&self.endpoint, Offer::Http2).await?;
         if stream.speaks_http2() {
             log::debug(format_args!("connected to {} (HTTP/2)", self.endpoint.place()));
-            let multiplex = Multiplex::open(stream).await;
+            let multiplex = Multiplex::open(stream, &self.room).await;
             return multiplex
                 .map(Opened::Multiplex)
                 .map_err(|error| self.failed(&super::words(&error)));
