@@ -16,8 +16,8 @@ pub(crate) use help::{help, version};
 pub(crate) use settings::{KeySource, Settings};
 use source::Source;
 pub(crate) use table::{
-    ALLOW_HTTP_VARIABLE, CA_FILE_VARIABLE, CLIENT_CERT_VARIABLE, CLIENT_KEY_VARIABLE, KEY_FILE_VARIABLE, KEY_VARIABLE,
-    URL_VARIABLE, Verb,
+    ALLOW_HTTP_VARIABLE, CA_FILE_VARIABLE, CLIENT_CERT_VARIABLE, CLIENT_KEY_VARIABLE, KEY_FILE_VARIABLE,
+    KEY_VARIABLE, URL_VARIABLE, Verb,
 };
 use table::{COMMANDS, TABLE};
 

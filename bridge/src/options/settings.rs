@@ -84,9 +84,15 @@ impl Settings {
                 (Some(certificate), Some(key)) => Some((certificate, key)),
                 (certificate, _) => {
                     let (name, missing) = if certificate.is_some() {
-                        (CLIENT_CERT_VARIABLE, concat!("of use without ", variable!("CLIENT_KEY")))
+                        (
+                            CLIENT_CERT_VARIABLE,
+                            concat!("of use without ", variable!("CLIENT_KEY")),
+                        )
                     } else {
-                        (CLIENT_KEY_VARIABLE, concat!("of use without ", variable!("CLIENT_CERT")))
+                        (
+                            CLIENT_KEY_VARIABLE,
+                            concat!("of use without ", variable!("CLIENT_CERT")),
+                        )
                     };
                     return Err(OptionError::Value {
                         name,
@@ -95,7 +101,9 @@ impl Settings {
                     });
                 }
             },
-            proxies: Proxies::read(|variable| Some(source.standard(variable)?.to_string_lossy().into_owned())),
+            proxies: Proxies::read(|variable| {
+                Some(source.standard(variable)?.to_string_lossy().into_owned())
+            }),
             allow_http: source.switch("allow-http")?,
             connect_limit: source.seconds("connect-timeout")?,
             response_limit: source.seconds("response-timeout")?,

@@ -251,7 +251,10 @@ mod tests {
             (1_793_491_199, "2026-10-31"),
             (4_107_542_400, "2100-03-01"),
         ] {
-            assert_eq!(date(UnixTime::since_unix_epoch(Duration::from_secs(seconds))), day);
+            assert_eq!(
+                date(UnixTime::since_unix_epoch(Duration::from_secs(seconds))),
+                day
+            );
         }
     }
 

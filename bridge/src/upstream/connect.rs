@@ -29,10 +29,14 @@ pub(crate) enum ConnectError {
     #[error("`{place}` could not be reached ({cause}). Check the network connection")]
     Unreachable { place: String, cause: String },
     /// The socket of a local server is not there, or not for us.
-    #[error("The socket `{path}` cannot be used ({cause}). Check that the server is running and the path is right")]
+    #[error(
+        "The socket `{path}` cannot be used ({cause}). Check that the server is running and the path is right"
+    )]
     Socket { path: String, cause: String },
     /// This process, or the whole system, may open no more files.
-    #[error("`{place}` was not connected to, as this process may open no more files. Raise its limit (`ulimit -n`)")]
+    #[error(
+        "`{place}` was not connected to, as this process may open no more files. Raise its limit (`ulimit -n`)"
+    )]
     NoFiles { place: String },
     /// The limit passed.
     #[error(
@@ -103,9 +107,10 @@ impl Dialer {
             Err(_) => {
                 let seconds = self.limit.as_secs_f64();
                 Err(match proxy {
-                    Some(proxy) => {
-                        proxy.failed(format!("made no connection to `{}` within {seconds} s", endpoint.place()))
-                    }
+                    Some(proxy) => proxy.failed(format!(
+                        "made no connection to `{}` within {seconds} s",
+                        endpoint.place()
+                    )),
                     None => ConnectError::Slow {
                         place: endpoint.place().to_owned(),
                         seconds,

@@ -168,8 +168,7 @@ impl Endpoint {
             // The origin is compared below, so the rule for plain HTTP needs no second judgement.
             let other = Endpoint::parse(location, true).ok()?;
             let same = other.tls == self.tls && other.host == self.host && other.port == self.port;
-            return (same && self.socket.is_none() && other.socket.is_none())
-                .then_some(other.target);
+            return (same && self.socket.is_none() && other.socket.is_none()).then_some(other.target);
         }
         // A relative reference replaces the last segment of the path.
         let (directory, _) = self.target.path().rsplit_once('/')?;
@@ -270,12 +269,19 @@ mod tests {
             ("unix:/run/x.sock:/mcp?a=b", "/run/x.sock", "/mcp?a=b"),
             ("unix:/run/x.sock", "/run/x.sock", "/"),
             ("unix:///run/x.sock:/mcp", "/run/x.sock", "/mcp"),
-            ("unix:/run/a:b/x.sock:/mcp?c=http://d", "/run/a:b/x.sock", "/mcp?c=http://d"),
+            (
+                "unix:/run/a:b/x.sock:/mcp?c=http://d",
+                "/run/a:b/x.sock",
+                "/mcp?c=http://d",
+            ),
         ] {
             let endpoint = parse(text).unwrap();
             assert_eq!(endpoint.socket.as_deref(), Some(Path::new(socket)), "{text}");
             assert_eq!(endpoint.target, target);
-            assert_eq!((endpoint.place(), endpoint.authority.as_bytes()), (socket, &b"localhost"[..]));
+            assert_eq!(
+                (endpoint.place(), endpoint.authority.as_bytes()),
+                (socket, &b"localhost"[..])
+            );
             assert!(endpoint.is_loopback() && !endpoint.tls);
         }
         for text in ["unix:", "unix:x.sock:/mcp", "unix:/run/\n:/mcp"] {

@@ -122,9 +122,7 @@ impl Multiplex {
     /// trusted.
     pub(super) fn is_over(&self) -> bool {
         let usage = lock(&self.usage);
-        self.sender.is_closed()
-            || usage.retired
-            || (usage.active == 0 && usage.since.elapsed() > IDLE_LIMIT)
+        self.sender.is_closed() || usage.retired || (usage.active == 0 && usage.since.elapsed() > IDLE_LIMIT)
     }
 }
 
@@ -187,10 +185,105 @@ fn is_unprocessed(error: &hyper::Error) -> bool {
         .and_then(|cause| cause.downcast_ref::<h2::Error>())
         .is_some_and(|cause| {
             cause.is_remote()
-                && (cause.is_go_away() || cause.is_reset() && cause.reason() == Some(h2::Reason::REFUSED_STREAM))
+                && (cause.is_go_away()
+                    || cause.is_reset() && cause.reason() == Some(h2::Reason::REFUSED_STREAM))
         })
 }
 
 fn lock(usage: &Mutex<Usage>) -> MutexGuard<'_, Usage> {
     usage.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::super::stream::Link;
+    use super::*;
+
+    fn run<T>(test: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap()
+            .block_on(test)
+    }
+
+    /// Both ends of a connection, ours as it will be used.
+    async fn connection() -> (Multiplex, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let ours = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (theirs, _) = listener.accept().await.unwrap();
+        let multiplex = Multiplex::open(Stream::new(Link::Tcp(ours)), &Arc::default())
+            .await
+            .unwrap();
+        (multiplex, theirs)
+    }
+
+    fn request() -> Request<Full<Bytes>> {
+        let mut request = Request::post("/mcp?a=b").header(HOST, "h.example:8443");
+        request = request.header("mcp-method", "tools/call");
+        request.body(Full::new(Bytes::from_static(b"{}"))).unwrap()
+    }
+
+    #[test]
+    fn a_request_is_addressed_as_http2_wants_it() {
+        run(async {
+            let (multiplex, theirs) = connection().await;
+            let server = tokio::spawn(async move {
+                let mut server = h2::server::handshake(theirs).await.unwrap();
+                let (request, mut respond) = server.accept().await.unwrap().unwrap();
+                respond.send_response(Response::new(()), true).unwrap();
+                tokio::spawn(async move { while server.accept().await.is_some() {} });
+                request
+            });
+            let mut turn = multiplex.turn().unwrap();
+            assert!(turn.send(request()).await.is_ok());
+            let request = server.await.unwrap();
+            assert_eq!(request.uri(), "https://h.example:8443/mcp?a=b");
+            assert!(request.headers().get(HOST).is_none());
+            assert_eq!(request.headers()["mcp-method"], "tools/call");
+        });
+    }
+
+    #[test]
+    fn a_connection_that_has_died_without_a_word_is_noticed_while_requests_are_open() {
+        run(async {
+            let (multiplex, mut theirs) = connection().await;
+            // The handshake is answered, nothing after it: no ping, no request.
+            theirs.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await.unwrap();
+            let mut turn = multiplex.turn().unwrap();
+            tokio::time::pause();
+            let Err(failed) = turn.send(request()).await else {
+                panic!("nobody answered");
+            };
+            assert!(!failed.unsent);
+            assert!(
+                super::super::words(&failed.error).contains("keep-alive"),
+                "{}",
+                failed.error
+            );
+            assert!(multiplex.is_over());
+        });
+    }
+
+    #[test]
+    fn turns_end_where_the_room_ends_and_idle_connections_grow_old() {
+        run(async {
+            let (multiplex, _theirs) = connection().await;
+            lock(&multiplex.usage).room = 2;
+            let turns = (multiplex.turn().unwrap(), multiplex.turn().unwrap());
+            assert!(multiplex.turn().is_none());
+            drop(turns.0);
+            assert!(multiplex.turn().is_some());
+            tokio::time::pause();
+            tokio::time::advance(IDLE_LIMIT * 2).await;
+            assert!(!multiplex.is_over(), "a turn is out");
+            drop(turns.1);
+            assert!(!multiplex.is_over(), "it has only just been used");
+            tokio::time::advance(IDLE_LIMIT * 2).await;
+            assert!(multiplex.is_over());
+        });
+    }
 }

@@ -177,7 +177,9 @@ impl Pool {
             if !again {
                 return Err(SendError::Unsent(failed.error));
             }
-            log::debug(format_args!("a connection was of no use any more, taking another"));
+            log::debug(format_args!(
+                "a connection was of no use any more, taking another"
+            ));
         }
     }
 

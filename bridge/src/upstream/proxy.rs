@@ -178,7 +178,10 @@ impl Proxy {
             endpoint.host.clone()
         };
         let place = format!("{host}:{}", endpoint.port);
-        let mut request = format!("CONNECT {place} HTTP/1.1\r\nHost: {place}\r\nUser-Agent: {}\r\n", brand::USER_AGENT);
+        let mut request = format!(
+            "CONNECT {place} HTTP/1.1\r\nHost: {place}\r\nUser-Agent: {}\r\n",
+            brand::USER_AGENT
+        );
         if let Some(credentials) = &self.credentials {
             let _ = write!(request, "Proxy-Authorization: {}\r\n", credentials.expose());
         }
@@ -262,7 +265,10 @@ fn is_excepted(list: &str, endpoint: &Endpoint) -> bool {
             if let Some(address) = address {
                 return name.parse() == Ok(address);
             }
-            let domain = name.trim_start_matches("*.").trim_matches('.').to_ascii_lowercase();
+            let domain = name
+                .trim_start_matches("*.")
+                .trim_matches('.')
+                .to_ascii_lowercase();
             !domain.is_empty()
                 && host
                     .strip_suffix(&domain)
@@ -344,7 +350,12 @@ mod tests {
     #[test]
     fn this_machine_is_reached_directly() {
         let all = [("ALL_PROXY", "http://all:4")];
-        for url in ["http://localhost/", "http://127.0.0.1/", "https://[::1]/", "https://127.1.2.3/"] {
+        for url in [
+            "http://localhost/",
+            "http://127.0.0.1/",
+            "https://[::1]/",
+            "https://127.1.2.3/",
+        ] {
             assert_eq!(through(&all, url), None, "{url}");
         }
     }
@@ -400,10 +411,18 @@ mod tests {
             assert_eq!(found.as_deref(), Some(name));
         }
         let endpoint = Endpoint::parse("https://a.example/", false).unwrap();
-        for text in ["socks5://u:secret@h:1", "ftp://u:secret@h", "http://u:secret@", "http://u:secret@h:99999"] {
+        for text in [
+            "socks5://u:secret@h:1",
+            "ftp://u:secret@h",
+            "http://u:secret@",
+            "http://u:secret@h:99999",
+        ] {
             let proxies = proxies(&[("HTTPS_PROXY", text)]);
             let error = proxies.find(&endpoint).err().unwrap().to_string();
-            assert!(error.contains("HTTPS_PROXY") && !error.contains("secret"), "{error}");
+            assert!(
+                error.contains("HTTPS_PROXY") && !error.contains("secret"),
+                "{error}"
+            );
             assert!(!format!("{proxies:?}").contains("secret"));
         }
     }

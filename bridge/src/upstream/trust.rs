@@ -72,7 +72,9 @@ impl Trust {
             }
             let mut roots = RootCertStore::empty();
             let (added, _) = roots.add_parsable_certificates(found.certs);
-            log::info(format_args!("{added} authorities of the system are trusted as well"));
+            log::info(format_args!(
+                "{added} authorities of the system are trusted as well"
+            ));
             WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&self.provider))
                 .build()
                 .ok()
@@ -106,7 +108,9 @@ impl ServerCertVerifier for Trust {
             }
             // The certificates are at hand here and nowhere else, so their issuer goes along with the error.
             let last = intermediates.last().unwrap_or(end_entity);
-            Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(Unknown::signer(last)))))
+            Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(Unknown::signer(
+                last,
+            )))))
         })
     }
 

@@ -275,7 +275,10 @@ impl Server {
     }
 
     fn bridge(&self) -> Bridge {
-        Bridge::with(&[("FOOTBRIDGE_URL", &self.url), ("FOOTBRIDGE_CA_FILE", self.authority.path())])
+        Bridge::with(&[
+            ("FOOTBRIDGE_URL", &self.url),
+            ("FOOTBRIDGE_CA_FILE", self.authority.path()),
+        ])
     }
 
     fn calls(&self) -> Vec<Call> {
@@ -345,7 +348,15 @@ fn b47_a_cancelled_exchange_resets_its_stream_and_no_other() {
     bridge.send(&modern("1", "tools/call", r#""name":"t","#));
     server.wait_for(|seen| matches!(seen, Seen::Call(call) if call.stream == 1));
     bridge.send(r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1,"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}}"#);
-    server.wait_for(|seen| matches!(seen, Seen::Reset { stream: 1, code: CANCEL }));
+    server.wait_for(|seen| {
+        matches!(
+            seen,
+            Seen::Reset {
+                stream: 1,
+                code: CANCEL
+            }
+        )
+    });
     bridge.send(&modern("2", "tools/call", r#""name":"t","#));
     assert_eq!(bridge.json()["id"], 2);
     assert_eq!(server.connections.load(Ordering::SeqCst), 1);
@@ -423,7 +434,13 @@ fn a_server_that_refuses_everything_is_not_asked_for_ever() {
     bridge.send(&call("1", "t"));
     let error = bridge.error("1", -31001);
     assert_eq!(error["data"]["sent"], false);
-    assert!(error["message"].as_str().unwrap().contains("did not take the request"), "{error}");
+    assert!(
+        error["message"]
+            .as_str()
+            .unwrap()
+            .contains("did not take the request"),
+        "{error}"
+    );
     let calls = server.calls().len();
     assert!((2..10).contains(&calls), "{calls}");
 }
@@ -465,7 +482,10 @@ fn a_large_reply_flows_through_the_windows() {
         |peer: &mut Peer, call: Call| {
             peer.head(call.stream, "application/json");
             let text = "x".repeat(SIZE);
-            let body = format!(r#"{{"jsonrpc":"2.0","id":{},"result":{{"x":"{text}"}}}}"#, call.id());
+            let body = format!(
+                r#"{{"jsonrpc":"2.0","id":{},"result":{{"x":"{text}"}}}}"#,
+                call.id()
+            );
             assert_eq!(peer.flood(call.stream, body.as_bytes(), LIVENESS), body.len());
             peer.send(DATA, END_STREAM, call.stream, b"");
         }
@@ -484,7 +504,10 @@ fn b16_a_host_that_does_not_read_stops_the_reading() {
         let report = report.clone();
         move |peer: &mut Peer, call: Call| {
             peer.head(call.stream, "text/event-stream");
-            let event = format!("data: {{\"jsonrpc\":\"2.0\",\"method\":\"{}\"}}\n\n", "n".repeat(1000));
+            let event = format!(
+                "data: {{\"jsonrpc\":\"2.0\",\"method\":\"{}\"}}\n\n",
+                "n".repeat(1000)
+            );
             let body = event.repeat(SIZE / event.len());
             let sent = peer.flood(call.stream, body.as_bytes(), Duration::from_millis(700));
             let _ = report.send(sent);

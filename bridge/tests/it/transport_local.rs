@@ -13,12 +13,18 @@ fn a_server_is_reached_through_its_socket() {
     let path = home.path().join("server.sock");
     let url = format!("unix:{}:/mcp?a=b", path.display());
     // A proxy is for the way to other machines.
-    let variables = [("FOOTBRIDGE_URL", url.as_str()), ("ALL_PROXY", "http://127.0.0.1:1")];
+    let variables = [
+        ("FOOTBRIDGE_URL", url.as_str()),
+        ("ALL_PROXY", "http://127.0.0.1:1"),
+    ];
     let mut bridge = Bridge::with(&variables);
     bridge.send(&call("0", "t"));
     let error = bridge.error("0", -31001);
     let message = error["message"].as_str().unwrap();
-    assert!(message.contains("server.sock") && error["data"]["sent"] == false, "{error}");
+    assert!(
+        message.contains("server.sock") && error["data"]["sent"] == false,
+        "{error}"
+    );
 
     let stub = Stub::on_socket(&path, |request, wire| wire.result(request, "{}"));
     for id in 1..4 {
@@ -26,7 +32,10 @@ fn a_server_is_reached_through_its_socket() {
         assert_eq!(bridge.json()["id"], id);
     }
     let request = stub.last();
-    assert_eq!((request.target.as_str(), request.header("host")), ("/mcp?a=b", Some("localhost")));
+    assert_eq!(
+        (request.target.as_str(), request.header("host")),
+        ("/mcp?a=b", Some("localhost"))
+    );
     assert!(request.header("authorization").is_some());
     assert_eq!(request.connection, 0);
 }
@@ -47,7 +56,9 @@ fn b32_calls_in_flight_are_many_by_default() {
     let mut bridge = Bridge::to(&stub);
     let lines: String = (0..CALLS).map(|id| call(&id.to_string(), "t") + "\n").collect();
     bridge.write(lines.as_bytes());
-    let answered: HashSet<u64> = (0..CALLS).map(|_| bridge.json()["id"].as_u64().unwrap()).collect();
+    let answered: HashSet<u64> = (0..CALLS)
+        .map(|_| bridge.json()["id"].as_u64().unwrap())
+        .collect();
     assert_eq!(answered.len(), CALLS);
     assert_eq!(stub.requests().len(), CALLS);
 }
@@ -56,7 +67,10 @@ fn b32_calls_in_flight_are_many_by_default() {
 fn ten_thousand_calls_at_once_are_all_answered() {
     const CALLS: usize = 10_000;
     let stub = Stub::start(|request, wire| wire.result(request, "{}"));
-    let mut bridge = Bridge::to_with(&stub, &[("FOOTBRIDGE_MAX_IN_FLIGHT", "32"), ("FOOTBRIDGE_LOG", "warn")]);
+    let mut bridge = Bridge::to_with(
+        &stub,
+        &[("FOOTBRIDGE_MAX_IN_FLIGHT", "32"), ("FOOTBRIDGE_LOG", "warn")],
+    );
     let lines: String = (0..CALLS).map(|id| call(&id.to_string(), "t") + "\n").collect();
     bridge.write(lines.as_bytes());
     let answered: HashSet<u64> = (0..CALLS)
@@ -78,7 +92,11 @@ fn calls_wait_for_each_other_when_no_more_files_may_be_opened() {
     });
     let mut command = Command::new("sh");
     command
-        .args(["-c", "ulimit -n 20; exec \"$0\"", env!("CARGO_BIN_EXE_footbridge")])
+        .args([
+            "-c",
+            "ulimit -n 20; exec \"$0\"",
+            env!("CARGO_BIN_EXE_footbridge"),
+        ])
         .env_clear()
         .env("FOOTBRIDGE_KEY", KEY)
         .env("FOOTBRIDGE_URL", stub.url())

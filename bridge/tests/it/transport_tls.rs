@@ -138,7 +138,10 @@ fn b16_a_server_is_believed_if_a_named_authority_signed_its_certificate() {
     let stub = stub(authority.server("localhost", &[]));
     let url = format!("https://localhost:{}/mcp", stub.address.port());
     for variable in ["FOOTBRIDGE_CA_FILE", "SSL_CERT_FILE"] {
-        assert_eq!(outcome(&[("FOOTBRIDGE_URL", &url), (variable, authority.path())])["id"], 1);
+        assert_eq!(
+            outcome(&[("FOOTBRIDGE_URL", &url), (variable, authority.path())])["id"],
+            1
+        );
     }
     let served = stub.requests().len();
     assert!(served > 0);
@@ -159,7 +162,10 @@ fn b16_a_server_is_believed_if_a_named_authority_signed_its_certificate() {
     assert!(text.contains("no usable PEM certificate"), "{text}");
 
     let other = url.replace("localhost", "127.0.0.1");
-    let text = failure(&[("FOOTBRIDGE_URL", &other), ("FOOTBRIDGE_CA_FILE", authority.path())]);
+    let text = failure(&[
+        ("FOOTBRIDGE_URL", &other),
+        ("FOOTBRIDGE_CA_FILE", authority.path()),
+    ]);
     assert!(
         text.starts_with("FB124 The certificate is for localhost, not 127.0.0.1."),
         "{text}"
@@ -191,7 +197,11 @@ fn d16_the_systems_authorities_are_asked_when_ours_know_nothing() {
     let read = "authorities of the system";
     assert_eq!(bridge.end().stderr.matches(read).count(), 1, "they are read once");
     // Who needs none of them does not read them.
-    let mut bridge = Bridge::with(&[variables[0], variables[1], ("FOOTBRIDGE_CA_FILE", authority.path())]);
+    let mut bridge = Bridge::with(&[
+        variables[0],
+        variables[1],
+        ("FOOTBRIDGE_CA_FILE", authority.path()),
+    ]);
     bridge.send(&call("1", "t"));
     assert_eq!(bridge.json()["id"], 1);
     assert!(!bridge.end().stderr.contains(read));
@@ -207,8 +217,14 @@ fn b10_a_certificate_out_of_date_or_of_its_own_making_is_refused_in_words() {
         params
     };
     for (params, says) in [
-        (params(2019, 2020), "expired on 2020-02-03. The server's operator has to renew it"),
-        (params(2090, 2099), "is not valid before 2090-01-01. Check this machine's clock"),
+        (
+            params(2019, 2020),
+            "expired on 2020-02-03. The server's operator has to renew it",
+        ),
+        (
+            params(2090, 2099),
+            "is not valid before 2090-01-01. Check this machine's clock",
+        ),
     ] {
         let stub = stub(authority.server_with(&params, &[], false));
         let url = format!("https://localhost:{}/mcp", stub.address.port());
@@ -228,7 +244,10 @@ fn b10_a_certificate_out_of_date_or_of_its_own_making_is_refused_in_words() {
     let stub = stub(Arc::new(config));
     let url = format!("https://localhost:{}/mcp", stub.address.port());
     let text = failure(&[("FOOTBRIDGE_URL", &url)]);
-    assert!(text.starts_with("FB123") && text.contains("is signed by itself"), "{text}");
+    assert!(
+        text.starts_with("FB123") && text.contains("is signed by itself"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -236,7 +255,10 @@ fn b46_a_server_that_stalls_in_the_handshake_is_given_up() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("https://{}/mcp", listener.local_addr().unwrap());
     let text = failure(&[("FOOTBRIDGE_URL", &url), ("FOOTBRIDGE_CONNECT_TIMEOUT", "0.3")]);
-    assert!(text.contains("did not accept a connection within 0.3 s"), "{text}");
+    assert!(
+        text.contains("did not accept a connection within 0.3 s"),
+        "{text}"
+    );
 }
 
 #[test]
