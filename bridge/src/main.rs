@@ -40,7 +40,7 @@ use legacy::Legacy;
 use options::{Command, KeySource, OptionError, Settings, URL_VARIABLE};
 use stdio::{Input, Output, Writer};
 use tools::ToolHeaders;
-use upstream::{Dialer, Endpoint, Identity, Limits, Tls, Upstream, bearer};
+use upstream::{Dialer, Endpoint, Limits, Upstream, bearer};
 
 /// What requests in flight get after the host has closed its end (protocol.md B-05).
 const GRACE: Duration = Duration::from_secs(2);
@@ -166,13 +166,7 @@ fn prepare(settings: Settings, output: Output) -> Result<(Shared, usize), Bridge
         response: settings.response_limit,
         alarm: alarm.clone(),
     };
-    let identity = settings.client.map(|(certificate, key)| Identity {
-        certificate,
-        key,
-        host: endpoint.host.clone(),
-    });
-    let tls = Tls::new(settings.ca_file, identity);
-    let dialer = Arc::new(Dialer::new(tls, settings.proxies, settings.connect_limit));
+    let dialer = Arc::new(Dialer::new(settings.way, &endpoint, settings.connect_limit));
     let upstream = Upstream::new(endpoint, dialer, key, limits);
     upstream.warm_up();
     let shared = Shared {

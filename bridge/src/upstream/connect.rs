@@ -5,13 +5,14 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::endpoint::Endpoint;
 use super::proxy::{Proxies, Proxy};
 use super::race;
 use super::stream::{Link, Stream};
-use super::tls::{Offer, Tls};
+use super::tls::{Identity, Offer, Tls};
 use crate::diagnosis::Diagnosis;
 
 /// Why there is no connection. Reads as the first half of a sentence: who failed, at what.
@@ -77,6 +78,17 @@ impl ConnectError {
     }
 }
 
+/// The way to the server, as it was set.
+#[derive(Debug, Default)]
+pub(crate) struct Way {
+    /// More certificates to trust, PEM.
+    pub(crate) ca_file: Option<PathBuf>,
+    /// The certificate we show.
+    pub(crate) identity: Option<Identity>,
+    /// What the environment says about proxies.
+    pub(crate) proxies: Proxies,
+}
+
 /// Makes connections: to the server, and to whatever else the person asked to reach (sign-in).
 pub(crate) struct Dialer {
     tls: Tls,
@@ -85,9 +97,14 @@ pub(crate) struct Dialer {
 }
 
 impl Dialer {
-    /// Nothing is opened or read yet. Each connection may take at most `limit`, proxy and TLS included.
-    pub(crate) fn new(tls: Tls, proxies: Proxies, limit: Duration) -> Dialer {
-        Dialer { tls, proxies, limit }
+    /// Nothing is opened or read yet. `server` is the one to whom we show who we are. Each connection may take at most
+    /// `limit`, proxy and TLS included.
+    pub(crate) fn new(way: Way, server: &Endpoint, limit: Duration) -> Dialer {
+        Dialer {
+            tls: Tls::new(way.ca_file, way.identity, server.host.clone()),
+            proxies: way.proxies,
+            limit,
+        }
     }
 
     /// Connects to `endpoint`, to speak HTTP/1.1 with it.

@@ -34,12 +34,12 @@ use crate::brand;
 use crate::error::{BridgeError, quote};
 use crate::log;
 use crate::options::{KEY_VARIABLE, URL_VARIABLE};
-pub(crate) use connect::Dialer;
+pub(crate) use connect::{Dialer, Way};
 pub(crate) use endpoint::Endpoint;
 use pool::{Pool, SendError};
 pub(crate) use proxy::Proxies;
 pub(crate) use reply::{BodyError, Reply};
-pub(crate) use tls::{Identity, Tls};
+pub(crate) use tls::Identity;
 
 /// Redirects followed for one request (protocol.md B-16).
 const REDIRECTS: usize = 3;
