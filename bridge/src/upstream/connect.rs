@@ -8,12 +8,19 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use socket2::{SockRef, TcpKeepalive};
+
 use super::endpoint::Endpoint;
 use super::proxy::{Proxies, Proxy};
 use super::race;
 use super::stream::{Link, Stream};
 use super::tls::{Identity, Offer, Tls};
 use crate::diagnosis::Diagnosis;
+
+/// Silence on a connection before the system asks the other end for a sign of life, and between further attempts. They also
+/// keep routers from forgetting the connection.
+const PROBE_AFTER: Duration = Duration::from_secs(45);
+const PROBE_EVERY: Duration = Duration::from_secs(15);
 
 /// Why there is no connection. Reads as the first half of a sentence: who failed, at what.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -208,6 +215,12 @@ async fn open(endpoint: &Endpoint) -> Result<Link, ConnectError> {
     })?;
     // Small requests must not wait for the acknowledgement of the one before.
     let _ = tcp.set_nodelay(true);
+    if !endpoint.is_loopback() {
+        // A stream of events may rightly be silent for hours. Only this tells one whose other end is gone, say because the
+        // machine slept or a router forgot it.
+        let probes = TcpKeepalive::new().with_time(PROBE_AFTER).with_interval(PROBE_EVERY);
+        let _ = SockRef::from(&tcp).set_tcp_keepalive(&probes);
+    }
     Ok(Link::Tcp(tcp))
 }
 

@@ -47,7 +47,7 @@ pub(crate) struct Pool {
     origin: Arc<Origin>,
     idle: Mutex<Vec<Idle>>,
     shared: Mutex<Vec<Multiplex>>,
-    warming: Mutex<Option<JoinHandle<Result<Opened, ConnectError>>>>,
+    warming: Mutex<Option<JoinHandle<Warmed>>>,
     /// Turns at opening a connection. Over TLS there is one until the server has said which HTTP it speaks: if it is
     /// HTTP/2, those who wait need no connection of their own.
     opening: Semaphore,
@@ -74,6 +74,9 @@ enum Opened {
     Exclusive(Exclusive),
     Multiplex(Multiplex),
 }
+
+/// A connection opened ahead, and when.
+type Warmed = Result<(Opened, Instant), ConnectError>;
 
 /// A way to send one request, in the hands of one exchange.
 pub(crate) enum Connection {
@@ -142,7 +145,7 @@ impl Pool {
     /// Begins a connection that the first request will find ready, or on its way.
     pub(crate) fn warm_up(&self) {
         let origin = Arc::clone(&self.origin);
-        *lock(&self.warming) = Some(tokio::spawn(async move { origin.open().await }));
+        *lock(&self.warming) = Some(tokio::spawn(async move { Ok((origin.open().await?, Instant::now())) }));
     }
 
     /// Sends what `request` makes, on a kept connection or a new one. As long as the server cannot have acted on it, a failed
@@ -235,10 +238,14 @@ impl Pool {
     async fn open(&self) -> Result<(Connection, bool), ConnectError> {
         let warming = lock(&self.warming).take();
         if let Some(warming) = warming {
-            // A failure of long ago, before the server was up, says nothing: then the attempt that counts is made now.
+            // What was found long ago says nothing, be it a failure or a connection: then the attempt that counts is made now.
             let stale = warming.is_finished();
             match warming.await {
-                Ok(Ok(opened)) => return Ok((self.keep(opened)?, true)),
+                Ok(Ok((opened, since))) if since.elapsed() < IDLE_LIMIT => {
+                    if let Ok(connection) = self.keep(opened) {
+                        return Ok((connection, true));
+                    }
+                }
                 Ok(Err(error)) if !stale => return Err(error),
                 _ => {}
             }
