@@ -101,7 +101,9 @@ mod tests {
                 row.help
             );
         }
-        text.push_str("\nVariables of other programs that are honoured:\n\n| Variable | Meaning |\n|---|---|\n");
+        text.push_str(
+            "\nVariables of other programs that are honoured:\n\n| Variable | Meaning |\n|---|---|\n",
+        );
         for (names, meaning) in STANDARD {
             let _ = writeln!(text, "| `{}` | {meaning} |", names.replace(", ", "`, `"));
         }

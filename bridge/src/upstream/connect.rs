@@ -115,6 +115,7 @@ impl Dialer {
     }
 
     /// Connects to `endpoint`, to speak HTTP/1.1 with it.
+    #[cfg(any(test, feature = "sign-in", feature = "setup"))]
     pub(crate) async fn connect(&self, endpoint: &Endpoint) -> Result<Stream, ConnectError> {
         self.connect_for(endpoint, Offer::Http1).await
     }
@@ -218,7 +219,9 @@ async fn open(endpoint: &Endpoint) -> Result<Link, ConnectError> {
     if !endpoint.is_loopback() {
         // A stream of events may rightly be silent for hours. Only this tells one whose other end is gone, say because the
         // machine slept or a router forgot it.
-        let probes = TcpKeepalive::new().with_time(PROBE_AFTER).with_interval(PROBE_EVERY);
+        let probes = TcpKeepalive::new()
+            .with_time(PROBE_AFTER)
+            .with_interval(PROBE_EVERY);
         let _ = SockRef::from(&tcp).set_tcp_keepalive(&probes);
     }
     Ok(Link::Tcp(tcp))

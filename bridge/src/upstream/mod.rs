@@ -10,6 +10,7 @@
 mod certificate;
 mod connect;
 mod endpoint;
+#[cfg_attr(not(feature = "http2"), path = "no_multiplex.rs")]
 mod multiplex;
 mod pool;
 mod proxy;

@@ -72,7 +72,7 @@ pub(crate) struct Turn {
 impl Multiplex {
     /// Opens the protocol on a stream that agreed to speak it. `room` is what this server is known to allow, and learns
     /// from it: until its settings have come, a server gets no more than its last connection allowed.
-    pub(super) async fn open(stream: Stream, room: &Arc<Room>) -> Result<Multiplex, hyper::Error> {
+    pub(super) async fn open(stream: Stream, room: &Arc<Room>) -> Result<Multiplex, String> {
         let (sender, connection) = Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .initial_stream_window_size(STREAM_WINDOW)
@@ -81,7 +81,8 @@ impl Multiplex {
             .keep_alive_interval(PING_EVERY)
             .keep_alive_timeout(PING_LIMIT)
             .handshake(TokioIo::new(stream))
-            .await?;
+            .await
+            .map_err(|error| super::words(&error))?;
         let usage = Arc::new(Mutex::new(Usage {
             room: connection.current_max_send_streams(),
             active: 0,

@@ -145,7 +145,9 @@ impl Pool {
     /// Begins a connection that the first request will find ready, or on its way.
     pub(crate) fn warm_up(&self) {
         let origin = Arc::clone(&self.origin);
-        *lock(&self.warming) = Some(tokio::spawn(async move { Ok((origin.open().await?, Instant::now())) }));
+        *lock(&self.warming) = Some(tokio::spawn(
+            async move { Ok((origin.open().await?, Instant::now())) },
+        ));
     }
 
     /// Sends what `request` makes, on a kept connection or a new one. As long as the server cannot have acted on it, a failed
@@ -319,7 +321,7 @@ impl Origin {
             let multiplex = Multiplex::open(stream, &self.room).await;
             return multiplex
                 .map(Opened::Multiplex)
-                .map_err(|error| self.failed(&super::words(&error)));
+                .map_err(|cause| self.failed(&cause));
         }
         let written = stream.written();
         let (sender, connection) = http1::handshake(TokioIo::new(stream))

@@ -29,7 +29,7 @@ use crate::options::{CLIENT_CERT_VARIABLE, CLIENT_KEY_VARIABLE};
 pub(super) enum Offer {
     /// HTTP/1.1 and nothing else.
     Http1,
-    /// HTTP/2, or HTTP/1.1 if the server prefers that.
+    /// HTTP/2, or HTTP/1.1 if the server prefers that or this build knows nothing else.
     Http2,
 }
 
@@ -143,8 +143,8 @@ fn configure(
         }
     };
     config.alpn_protocols = match offer {
-        Offer::Http1 => vec![b"http/1.1".to_vec()],
-        Offer::Http2 => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+        Offer::Http2 if cfg!(feature = "http2") => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+        _ => vec![b"http/1.1".to_vec()],
     };
     Ok(config)
 }

@@ -21,6 +21,7 @@ mod refusals;
 mod stdin;
 mod streams;
 mod transport;
+#[cfg(feature = "http2")]
 mod transport_http2;
 mod transport_local;
 mod transport_proxy;
