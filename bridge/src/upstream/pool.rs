@@ -40,7 +40,7 @@ const OPENING: usize = 32;
 /// Longest wait for another exchange to end when this process may open no more files.
 const SCARCE: Duration = Duration::from_millis(50);
 /// How often a request is sent again that the server says it has not looked at.
-const REFUSALS: usize = 4;
+const REFUSALS: usize = 8;
 
 /// The connections to one origin.
 pub(crate) struct Pool {
@@ -193,10 +193,19 @@ impl Pool {
         if let Connection::Exclusive(connection) = connection
             && !connection.sender.is_closed()
         {
-            lock(&self.idle).push(Idle {
+            let now = Instant::now();
+            let mut idle = lock(&self.idle);
+            // The oldest lie at the bottom, where nobody would find them as long as those above suffice.
+            let old = idle
+                .iter()
+                .take_while(|idle| now.duration_since(idle.since) > IDLE_LIMIT)
+                .count();
+            idle.drain(..old);
+            idle.push(Idle {
                 connection,
-                since: Instant::now(),
+                since: now,
             });
+            drop(idle);
             self.owned.freed.notify_one();
         }
     }

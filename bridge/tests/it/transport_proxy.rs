@@ -1,6 +1,6 @@
 //! Proxies: which way a connection takes, what a proxy is told, and what is said when it refuses.
 
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -39,7 +39,11 @@ impl Proxy {
                             let other = stream.try_clone().unwrap();
                             serve(stream, Some(other), answer, to, &seen)
                         }
-                        Some(tls) => serve(secured(&tls, stream)?, None, answer, to, &seen),
+                        Some(tls) => {
+                            let stream = secured(&tls, stream)?;
+                            stream.sock.set_read_timeout(Some(TURN)).unwrap();
+                            serve(stream, None, answer, to, &seen)
+                        }
                     }
                 });
             }
@@ -63,8 +67,9 @@ fn serve(
     let mut head = Vec::new();
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") {
-        (stream.read(&mut byte).ok()? == 1).then_some(())?;
-        head.push(byte[0]);
+        if in_turn(stream.read(&mut byte))?.is_some() {
+            head.push(byte[0]);
+        }
     }
     seen.lock().unwrap().push(String::from_utf8(head).unwrap());
     stream.write_all(answer.as_bytes()).ok()?;
@@ -86,11 +91,12 @@ fn serve(
         None => {
             // The two ways of TLS share a state, so they are looked after in turn.
             let mut buffer = [0; 16_384];
-            server.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+            server.set_read_timeout(Some(TURN)).unwrap();
             loop {
-                let bytes = stream.read(&mut buffer).ok().filter(|bytes| *bytes > 0)?;
-                (&server).write_all(&buffer[..bytes]).ok()?;
-                if let Ok(bytes) = (&server).read(&mut buffer) {
+                if let Some(bytes) = in_turn(stream.read(&mut buffer))? {
+                    (&server).write_all(&buffer[..bytes]).ok()?;
+                }
+                if let Some(bytes) = in_turn((&server).read(&mut buffer))? {
                     stream.write_all(&buffer[..bytes]).ok()?;
                     stream.flush().ok()?;
                 }
@@ -98,6 +104,19 @@ fn serve(
         }
     }
     None
+}
+
+/// How long one side is waited for before the other one has its turn.
+const TURN: Duration = Duration::from_millis(5);
+
+/// What a turn brought: bytes, nothing yet, or the end.
+fn in_turn(outcome: std::io::Result<usize>) -> Option<Option<usize>> {
+    match outcome {
+        Ok(0) => None,
+        Ok(bytes) => Some(Some(bytes)),
+        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => Some(None),
+        Err(_) => None,
+    }
 }
 
 /// A server for `mcp.example.com`, which nobody can look up.

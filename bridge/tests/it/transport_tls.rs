@@ -3,6 +3,7 @@
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -11,7 +12,7 @@ use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 use serde_json::Value;
 use tempfile::{NamedTempFile, TempDir};
 
-use crate::harness::{Bridge, ReadWrite, Stub, call};
+use crate::harness::{Bridge, Gate, ReadWrite, Stub, call};
 
 /// An authority of the test's own.
 pub(crate) struct Authority {
@@ -259,6 +260,49 @@ fn b46_a_server_that_stalls_in_the_handshake_is_given_up() {
         text.contains("did not accept a connection within 0.3 s"),
         "{text}"
     );
+}
+
+#[test]
+fn calls_that_wait_for_a_connection_share_its_failure() {
+    const CALLS: usize = 200;
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}/mcp", listener.local_addr().unwrap());
+    let mut bridge = Bridge::with(&[("FOOTBRIDGE_URL", &url), ("FOOTBRIDGE_CONNECT_TIMEOUT", "0.5")]);
+    for id in 0..CALLS {
+        bridge.send(&call(&id.to_string(), "t"));
+    }
+    // One after the other they would need a hundred seconds, which is longer than anything may take here.
+    for _ in 0..CALLS {
+        assert_eq!(bridge.json()["error"]["code"], -31001);
+    }
+}
+
+#[test]
+fn a_server_that_speaks_http1_over_tls_gets_a_connection_for_each_exchange() {
+    const CALLS: usize = 20;
+    let authority = Authority::new("Example Root CA");
+    for protocols in [&["http/1.1"][..], &[]] {
+        let config = authority.server("localhost", protocols);
+        let (arrived, gate) = (AtomicUsize::new(0), Gate::default());
+        let stub = Stub::start_with(
+            move |stream| Some(Box::new(secured(&config, stream)?) as Box<dyn ReadWrite>),
+            move |request, wire| {
+                if arrived.fetch_add(1, Ordering::SeqCst) + 1 == CALLS {
+                    gate.open();
+                }
+                gate.pass();
+                wire.result(request, "{}");
+            },
+        );
+        let url = format!("https://localhost:{}/mcp", stub.address.port());
+        let mut bridge = Bridge::with(&[("FOOTBRIDGE_URL", &url), ("FOOTBRIDGE_CA_FILE", authority.path())]);
+        for id in 0..CALLS {
+            bridge.send(&call(&id.to_string(), "t"));
+        }
+        for _ in 0..CALLS {
+            assert!(bridge.json()["result"].is_object());
+        }
+    }
 }
 
 #[test]
