@@ -43,7 +43,7 @@ use options::{Command, KeySource, OptionError, Settings, URL_VARIABLE};
 use stdio::{Input, Output, Writer};
 use tokio::sync::SetOnce;
 use tools::ToolHeaders;
-use upstream::{Dialer, Endpoint, Identity, Limits, Tls, Upstream, bearer};
+use upstream::{Dialer, Endpoint, Limits, Upstream, bearer};
 
 /// What requests in flight get after the host has closed its end (protocol.md B-05).
 const GRACE: Duration = Duration::from_secs(2);
@@ -70,9 +70,9 @@ fn main() -> ExitCode {
             json,
         }) => return doctor::run(*settings, client, json),
         #[cfg(feature = "sign-in")]
-        Ok(Command::Login(settings)) => return sign_in::login(&settings, connection),
+        Ok(Command::Login(settings)) => return sign_in::login(*settings, connection),
         #[cfg(feature = "sign-in")]
-        Ok(Command::Logout(settings)) => return sign_in::logout(&settings, connection),
+        Ok(Command::Logout(settings)) => return sign_in::logout(*settings, connection),
         Ok(Command::Version) => return print(&options::version()),
         Ok(Command::Connect(settings)) => Ok(*settings),
         Err(error @ OptionError::CommandLine(_)) => {
@@ -163,9 +163,9 @@ async fn bridge(settings: Result<Settings, BridgeError>) -> std::io::Result<()> 
 }
 
 /// Makes everything the exchanges share, or says what has to be corrected first.
-fn prepare(settings: Settings, output: Output) -> Result<(Shared, usize), BridgeError> {
+fn prepare(mut settings: Settings, output: Output) -> Result<(Shared, usize), BridgeError> {
     log::set_level(settings.level);
-    let (endpoint, dialer) = connection(&settings)?;
+    let (endpoint, dialer) = connection(&mut settings)?;
     let key = match settings.key {
         KeySource::None => None,
         KeySource::Value(key) => Some(key::examine(key.expose())?),
@@ -202,8 +202,8 @@ fn prepare(settings: Settings, output: Output) -> Result<(Shared, usize), Bridge
     Ok((shared, settings.in_flight))
 }
 
-/// Where the server is and what connections are made with, or what has to be corrected first.
-fn connection(settings: &Settings) -> Result<(Endpoint, Arc<Dialer>), BridgeError> {
+/// Where the server is and what connections are made with, which is taken out of the settings; or what has to be corrected first.
+fn connection(settings: &mut Settings) -> Result<(Endpoint, Arc<Dialer>), BridgeError> {
     let Some(url) = &settings.url else {
         return Err(BridgeError::no_connection(format!(
             "{URL_VARIABLE} is not set. Clients do not pass your shell's variables on; put it in the entry's `env`, or run \
@@ -214,13 +214,8 @@ fn connection(settings: &Settings) -> Result<(Endpoint, Arc<Dialer>), BridgeErro
     };
     let endpoint = Endpoint::parse(url, settings.allow_http)
         .map_err(|error| BridgeError::no_connection(error.to_string()).diagnosed(error.diagnosis()))?;
-    let identity = settings.client.clone().map(|(certificate, key)| Identity {
-        certificate,
-        key,
-        host: endpoint.host.clone(),
-    });
-    let tls = Tls::new(settings.ca_file.clone(), identity);
-    let dialer = Arc::new(Dialer::new(tls, settings.proxies.clone(), settings.connect_limit));
+    let way = std::mem::take(&mut settings.way);
+    let dialer = Arc::new(Dialer::new(way, &endpoint, settings.connect_limit));
     Ok((endpoint, dialer))
 }
 

@@ -9,7 +9,7 @@ use super::table::CLIENT_SECRET_VARIABLE;
 use super::{KeySource, OptionError, Secret};
 
 /// Everything about signing in that is not about the way to the server.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 #[cfg_attr(
     not(feature = "sign-in"),
     allow(dead_code, reason = "read for its errors alone")

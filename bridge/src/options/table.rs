@@ -314,3 +314,20 @@ pub(crate) const TABLE: &[Row] = &[
         help: "Print the version and exit",
     },
 ];
+
+/// Variables that other programs read as well, so that they have no row: names and what they do here.
+pub(crate) const STANDARD: &[(&str, &str)] = &[
+    (
+        "HTTPS_PROXY, HTTP_PROXY, ALL_PROXY",
+        "The proxy (http:// or https://) through which https://, http:// or all addresses are reached, always by CONNECT; lower \
+         case wins. This machine is never reached through one",
+    ),
+    (
+        "NO_PROXY",
+        "What is reached directly: hosts with everything below them, addresses, networks (10.0.0.0/8), host:port, or *",
+    ),
+    (
+        "SSL_CERT_FILE, SSL_CERT_DIR",
+        "Certificates to trust besides the built-in ones, and the directory that stands for the operating system's",
+    ),
+];

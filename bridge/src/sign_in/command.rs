@@ -17,7 +17,7 @@ use crate::options::{KEY_VARIABLE, KeySource, Settings, SignInMode};
 use crate::upstream::{Dialer, Endpoint};
 
 /// Signs in now, whatever is kept.
-pub(crate) fn login(settings: &Settings, connect: Connect) -> ExitCode {
+pub(crate) fn login(settings: Settings, connect: Connect) -> ExitCode {
     if settings.sign_in.mode == SignInMode::Never {
         return fail("signing in is switched off by the settings");
     }
@@ -40,7 +40,7 @@ pub(crate) fn login(settings: &Settings, connect: Connect) -> ExitCode {
 }
 
 /// Forgets the sign-in here, and at the authorization server if that offers it.
-pub(crate) fn logout(settings: &Settings, connect: Connect) -> ExitCode {
+pub(crate) fn logout(settings: Settings, connect: Connect) -> ExitCode {
     run(settings, connect, async |sign_in| {
         let Some(mut grant) = sign_in.store.load().grant else {
             let _ = sign_in.store.remove();
@@ -72,16 +72,16 @@ pub(crate) fn logout(settings: &Settings, connect: Connect) -> ExitCode {
 }
 
 /// Makes what connections are made with, from the settings.
-pub(crate) type Connect = fn(&Settings) -> Result<(Endpoint, Arc<Dialer>), BridgeError>;
+pub(crate) type Connect = fn(&mut Settings) -> Result<(Endpoint, Arc<Dialer>), BridgeError>;
 
 fn run(
-    settings: &Settings,
+    mut settings: Settings,
     connect: Connect,
     act: impl AsyncFnOnce(Arc<SignIn>) -> Result<(), Trouble>,
 ) -> ExitCode {
     log::set_level(settings.level);
-    let prepared = connect(settings)
-        .and_then(|(endpoint, dialer)| SignIn::new(endpoint, dialer, settings.sign_in.clone()));
+    let prepared =
+        connect(&mut settings).and_then(|(endpoint, dialer)| SignIn::new(endpoint, dialer, settings.sign_in));
     let sign_in = match prepared {
         Ok(sign_in) => Arc::new(sign_in),
         Err(error) => return fail(error.message()),

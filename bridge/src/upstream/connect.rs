@@ -5,14 +5,22 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
+
+use socket2::{SockRef, TcpKeepalive};
 
 use super::endpoint::Endpoint;
 use super::proxy::{Proxies, Proxy};
 use super::race;
 use super::stream::{Link, Stream};
-use super::tls::{Offer, Tls};
+use super::tls::{Identity, Offer, Tls};
 use crate::diagnosis::Diagnosis;
+
+/// Silence on a connection before the system asks the other end for a sign of life, and between further attempts. They also
+/// keep routers from forgetting the connection.
+const PROBE_AFTER: Duration = Duration::from_secs(45);
+const PROBE_EVERY: Duration = Duration::from_secs(15);
 
 /// Why there is no connection. Reads as the first half of a sentence: who failed, at what.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -77,6 +85,17 @@ impl ConnectError {
     }
 }
 
+/// The way to the server, as it was set.
+#[derive(Debug, Default)]
+pub(crate) struct Way {
+    /// More certificates to trust, PEM.
+    pub(crate) ca_file: Option<PathBuf>,
+    /// The certificate we show.
+    pub(crate) identity: Option<Identity>,
+    /// What the environment says about proxies.
+    pub(crate) proxies: Proxies,
+}
+
 /// Makes connections: to the server, and to whatever else the person asked to reach (sign-in).
 pub(crate) struct Dialer {
     tls: Tls,
@@ -85,13 +104,18 @@ pub(crate) struct Dialer {
 }
 
 impl Dialer {
-    /// Nothing is opened or read yet. Each connection may take at most `limit`, proxy and TLS included.
-    pub(crate) fn new(tls: Tls, proxies: Proxies, limit: Duration) -> Dialer {
-        Dialer { tls, proxies, limit }
+    /// Nothing is opened or read yet. `server` is the one to whom we show who we are. Each connection may take at most
+    /// `limit`, proxy and TLS included.
+    pub(crate) fn new(way: Way, server: &Endpoint, limit: Duration) -> Dialer {
+        Dialer {
+            tls: Tls::new(way.ca_file, way.identity, server.host.clone()),
+            proxies: way.proxies,
+            limit,
+        }
     }
 
     /// Connects to `endpoint`, to speak HTTP/1.1 with it.
-    #[cfg(any(feature = "setup", feature = "sign-in"))]
+    #[cfg(any(test, feature = "sign-in", feature = "setup"))]
     pub(crate) async fn connect(&self, endpoint: &Endpoint) -> Result<Stream, ConnectError> {
         self.connect_for(endpoint, Offer::Http1).await
     }
@@ -192,6 +216,14 @@ async fn open(endpoint: &Endpoint) -> Result<Link, ConnectError> {
     })?;
     // Small requests must not wait for the acknowledgement of the one before.
     let _ = tcp.set_nodelay(true);
+    if !endpoint.is_loopback() {
+        // A stream of events may rightly be silent for hours. Only this tells one whose other end is gone, say because the
+        // machine slept or a router forgot it.
+        let probes = TcpKeepalive::new()
+            .with_time(PROBE_AFTER)
+            .with_interval(PROBE_EVERY);
+        let _ = SockRef::from(&tcp).set_tcp_keepalive(&probes);
+    }
     Ok(Link::Tcp(tcp))
 }
 

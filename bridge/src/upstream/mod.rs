@@ -10,6 +10,7 @@
 mod certificate;
 mod connect;
 mod endpoint;
+#[cfg_attr(not(feature = "http2"), path = "no_multiplex.rs")]
 mod multiplex;
 mod pool;
 mod proxy;
@@ -36,12 +37,12 @@ use crate::log;
 use crate::options::{KEY_VARIABLE, URL_VARIABLE};
 #[cfg(feature = "sign-in")]
 use crate::sign_in::{SignIn, Tries};
-pub(crate) use connect::Dialer;
+pub(crate) use connect::{Dialer, Way};
 pub(crate) use endpoint::Endpoint;
 use pool::{Pool, SendError};
 pub(crate) use proxy::Proxies;
 pub(crate) use reply::{Body, BodyError, Reply};
-pub(crate) use tls::{Identity, Tls};
+pub(crate) use tls::Identity;
 
 /// Redirects followed for one request (protocol.md B-16).
 const REDIRECTS: usize = 3;

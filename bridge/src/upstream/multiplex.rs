@@ -6,6 +6,7 @@
 use std::error::Error as _;
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -32,6 +33,19 @@ const PING_EVERY: Duration = Duration::from_secs(20);
 /// How long that sign may take.
 const PING_LIMIT: Duration = Duration::from_secs(20);
 
+/// Streams opened at most on a first connection before the server has said how many it allows (RFC 9113 §6.5.2 asks servers
+/// to allow as many).
+const FIRST_STREAMS: usize = 100;
+
+/// How many streams a server allows at once, as far as it is known, for connections to come.
+pub(super) struct Room(AtomicUsize);
+
+impl Default for Room {
+    fn default() -> Room {
+        Room(AtomicUsize::new(FIRST_STREAMS))
+    }
+}
+
 /// A connection shared by exchanges.
 pub(super) struct Multiplex {
     sender: SendRequest<Full<Bytes>>,
@@ -56,26 +70,31 @@ pub(crate) struct Turn {
 }
 
 impl Multiplex {
-    /// Opens the protocol on a stream that agreed to speak it.
-    pub(super) async fn open(stream: Stream) -> Result<Multiplex, hyper::Error> {
+    /// Opens the protocol on a stream that agreed to speak it. `room` is what this server is known to allow, and learns
+    /// from it: until its settings have come, a server gets no more than its last connection allowed.
+    pub(super) async fn open(stream: Stream, room: &Arc<Room>) -> Result<Multiplex, String> {
         let (sender, connection) = Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
+            .initial_max_send_streams(room.0.load(Ordering::Relaxed))
             .keep_alive_interval(PING_EVERY)
             .keep_alive_timeout(PING_LIMIT)
             .handshake(TokioIo::new(stream))
-            .await?;
+            .await
+            .map_err(|error| super::words(&error))?;
         let usage = Arc::new(Mutex::new(Usage {
             room: connection.current_max_send_streams(),
             active: 0,
             since: Instant::now(),
             retired: false,
         }));
-        let (mut connection, known) = (connection, Arc::clone(&usage));
+        let (mut connection, known, room) = (connection, Arc::clone(&usage), Arc::clone(room));
         let carry = poll_fn(move |cx| {
             let outcome = Pin::new(&mut connection).poll(cx);
-            lock(&known).room = connection.current_max_send_streams();
+            let now = connection.current_max_send_streams();
+            lock(&known).room = now;
+            room.0.store(now.clamp(1, FIRST_STREAMS), Ordering::Relaxed);
             outcome
         });
         tokio::spawn(async move {
@@ -174,4 +193,98 @@ fn is_unprocessed(error: &hyper::Error) -> bool {
 
 fn lock(usage: &Mutex<Usage>) -> MutexGuard<'_, Usage> {
     usage.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::super::stream::Link;
+    use super::*;
+
+    fn run<T>(test: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap()
+            .block_on(test)
+    }
+
+    /// Both ends of a connection, ours as it will be used.
+    async fn connection() -> (Multiplex, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let ours = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (theirs, _) = listener.accept().await.unwrap();
+        let multiplex = Multiplex::open(Stream::new(Link::Tcp(ours)), &Arc::default())
+            .await
+            .unwrap();
+        (multiplex, theirs)
+    }
+
+    fn request() -> Request<Full<Bytes>> {
+        let mut request = Request::post("/mcp?a=b").header(HOST, "h.example:8443");
+        request = request.header("mcp-method", "tools/call");
+        request.body(Full::new(Bytes::from_static(b"{}"))).unwrap()
+    }
+
+    #[test]
+    fn a_request_is_addressed_as_http2_wants_it() {
+        run(async {
+            let (multiplex, theirs) = connection().await;
+            let server = tokio::spawn(async move {
+                let mut server = h2::server::handshake(theirs).await.unwrap();
+                let (request, mut respond) = server.accept().await.unwrap().unwrap();
+                respond.send_response(Response::new(()), true).unwrap();
+                tokio::spawn(async move { while server.accept().await.is_some() {} });
+                request
+            });
+            let mut turn = multiplex.turn().unwrap();
+            assert!(turn.send(request()).await.is_ok());
+            let request = server.await.unwrap();
+            assert_eq!(request.uri(), "https://h.example:8443/mcp?a=b");
+            assert!(request.headers().get(HOST).is_none());
+            assert_eq!(request.headers()["mcp-method"], "tools/call");
+        });
+    }
+
+    #[test]
+    fn a_connection_that_has_died_without_a_word_is_noticed_while_requests_are_open() {
+        run(async {
+            let (multiplex, mut theirs) = connection().await;
+            // The handshake is answered, nothing after it: no ping, no request.
+            theirs.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await.unwrap();
+            let mut turn = multiplex.turn().unwrap();
+            tokio::time::pause();
+            let Err(failed) = turn.send(request()).await else {
+                panic!("nobody answered");
+            };
+            assert!(!failed.unsent);
+            assert!(
+                super::super::words(&failed.error).contains("keep-alive"),
+                "{}",
+                failed.error
+            );
+            assert!(multiplex.is_over());
+        });
+    }
+
+    #[test]
+    fn turns_end_where_the_room_ends_and_idle_connections_grow_old() {
+        run(async {
+            let (multiplex, _theirs) = connection().await;
+            lock(&multiplex.usage).room = 2;
+            let turns = (multiplex.turn().unwrap(), multiplex.turn().unwrap());
+            assert!(multiplex.turn().is_none());
+            drop(turns.0);
+            assert!(multiplex.turn().is_some());
+            tokio::time::pause();
+            tokio::time::advance(IDLE_LIMIT * 2).await;
+            assert!(!multiplex.is_over(), "a turn is out");
+            drop(turns.1);
+            assert!(!multiplex.is_over(), "it has only just been used");
+            tokio::time::advance(IDLE_LIMIT * 2).await;
+            assert!(multiplex.is_over());
+        });
+    }
 }

@@ -21,7 +21,7 @@ use tokio::time::Instant;
 
 use super::connect::{ConnectError, Dialer};
 use super::endpoint::Endpoint;
-use super::multiplex::{Multiplex, Turn};
+use super::multiplex::{Multiplex, Room, Turn};
 use super::stream::Written;
 use super::tls::Offer;
 use crate::log;
@@ -40,14 +40,14 @@ const OPENING: usize = 32;
 /// Longest wait for another exchange to end when this process may open no more files.
 const SCARCE: Duration = Duration::from_millis(50);
 /// How often a request is sent again that the server says it has not looked at.
-const REFUSALS: usize = 4;
+const REFUSALS: usize = 8;
 
 /// The connections to one origin.
 pub(crate) struct Pool {
     origin: Arc<Origin>,
     idle: Mutex<Vec<Idle>>,
     shared: Mutex<Vec<Multiplex>>,
-    warming: Mutex<Option<JoinHandle<Result<Opened, ConnectError>>>>,
+    warming: Mutex<Option<JoinHandle<Warmed>>>,
     /// Turns at opening a connection. Over TLS there is one until the server has said which HTTP it speaks: if it is
     /// HTTP/2, those who wait need no connection of their own.
     opening: Semaphore,
@@ -61,6 +61,7 @@ struct Origin {
     endpoint: Endpoint,
     dialer: Arc<Dialer>,
     owned: Arc<Owned>,
+    room: Arc<Room>,
 }
 
 struct Idle {
@@ -73,6 +74,9 @@ enum Opened {
     Exclusive(Exclusive),
     Multiplex(Multiplex),
 }
+
+/// A connection opened ahead, and when.
+type Warmed = Result<(Opened, Instant), ConnectError>;
 
 /// A way to send one request, in the hands of one exchange.
 pub(crate) enum Connection {
@@ -128,6 +132,7 @@ impl Pool {
                 endpoint,
                 dialer,
                 owned: Arc::clone(&owned),
+                room: Arc::default(),
             }),
             idle: Mutex::new(Vec::new()),
             shared: Mutex::new(Vec::new()),
@@ -140,7 +145,9 @@ impl Pool {
     /// Begins a connection that the first request will find ready, or on its way.
     pub(crate) fn warm_up(&self) {
         let origin = Arc::clone(&self.origin);
-        *lock(&self.warming) = Some(tokio::spawn(async move { origin.open().await }));
+        *lock(&self.warming) = Some(tokio::spawn(
+            async move { Ok((origin.open().await?, Instant::now())) },
+        ));
     }
 
     /// Sends what `request` makes, on a kept connection or a new one. As long as the server cannot have acted on it, a failed
@@ -186,10 +193,19 @@ impl Pool {
         if let Connection::Exclusive(connection) = connection
             && !connection.sender.is_closed()
         {
-            lock(&self.idle).push(Idle {
+            let now = Instant::now();
+            let mut idle = lock(&self.idle);
+            // The oldest lie at the bottom, where nobody would find them as long as those above suffice.
+            let old = idle
+                .iter()
+                .take_while(|idle| now.duration_since(idle.since) > IDLE_LIMIT)
+                .count();
+            idle.drain(..old);
+            idle.push(Idle {
                 connection,
-                since: Instant::now(),
+                since: now,
             });
+            drop(idle);
             self.owned.freed.notify_one();
         }
     }
@@ -233,10 +249,14 @@ impl Pool {
     async fn open(&self) -> Result<(Connection, bool), ConnectError> {
         let warming = lock(&self.warming).take();
         if let Some(warming) = warming {
-            // A failure of long ago, before the server was up, says nothing: then the attempt that counts is made now.
+            // What was found long ago says nothing, be it a failure or a connection: then the attempt that counts is made now.
             let stale = warming.is_finished();
             match warming.await {
-                Ok(Ok(opened)) => return Ok((self.keep(opened)?, true)),
+                Ok(Ok((opened, since))) if since.elapsed() < IDLE_LIMIT => {
+                    if let Ok(connection) = self.keep(opened) {
+                        return Ok((connection, true));
+                    }
+                }
                 Ok(Err(error)) if !stale => return Err(error),
                 _ => {}
             }
@@ -307,10 +327,10 @@ impl Origin {
         let stream = self.dialer.connect_for(&self.endpoint, Offer::Http2).await?;
         if stream.speaks_http2() {
             log::debug(format_args!("connected to {} (HTTP/2)", self.endpoint.place()));
-            let multiplex = Multiplex::open(stream).await;
+            let multiplex = Multiplex::open(stream, &self.room).await;
             return multiplex
                 .map(Opened::Multiplex)
-                .map_err(|error| self.failed(&super::words(&error)));
+                .map_err(|cause| self.failed(&cause));
         }
         let written = stream.written();
         let (sender, connection) = http1::handshake(TokioIo::new(stream))

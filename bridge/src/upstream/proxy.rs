@@ -24,7 +24,7 @@ const ANSWER_BYTES: usize = 16 * 1024;
 
 /// What the environment says about proxies, as it says it. It is judged when a connection is made: a wrong value must not
 /// trouble those who reach their server without.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Proxies {
     https: Option<Said>,
     http: Option<Said>,
@@ -32,7 +32,7 @@ pub(crate) struct Proxies {
     except: String,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Said {
     variable: &'static str,
     url: Secret,

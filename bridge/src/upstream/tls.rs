@@ -29,25 +29,25 @@ use crate::options::{CLIENT_CERT_VARIABLE, CLIENT_KEY_VARIABLE};
 pub(super) enum Offer {
     /// HTTP/1.1 and nothing else.
     Http1,
-    /// HTTP/2, or HTTP/1.1 if the server prefers that.
+    /// HTTP/2, or HTTP/1.1 if the server prefers that or this build knows nothing else.
     Http2,
 }
 
 /// The certificate by which this side proves who it is.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Identity {
     /// The certificate and what leads to its authority, PEM.
     pub(crate) certificate: PathBuf,
     /// Its private key, PEM.
     pub(crate) key: PathBuf,
-    /// The one host that is shown it.
-    pub(crate) host: String,
 }
 
 /// The client side of TLS, made when first needed.
-pub(crate) struct Tls {
+pub(super) struct Tls {
     ca_file: Option<PathBuf>,
     identity: Option<Identity>,
+    /// The one host that is shown it.
+    host: String,
     made: Mutex<Made>,
 }
 
@@ -66,11 +66,12 @@ struct Use {
 }
 
 impl Tls {
-    /// Remembers which certificates to trust besides the bundled ones, and who we are.
-    pub(crate) fn new(ca_file: Option<PathBuf>, identity: Option<Identity>) -> Tls {
+    /// Remembers which certificates to trust besides the bundled ones, and who we are towards `host`.
+    pub(super) fn new(ca_file: Option<PathBuf>, identity: Option<Identity>, host: String) -> Tls {
         Tls {
             ca_file,
             identity,
+            host,
             made: Mutex::default(),
         }
     }
@@ -94,10 +95,7 @@ impl Tls {
     }
 
     fn connector(&self, endpoint: &Endpoint, offer: Offer) -> Result<TlsConnector, ConnectError> {
-        let identity = self
-            .identity
-            .as_ref()
-            .filter(|identity| identity.host == endpoint.host);
+        let identity = self.identity.as_ref().filter(|_| self.host == endpoint.host);
         let wanted = Use {
             offer,
             shows_identity: identity.is_some(),
@@ -145,8 +143,8 @@ fn configure(
         }
     };
     config.alpn_protocols = match offer {
-        Offer::Http1 => vec![b"http/1.1".to_vec()],
-        Offer::Http2 => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+        Offer::Http2 if cfg!(feature = "http2") => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+        _ => vec![b"http/1.1".to_vec()],
     };
     Ok(config)
 }
