@@ -120,6 +120,15 @@ impl Peer {
                 .env_clear()
                 .envs(environment.iter().map(|(name, value)| (name, value)));
         }
+        // A check opens no browser: what is kept of a sign-in is used, unless the entry says otherwise.
+        let mode = crate::brand::variable!("SIGN_IN");
+        let is_set = match &entry.environment {
+            Some(environment) => environment.iter().any(|(name, _)| name == mode),
+            None => std::env::var_os(mode).is_some(),
+        };
+        if !is_set {
+            command.env(mode, "kept");
+        }
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -112,8 +112,8 @@ struct State {
 struct Current {
     grant: Grant,
     header: HeaderValue,
-    /// A person has just made it, and the server has not accepted it yet.
-    is_untried: bool,
+    /// When it was granted anew, if the server has not accepted it yet.
+    untried_since: Option<Instant>,
 }
 
 /// How a sign-in came out for those who wait: where the credential came from.
@@ -315,7 +315,7 @@ impl SignIn {
         if let Some(current) = &mut self.state().current
             && current.header == used
         {
-            current.is_untried = false;
+            current.untried_since = None;
         }
     }
 
@@ -324,7 +324,9 @@ impl SignIn {
         self.state()
             .current
             .as_ref()
-            .is_some_and(|current| current.is_untried && Some(&current.header) == used)
+            .filter(|current| Some(&current.header) == used)
+            .and_then(|current| current.untried_since)
+            .is_some_and(|since| since.elapsed() < FAILURE_STANDS)
     }
 
     /// Gets a credential, together with all who need one now.
@@ -394,11 +396,11 @@ impl SignIn {
 }
 
 impl Current {
-    fn new(grant: Grant, is_untried: bool) -> Option<Current> {
+    fn new(grant: Grant, is_new: bool) -> Option<Current> {
         Some(Current {
             header: header(&grant)?,
             grant,
-            is_untried,
+            untried_since: is_new.then(Instant::now),
         })
     }
 }

@@ -58,16 +58,22 @@ fn m8_handshake_notification_stream_and_farewell_carry_the_credential() {
 
 #[test]
 fn m8_what_the_server_keeps_refusing_is_an_error_and_not_a_loop() {
-    let world = World::with(|script| script.is_stubborn = true);
-    let mut bridge = world.bridge();
-    bridge.send(&call("1", "t"));
-    world.agree(1);
-    let error = bridge.error("1", -31006);
-    assert!(error["message"].as_str().unwrap().contains("login"), "{error}");
-    bridge.send(&call("2", "t"));
-    bridge.error("2", -31006);
-    assert_eq!(world.opened().len(), 1, "a second token would be refused as well");
-    end(bridge);
+    for gives_refresh in [true, false] {
+        let world = World::with(|script| {
+            script.is_stubborn = true;
+            script.gives_refresh = gives_refresh;
+        });
+        let mut bridge = world.bridge();
+        bridge.send(&call("1", "t"));
+        world.agree(1);
+        let error = bridge.error("1", -31006);
+        assert!(error["message"].as_str().unwrap().contains("login"), "{error}");
+        bridge.send(&call("2", "t"));
+        bridge.error("2", -31006);
+        end(bridge);
+        assert_eq!(world.opened().len(), 1, "a second token would be refused as well");
+        assert_eq!(world.forms("/token").len(), 1, "renewed or not");
+    }
 }
 
 #[test]
@@ -293,6 +299,20 @@ fn a_setting_keeps_the_browser_shut_but_uses_what_is_kept() {
     assert!(bridge.line().contains("\"result\""), "renewed");
     end(bridge);
     assert_eq!(world.opened().len(), 1);
+}
+
+#[cfg(feature = "setup")]
+#[test]
+fn doctor_opens_no_browser_and_says_how_to_sign_in() {
+    let world = World::new();
+    let output = world.start("doctor", &[]).join().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(!output.status.success(), "{said}");
+    assert!(
+        said.contains("FB136") && said.contains("run `footbridge login`"),
+        "{said}"
+    );
+    assert!(world.opened().is_empty());
 }
 
 #[test]
