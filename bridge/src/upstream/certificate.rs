@@ -16,6 +16,9 @@ const NAME_CHARACTERS: usize = 80;
 /// Names of a certificate that are listed.
 const NAMES: usize = 4;
 
+/// How rustls reports the commonest mistake of those who make a certificate by hand.
+const AUTHORITY_SERVES: &str = "CaUsedAsEndEntity";
+
 /// The authority behind a certificate is unknown.
 #[derive(Debug)]
 pub(super) struct Unknown {
@@ -71,13 +74,19 @@ pub(super) fn explain(endpoint: &Endpoint, error: &io::Error) -> ConnectError {
         };
     };
     ConnectError::Certificate(match certificate {
-        CertificateError::Other(other) => {
-            return ConnectError::Untrusted(format!(
-                "The certificate of `{place}` {}. Set {CA_FILE_VARIABLE} to a file with that authority's certificate (PEM), or \
-                 install it on this system",
-                other.0
-            ));
-        }
+        CertificateError::Other(other) => match other.0.downcast_ref::<Unknown>() {
+            Some(unknown) => {
+                return ConnectError::Untrusted(format!(
+                    "The certificate of `{place}` {unknown}. Set {CA_FILE_VARIABLE} to a file with that authority's certificate \
+                     (PEM), or install it on this system"
+                ));
+            }
+            None if other.to_string() == AUTHORITY_SERVES => format!(
+                "The certificate of `{place}` is one for an authority, which no server may use. Its operator has to make one \
+                 with `basicConstraints=CA:FALSE`"
+            ),
+            None => format!("The certificate of `{place}` is not acceptable: {other}"),
+        },
         CertificateError::ExpiredContext { not_after, .. } => format!(
             "The certificate of `{place}` expired on {}. The server's operator has to renew it; check this machine's clock \
              as well",

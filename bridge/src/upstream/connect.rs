@@ -115,7 +115,7 @@ impl Dialer {
     }
 
     /// Connects to `endpoint`, to speak HTTP/1.1 with it.
-    #[cfg(any(test, feature = "sign-in", feature = "setup"))]
+    #[cfg(any(feature = "sign-in", feature = "setup"))]
     pub(crate) async fn connect(&self, endpoint: &Endpoint) -> Result<Stream, ConnectError> {
         self.connect_for(endpoint, Offer::Http1).await
     }

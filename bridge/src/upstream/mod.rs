@@ -4,11 +4,13 @@
 //! what every request carries (host, credential, who we are), follows the few redirects that may be followed and turns
 //! transport failures into words. It knows nothing of JSON-RPC.
 //!
-//! From here outwards: [`pool`] (which connection carries a request), [`multiplex`] (one that carries many), [`reply`];
+//! From here outwards: [`pool`] (which connection carries a request), [`multiplex`] (one that carries many), `cork` (its writes), [`reply`];
 //! [`connect`] (a new one) with [`endpoint`], [`proxy`], [`race`] and [`tls`], [`trust`], [`certificate`]; [`stream`] (its bytes).
 
 mod certificate;
 mod connect;
+#[cfg(feature = "http2")]
+mod cork;
 mod endpoint;
 #[cfg_attr(not(feature = "http2"), path = "no_multiplex.rs")]
 mod multiplex;

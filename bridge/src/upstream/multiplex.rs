@@ -20,6 +20,7 @@ use hyper::{Request, Response, Uri};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::time::Instant;
 
+use super::cork::Cork;
 use super::pool::{Failed, IDLE_LIMIT};
 use super::stream::Stream;
 use crate::log;
@@ -80,7 +81,7 @@ impl Multiplex {
             .initial_max_send_streams(room.0.load(Ordering::Relaxed))
             .keep_alive_interval(PING_EVERY)
             .keep_alive_timeout(PING_LIMIT)
-            .handshake(TokioIo::new(stream))
+            .handshake(TokioIo::new(Cork::new(stream)))
             .await
             .map_err(|error| super::words(&error))?;
         let usage = Arc::new(Mutex::new(Usage {

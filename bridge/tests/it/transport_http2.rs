@@ -559,8 +559,8 @@ fn b41_whatever_happens_every_call_is_answered_once_and_processed_at_most_once()
             *processed.lock().unwrap().entry(id).or_default() += 1;
             match number % 13 {
                 5 => peer.reset(call.stream, INTERNAL_ERROR),
-                6 if number % 5 == 0 => peer.open = false,
-                7 if number % 4 == 0 => {
+                6 if number.is_multiple_of(5) => peer.open = false,
+                7 if number.is_multiple_of(4) => {
                     peer.answer(&call);
                     peer.go_away(call.stream);
                 }

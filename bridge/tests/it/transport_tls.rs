@@ -233,6 +233,14 @@ fn b10_a_certificate_out_of_date_or_of_its_own_making_is_refused_in_words() {
         assert!(text.starts_with("FB124") && text.contains(says), "{text}");
         assert!(stub.requests().is_empty());
     }
+    // An authority's own certificate, as `openssl req -x509` makes it: trusted or not, no server may use it.
+    let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let stub = stub(authority.server_with(&params, &[], false));
+    let url = format!("https://localhost:{}/mcp", stub.address.port());
+    let text = failure(&[("FOOTBRIDGE_URL", &url), ("FOOTBRIDGE_CA_FILE", authority.path())]);
+    assert!(text.starts_with("FB124") && text.contains("CA:FALSE"), "{text}");
+
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     let key = PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -242,7 +250,7 @@ fn b10_a_certificate_out_of_date_or_of_its_own_making_is_refused_in_words() {
         .with_no_client_auth()
         .with_single_cert(vec![made.cert.der().clone()], key)
         .unwrap();
-    let stub = stub(Arc::new(config));
+    let stub = self::stub(Arc::new(config));
     let url = format!("https://localhost:{}/mcp", stub.address.port());
     let text = failure(&[("FOOTBRIDGE_URL", &url)]);
     assert!(
