@@ -105,6 +105,10 @@ impl SignIn {
             return Err(Trouble::Failed("Only a new sign-in helps".to_owned()));
         }
         if self.settings.mode == SignInMode::Kept && !matches!(need, Need::Login { .. }) {
+            // Without metadata only a registration would tell whether there is anything to sign in to.
+            if !issuer.is_published {
+                return Err(Trouble::NotOffered);
+            }
             return Err(Trouble::Failed(format!(
                 "No sign-in that could be used is kept, and {SIGN_IN_VARIABLE} allows no browser"
             )));

@@ -212,6 +212,30 @@ fn c11_a_refresh_is_done_once_for_all_who_wait() {
 }
 
 #[test]
+fn c11_two_processes_refresh_once() {
+    let world = World::new();
+    let login = world.start("login", &[]);
+    world.agree(1);
+    assert!(login.join().unwrap().status.success());
+    let (mut first, mut second) = (world.bridge(), world.bridge());
+    for bridge in [&mut first, &mut second] {
+        bridge.send(&call("1", "t"));
+        assert!(bridge.line().contains("\"result\""));
+    }
+    world.script().tokens.clear();
+    // Each refresh token works once: a process that used the old one would need a person.
+    first.send(&call("2", "t"));
+    second.send(&call("2", "t"));
+    assert!(first.line().contains("\"result\"") && second.line().contains("\"result\""));
+    end(first);
+    end(second);
+    let forms = world.forms("/token");
+    let refreshes = forms.iter().filter(|form| form["grant_type"] == "refresh_token");
+    assert_eq!(refreshes.count(), 1, "{forms:?}");
+    assert_eq!(world.opened().len(), 1);
+}
+
+#[test]
 fn c11_a_refused_token_is_refreshed_and_the_new_refresh_token_kept() {
     let world = World::new();
     let mut bridge = world.bridge();
