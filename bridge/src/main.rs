@@ -3,7 +3,7 @@
 //! In reading order: [`options`] (what we are told), [`stdio`] (the host's lines), [`forward`] (the loop and the table of
 //! requests in flight), [`exchange`] (one request from POST to answer), [`relay`] (what a message of the server is),
 //! [`tools`] and [`legacy`] (the little that is remembered, one file per era), [`upstream`] (connections and HTTP),
-//! [`alarm`] and [`pause`] (time),
+//! `sign_in` (the credential that a server asks for, in builds that have it), [`alarm`] and [`pause`] (time),
 //! [`error`] (what the host reads when something fails), [`log`] (what stderr reads).
 
 mod alarm;

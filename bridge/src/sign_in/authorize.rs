@@ -9,10 +9,11 @@ use super::address::Address;
 use super::callback::{Answer, Callback};
 use super::discovery::{Issuer, Resource};
 use super::fetch::Fetcher;
+use super::identity::Identity;
 use super::saved::{Client, Grant, Saved};
 use super::scopes::Scopes;
 use super::token::{Ask, Denied};
-use super::{Identity, Trouble, browser, client, form, random};
+use super::{Trouble, browser, client, form, random};
 use crate::error::quote;
 use crate::log;
 

@@ -5,11 +5,12 @@
 
 use serde_json::json;
 
+use super::Trouble;
 use super::callback::Callback;
 use super::discovery::Issuer;
 use super::fetch::Fetcher;
+use super::identity::Identity;
 use super::saved::{Client, ClientAuth, Saved};
-use super::{Identity, Trouble};
 use crate::error::quote;
 use crate::options::{CLIENT_ID_VARIABLE, Secret};
 

@@ -1,6 +1,6 @@
 //! Signing in: a request that was refused for want of a credential → the credential (protocol.md §2.4, M-8).
 //!
-//! In reading order: [`challenge`] (what the server wants), [`discovery`] (who grants it), [`client`] (who we are to them),
+//! In reading order: [`challenge`] (what the server wants), [`discovery`] (who grants it), [`identity`] and [`client`] (who we are to them),
 //! [`authorize`] (asking the person, by way of [`browser`] and [`callback`]), [`token`] (what comes of it), [`store`] and
 //! [`saved`] (keeping it); [`address`] and [`fetch`] guard every step into the network. [`work`] is the whole of it in order,
 //! [`command`] the verbs `login` and `logout`.
@@ -18,6 +18,7 @@ mod command;
 mod discovery;
 mod fetch;
 mod form;
+mod identity;
 mod random;
 mod saved;
 mod scopes;
@@ -36,16 +37,14 @@ use tokio::time::Instant;
 use crate::brand;
 use crate::diagnosis::Diagnosis;
 use crate::error::BridgeError;
-use crate::key;
 use crate::log;
-use crate::options::{
-    CLIENT_SECRET_VARIABLE, KEY_VARIABLE, KeySource, SIGN_IN_VARIABLE, Secret, SignInSettings,
-};
+use crate::options::{KEY_VARIABLE, SIGN_IN_VARIABLE, SignInSettings};
 use crate::upstream::{Dialer, Endpoint};
 use challenge::Challenge;
 pub(crate) use command::{login, logout};
 use fetch::Fetcher;
-use saved::{Client, Grant, now};
+use identity::Identity;
+use saved::{Grant, now};
 use scopes::Scopes;
 use store::Store;
 
@@ -65,25 +64,6 @@ enum Trouble {
     NotOffered,
     /// It does, and it failed. The cause, then what to do.
     Failed(String),
-}
-
-/// Who we are, as the person configured it.
-struct Identity {
-    id: Option<String>,
-    secret: Option<Secret>,
-    /// The address of the document about us.
-    document: Option<String>,
-}
-
-impl Identity {
-    /// A kept client with the secret that the person configured for it.
-    fn complete(&self, client: &Client) -> Client {
-        let mut client = client.clone();
-        if self.id.as_ref() == Some(&client.id) {
-            client.secret = self.secret.clone();
-        }
-        client
-    }
 }
 
 /// The credential of one server, and the way to get one.
@@ -172,11 +152,7 @@ impl SignIn {
             let place = places.iter().find(|(known, _)| *known == name);
             place.map(|(_, value)| value.clone())
         });
-        let identity = Identity {
-            id: settings.client_id.take(),
-            secret: read_secret(std::mem::replace(&mut settings.client_secret, KeySource::None))?,
-            document: settings.client_document.take(),
-        };
+        let identity = Identity::read(&mut settings)?;
         Ok(SignIn {
             fetcher: Fetcher::new(server.clone(), dialer),
             store: Store::new(discovery::canonical(&server), directory),
@@ -410,38 +386,4 @@ fn header(grant: &Grant) -> Option<HeaderValue> {
     let mut value = HeaderValue::from_str(&format!("Bearer {}", grant.access.expose())).ok()?;
     value.set_sensitive(true);
     Some(value)
-}
-
-/// Reads the client's secret from where it is.
-fn read_secret(source: KeySource) -> Result<Option<Secret>, BridgeError> {
-    /// A secret is a line.
-    const FILE_BYTES: u64 = 64 * 1024;
-    let path = match source {
-        KeySource::None => return Ok(None),
-        KeySource::Value(secret) => return Ok(Some(secret)),
-        KeySource::File(path) => path,
-    };
-    let unusable = |cause: String| {
-        BridgeError::authentication(
-            None,
-            CLIENT_SECRET_VARIABLE,
-            format!(
-                "The file `{}` with the client's secret cannot be used: {cause}",
-                path.display()
-            ),
-        )
-    };
-    let unreadable = |error: std::io::Error| unusable(error.to_string());
-    let file = std::fs::File::open(&path).map_err(unreadable)?;
-    let facts = file.metadata().map_err(unreadable)?;
-    if !facts.is_file() || facts.len() > FILE_BYTES {
-        return Err(unusable("it is no file with a secret in it".to_owned()));
-    }
-    if !key::is_private(&facts) {
-        return Err(unusable(
-            "others than its owner have access to it. Run `chmod 600` on it".to_owned(),
-        ));
-    }
-    let text = std::io::read_to_string(file).map_err(unreadable)?;
-    Ok(Some(Secret::from(text.trim().to_owned())))
 }
