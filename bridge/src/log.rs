@@ -12,6 +12,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::mpsc::{self, SyncSender};
 use std::time::Duration;
 
+use crate::brand;
+
 /// How much is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
@@ -99,7 +101,7 @@ fn say(level: Level, text: fmt::Arguments<'_>) {
     }
     let _ = WRITER
         .get_or_init(start)
-        .try_send(Job::Line(one_line(&format!("footbridge: {text}"))));
+        .try_send(Job::Line(one_line(&format!("{}: {text}", brand::NAME))));
 }
 
 fn start() -> SyncSender<Job> {

@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 
 use super::endpoint::Endpoint;
 use super::tls::Tls;
+use crate::diagnosis::Diagnosis;
 
 /// How long one address is tried alone before the next one joins (RFC 8305 recommends 250 ms).
 const HEAD_START: Duration = Duration::from_millis(250);
@@ -48,41 +49,68 @@ pub(crate) enum ConnectError {
     Roots(String),
 }
 
-/// Connects to `endpoint`, TLS included, within `limit`.
-pub(crate) async fn connect(endpoint: &Endpoint, tls: &Tls, limit: Duration) -> Result<Stream, ConnectError> {
-    match tokio::time::timeout(limit, connect_unbounded(endpoint, tls)).await {
-        Ok(outcome) => outcome,
-        Err(_) => Err(ConnectError::Slow {
-            place: endpoint.place().to_owned(),
-            seconds: limit.as_secs_f64(),
-        }),
+impl ConnectError {
+    /// The check that failed.
+    pub(crate) fn diagnosis(&self) -> Diagnosis {
+        match self {
+            ConnectError::Lookup { .. } => Diagnosis::NameNotFound,
+            ConnectError::Refused { .. } | ConnectError::Unreachable { .. } | ConnectError::Slow { .. } => {
+                Diagnosis::NoConnection
+            }
+            ConnectError::Tls { .. } => Diagnosis::TlsCertificate,
+            ConnectError::Roots(_) => Diagnosis::TlsUntrusted,
+        }
     }
 }
 
-async fn connect_unbounded(endpoint: &Endpoint, tls: &Tls) -> Result<Stream, ConnectError> {
-    let addresses = look_up(endpoint).await?;
-    let tcp = connect_any(&addresses).await.map_err(|error| {
-        let place = endpoint.place().to_owned();
-        if error.kind() == io::ErrorKind::ConnectionRefused {
-            ConnectError::Refused { place }
-        } else {
-            ConnectError::Unreachable {
-                place,
-                cause: error.to_string(),
-            }
+/// Makes connections: to the server, and to whatever else the person asked to reach (sign-in).
+pub(crate) struct Dialer {
+    tls: Tls,
+    limit: Duration,
+}
+
+impl Dialer {
+    /// Nothing is opened or read yet. Each connection may take at most `limit`, TLS included.
+    pub(crate) fn new(tls: Tls, limit: Duration) -> Dialer {
+        Dialer { tls, limit }
+    }
+
+    /// Connects to `endpoint`.
+    pub(crate) async fn connect(&self, endpoint: &Endpoint) -> Result<Stream, ConnectError> {
+        match tokio::time::timeout(self.limit, self.connect_unbounded(endpoint)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(ConnectError::Slow {
+                place: endpoint.place().to_owned(),
+                seconds: self.limit.as_secs_f64(),
+            }),
         }
-    })?;
-    // Small requests must not wait for the acknowledgement of the one before.
-    let _ = tcp.set_nodelay(true);
-    let inner = if endpoint.tls {
-        Inner::Tls(Box::new(tls.handshake(endpoint, tcp).await?))
-    } else {
-        Inner::Plain(tcp)
-    };
-    Ok(Stream {
-        inner,
-        written: Written::default(),
-    })
+    }
+
+    async fn connect_unbounded(&self, endpoint: &Endpoint) -> Result<Stream, ConnectError> {
+        let addresses = look_up(endpoint).await?;
+        let tcp = connect_any(&addresses).await.map_err(|error| {
+            let place = endpoint.place().to_owned();
+            if error.kind() == io::ErrorKind::ConnectionRefused {
+                ConnectError::Refused { place }
+            } else {
+                ConnectError::Unreachable {
+                    place,
+                    cause: error.to_string(),
+                }
+            }
+        })?;
+        // Small requests must not wait for the acknowledgement of the one before.
+        let _ = tcp.set_nodelay(true);
+        let inner = if endpoint.tls {
+            Inner::Tls(Box::new(self.tls.handshake(endpoint, tcp).await?))
+        } else {
+            Inner::Plain(tcp)
+        };
+        Ok(Stream {
+            inner,
+            written: Written::default(),
+        })
+    }
 }
 
 /// The addresses of the host. Literals and `localhost` need no resolver, which would cost a thread and its memory.

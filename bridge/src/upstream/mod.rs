@@ -19,9 +19,11 @@ use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode, Uri};
 
 use crate::alarm::Alarm;
+use crate::brand;
 use crate::error::{BridgeError, quote};
 use crate::log;
 use crate::options::{KEY_VARIABLE, URL_VARIABLE};
+pub(crate) use connect::Dialer;
 pub(crate) use endpoint::Endpoint;
 use pool::{Connection, Pool, SendError};
 pub(crate) use tls::Tls;
@@ -48,11 +50,9 @@ pub(crate) struct Upstream {
 
 /// The time limits of the way to the server.
 pub(crate) struct Limits {
-    /// For a connection, TLS included.
-    pub(crate) connect: Duration,
     /// From sending to response headers.
     pub(crate) response: Duration,
-    /// What keeps the second one.
+    /// What keeps it.
     pub(crate) alarm: Alarm,
 }
 
@@ -81,13 +81,15 @@ pub(crate) enum BodyError {
 
 impl Upstream {
     /// Prepares everything short of a connection. `key` has passed [`bearer`].
-    pub(crate) fn new(endpoint: Endpoint, tls: Tls, key: Option<HeaderValue>, limits: Limits) -> Upstream {
+    pub(crate) fn new(
+        endpoint: Endpoint,
+        dialer: Arc<Dialer>,
+        key: Option<HeaderValue>,
+        limits: Limits,
+    ) -> Upstream {
         let mut headers = HeaderMap::with_capacity(12);
         headers.insert(header::HOST, endpoint.authority.clone());
-        headers.insert(
-            header::USER_AGENT,
-            HeaderValue::from_static(concat!("footbridge/", env!("CARGO_PKG_VERSION"))),
-        );
+        headers.insert(header::USER_AGENT, HeaderValue::from_static(brand::USER_AGENT));
         let has_key = key.is_some();
         if let Some(key) = key {
             headers.insert(header::AUTHORIZATION, key);
@@ -99,7 +101,7 @@ impl Upstream {
             HeaderValue::from_static("application/json, text/event-stream"),
         );
         Upstream {
-            pool: Arc::new(Pool::new(endpoint.clone(), tls, limits.connect)),
+            pool: Arc::new(Pool::new(endpoint.clone(), dialer)),
             endpoint,
             headers,
             post_headers,
@@ -156,7 +158,19 @@ impl Upstream {
         body: &Bytes,
         leaving: impl Fn(),
     ) -> Result<Reply, BridgeError> {
-        let mut target = self.endpoint.target.clone();
+        self.send_to(None, method, headers, body, leaving).await
+    }
+
+    /// The same to another request target of the server, one that [`Upstream::resolve`] has made.
+    pub(crate) async fn send_to(
+        &self,
+        target: Option<&Uri>,
+        method: &Method,
+        headers: &HeaderMap,
+        body: &Bytes,
+        leaving: impl Fn(),
+    ) -> Result<Reply, BridgeError> {
+        let mut target = target.unwrap_or(&self.endpoint.target).clone();
         let mut followed = 0;
         loop {
             let request = || {
@@ -194,6 +208,11 @@ impl Upstream {
                 quote(target.path().as_bytes(), 100)
             ));
         }
+    }
+
+    /// The request target that `reference`, absolute or relative, names on this server. `None` on any other origin.
+    pub(crate) fn resolve(&self, reference: &str) -> Option<Uri> {
+        self.endpoint.follow(reference)
     }
 
     /// Where a redirect may lead: the same origin, with 307 or 308.
@@ -234,7 +253,9 @@ impl Upstream {
 
     fn explain(&self, error: &SendError) -> BridgeError {
         match error {
-            SendError::Connect(cause) => BridgeError::no_connection(cause.to_string()),
+            SendError::Connect(cause) => {
+                BridgeError::no_connection(cause.to_string()).diagnosed(cause.diagnosis())
+            }
             SendError::Unsent(cause) => BridgeError::no_connection(format!(
                 "`{}` closed the connection before the request could be sent ({cause}). Try again",
                 self.place()

@@ -18,9 +18,8 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::connect::{ConnectError, Written, connect};
+use super::connect::{ConnectError, Dialer, Written};
 use super::endpoint::Endpoint;
-use super::tls::Tls;
 use crate::log;
 
 /// A connection idle for longer is not used again: servers and middleboxes close theirs at 60 s and up, and a request
@@ -46,8 +45,7 @@ pub(crate) struct Pool {
 
 struct Origin {
     endpoint: Endpoint,
-    tls: Tls,
-    limit: Duration,
+    dialer: Arc<Dialer>,
 }
 
 struct Idle {
@@ -73,10 +71,10 @@ pub(crate) enum SendError {
 }
 
 impl Pool {
-    /// A pool without connections. Each attempt to make one takes at most `limit`.
-    pub(crate) fn new(endpoint: Endpoint, tls: Tls, limit: Duration) -> Pool {
+    /// A pool without connections.
+    pub(crate) fn new(endpoint: Endpoint, dialer: Arc<Dialer>) -> Pool {
         Pool {
-            origin: Arc::new(Origin { endpoint, tls, limit }),
+            origin: Arc::new(Origin { endpoint, dialer }),
             idle: Mutex::new(Vec::new()),
             warming: Mutex::new(None),
             opening: Semaphore::new(OPENING),
@@ -176,7 +174,7 @@ impl Pool {
 
 impl Origin {
     async fn open(&self) -> Result<Connection, ConnectError> {
-        let stream = connect(&self.endpoint, &self.tls, self.limit).await?;
+        let stream = self.dialer.connect(&self.endpoint).await?;
         let written = stream.written();
         let (sender, connection) =
             http1::handshake(TokioIo::new(stream))

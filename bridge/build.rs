@@ -1,0 +1,69 @@
+//! The brand file → constants (design.md D14). `src/brand.rs` reads them.
+
+use std::path::PathBuf;
+
+/// Says whether a value has the form its entry needs.
+type Form = fn(&str) -> bool;
+
+/// Every entry of the file, with what its value must look like.
+const ENTRIES: [(&str, Form); 6] = [
+    ("name", |text| {
+        is_word(text, |c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+    }),
+    ("title", |text| {
+        !text.trim().is_empty() && !text.contains(char::is_control)
+    }),
+    ("default_url", |text| {
+        text.is_empty() || text.starts_with("https://") || text.starts_with("http://")
+    }),
+    ("variable_prefix", |text| {
+        is_word(text, |c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_') && text.ends_with('_')
+    }),
+    ("user_agent", |text| {
+        is_word(text, |c| c.is_ascii_alphanumeric() || "-._".contains(c))
+    }),
+    ("key_prefixes", |text| {
+        text.chars()
+            .all(|c| c.is_ascii_alphanumeric() || c == '_' || c == ' ')
+    }),
+];
+
+fn main() {
+    println!("cargo::rerun-if-env-changed=FOOTBRIDGE_BRAND");
+    let file =
+        std::env::var_os("FOOTBRIDGE_BRAND").map_or_else(|| PathBuf::from("brand.toml"), PathBuf::from);
+    println!("cargo::rerun-if-changed={}", file.display());
+    if let Err(error) = brand(&file) {
+        println!("cargo::error={}: {error}", file.display());
+    }
+}
+
+fn brand(file: &std::path::Path) -> Result<(), String> {
+    let text = std::fs::read_to_string(file).map_err(|error| error.to_string())?;
+    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| error.to_string())?;
+    if let Some(unknown) = table
+        .keys()
+        .find(|key| ENTRIES.iter().all(|(name, _)| name != key))
+    {
+        return Err(format!(
+            "`{unknown}` is no entry of a brand; bridge/brand.toml has them all"
+        ));
+    }
+    for (name, fits) in ENTRIES {
+        let value = table
+            .get(name)
+            .and_then(toml::Value::as_str)
+            .ok_or_else(|| format!("`{name}` is missing or no text"))?;
+        if !fits(value) {
+            return Err(format!(
+                "`{name}` cannot be `{value}`; bridge/brand.toml shows the form"
+            ));
+        }
+        println!("cargo::rustc-env=BRAND_{}={value}", name.to_ascii_uppercase());
+    }
+    Ok(())
+}
+
+fn is_word(text: &str, allowed: impl Fn(char) -> bool) -> bool {
+    !text.is_empty() && text.chars().all(allowed)
+}

@@ -1,0 +1,85 @@
+//! The way to the server, as told: read for every command, checked as far as it can be without touching the world.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::source::Source;
+use super::table::KEY_VARIABLE;
+use super::{OptionError, Secret};
+use crate::log::Level;
+
+/// Everything that can be said about the server and the way to it.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    /// The server's address as given. None: nobody said.
+    pub(crate) url: Option<String>,
+    /// Where the key comes from.
+    pub(crate) key: KeySource,
+    /// More certificates to trust, PEM.
+    pub(crate) ca_file: Option<PathBuf>,
+    /// Plain HTTP to other machines is allowed.
+    pub(crate) allow_http: bool,
+    /// Longest wait for a connection, TLS included.
+    pub(crate) connect_limit: Duration,
+    /// Longest wait for response headers.
+    pub(crate) response_limit: Duration,
+    /// Longest time for one request.
+    pub(crate) call_limit: Duration,
+    /// Largest message in bytes, each way.
+    pub(crate) message_bytes: usize,
+    /// Requests in flight at once.
+    pub(crate) in_flight: usize,
+    /// What stderr is told.
+    pub(crate) level: Level,
+}
+
+/// Where the key is.
+pub(crate) enum KeySource {
+    /// There is none.
+    None,
+    /// This is it.
+    Value(Secret),
+    /// In this file.
+    File(PathBuf),
+}
+
+impl std::fmt::Debug for KeySource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            KeySource::None => f.write_str("None"),
+            KeySource::Value(_) => f.write_str("Value(…)"),
+            KeySource::File(path) => f.debug_tuple("File").field(path).finish(),
+        }
+    }
+}
+
+impl Settings {
+    /// Reads what was said, with the table's defaults for the rest.
+    pub(super) fn read(source: &Source<'_>) -> Result<Settings, OptionError> {
+        let key = match (source.find(KEY_VARIABLE), source.find("key-file")) {
+            (Some((_, key)), _) => KeySource::Value(Secret::from(key.into_string().map_err(|_| {
+                OptionError::Value {
+                    name: KEY_VARIABLE,
+                    value: "…".to_owned(),
+                    expected: "text",
+                }
+            })?)),
+            (None, Some((_, path))) => KeySource::File(path.into()),
+            (None, None) => KeySource::None,
+        };
+        Ok(Settings {
+            url: source.text("url"),
+            key,
+            ca_file: source
+                .path("ca-file")
+                .or_else(|| source.standard("SSL_CERT_FILE").map(PathBuf::from)),
+            allow_http: source.switch("allow-http")?,
+            connect_limit: source.seconds("connect-timeout")?,
+            response_limit: source.seconds("response-timeout")?,
+            call_limit: source.seconds("call-timeout")?,
+            message_bytes: source.count("max-message")?,
+            in_flight: source.count("max-in-flight")?,
+            level: source.level("log")?,
+        })
+    }
+}

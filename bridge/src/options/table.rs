@@ -1,0 +1,213 @@
+//! The one list of commands and options. The parser accepts it, `--help` prints it, `OPTIONS.md`, the manual page and the
+//! shell completions are made from it.
+
+use crate::brand::{self, variable};
+
+/// The variable a person sets to say where the server is.
+pub(crate) const URL_VARIABLE: &str = variable!("URL");
+/// The variable that holds the key.
+pub(crate) const KEY_VARIABLE: &str = variable!("KEY");
+/// The variable that names a file with the key.
+pub(crate) const KEY_FILE_VARIABLE: &str = variable!("KEY_FILE");
+/// The variable that allows plain HTTP to other machines.
+pub(crate) const ALLOW_HTTP_VARIABLE: &str = variable!("ALLOW_HTTP");
+
+/// What the program can be asked to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verb {
+    /// Carry messages; no word on the command line.
+    Connect,
+    /// Write the entry of a client's configuration.
+    Setup,
+    /// Check everything between this machine and a live list of tools.
+    Doctor,
+    /// Sign in now.
+    Login,
+    /// Forget a sign-in.
+    Logout,
+}
+
+/// A command as people see it.
+pub(crate) struct Command {
+    pub(crate) verb: Verb,
+    /// The word on the command line. Empty: no word.
+    pub(crate) word: &'static str,
+    /// What may follow the word besides options.
+    pub(crate) operand: &'static str,
+    pub(crate) help: &'static str,
+}
+
+/// Every command.
+pub(crate) const COMMANDS: &[Command] = &[
+    Command {
+        verb: Verb::Connect,
+        word: "",
+        operand: "",
+        help: "Carry messages between this client (stdin and stdout) and the server",
+    },
+    Command {
+        verb: Verb::Setup,
+        word: "setup",
+        operand: "[CLIENT]",
+        help: "Add the server to a client's configuration, or remove it",
+    },
+    Command {
+        verb: Verb::Doctor,
+        word: "doctor",
+        operand: "[CLIENT]",
+        help: "Check every step from the configuration to a live list of tools",
+    },
+    Command {
+        verb: Verb::Login,
+        word: "login",
+        operand: "",
+        help: "Sign in to the server in a browser, ahead of the first use",
+    },
+    Command {
+        verb: Verb::Logout,
+        word: "logout",
+        operand: "",
+        help: "Forget the sign-in to the server",
+    },
+];
+
+const EVERY: &[Verb] = &[
+    Verb::Connect,
+    Verb::Setup,
+    Verb::Doctor,
+    Verb::Login,
+    Verb::Logout,
+];
+const CONNECT: &[Verb] = &[Verb::Connect];
+const DOCTOR: &[Verb] = &[Verb::Doctor];
+
+/// One option.
+pub(crate) struct Row {
+    /// The flag without its dashes. Empty: there is none.
+    pub(crate) flag: &'static str,
+    /// The environment variable. Empty: there is none.
+    pub(crate) variable: &'static str,
+    /// What stands for the value in `--help`. Empty: the flag is a switch.
+    pub(crate) value: &'static str,
+    /// The value taken when nothing is set.
+    pub(crate) default: &'static str,
+    /// The commands that take it.
+    pub(crate) of: &'static [Verb],
+    pub(crate) help: &'static str,
+}
+
+/// Every option.
+pub(crate) const TABLE: &[Row] = &[
+    Row {
+        flag: "url",
+        variable: URL_VARIABLE,
+        value: "URL",
+        default: brand::DEFAULT_URL,
+        of: EVERY,
+        help: "The server's MCP address, for example https://mcp.example.com/mcp",
+    },
+    Row {
+        flag: "",
+        variable: KEY_VARIABLE,
+        value: "KEY",
+        default: "",
+        of: EVERY,
+        help: "The access key, sent to the server as a bearer token. Never a flag: command lines are public",
+    },
+    Row {
+        flag: "key-file",
+        variable: KEY_FILE_VARIABLE,
+        value: "PATH",
+        default: "",
+        of: EVERY,
+        help: "A file that holds the key instead; only its owner may have access to it",
+    },
+    Row {
+        flag: "ca-file",
+        variable: variable!("CA_FILE"),
+        value: "PATH",
+        default: "",
+        of: EVERY,
+        help: "Certificates (PEM) to trust besides the built-in ones; SSL_CERT_FILE means the same",
+    },
+    Row {
+        flag: "allow-http",
+        variable: ALLOW_HTTP_VARIABLE,
+        value: "",
+        default: "",
+        of: EVERY,
+        help: "Allow plain http:// to other machines. The key then travels unencrypted",
+    },
+    Row {
+        flag: "connect-timeout",
+        variable: variable!("CONNECT_TIMEOUT"),
+        value: "SECONDS",
+        default: "10",
+        of: EVERY,
+        help: "Longest wait for a connection, TLS included",
+    },
+    Row {
+        flag: "response-timeout",
+        variable: variable!("RESPONSE_TIMEOUT"),
+        value: "SECONDS",
+        default: "120",
+        of: CONNECT,
+        help: "Longest wait for the server to begin its reply",
+    },
+    Row {
+        flag: "call-timeout",
+        variable: variable!("CALL_TIMEOUT"),
+        value: "SECONDS",
+        default: "900",
+        of: CONNECT,
+        help: "Longest time for one request from start to end, progress or not",
+    },
+    Row {
+        flag: "max-message",
+        variable: variable!("MAX_MESSAGE"),
+        value: "BYTES",
+        default: "67108864",
+        of: CONNECT,
+        help: "Largest message carried, each way",
+    },
+    Row {
+        flag: "max-in-flight",
+        variable: variable!("MAX_IN_FLIGHT"),
+        value: "COUNT",
+        default: "64",
+        of: CONNECT,
+        help: "Requests in flight at once; more wait in order",
+    },
+    Row {
+        flag: "log",
+        variable: variable!("LOG"),
+        value: "LEVEL",
+        default: "warn",
+        of: EVERY,
+        help: "What stderr is told: off, warn, info or debug. Never a body, a header value or the key",
+    },
+    Row {
+        flag: "json",
+        variable: "",
+        value: "",
+        default: "",
+        of: DOCTOR,
+        help: "Print one JSON document instead of lines",
+    },
+    Row {
+        flag: "help",
+        variable: "",
+        value: "",
+        default: "",
+        of: EVERY,
+        help: "Print this and exit",
+    },
+    Row {
+        flag: "version",
+        variable: "",
+        value: "",
+        default: "",
+        of: EVERY,
+        help: "Print the version and exit",
+    },
+];
