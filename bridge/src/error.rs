@@ -11,6 +11,7 @@ use hyper::StatusCode;
 use serde_json::json;
 
 use crate::log;
+use crate::options::MAX_MESSAGE_VARIABLE;
 use crate::stdio::Line;
 
 /// Longest message, in bytes: texts quoted from a server stay below (security.md B14).
@@ -89,7 +90,7 @@ impl BridgeError {
         Self::new(
             codes::BRIDGE_TOO_LARGE,
             true,
-            format!("The reply is larger than {limit} bytes. Ask for less, or raise FOOTBRIDGE_MAX_MESSAGE"),
+            format!("The reply is larger than {limit} bytes. Ask for less, or raise {MAX_MESSAGE_VARIABLE}"),
         )
     }
 

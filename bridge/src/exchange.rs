@@ -21,6 +21,7 @@ use crate::alarm::Alarm;
 use crate::error::{BridgeError, quote};
 use crate::legacy::Legacy;
 use crate::log;
+use crate::options::CALL_TIMEOUT_VARIABLE;
 use crate::pause::jittered;
 use crate::relay::{self, Verdict};
 use crate::stdio::{HostGone, Line, Output};
@@ -121,7 +122,7 @@ impl Exchange {
             self.shared.alarm.within(limit, self.attempts()).await.unwrap_or_else(|_| {
                 Err(Failure::Final(BridgeError::timeout(format!(
                     "The request was given up after {} s; whether it took effect is unknown. Check that before you \
-                     repeat it, or raise FOOTBRIDGE_CALL_TIMEOUT",
+                     repeat it, or raise {CALL_TIMEOUT_VARIABLE}",
                     limit.as_secs_f64()
                 ))))
             })

@@ -6,6 +6,7 @@ use footbridge_protocol::jsonrpc::{DecodeError, Id, Message, Rules, decode, id_i
 use super::Forward;
 use crate::error::BridgeError;
 use crate::log;
+use crate::options::MAX_MESSAGE_VARIABLE;
 use crate::stdio::{Incoming, Input, Line, Output};
 
 impl Forward {
@@ -37,7 +38,7 @@ impl Forward {
             return;
         };
         let error = BridgeError::too_large(format!(
-            "The request is longer than {limit} bytes. Send less, or raise FOOTBRIDGE_MAX_MESSAGE"
+            "The request is longer than {limit} bytes. Send less, or raise {MAX_MESSAGE_VARIABLE}"
         ));
         self.say(error.to_line(Some(id.as_id()))).await;
     }
