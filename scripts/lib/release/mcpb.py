@@ -1,33 +1,31 @@
-"""usage: mcpb.py OUT FOLDER    lays out an MCP bundle in FOLDER from the bridge's archives in OUT
+"""usage: mcpb.py OUT    makes the MCP bundle from the bridge's archives in OUT
 
 A bundle tells operating systems apart, not processors: macOS gets the universal program where there is one, Linux and
 Windows the one for x86-64. The manifest is packaging/mcpb/manifest.json, with its version and only the systems that are
-really in it. Prints the systems.
+really in it. Written here rather than by `mcpb pack`, which puts the time of day into the file.
 """
 
 import json
 import sys
 from pathlib import Path
 
-from common import PLATFORMS, ROOT, binary_in, to_json, version
+from common import PLATFORMS, ROOT, File, binary_in, to_json, version, write_zip
 
 PACKAGE = "footbridge"
 
 
-def main(out: Path, folder: Path) -> None:
+def main(out: Path) -> None:
     number = version(PACKAGE)
     manifest = json.loads((ROOT / "packaging/mcpb/manifest.json").read_text())
     manifest["version"] = number
     programs: dict[str, str] = {}
+    files: list[File] = []
     for known in PLATFORMS:
         archive = out / f"{PACKAGE}-v{number}-{known.target}{known.suffix}"
         if known.os in programs or (known.os != "darwin" and known.cpu == "arm64") or not archive.exists():
             continue
         program = f"server/{known.os}/{PACKAGE}{known.exe}"
-        file = folder / program
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(binary_in(archive, f"{PACKAGE}{known.exe}"))
-        file.chmod(0o755)
+        files.append((program, binary_in(archive, f"{PACKAGE}{known.exe}"), True))
         programs[known.os] = program
     if not programs:
         raise SystemExit(f"release: no archive of {PACKAGE} in {out}; the bundle is made from them")
@@ -42,13 +40,14 @@ def main(out: Path, folder: Path) -> None:
     else:
         server["mcp_config"].pop("platform_overrides", None)
     manifest["compatibility"]["platforms"] = systems
-    (folder / "manifest.json").write_bytes(to_json(manifest))
-    for name in ("LICENSE-MIT", "LICENSE-APACHE"):
-        (folder / name).write_bytes((ROOT / name).read_bytes())
-    print(" ".join(systems))
+    files.insert(0, ("manifest.json", to_json(manifest), False))
+    files += [(name, (ROOT / name).read_bytes(), False) for name in ("LICENSE-MIT", "LICENSE-APACHE")]
+    path = out / f"{PACKAGE}.mcpb"
+    write_zip(path, files)
+    print(f"{path} ({', '.join(systems)})")
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3:
+    if len(sys.argv) != 2:
         raise SystemExit(__doc__)
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(Path(sys.argv[1]))
