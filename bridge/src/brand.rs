@@ -28,12 +28,17 @@ mod tests {
             if path.is_dir() {
                 literals(&path, found);
             }
-            let is_test = ["tests.rs", "golden.rs"].iter().any(|name| path.ends_with(name));
+            let is_test = path
+                .file_stem()
+                .is_some_and(|stem| stem == "golden" || stem.to_string_lossy().ends_with("tests"));
             if path.is_dir() || is_test || path.extension().is_none_or(|extension| extension != "rs") {
                 continue;
             }
             let text = std::fs::read_to_string(&path).unwrap();
-            let program = text.split("\n#[cfg(test)]\nmod ").next().unwrap_or_default();
+            let program = text
+                .split("\n#[cfg(test)]\nmod tests {")
+                .next()
+                .unwrap_or_default();
             for line in program
                 .lines()
                 .filter(|line| !line.trim_start().starts_with("//"))

@@ -97,6 +97,11 @@ impl BridgeError {
         )
     }
 
+    /// −31008: what the host relies on is no longer there, and it cannot be told.
+    pub(crate) fn no_translation(message: impl Into<String>) -> BridgeError {
+        Self::new(codes::BRIDGE_NO_TRANSLATION, false, message)
+    }
+
     /// −32600 and its kin: the host's own message is at fault, in the words of JSON-RPC.
     pub(crate) fn invalid(code: i64, message: impl Into<String>) -> BridgeError {
         Self::new(code, false, message)
@@ -129,9 +134,22 @@ impl BridgeError {
         self.code == codes::BRIDGE_REPLY_LOST
     }
 
+    /// Says whether the way to the server failed, so that it may be there again in a while.
+    pub(crate) fn is_passing(&self) -> bool {
+        matches!(
+            self.code,
+            codes::BRIDGE_NO_CONNECTION | codes::BRIDGE_REPLY_LOST | codes::BRIDGE_TIMEOUT
+        )
+    }
+
     /// Says whether the server may still be at work on the request, with nobody left to read the result.
     pub(crate) fn leaves_work(&self) -> bool {
         matches!(self.code, codes::BRIDGE_REPLY_LOST | codes::BRIDGE_TIMEOUT)
+    }
+
+    /// Notes whether the request had left.
+    pub(crate) fn with_sent(self, sent: bool) -> BridgeError {
+        BridgeError { sent, ..self }
     }
 
     /// The cause and the cure, for a line on stderr.
