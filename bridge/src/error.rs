@@ -10,9 +10,9 @@ use footbridge_protocol::jsonrpc::{ErrorObject, Id, write_error};
 use hyper::StatusCode;
 use serde_json::json;
 
+use crate::brand::variable;
 use crate::diagnosis::Diagnosis;
 use crate::log;
-use crate::options::MAX_MESSAGE_VARIABLE;
 use crate::stdio::Line;
 
 /// Longest message, in bytes: texts quoted from a server stay below (security.md B14).
@@ -93,7 +93,10 @@ impl BridgeError {
         Self::new(
             codes::BRIDGE_TOO_LARGE,
             true,
-            format!("The reply is larger than {limit} bytes. Ask for less, or raise {MAX_MESSAGE_VARIABLE}"),
+            format!(
+                "The reply is larger than {limit} bytes. Ask for less, or raise {}",
+                variable!("MAX_MESSAGE")
+            ),
         )
     }
 

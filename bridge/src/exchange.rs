@@ -37,7 +37,7 @@ use crate::error::{BridgeError, quote};
 use crate::legacy::recover::{self, Lost};
 use crate::legacy::{Legacy, sse_transport};
 use crate::log;
-use crate::options::{CALL_TIMEOUT_VARIABLE, URL_VARIABLE};
+use crate::options::URL_VARIABLE;
 use crate::relay::{self, Verdict};
 use crate::stdio::{Line, Output};
 use crate::tools::ToolHeaders;
@@ -116,8 +116,9 @@ impl Exchange {
             self.shared.alarm.within(limit, self.attempts()).await.unwrap_or_else(|_| {
                 Err(Failure::Final(BridgeError::timeout(format!(
                     "The request was given up after {} s; whether it took effect is unknown. Check that before you \
-                     repeat it, or raise {CALL_TIMEOUT_VARIABLE}",
-                    limit.as_secs_f64()
+                     repeat it, or raise {}",
+                    limit.as_secs_f64(),
+                    crate::brand::variable!("CALL_TIMEOUT")
                 ))))
             })
         };

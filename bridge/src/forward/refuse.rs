@@ -4,9 +4,9 @@ use footbridge_protocol::era::ProtocolVersion;
 use footbridge_protocol::jsonrpc::{DecodeError, Id, Message, Rules, decode, id_in_prefix};
 
 use super::Forward;
+use crate::brand::variable;
 use crate::error::BridgeError;
 use crate::log;
-use crate::options::MAX_MESSAGE_VARIABLE;
 use crate::stdio::{Incoming, Input, Line, Output};
 
 impl Forward {
@@ -38,7 +38,8 @@ impl Forward {
             return;
         };
         let error = BridgeError::too_large(format!(
-            "The request is longer than {limit} bytes. Send less, or raise {MAX_MESSAGE_VARIABLE}"
+            "The request is longer than {limit} bytes. Send less, or raise {}",
+            variable!("MAX_MESSAGE")
         ));
         self.say(error.to_line(Some(id.as_id()))).await;
     }

@@ -9,12 +9,6 @@ pub(crate) const URL_VARIABLE: &str = variable!("URL");
 pub(crate) const KEY_VARIABLE: &str = variable!("KEY");
 /// The variable that names a file with the key.
 pub(crate) const KEY_FILE_VARIABLE: &str = variable!("KEY_FILE");
-/// The variable that names more certificates to trust.
-pub(crate) const CA_FILE_VARIABLE: &str = variable!("CA_FILE");
-/// The variable that limits one request's whole time.
-pub(crate) const CALL_TIMEOUT_VARIABLE: &str = variable!("CALL_TIMEOUT");
-/// The variable that limits the size of a message.
-pub(crate) const MAX_MESSAGE_VARIABLE: &str = variable!("MAX_MESSAGE");
 /// The variable that allows plain HTTP to other machines.
 pub(crate) const ALLOW_HTTP_VARIABLE: &str = variable!("ALLOW_HTTP");
 
@@ -130,7 +124,7 @@ pub(crate) const TABLE: &[Row] = &[
     },
     Row {
         flag: "ca-file",
-        variable: CA_FILE_VARIABLE,
+        variable: variable!("CA_FILE"),
         value: "PATH",
         default: "",
         of: EVERY,
@@ -162,7 +156,7 @@ pub(crate) const TABLE: &[Row] = &[
     },
     Row {
         flag: "call-timeout",
-        variable: CALL_TIMEOUT_VARIABLE,
+        variable: variable!("CALL_TIMEOUT"),
         value: "SECONDS",
         default: "900",
         of: CONNECT,
@@ -170,7 +164,7 @@ pub(crate) const TABLE: &[Row] = &[
     },
     Row {
         flag: "max-message",
-        variable: MAX_MESSAGE_VARIABLE,
+        variable: variable!("MAX_MESSAGE"),
         value: "BYTES",
         default: "67108864",
         of: CONNECT,

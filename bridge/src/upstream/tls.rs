@@ -15,7 +15,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::connect::ConnectError;
 use super::endpoint::Endpoint;
-use crate::options::CA_FILE_VARIABLE;
+use crate::brand::variable;
 
 /// The client side of TLS, made when first needed.
 pub(crate) struct Tls {
@@ -64,8 +64,9 @@ impl Tls {
         if let Some(path) = &self.ca_file {
             let failed = |cause: String| {
                 ConnectError::Roots(format!(
-                    "The certificates in `{}` cannot be used ({cause}). Correct or unset {CA_FILE_VARIABLE} (or SSL_CERT_FILE)",
-                    path.display()
+                    "The certificates in `{}` cannot be used ({cause}). Correct or unset {} (or SSL_CERT_FILE)",
+                    path.display(),
+                    variable!("CA_FILE")
                 ))
             };
             let certificates =
@@ -101,10 +102,12 @@ fn explain(error: &std::io::Error) -> String {
             _ => None,
         });
     match certificate {
-        Some(CertificateError::UnknownIssuer) => format!(
-            "its certificate was issued by nobody this program trusts. If the server or a proxy on the way uses a private \
-             authority, name that authority's certificate in {CA_FILE_VARIABLE}"
-        ),
+        Some(CertificateError::UnknownIssuer) => concat!(
+            "its certificate was issued by nobody this program trusts. If the server or a proxy on the way uses a private ",
+            "authority, name that authority's certificate in ",
+            variable!("CA_FILE")
+        )
+        .to_owned(),
         Some(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
             "its certificate has expired. The server's operator has to renew it; check this machine's clock as well"
                 .to_owned()
