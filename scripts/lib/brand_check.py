@@ -94,7 +94,7 @@ if len(Ears.heard) != before:
 check("the request's headers", "\n".join(Ears.heard), f"{brand['user_agent']}/")
 check("doctor", run("doctor", "--url", here))
 if "--print" in run("setup", "--help"):
-    check("setup --print", run("setup", "cursor", "--print", "--no-key", "--url", here), name, prefix)
+    check("setup --print", run("setup", "cursor", "--bridge", "--print", "--no-key", "--url", here), name, prefix)
 # The manual page sets its dashes apart.
 for paper in sorted([*program.parent.glob("completions/*"), *program.parent.glob("man/*")]):
     check(f"{paper.parent.name}/{paper.name}", paper.read_text().replace("\\-", "-"), name)
