@@ -12,6 +12,8 @@ _footbridge() {
     --url) return ;;
     --key-file) compopt -o default; return ;;
     --ca-file) compopt -o default; return ;;
+    --client-cert) compopt -o default; return ;;
+    --client-key) compopt -o default; return ;;
     --connect-timeout) return ;;
     --response-timeout) return ;;
     --call-timeout) return ;;
@@ -20,11 +22,11 @@ _footbridge() {
     --log) COMPREPLY=($(compgen -W 'off warn info debug' -- "$word")); return ;;
     esac
     case "$command" in
-    setup) words='--url --key-file --ca-file --allow-http --connect-timeout --log --help --version' ;;
-    doctor) words='--url --key-file --ca-file --allow-http --connect-timeout --log --json --help --version' ;;
-    login) words='--url --key-file --ca-file --allow-http --connect-timeout --log --help --version' ;;
-    logout) words='--url --key-file --ca-file --allow-http --connect-timeout --log --help --version' ;;
-    *) words='setup doctor login logout --url --key-file --ca-file --allow-http --connect-timeout --response-timeout --call-timeout --max-message --max-in-flight --log --help --version' ;;
+    setup) words='--url --key-file --ca-file --client-cert --client-key --allow-http --connect-timeout --log --help --version' ;;
+    doctor) words='--url --key-file --ca-file --client-cert --client-key --allow-http --connect-timeout --log --json --help --version' ;;
+    login) words='--url --key-file --ca-file --client-cert --client-key --allow-http --connect-timeout --log --help --version' ;;
+    logout) words='--url --key-file --ca-file --client-cert --client-key --allow-http --connect-timeout --log --help --version' ;;
+    *) words='setup doctor login logout --url --key-file --ca-file --client-cert --client-key --allow-http --connect-timeout --response-timeout --call-timeout --max-message --max-in-flight --log --help --version' ;;
     esac
     COMPREPLY=($(compgen -W "$words" -- "$word"))
 }
