@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::table::{COMMANDS, Row, TABLE, Verb};
+use super::table::{COMMANDS, Row, STANDARD, TABLE, Verb};
 use crate::brand::{self, variable};
 use crate::golden;
 
@@ -107,14 +107,15 @@ fn page() -> String {
     for row in TABLE.iter().filter(|row| row.flag.is_empty()) {
         option(&mut text, row);
     }
+    for (names, help) in STANDARD {
+        let _ = writeln!(text, ".TP\n.B {}\n{}.", plain(names), plain(help));
+    }
     let _ = write!(
         text,
-        ".TP\n.B SSL_CERT_FILE\nCertificates (PEM) to trust besides the built\\-in ones, where {ca_file} is not set.\n\
-         .SH EXIT STATUS\n.TP\n.B 0\nThe client closed its end or a signal asked for an end, or the command did what it should.\n\
+        ".SH EXIT STATUS\n.TP\n.B 0\nThe client closed its end or a signal asked for an end, or the command did what it should.\n\
          .TP\n.B 1\nSomething failed; standard error says what.\n.TP\n.B 2\nThe command line is wrong.\n\
          .SH EXAMPLES\nThe entry of a client that only speaks stdio:\n.PP\n.nf\n\
          {{ \"command\": \"{name}\", \"args\": [], \"env\": {{\n    \"{url}\": \"https://mcp.example.com/mcp\", \"{key}\": \"...\" }} }}\n.fi\n",
-        ca_file = plain(variable!("CA_FILE")),
         url = plain(variable!("URL")),
         key = plain(variable!("KEY")),
     );
