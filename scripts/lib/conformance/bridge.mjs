@@ -11,8 +11,8 @@ import { Suite } from './suite.mjs';
 const REVISIONS = ['2025-11-25', '2026-07-28'];
 /** Mode → the servers it makes sense before. A 2025 host before a 2025 server is `same`. */
 const MODES = { same: REVISIONS, translated: ['2026-07-28'], auto: REVISIONS };
-/** Not scored, but a bridge that alters a schema would fail it. The other unscored ones ask for a product's features. */
-const GATED_BESIDE_REQUIRED = new Set(['json-schema-2020-12-preservation']);
+/** Not scored, but a bridge has what they ask for. The other unscored ones ask for features of a product or of a host. */
+const GATED_BESIDE_REQUIRED = new Set(['json-schema-2020-12-preservation', 'auth/client-credentials-basic']);
 
 const { values: options } = parseArgs({
     options: {

@@ -33,10 +33,15 @@ const HOSTS = {
 };
 
 const trace = [];
+let starts = 0;
 
-/** Notes every message on the pipe. On the prototype: the SDK's probe process must be the plain class. */
-function traceMessages() {
-    const send = StdioClientTransport.prototype.send;
+/** Notes every start and message. On the prototype: the SDK's probe process must be the plain class. */
+function traceBridge() {
+    const { send, start } = StdioClientTransport.prototype;
+    StdioClientTransport.prototype.start = function counted() {
+        starts += 1;
+        return start.call(this);
+    };
     const seen = new WeakSet();
     StdioClientTransport.prototype.send = function traced(message) {
         if (!seen.has(this)) {
@@ -95,8 +100,7 @@ async function perform(play) {
 async function verdict() {
     const play = playOf(scenario);
     const failure = await perform(play).then(() => null, (error) => error);
-    const processes = new Set(trace.map(({ pid }) => pid)).size;
-    if (kind === 'auto' && processes !== 2) return `the SDK started the bridge ${processes} times, not twice; this mode is about that`;
+    if (kind === 'auto' && starts !== 2) return `the SDK started the bridge ${starts} times, not twice; this mode is about that`;
     if (!play.refused) return failure && `${failure.name}: ${failure.message}`;
     if (failure === null) return 'nothing was refused, although this authorization server must not be trusted';
     // An error reply is a refusal; silence and a bridge that died are not.
@@ -104,7 +108,7 @@ async function verdict() {
     return refused ? null : `the refusal did not reach the host as an error: ${failure.message}`;
 }
 
-traceMessages();
+traceBridge();
 const problem = await verdict().catch((error) => `the driver failed: ${error.stack}`);
 writeFileSync(join(directory, 'host.json'), `${JSON.stringify({ scenario, revision, kind, problem, trace }, null, 2)}\n`);
 if (problem !== null) process.stderr.write(`host: ${problem}\n`);

@@ -9,6 +9,8 @@ const PLAIN = { capabilities: {} };
 /** The suite's fixed address of a client metadata document. It never fetches it. */
 const CLIENT_METADATA_URL = 'https://conformance-test.local/client-metadata.json';
 
+const preRegistered = (context) => ({ FOOTBRIDGE_CLIENT_ID: context.client_id, FOOTBRIDGE_CLIENT_SECRET: context.client_secret });
+
 const textOf = (result) => result.content?.find((block) => block.type === 'text')?.text;
 
 async function addNumbers(host) {
@@ -136,10 +138,8 @@ const PLAYS = new Map([
     ['json-schema-2020-12-preservation', { run: echoSchema }],
     ['sep-2322-client-request-state', { options: form, run: answerQuestions }],
     ['auth/basic-cimd', { variables: () => ({ FOOTBRIDGE_CLIENT_METADATA_URL: CLIENT_METADATA_URL }) }],
-    [
-        'auth/pre-registration',
-        { variables: (context) => ({ FOOTBRIDGE_CLIENT_ID: context.client_id, FOOTBRIDGE_CLIENT_SECRET: context.client_secret }) },
-    ],
+    ['auth/pre-registration', { variables: preRegistered }],
+    ['auth/client-credentials-basic', { variables: (context) => ({ ...preRegistered(context), FOOTBRIDGE_GRANT: 'client_credentials' }) }],
 ]);
 
 /** The authorization server or its metadata cannot be trusted, or never grants enough: the host must read an error. */
