@@ -1,0 +1,129 @@
+//! What the bridge says in a session on its own account: its own requests, cancellations, and answers to what a server
+//! asks where nobody can be asked (protocol.md X-07, X-09, X-44).
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use footbridge_protocol::codes;
+use footbridge_protocol::jsonrpc::{
+    ErrorObject, Message, OwnedId, Request, ResponseBody, Rules, decode, write_error, write_notification, write_request,
+    write_result,
+};
+use hyper::Method;
+use serde_json::value::RawValue;
+
+use super::Failure;
+use super::replies::{Replies, broken};
+use super::session::Session;
+use crate::error::{BridgeError, quote};
+use crate::exchange::{Shared, deliver};
+use crate::log;
+
+/// Sends a request of ours and waits for its result.
+pub(super) async fn ask(
+    shared: &Arc<Shared>,
+    session: &Arc<Session>,
+    method: &str,
+    params: &str,
+) -> Result<Box<RawValue>, Failure> {
+    let id = session.next_id();
+    let mut body = Vec::with_capacity(params.len() + 96);
+    write_request(&mut body, id.as_id(), method, Some(params.as_bytes()));
+    let late = session.expect(&id);
+    let headers = session.post_headers(shared);
+    let reply = shared
+        .upstream
+        .send(&Method::POST, &headers, &Bytes::from(body), || ())
+        .await?;
+    session.check(reply.status)?;
+    let mut replies = Replies::open_late(shared, reply, late).await?;
+    response(shared, Some(session), &mut replies, &id).await
+}
+
+/// Reads up to the response to `id` and returns its result.
+pub(super) async fn response(
+    shared: &Arc<Shared>,
+    session: Option<&Arc<Session>>,
+    replies: &mut Replies,
+    id: &OwnedId,
+) -> Result<Box<RawValue>, Failure> {
+    while let Some(data) = replies.next(shared, session.map(Arc::as_ref)).await? {
+        match decode(&data, &Rules::BRIDGE) {
+            Ok(Message::Response(response)) if response.id.is_some_and(|found| *id == found) => {
+                return match response.body {
+                    ResponseBody::Result(result) => Ok(result.to_owned()),
+                    ResponseBody::Error(error) => Err(Failure::Refused(error.to_owned())),
+                };
+            }
+            Ok(Message::Request(request)) => {
+                if let Some(session) = session {
+                    turn_away(shared, session, &request);
+                }
+            }
+            Ok(_) => {}
+            Err(error) => {
+                return Err(broken(&format!("The server sent something that is no JSON-RPC message: {error}")).into());
+            }
+        }
+    }
+    Err(BridgeError::reply_lost("The server ended its reply before the response came. Try again").into())
+}
+
+/// Answers a request of the server that no host can be asked: `ping` as it wants, anything else with −32601.
+pub(super) fn turn_away(shared: &Arc<Shared>, session: &Arc<Session>, request: &Request<'_>) {
+    let mut body = Vec::with_capacity(160);
+    if request.method == "ping" {
+        write_result(&mut body, request.id, b"{}");
+    } else {
+        let method = quote(request.method.as_bytes(), 64);
+        log::info(format_args!("turned away a request of the server, `{method}`"));
+        let message = format!("The client cannot be asked `{method}` here.");
+        write_error(&mut body, Some(request.id), &ErrorObject::new(codes::METHOD_NOT_FOUND, message));
+    }
+    let (shared, session) = (Arc::clone(shared), Arc::clone(session));
+    tokio::spawn(async move {
+        let headers = session.post_headers(&shared);
+        deliver(&shared, &headers, &Bytes::from(body), "an answer to the server").await;
+    });
+}
+
+/// Gives the server the host's answer to its request `id`.
+pub(super) async fn answer(
+    shared: &Shared,
+    session: &Session,
+    id: &OwnedId,
+    response: &str,
+) -> Result<(), Failure> {
+    let mut body = Vec::with_capacity(response.len() + 64);
+    write_result(&mut body, id.as_id(), response.as_bytes());
+    let headers = session.post_headers(shared);
+    let reply = shared
+        .upstream
+        .send(&Method::POST, &headers, &Bytes::from(body), || ())
+        .await?;
+    let status = reply.status;
+    session.check(status)?;
+    reply.body.linger();
+    if status.is_success() {
+        return Ok(());
+    }
+    Err(BridgeError::protocol(format!(
+        "The server did not accept the answer to its question ({}); whether the call took effect is unknown. Check that \
+         before you repeat it",
+        status.as_u16()
+    ))
+    .with_status(status)
+    .into())
+}
+
+/// Tells the server that nobody waits for the answer to `id` any more.
+pub(super) async fn cancel(shared: &Shared, session: &Session, id: &OwnedId) {
+    let params = format!(
+        r#"{{"requestId":{},"reason":"The client no longer waits"}}"#,
+        id.as_raw()
+    );
+    let mut body = Vec::with_capacity(160);
+    write_notification(&mut body, "notifications/cancelled", Some(params.as_bytes()));
+    let headers = session.post_headers(shared);
+    deliver(shared, &headers, &Bytes::from(body), "a cancellation").await;
+}

@@ -1,0 +1,394 @@
+//! A handshake-era session of the bridge's own (protocol.md X-01, X-41, X-47).
+//!
+//! Each distinct set of capabilities gets one, because a server may behave by what was declared at the handshake. A
+//! [`Slot`] is such a set and its current session; when the server forgets a session, the slot makes another.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use footbridge_protocol::era::{OLDEST_TOLERATED, ProtocolVersion};
+use footbridge_protocol::headers::{PROTOCOL_VERSION, SESSION_ID, is_visible_ascii};
+use footbridge_protocol::jsonrpc::{OwnedId, write_notification, write_request};
+use hyper::header::{HeaderMap, HeaderValue};
+use hyper::{Method, StatusCode};
+use serde_json::Value;
+use serde_json::value::RawValue;
+use tokio::sync::{Notify, oneshot, watch};
+use tokio::task::AbortHandle;
+
+use super::listen::Listeners;
+use super::object::{Object, quoted};
+use super::replies::Replies;
+use super::{Failure, changes, own};
+use crate::error::{BridgeError, quote};
+use crate::exchange::{Shared, deliver};
+use crate::log;
+
+/// What the server has said about itself, raw.
+#[derive(Debug)]
+pub(super) struct Facts {
+    /// An object.
+    pub(super) capabilities: String,
+    pub(super) server_info: Option<String>,
+    pub(super) instructions: Option<String>,
+}
+
+impl Facts {
+    /// Says whether the server has a capability, named by its keys.
+    pub(super) fn has(&self, path: &[&str]) -> bool {
+        let mut value: Value = serde_json::from_str(&self.capabilities).unwrap_or_default();
+        for key in path {
+            value = value.get_mut(*key).map(Value::take).unwrap_or_default();
+        }
+        matches!(value, Value::Bool(true) | Value::Object(_))
+    }
+}
+
+/// A set of capabilities and the session opened with it.
+pub(super) struct Slot {
+    declared: Value,
+    current: tokio::sync::Mutex<Option<Arc<Session>>>,
+}
+
+impl Slot {
+    pub(super) fn new(declared: Value) -> Slot {
+        Slot {
+            declared,
+            current: tokio::sync::Mutex::default(),
+        }
+    }
+
+    pub(super) fn is_for(&self, declared: &Value) -> bool {
+        self.declared == *declared
+    }
+
+    /// The session if one is open, without waiting.
+    pub(super) fn open_now(&self) -> Option<Arc<Session>> {
+        let current = self.current.try_lock().ok()?;
+        current.as_ref().filter(|session| !session.is_gone()).map(Arc::clone)
+    }
+
+    /// The session, opened if there is none. The opening goes on when whoever asked gives up, or the server would keep a
+    /// session that nobody ends.
+    pub(super) async fn session(
+        self: &Arc<Slot>,
+        shared: &Arc<Shared>,
+        client_info: Option<&str>,
+    ) -> Result<Arc<Session>, Failure> {
+        if let Some(session) = self.open_now() {
+            return Ok(session);
+        }
+        let (slot, shared) = (Arc::clone(self), Arc::clone(shared));
+        let client_info = client_info.map(str::to_owned);
+        let opening = tokio::spawn(async move {
+            let mut current = slot.current.lock().await;
+            if let Some(session) = current.as_ref().filter(|session| !session.is_gone()) {
+                return Ok(Arc::clone(session));
+            }
+            let session = open(&shared, &slot.declared, client_info.as_deref()).await?;
+            *current = Some(Arc::clone(&session));
+            changes::open(&shared, &session);
+            Ok(session)
+        });
+        opening.await.unwrap_or_else(|_| {
+            Err(BridgeError::no_connection("The bridge failed while it opened a session").into())
+        })
+    }
+}
+
+/// An open session.
+pub(super) struct Session {
+    pub(super) facts: Facts,
+    /// What was declared to the server.
+    pub(super) declared: Value,
+    pub(super) revision: Option<ProtocolVersion>,
+    version: HeaderValue,
+    id: Option<HeaderValue>,
+    /// Set when the server no longer knows the session.
+    gone: watch::Sender<bool>,
+    /// Numbers for requests of ours.
+    numbers: AtomicI64,
+    /// The log level the server was told last. Whoever holds it may tell another.
+    level: tokio::sync::Mutex<Option<String>>,
+    /// Calls without an answer: what has to be called off at the end.
+    open: Mutex<HashSet<OwnedId>>,
+    /// Requests whose answer may come on the server's own stream.
+    expected: Mutex<HashMap<OwnedId, oneshot::Sender<Vec<u8>>>>,
+    /// A page the user was sent to is done with.
+    pub(super) visited: Notify,
+    pub(super) listeners: Listeners,
+    /// Whether the server has a stream of its own; `None` until that is known.
+    pub(super) streams: watch::Sender<Option<bool>>,
+    stream: Mutex<Option<AbortHandle>>,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Session {
+    /// Says whether the server has forgotten it.
+    pub(super) fn is_gone(&self) -> bool {
+        *self.gone.borrow()
+    }
+
+    /// The server has forgotten it: whoever waits for something of it is told.
+    pub(super) fn lose(&self) {
+        if !self.gone.send_replace(true) {
+            log::info(format_args!("the server has dropped a session; the next request opens another"));
+        }
+        if let Some(stream) = locked(&self.stream).take() {
+            stream.abort();
+        }
+        locked(&self.expected).clear();
+    }
+
+    /// Waits until the server has forgotten it.
+    pub(super) async fn lost(&self) {
+        let mut gone = self.gone.subscribe();
+        // The sender lives as long as the session.
+        let _ = gone.wait_for(|gone| *gone).await;
+    }
+
+    /// Judges a status: with a session, 404 means that it is gone and nothing was done (B-43).
+    pub(super) fn check(&self, status: StatusCode) -> Result<(), Failure> {
+        if status == StatusCode::NOT_FOUND && self.id.is_some() {
+            self.lose();
+            return Err(Failure::SessionLost);
+        }
+        Ok(())
+    }
+
+    /// An id no request of this session has had.
+    pub(super) fn next_id(&self) -> OwnedId {
+        OwnedId::from_integer(self.numbers.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// The headers of a POST in this session.
+    pub(super) fn post_headers(&self, shared: &Shared) -> HeaderMap {
+        self.stamped(shared.upstream.post_headers())
+    }
+
+    /// The headers of a GET or DELETE in this session.
+    pub(super) fn plain_headers(&self, shared: &Shared) -> HeaderMap {
+        self.stamped(shared.upstream.plain_headers())
+    }
+
+    fn stamped(&self, mut headers: HeaderMap) -> HeaderMap {
+        headers.insert(PROTOCOL_VERSION, self.version.clone());
+        if let Some(id) = &self.id {
+            headers.insert(SESSION_ID, id.clone());
+        }
+        headers
+    }
+
+    /// Notes a call that is about to leave.
+    pub(super) fn begin(&self, id: &OwnedId) {
+        locked(&self.open).insert(id.clone());
+    }
+
+    /// Notes that a call is over. Says whether it was still open.
+    pub(super) fn settle(&self, id: &OwnedId) -> bool {
+        locked(&self.open).remove(id)
+    }
+
+    /// A place where the answer to `id` arrives should it come on the server's own stream (M-5), if there is one.
+    pub(super) fn expect(&self, id: &OwnedId) -> Option<oneshot::Receiver<Vec<u8>>> {
+        if *self.streams.borrow() == Some(false) || self.is_gone() {
+            return None;
+        }
+        let (sender, receiver) = oneshot::channel();
+        let mut expected = locked(&self.expected);
+        expected.retain(|_, waiting| !waiting.is_closed());
+        expected.insert(id.clone(), sender);
+        Some(receiver)
+    }
+
+    /// Hands on an answer that came on the server's own stream.
+    pub(super) fn arrived(&self, id: &OwnedId, response: Vec<u8>) {
+        let expecting = locked(&self.expected).remove(id);
+        if expecting.is_none_or(|expecting| expecting.send(response).is_err()) {
+            log::debug(format_args!("a response nobody waits for came on the server's own stream"));
+        }
+    }
+
+    pub(super) fn set_stream(&self, stream: AbortHandle) {
+        *locked(&self.stream) = Some(stream);
+    }
+
+    /// Tells the server the host's log level if it is another than before (X-08).
+    pub(super) async fn set_level(self: &Arc<Session>, shared: &Arc<Shared>, level: Option<&str>) {
+        let Some(level) = level.filter(|_| self.facts.has(&["logging"])) else {
+            return;
+        };
+        let mut told = self.level.lock().await;
+        if told.as_deref() == Some(level) {
+            return;
+        }
+        let params = format!(r#"{{"level":{}}}"#, quoted(level));
+        match own::ask(shared, self, "logging/setLevel", &params).await {
+            Ok(_) => *told = Some(level.to_owned()),
+            Err(error) => log::info(format_args!("the server's log level was not set: {}", error.message())),
+        }
+    }
+
+    /// Calls off what is open and ends the session, as far as the server plays along.
+    pub(super) async fn close(&self, shared: &Arc<Shared>) {
+        if self.is_gone() {
+            return;
+        }
+        let open: Vec<OwnedId> = locked(&self.open).drain().collect();
+        for id in &open {
+            own::cancel(shared, self, id).await;
+        }
+        if self.id.is_none() {
+            return;
+        }
+        let headers = self.plain_headers(shared);
+        let ended = shared
+            .upstream
+            .send(&Method::DELETE, &headers, &Bytes::new(), || ())
+            .await;
+        match ended {
+            Ok(reply) => log::debug(format_args!("ended a session: {}", reply.status)),
+            Err(error) => log::debug(format_args!("a session was not ended: {}", error.message())),
+        }
+    }
+}
+
+/// The handshake: `initialize`, then `initialized`.
+async fn open(
+    shared: &Arc<Shared>,
+    declared: &Value,
+    client_info: Option<&str>,
+) -> Result<Arc<Session>, Failure> {
+    let id = OwnedId::from_integer(0);
+    let client_info = client_info.filter(|info| Object::read(info).is_some()).unwrap_or(concat!(
+        r#"{"name":"footbridge","version":""#,
+        env!("CARGO_PKG_VERSION"),
+        r#""}"#
+    ));
+    let params = format!(
+        r#"{{"protocolVersion":"{}","capabilities":{declared},"clientInfo":{client_info}}}"#,
+        ProtocolVersion::NEWEST_LEGACY
+    );
+    let mut body = Vec::with_capacity(params.len() + 64);
+    write_request(&mut body, id.as_id(), "initialize", Some(params.as_bytes()));
+    let headers = shared.upstream.post_headers();
+    let reply = shared
+        .upstream
+        .send(&Method::POST, &headers, &Bytes::from(body), || ())
+        .await?;
+    let session_id = session_id(&reply.headers);
+    let mut replies = Replies::open(shared, reply).await?;
+    let result = own::response(shared, None, &mut replies, &id).await?;
+    let session = Arc::new(read(&result, declared, session_id)?);
+
+    let mut initialized = Vec::new();
+    write_notification(&mut initialized, "notifications/initialized", None);
+    let headers = session.post_headers(shared);
+    if !deliver(shared, &headers, &Bytes::from(initialized), "the end of a handshake").await {
+        return Err(BridgeError::no_connection(format!(
+            "`{}` began a session and then refused it. Its operator has to correct that",
+            shared.upstream.place()
+        ))
+        .into());
+    }
+    log::info(format_args!("opened a session under {}", session.version.to_str().unwrap_or_default()));
+    Ok(session)
+}
+
+/// The session that the result of `initialize` describes.
+fn read(result: &RawValue, declared: &Value, id: Option<HeaderValue>) -> Result<Session, Failure> {
+    let members = Object::read(result.get()).unwrap_or_default();
+    let version = members.text("protocolVersion").unwrap_or_default();
+    let revision = ProtocolVersion::parse(&version);
+    let spoken = version == OLDEST_TOLERATED
+        || revision.is_some_and(|revision| revision.era() == footbridge_protocol::era::Era::Legacy);
+    let header = HeaderValue::from_str(&version).ok().filter(|_| spoken);
+    let Some(header) = header else {
+        return Err(BridgeError::protocol(format!(
+            "The server answered the handshake with protocol version `{}`, which the bridge does not speak",
+            quote(version.as_bytes(), 64)
+        ))
+        .into());
+    };
+    Ok(Session {
+        facts: Facts {
+            capabilities: members.object("capabilities").to_text(),
+            server_info: members.get("serverInfo").map(str::to_owned),
+            instructions: members.get("instructions").filter(|text| text.starts_with('"')).map(str::to_owned),
+        },
+        declared: declared.clone(),
+        revision,
+        version: header,
+        id,
+        gone: watch::Sender::new(false),
+        numbers: AtomicI64::new(1),
+        level: tokio::sync::Mutex::default(),
+        open: Mutex::default(),
+        expected: Mutex::default(),
+        visited: Notify::new(),
+        listeners: Listeners::default(),
+        streams: watch::Sender::new(None),
+        stream: Mutex::default(),
+    })
+}
+
+fn session_id(headers: &HeaderMap) -> Option<HeaderValue> {
+    let id = headers.get(SESSION_ID)?;
+    if !id.to_str().is_ok_and(is_visible_ascii) {
+        log::warn(format_args!("the server's session id is not visible ASCII and is not used"));
+        return None;
+    }
+    let mut id = id.clone();
+    id.set_sensitive(true);
+    Some(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn result(version: &str) -> Result<Session, Failure> {
+        let result = json!({
+            "protocolVersion": version,
+            "capabilities": {"tools": {"listChanged": true}, "resources": {"subscribe": false}},
+            "serverInfo": {"name": "s", "version": "1"},
+        });
+        read(&serde_json::value::to_raw_value(&result).unwrap(), &json!({}), None)
+    }
+
+    #[test]
+    fn only_versions_of_the_older_era_are_spoken() {
+        for version in ["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"] {
+            assert_eq!(result(version).ok().unwrap().version, version);
+        }
+        for version in ["2026-07-28", "", "x\r\ny", "2027-01-01"] {
+            assert!(result(version).is_err(), "{version:?}");
+        }
+    }
+
+    #[test]
+    fn a_capability_is_an_object_or_a_yes() {
+        let facts = result("2025-11-25").ok().unwrap().facts;
+        assert!(facts.has(&["tools"]) && facts.has(&["tools", "listChanged"]));
+        assert!(!facts.has(&["resources", "subscribe"]) && !facts.has(&["logging"]));
+    }
+
+    #[test]
+    fn a_call_is_settled_once_and_a_lost_session_expects_nothing() {
+        let session = result("2025-11-25").ok().unwrap();
+        let id = session.next_id();
+        assert_ne!(id, session.next_id());
+        session.begin(&id);
+        assert!(session.settle(&id) && !session.settle(&id));
+        let mut waiting = session.expect(&id).unwrap();
+        session.lose();
+        assert!(waiting.try_recv().is_err() && session.expect(&id).is_none() && session.is_gone());
+    }
+}
