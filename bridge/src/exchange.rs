@@ -24,6 +24,7 @@ use crate::legacy::Legacy;
 use crate::log;
 use crate::options::URL_VARIABLE;
 use crate::pause::jittered;
+use crate::probe::Probe;
 use crate::relay::{self, Verdict};
 use crate::stdio::{HostGone, Line, Output};
 use crate::tools::ToolHeaders;
@@ -42,6 +43,7 @@ pub(crate) struct Shared {
     pub(crate) upstream: Upstream,
     pub(crate) output: Output,
     pub(crate) legacy: Legacy,
+    pub(crate) probe: Probe,
     pub(crate) tools: ToolHeaders,
     pub(crate) alarm: Alarm,
     /// Longest time for one request.

@@ -19,6 +19,7 @@ mod legacy;
 mod log;
 mod options;
 mod pause;
+mod probe;
 mod relay;
 mod stdio;
 mod tools;
@@ -36,6 +37,7 @@ use exchange::Shared;
 use forward::Forward;
 use legacy::Legacy;
 use options::{Command, KeySource, OptionError, Settings, URL_VARIABLE};
+use probe::Probe;
 use stdio::{Input, Output, Writer};
 use tools::ToolHeaders;
 use upstream::{Dialer, Endpoint, Limits, Tls, Upstream, bearer};
@@ -165,6 +167,7 @@ fn prepare(settings: Settings, output: Output) -> Result<(Shared, usize), Bridge
         upstream,
         output,
         legacy: Legacy::default(),
+        probe: Probe::new(settings.upstream),
         tools: ToolHeaders::default(),
         alarm,
         call_limit: settings.call_limit,
