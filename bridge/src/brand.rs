@@ -4,6 +4,8 @@
 pub(crate) const NAME: &str = env!("BRAND_NAME");
 /// The server's address when none is set; may be empty.
 pub(crate) const DEFAULT_URL: &str = env!("BRAND_DEFAULT_URL");
+/// What access keys begin with, separated by blanks; may be empty.
+pub(crate) const KEY_PREFIXES: &str = env!("BRAND_KEY_PREFIXES");
 /// The `User-Agent` header.
 pub(crate) const USER_AGENT: &str = concat!(env!("BRAND_USER_AGENT"), "/", env!("CARGO_PKG_VERSION"));
 

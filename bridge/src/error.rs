@@ -10,6 +10,7 @@ use footbridge_protocol::jsonrpc::{ErrorObject, Id, write_error};
 use hyper::StatusCode;
 use serde_json::json;
 
+use crate::diagnosis::Diagnosis;
 use crate::log;
 use crate::stdio::Line;
 
@@ -24,6 +25,7 @@ pub(crate) struct BridgeError {
     sent: bool,
     status: Option<StatusCode>,
     setting: Option<&'static str>,
+    diagnosis: Option<Diagnosis>,
 }
 
 impl BridgeError {
@@ -34,6 +36,7 @@ impl BridgeError {
             sent,
             status: None,
             setting: None,
+            diagnosis: None,
         }
     }
 
@@ -106,6 +109,20 @@ impl BridgeError {
         }
     }
 
+    /// Names the check that failed.
+    pub(crate) fn diagnosed(self, diagnosis: Diagnosis) -> BridgeError {
+        BridgeError {
+            diagnosis: Some(diagnosis),
+            ..self
+        }
+    }
+
+    /// The check that failed, if it is one with a name.
+    #[cfg(any(test, feature = "setup"))]
+    pub(crate) fn diagnosis(&self) -> Option<Diagnosis> {
+        self.diagnosis
+    }
+
     /// Says whether the request left and its reply did not come, so that asking again may be worth it.
     pub(crate) fn is_loss(&self) -> bool {
         self.code == codes::BRIDGE_REPLY_LOST
@@ -131,6 +148,9 @@ impl BridgeError {
             if let Some(setting) = self.setting {
                 members.insert("setting".to_owned(), setting.into());
             }
+        }
+        if let (Some(diagnosis), Some(members)) = (self.diagnosis, data.as_object_mut()) {
+            members.insert("check".to_owned(), diagnosis.code().into());
         }
         let mut message = log::cut(&self.message, MESSAGE_BYTES).to_owned();
         if !message.ends_with(['.', '…']) {

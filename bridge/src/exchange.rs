@@ -18,10 +18,13 @@ use hyper::header::HeaderMap;
 use hyper::{Method, StatusCode};
 
 use crate::alarm::Alarm;
+use crate::diagnosis::Diagnosis;
 use crate::error::{BridgeError, quote};
 use crate::legacy::Legacy;
 use crate::log;
+use crate::options::URL_VARIABLE;
 use crate::pause::jittered;
+use crate::probe::Probe;
 use crate::relay::{self, Verdict};
 use crate::stdio::{HostGone, Line, Output};
 use crate::tools::ToolHeaders;
@@ -40,6 +43,7 @@ pub(crate) struct Shared {
     pub(crate) upstream: Upstream,
     pub(crate) output: Output,
     pub(crate) legacy: Legacy,
+    pub(crate) probe: Probe,
     pub(crate) tools: ToolHeaders,
     pub(crate) alarm: Alarm,
     /// Longest time for one request.
@@ -202,6 +206,14 @@ impl Exchange {
         }
         if reply.is_type("text/event-stream") {
             return Box::pin(self.read_stream(reply)).await;
+        }
+        if reply.is_type("text/html") {
+            return Err(BridgeError::protocol(format!(
+                "{URL_VARIABLE} leads to a web page, not to an MCP endpoint. The endpoint of most servers is their address \
+                 followed by /mcp"
+            ))
+            .diagnosed(Diagnosis::WebPage)
+            .into());
         }
         if !reply.is_type("application/json") {
             let declared = quote(reply.header(hyper::header::CONTENT_TYPE).as_bytes(), 100);

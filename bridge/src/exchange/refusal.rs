@@ -11,6 +11,7 @@ use hyper::StatusCode;
 use hyper::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 
 use super::{Exchange, Failure, RETRY_AFTER_MOST};
+use crate::diagnosis::Diagnosis;
 use crate::error::{BridgeError, quote};
 use crate::options::{KEY_VARIABLE, URL_VARIABLE};
 use crate::stdio::Line;
@@ -127,8 +128,35 @@ impl Waiting {
     }
 }
 
-/// The refusal in our words: the cause first, then what to do.
+/// The check that a status speaks about.
+fn diagnosis(status: StatusCode, has_key: bool) -> Option<Diagnosis> {
+    match status {
+        StatusCode::UNAUTHORIZED if has_key => Some(Diagnosis::KeyRefused),
+        StatusCode::UNAUTHORIZED => Some(Diagnosis::KeyMissing),
+        StatusCode::FORBIDDEN => Some(Diagnosis::ScopeMissing),
+        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => Some(Diagnosis::NotMcp),
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => Some(Diagnosis::Busy),
+        _ => None,
+    }
+}
+
+/// The refusal in our words, with the check it speaks about.
 fn describe(
+    exchange: &Exchange,
+    status: StatusCode,
+    challenge: &str,
+    waiting: &Waiting,
+    text: &[u8],
+) -> BridgeError {
+    let error = explain(exchange, status, challenge, waiting, text);
+    match diagnosis(status, exchange.shared.upstream.has_key()) {
+        Some(diagnosis) => error.diagnosed(diagnosis),
+        None => error,
+    }
+}
+
+/// The cause first, then what to do.
+fn explain(
     exchange: &Exchange,
     status: StatusCode,
     challenge: &str,
@@ -154,7 +182,8 @@ fn describe(
             Some(status),
             KEY_VARIABLE,
             format!(
-                "`{place}` asks for a key (401) and none is set. Set {KEY_VARIABLE} in the `env` of this client's entry"
+                "`{place}` asks for a key (401) and none is set. {}",
+                crate::key::missing(std::env::vars_os().count())
             ),
         ),
         StatusCode::FORBIDDEN if parameter(challenge, "error").as_deref() == Some("insufficient_scope") => {

@@ -177,6 +177,7 @@ mod tests {
         assert_eq!(settings.message_bytes, 64 << 20);
         assert_eq!(settings.in_flight, 64);
         assert_eq!(settings.level, Level::Warn);
+        assert_eq!(settings.upstream, crate::probe::Choice::Auto);
     }
 
     #[test]
@@ -214,6 +215,7 @@ mod tests {
             ("FOOTBRIDGE_MAX_IN_FLIGHT", "0"),
             ("FOOTBRIDGE_MAX_MESSAGE", "-1"),
             ("FOOTBRIDGE_LOG", "loud"),
+            ("FOOTBRIDGE_UPSTREAM", "new"),
             (ALLOW_HTTP_VARIABLE, "maybe"),
         ] {
             let error = settings(&[], &[(name, value)]).unwrap_err().to_string();

@@ -7,6 +7,7 @@ use super::source::Source;
 use super::table::KEY_VARIABLE;
 use super::{OptionError, Secret};
 use crate::log::Level;
+use crate::probe::Choice;
 
 /// Everything that can be said about the server and the way to it.
 #[derive(Debug)]
@@ -19,6 +20,8 @@ pub(crate) struct Settings {
     pub(crate) ca_file: Option<PathBuf>,
     /// Plain HTTP to other machines is allowed.
     pub(crate) allow_http: bool,
+    /// What the server speaks.
+    pub(crate) upstream: Choice,
     /// Longest wait for a connection, TLS included.
     pub(crate) connect_limit: Duration,
     /// Longest wait for response headers.
@@ -74,6 +77,7 @@ impl Settings {
                 .path("ca-file")
                 .or_else(|| source.standard("SSL_CERT_FILE").map(PathBuf::from)),
             allow_http: source.switch("allow-http")?,
+            upstream: source.parsed("upstream", "one of auto, modern, legacy", Choice::find)?,
             connect_limit: source.seconds("connect-timeout")?,
             response_limit: source.seconds("response-timeout")?,
             call_limit: source.seconds("call-timeout")?,

@@ -138,6 +138,14 @@ pub(crate) const TABLE: &[Row] = &[
         help: "Allow plain http:// to other machines. The key then travels unencrypted",
     },
     Row {
+        flag: "upstream",
+        variable: variable!("UPSTREAM"),
+        value: "ERA",
+        default: "auto",
+        of: CONNECT,
+        help: "What the server speaks: modern, legacy, or auto to find out. With legacy nothing is translated",
+    },
+    Row {
         flag: "connect-timeout",
         variable: variable!("CONNECT_TIMEOUT"),
         value: "SECONDS",

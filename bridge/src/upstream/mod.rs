@@ -236,7 +236,9 @@ impl Upstream {
 
     fn explain(&self, error: &SendError) -> BridgeError {
         match error {
-            SendError::Connect(cause) => BridgeError::no_connection(cause.to_string()),
+            SendError::Connect(cause) => {
+                BridgeError::no_connection(cause.to_string()).diagnosed(cause.diagnosis())
+            }
             SendError::Unsent(cause) => BridgeError::no_connection(format!(
                 "`{}` closed the connection before the request could be sent ({cause}). Try again",
                 self.place()
