@@ -11,6 +11,8 @@
 mod harness;
 
 mod bytes;
+#[cfg(feature = "setup")]
+mod doctor;
 mod legacy;
 mod modern;
 mod order;
