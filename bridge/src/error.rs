@@ -96,6 +96,16 @@ impl BridgeError {
         )
     }
 
+    /// −31008: the message has no translation between the eras. Nothing was sent.
+    pub(crate) fn no_translation(message: impl Into<String>) -> BridgeError {
+        Self::new(codes::BRIDGE_NO_TRANSLATION, false, message)
+    }
+
+    /// −32602 for a retry whose state is not, or no longer, good: the call it belongs to may have taken effect.
+    pub(crate) fn spent_state(message: impl Into<String>) -> BridgeError {
+        Self::new(codes::INVALID_PARAMS, true, message)
+    }
+
     /// −32600 and its kin: the host's own message is at fault, in the words of JSON-RPC.
     pub(crate) fn invalid(code: i64, message: impl Into<String>) -> BridgeError {
         Self::new(code, false, message)

@@ -4,7 +4,7 @@
 //! response is written, unless the host cancelled. Cancelling a modern request is dropping its [`Exchange`], which closes
 //! the HTTP exchange and writes nothing more.
 
-mod refusal;
+pub(crate) mod refusal;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,6 +18,7 @@ use hyper::header::HeaderMap;
 use hyper::{Method, StatusCode};
 
 use crate::alarm::Alarm;
+use crate::cross::up::{self, Up};
 use crate::diagnosis::Diagnosis;
 use crate::error::{BridgeError, quote};
 use crate::legacy::Legacy;
@@ -44,6 +45,8 @@ pub(crate) struct Shared {
     pub(crate) output: Output,
     pub(crate) legacy: Legacy,
     pub(crate) probe: Probe,
+    /// Carries modern requests to a handshake-era server. `None` unless the person has asked for it.
+    pub(crate) up: Option<Arc<Up>>,
     pub(crate) tools: ToolHeaders,
     pub(crate) alarm: Alarm,
     /// Longest time for one request.
@@ -101,6 +104,8 @@ enum Failure {
     Again(Duration, BridgeError),
     /// Nothing is left to say: the host has its answer, or is gone.
     Settled,
+    /// The server speaks the handshake era only and has not acted on this modern request.
+    OtherEra,
 }
 
 impl From<BridgeError> for Failure {
@@ -130,8 +135,12 @@ impl Exchange {
                 ))))
             })
         };
-        let (Err(Failure::Final(error)) | Err(Failure::Again(_, error))) = outcome else {
-            return;
+        let error = match outcome {
+            Err(Failure::Final(error) | Failure::Again(_, error)) => error,
+            Err(Failure::OtherEra) => {
+                return Box::pin(up::take_over(&self.shared, self.id, self.body)).await;
+            }
+            Ok(()) | Err(Failure::Settled) => return,
         };
         log::debug(format_args!(
             "request {} failed: {}",
@@ -153,6 +162,11 @@ impl Exchange {
                 .send(error.to_line(Some(self.id.as_id())))
                 .await;
         }
+    }
+
+    /// Carries a modern request to a server that is known to speak the handshake era only, or says that it cannot be.
+    pub(crate) async fn cross(self) {
+        up::take_over(&self.shared, self.id, self.body).await;
     }
 
     async fn attempts(&self) -> Result<(), Failure> {
@@ -285,6 +299,7 @@ impl Exchange {
 
     /// Writes the response, after learning from it what later messages need.
     async fn answer(&self, response: Vec<u8>, headers: &HeaderMap) -> Result<(), Failure> {
+        self.check_era(StatusCode::OK, &response).await?;
         let response = match self.kind {
             Kind::Initialize => {
                 self.shared.legacy.learn(headers, &response);
@@ -295,6 +310,15 @@ impl Exchange {
         };
         if !self.is_cancelled() {
             self.shared.output.send(Line::new(response)).await?;
+        }
+        Ok(())
+    }
+
+    /// Looks for the server's era in the reply to a modern request while that is unknown (B-51).
+    async fn check_era(&self, status: StatusCode, reply: &[u8]) -> Result<(), Failure> {
+        let unknown = self.era == Era::Modern && self.shared.probe.is_open();
+        if unknown && Box::pin(up::era::shows_legacy(&self.shared, &self.body, status, reply)).await {
+            return Err(Failure::OtherEra);
         }
         Ok(())
     }

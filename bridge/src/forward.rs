@@ -17,7 +17,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use footbridge_protocol::codes;
 use footbridge_protocol::era::Era;
-use footbridge_protocol::jsonrpc::{Message, OwnedId, Request, Rules, decode};
+use footbridge_protocol::jsonrpc::{Message, Notification, OwnedId, Request, Rules, decode};
 use footbridge_protocol::params::Params;
 use tokio::task::{AbortHandle, Id as TaskId, JoinError, JoinSet};
 
@@ -227,6 +227,11 @@ impl Forward {
                     self.barrier = None;
                 }
             }
+            Message::Notification(notification) if self.is_lost_on_server(notification) => {
+                log::debug(format_args!(
+                    "dropped a notification: nothing of the kind exists in the server's revision"
+                ));
+            }
             Message::Notification(notification) => {
                 let headers = match message::notification_headers(&self.shared, notification) {
                     Ok(headers) => headers,
@@ -268,6 +273,13 @@ impl Forward {
         }
     }
 
+    /// Says whether a notification comes from a modern host to a server of the handshake era, which cannot use it.
+    fn is_lost_on_server(&self, notification: &Notification<'_>) -> bool {
+        let unclaimed =
+            || self.shared.up.is_some() && self.modern_host && self.shared.legacy.revision().is_none();
+        (notification.params.meta().is_modern_claim() || unclaimed()) && self.shared.probe.is_legacy()
+    }
+
     /// A request is through both gates: makes its headers and starts its exchange.
     async fn start(&mut self, body: Bytes, request: &Request<'_>) {
         let id = request.id.to_owned();
@@ -283,6 +295,7 @@ impl Forward {
             log::debug(format_args!("request `{method}`, {era:?}"));
         }
         let flags = Arc::new(Flags::default());
+        let crosses = era == Era::Modern && self.shared.probe.is_legacy();
         let exchange = Exchange {
             shared: Arc::clone(&self.shared),
             id: id.clone(),
@@ -294,7 +307,11 @@ impl Forward {
         };
         let ended = id.clone();
         let task = self.tasks.spawn(async move {
-            exchange.run().await;
+            if crosses {
+                exchange.cross().await;
+            } else {
+                exchange.run().await;
+            }
             Ended::Request(ended)
         });
         if kind == Kind::Initialize {

@@ -8,6 +8,7 @@
 
 mod alarm;
 mod brand;
+mod cross;
 mod diagnosis;
 #[cfg(feature = "setup")]
 mod doctor;
@@ -176,6 +177,7 @@ fn prepare(settings: Settings, output: Output) -> Result<(Shared, usize), Bridge
         output,
         legacy: Legacy::default(),
         probe: Probe::new(settings.upstream),
+        up: settings.translate.then(Arc::default),
         tools: ToolHeaders::default(),
         alarm,
         call_limit: settings.call_limit,

@@ -98,6 +98,20 @@ impl Probe {
         }
     }
 
+    /// Says whether the era is still to be found out.
+    pub(crate) fn is_open(&self) -> bool {
+        self.choice == Choice::Auto && matches!(self.state().known, Known::Unknown)
+    }
+
+    /// Says whether the server speaks the handshake era only.
+    pub(crate) fn is_legacy(&self) -> bool {
+        match self.choice {
+            Choice::Legacy => true,
+            Choice::Modern => false,
+            Choice::Auto => matches!(self.state().known, Known::Legacy),
+        }
+    }
+
     /// Remembers what was found out.
     pub(crate) fn learn(&self, known: Known) {
         self.state().known = known;

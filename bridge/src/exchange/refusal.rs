@@ -9,8 +9,9 @@ use footbridge_protocol::era::Era;
 use footbridge_protocol::jsonrpc::{Message, ResponseBody, Rules, decode};
 use hyper::StatusCode;
 use hyper::header::{RETRY_AFTER, WWW_AUTHENTICATE};
+use serde_json::value::RawValue;
 
-use super::{Exchange, Failure, RETRY_AFTER_MOST};
+use super::{Exchange, Failure, RETRY_AFTER_MOST, Shared};
 use crate::diagnosis::Diagnosis;
 use crate::error::{BridgeError, quote};
 use crate::options::{KEY_VARIABLE, URL_VARIABLE};
@@ -42,8 +43,11 @@ pub(super) async fn read(exchange: &Exchange, reply: Reply, first: bool) -> Fail
         body.beginning(QUOTED_BYTES).await
     };
 
+    if let Err(failure) = exchange.check_era(status, &text).await {
+        return failure;
+    }
     if let (Some(pause), true) = (waiting.pause, first && may_wait(exchange, status)) {
-        return Failure::Again(pause, describe(exchange, status, &challenge, &waiting, &text));
+        return Failure::Again(pause, exchange.describe(status, &challenge, &waiting, &text));
     }
     if is_json {
         match own_error(exchange, text) {
@@ -61,11 +65,40 @@ pub(super) async fn read(exchange: &Exchange, reply: Reply, first: bool) -> Fail
                 ));
             }
             Err(Unusable::NoError(text)) => {
-                return describe(exchange, status, &challenge, &waiting, &text).into();
+                return exchange.describe(status, &challenge, &waiting, &text).into();
             }
         }
     }
-    describe(exchange, status, &challenge, &waiting, &text).into()
+    exchange.describe(status, &challenge, &waiting, &text).into()
+}
+
+impl Exchange {
+    fn describe(&self, status: StatusCode, challenge: &str, waiting: &Waiting, text: &[u8]) -> BridgeError {
+        let in_session = self.era == Era::Legacy && self.shared.legacy.has_session();
+        describe(&self.shared, in_session, status, challenge, waiting, text)
+    }
+}
+
+/// Reads a refusal of something no host has written: the server's error, or the failure in our words.
+pub(crate) async fn said_or_described(shared: &Shared, reply: Reply) -> Result<Box<RawValue>, BridgeError> {
+    let status = reply.status;
+    let challenge = shared
+        .upstream
+        .without_key(reply.header(WWW_AUTHENTICATE).as_bytes());
+    let challenge = quote(challenge.as_bytes(), 1000);
+    let waiting = Waiting::read(reply.header(RETRY_AFTER));
+    let (is_json, mut body) = (reply.is_type("application/json"), reply.body);
+    let text = if is_json {
+        body.whole(shared.message_bytes).await.unwrap_or_default()
+    } else {
+        body.beginning(QUOTED_BYTES).await
+    };
+    if let Ok(Message::Response(response)) = decode(&text, &Rules::BRIDGE)
+        && let ResponseBody::Error(error) = response.body
+    {
+        return Ok(error.to_owned());
+    }
+    Err(describe(shared, false, status, &challenge, &waiting, &text))
 }
 
 /// 429 means the request was not executed; 503 may mean anything, so only what may be repeated is.
@@ -142,14 +175,15 @@ fn diagnosis(status: StatusCode, has_key: bool) -> Option<Diagnosis> {
 
 /// The refusal in our words, with the check it speaks about.
 fn describe(
-    exchange: &Exchange,
+    shared: &Shared,
+    in_session: bool,
     status: StatusCode,
     challenge: &str,
     waiting: &Waiting,
     text: &[u8],
 ) -> BridgeError {
-    let error = explain(exchange, status, challenge, waiting, text);
-    match diagnosis(status, exchange.shared.upstream.has_key()) {
+    let error = explain(shared, in_session, status, challenge, waiting, text);
+    match diagnosis(status, shared.upstream.has_key()) {
         Some(diagnosis) => error.diagnosed(diagnosis),
         None => error,
     }
@@ -157,17 +191,18 @@ fn describe(
 
 /// The cause first, then what to do.
 fn explain(
-    exchange: &Exchange,
+    shared: &Shared,
+    in_session: bool,
     status: StatusCode,
     challenge: &str,
     waiting: &Waiting,
     text: &[u8],
 ) -> BridgeError {
-    let place = exchange.shared.upstream.place();
-    let text = exchange.shared.upstream.without_key(text);
+    let place = shared.upstream.place();
+    let text = shared.upstream.without_key(text);
     let number = status.as_u16();
     match status {
-        StatusCode::UNAUTHORIZED if exchange.shared.upstream.has_key() => BridgeError::authentication(
+        StatusCode::UNAUTHORIZED if shared.upstream.has_key() => BridgeError::authentication(
             Some(status),
             KEY_VARIABLE,
             format!(
@@ -216,14 +251,12 @@ fn explain(
                 ),
             )
         }
-        StatusCode::NOT_FOUND if exchange.era == Era::Legacy && exchange.shared.legacy.has_session() => {
-            BridgeError::http_status(
-                status,
-                format!(
-                    "`{place}` no longer knows this session (404). Restart the client, or reconnect this server in it"
-                ),
-            )
-        }
+        StatusCode::NOT_FOUND if in_session => BridgeError::http_status(
+            status,
+            format!(
+                "`{place}` no longer knows this session (404). Restart the client, or reconnect this server in it"
+            ),
+        ),
         StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => BridgeError::http_status(
             status,
             format!(

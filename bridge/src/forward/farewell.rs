@@ -46,6 +46,9 @@ impl Forward {
             }
         }
         self.tasks.abort_all();
+        if let Some(up) = &self.shared.up {
+            up.say_goodbye(&self.shared, &mut goodbyes);
+        }
         if goodbyes.is_empty() && !self.shared.legacy.has_session() {
             return;
         }

@@ -15,7 +15,9 @@ use std::ffi::OsString;
 pub(crate) use help::{help, version};
 pub(crate) use settings::{KeySource, Settings};
 use source::Source;
-pub(crate) use table::{ALLOW_HTTP_VARIABLE, KEY_FILE_VARIABLE, KEY_VARIABLE, URL_VARIABLE, Verb};
+pub(crate) use table::{
+    ALLOW_HTTP_VARIABLE, KEY_FILE_VARIABLE, KEY_VARIABLE, TRANSLATE_VARIABLE, URL_VARIABLE, Verb,
+};
 use table::{COMMANDS, TABLE};
 
 use crate::brand;

@@ -22,6 +22,8 @@ pub(crate) struct Settings {
     pub(crate) allow_http: bool,
     /// What the server speaks.
     pub(crate) upstream: Choice,
+    /// Modern clients are carried to a handshake-era server.
+    pub(crate) translate: bool,
     /// Longest wait for a connection, TLS included.
     pub(crate) connect_limit: Duration,
     /// Longest wait for response headers.
@@ -78,6 +80,7 @@ impl Settings {
                 .or_else(|| source.standard("SSL_CERT_FILE").map(PathBuf::from)),
             allow_http: source.switch("allow-http")?,
             upstream: source.parsed("upstream", "one of auto, modern, legacy", Choice::find)?,
+            translate: source.switch("translate")?,
             connect_limit: source.seconds("connect-timeout")?,
             response_limit: source.seconds("response-timeout")?,
             call_limit: source.seconds("call-timeout")?,

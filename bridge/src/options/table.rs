@@ -12,6 +12,9 @@ pub(crate) const KEY_FILE_VARIABLE: &str = variable!("KEY_FILE");
 /// The variable that allows plain HTTP to other machines.
 pub(crate) const ALLOW_HTTP_VARIABLE: &str = variable!("ALLOW_HTTP");
 
+/// The variable that lets modern clients talk to handshake-era servers.
+pub(crate) const TRANSLATE_VARIABLE: &str = variable!("TRANSLATE");
+
 /// What the program can be asked to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verb {
@@ -145,6 +148,14 @@ pub(crate) const TABLE: &[Row] = &[
         default: "auto",
         of: CONNECT,
         help: "What the server speaks: modern, legacy, or auto to find out. With legacy nothing is translated",
+    },
+    Row {
+        flag: "translate",
+        variable: TRANSLATE_VARIABLE,
+        value: "",
+        default: "",
+        of: CONNECT,
+        help: "Serve clients of the modern revision from a server that only knows the older ones, in a session of their own",
     },
     Row {
         flag: "connect-timeout",

@@ -11,6 +11,9 @@
 mod harness;
 
 mod bytes;
+mod cross_up;
+mod cross_up_listen;
+mod cross_up_rounds;
 #[cfg(feature = "setup")]
 mod doctor;
 mod legacy;

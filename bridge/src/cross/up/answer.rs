@@ -13,7 +13,14 @@ use crate::error::quote;
 use crate::log;
 
 /// Server capabilities that mean the same in both eras. Tasks and what nobody knows are not passed on.
-const CAPABILITIES: [&str; 6] = ["tools", "prompts", "resources", "completions", "logging", "experimental"];
+const CAPABILITIES: [&str; 6] = [
+    "tools",
+    "prompts",
+    "resources",
+    "completions",
+    "logging",
+    "experimental",
+];
 
 /// The result of `method`, completed: what kind of result it is, that it must not be kept, who it is from.
 pub(super) fn complete(method: &str, result: &str, facts: &Facts) -> String {
@@ -142,7 +149,8 @@ mod tests {
 
     fn facts() -> Facts {
         Facts {
-            capabilities: r#"{"tools":{"listChanged":true},"tasks":{"list":{}},"logging":true,"x":{}}"#.to_owned(),
+            capabilities: r#"{"tools":{"listChanged":true},"tasks":{"list":{}},"logging":true,"x":{}}"#
+                .to_owned(),
             server_info: Some(r#"{"name":"s","version":"1"}"#.to_owned()),
             instructions: Some(r#""Be kind.""#.to_owned()),
         }
@@ -155,11 +163,18 @@ mod tests {
     #[test]
     fn results_say_what_they_are_and_only_listings_how_long_they_last() {
         assert_eq!(
-            complete("tools/call", r#"{"content":[{"n":1.0}],"_meta":{"x":1}}"#, &facts()),
+            complete(
+                "tools/call",
+                r#"{"content":[{"n":1.0}],"_meta":{"x":1}}"#,
+                &facts()
+            ),
             r#"{"content":[{"n":1.0}],"resultType":"complete","_meta":{"x":1,"io.modelcontextprotocol/serverInfo":{"name":"s","version":"1"}}}"#
         );
         let listed = parsed(&complete("prompts/list", r#"{"prompts":[],"ttlMs":5}"#, &facts()));
-        assert_eq!((&listed["ttlMs"], &listed["cacheScope"]), (&json!(0), &json!("private")));
+        assert_eq!(
+            (&listed["ttlMs"], &listed["cacheScope"]),
+            (&json!(0), &json!("private"))
+        );
         assert_eq!(complete("x", "7", &facts()), "7");
     }
 
@@ -193,8 +208,14 @@ mod tests {
                 json!({"code": -32002, "message": "m", "data": {"uri": "y"}}),
                 json!({"code": -32602, "message": "m", "data": {"uri": "y"}}),
             ),
-            (json!({"code": -32021, "message": "m"}), json!({"code": -32603, "message": "m"})),
-            (json!({"code": -32000, "message": "m"}), json!({"code": -32000, "message": "m"})),
+            (
+                json!({"code": -32021, "message": "m"}),
+                json!({"code": -32603, "message": "m"}),
+            ),
+            (
+                json!({"code": -32000, "message": "m"}),
+                json!({"code": -32000, "message": "m"}),
+            ),
         ] {
             let raw = serde_json::value::to_raw_value(&sent).unwrap();
             assert_eq!(parsed(&error(&raw, Some("file:///x"))), expected);

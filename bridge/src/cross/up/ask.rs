@@ -37,7 +37,7 @@ impl Question {
     }
 
     /// The pages an error −32042 wants the user to visit. `None` if it names none that can be asked for.
-    pub(super) fn read_visits(data: &str, number: u64, declared: &Value) -> Option<Vec<Question>> {
+    pub(super) fn read_visits(data: &str, declared: &Value) -> Option<Vec<Question>> {
         let data = Object::read(data)?;
         let visits = elements(data.get("elicitations")?)?;
         let questions: Option<Vec<Question>> = visits
@@ -47,7 +47,7 @@ impl Question {
                 let mut params = Object::read(visit.get())?;
                 params.set("mode", r#""url""#);
                 is_declared(ELICIT, &params, declared).then(|| Question {
-                    key: format!("visit-{number}-{at}"),
+                    key: format!("visit-{at}"),
                     id: None,
                     request: input_request(ELICIT, params),
                 })
@@ -142,12 +142,21 @@ mod tests {
             (ELICIT, page, json!({"elicitation": {"url": {}}}), true),
             (ELICIT, page, json!({"elicitation": {}}), false),
             ("sampling/createMessage", "{}", json!({"sampling": {}}), true),
-            ("sampling/createMessage", r#"{"tools":[]}"#, json!({"sampling": {}}), false),
+            (
+                "sampling/createMessage",
+                r#"{"tools":[]}"#,
+                json!({"sampling": {}}),
+                false,
+            ),
             ("roots/list", "{}", json!({"roots": {}}), true),
             ("roots/list", "{}", json!({}), false),
             ("tasks/get", "{}", json!({"tasks": {}}), false),
         ] {
-            assert_eq!(question(method, params, declared.clone()).is_some(), asked, "{method} {params} {declared}");
+            assert_eq!(
+                question(method, params, declared.clone()).is_some(),
+                asked,
+                "{method} {params} {declared}"
+            );
         }
     }
 
@@ -160,7 +169,9 @@ mod tests {
         );
         assert_eq!(
             asked.as_deref(),
-            Some(r#"{"method":"elicitation/create","params":{"mode":"url","url":"https://x?a=1","message":"m"}}"#)
+            Some(
+                r#"{"method":"elicitation/create","params":{"mode":"url","url":"https://x?a=1","message":"m"}}"#
+            )
         );
         assert_eq!(
             question("roots/list", "{}", json!({"roots": {}})).as_deref(),
@@ -171,7 +182,13 @@ mod tests {
     #[test]
     fn only_an_accept_is_a_yes() {
         assert!(is_accepted(r#"{"action":"accept"}"#));
-        for text in [r#"{"action":"decline"}"#, r#"{"action":"cancel"}"#, "{}", "7", r#"{"action":1}"#] {
+        for text in [
+            r#"{"action":"decline"}"#,
+            r#"{"action":"cancel"}"#,
+            "{}",
+            "7",
+            r#"{"action":1}"#,
+        ] {
             assert!(!is_accepted(text), "{text}");
         }
     }

@@ -7,7 +7,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use footbridge_protocol::jsonrpc::{Message, Notification, OwnedId, ResponseBody, Rules, decode, write_notification};
+use footbridge_protocol::jsonrpc::{
+    Message, Notification, OwnedId, ResponseBody, Rules, decode, write_notification,
+};
 use hyper::Method;
 use serde_json::value::RawValue;
 
@@ -105,7 +107,10 @@ impl Call {
         };
         let headers = session.post_headers(shared);
         let opening = async {
-            let reply = shared.upstream.send(&Method::POST, &headers, &body, || ()).await?;
+            let reply = shared
+                .upstream
+                .send(&Method::POST, &headers, &body, || ())
+                .await?;
             session.check(reply.status)?;
             Replies::open_late(shared, reply, late).await
         };
@@ -226,7 +231,9 @@ impl Call {
             }
             Ok(Message::Notification(notification)) => self.hear(&notification, data.as_slice(), host).await,
             Err(error) => {
-                let error = broken(&format!("The server sent something that is no JSON-RPC message: {error}"));
+                let error = broken(&format!(
+                    "The server sent something that is no JSON-RPC message: {error}"
+                ));
                 return Err(self.failed(error.into()));
             }
         }
@@ -290,7 +297,11 @@ impl Drop for Call {
         if !self.session.settle(&self.id) || self.session.is_gone() {
             return;
         }
-        let (shared, session, id) = (Arc::clone(&self.shared), Arc::clone(&self.session), self.id.clone());
+        let (shared, session, id) = (
+            Arc::clone(&self.shared),
+            Arc::clone(&self.session),
+            self.id.clone(),
+        );
         tokio::spawn(async move { own::cancel(&shared, &session, &id).await });
     }
 }

@@ -164,7 +164,11 @@ impl Listeners {
         let mut lines = Vec::new();
         for (id, listener) in table.iter().filter(|(_, listener)| listener.held.is_none()) {
             let filter = &listener.filter;
-            for (method, wanted) in [(TOOLS, filter.tools), (PROMPTS, filter.prompts), (LISTED, filter.resources)] {
+            for (method, wanted) in [
+                (TOOLS, filter.tools),
+                (PROMPTS, filter.prompts),
+                (LISTED, filter.resources),
+            ] {
                 if wanted {
                     lines.push(line(method, "{}", id));
                 }
@@ -197,7 +201,11 @@ pub(super) async fn run(slot: &Arc<Slot>, shared: &Arc<Shared>, asked: &Asked) -
             "`params.notifications` must be an object of the kinds to listen to.",
         ))
     };
-    let wanted = asked.filter.as_deref().and_then(Filter::read).ok_or_else(invalid)?;
+    let wanted = asked
+        .filter
+        .as_deref()
+        .and_then(Filter::read)
+        .ok_or_else(invalid)?;
     let mut session = slot.session(shared, asked.client_info.as_deref()).await?;
     if !offers_changes(&session.facts) {
         return Err(Failure::refuse(&ErrorObject::new(
@@ -268,11 +276,18 @@ impl Place {
             uris: Vec::new(),
         };
         let mut streams = session.streams.subscribe();
-        let known = streams.wait_for(Option::is_some);
-        let known = shared.alarm.within(STREAM_WAIT, known).await;
-        if matches!(known, Ok(Ok(has)) if *has == Some(false)) {
+        let known = async { streams.wait_for(Option::is_some).await.is_ok() };
+        let _ = shared.alarm.within(STREAM_WAIT, known).await;
+        let none = *session.streams.borrow() == Some(false);
+        if none {
             // Nothing can come, and the acknowledgement says so.
-            session.listeners.table().insert(id.clone(), Listener { filter: Filter::default(), held: Some(Vec::new()) });
+            session.listeners.table().insert(
+                id.clone(),
+                Listener {
+                    filter: Filter::default(),
+                    held: Some(Vec::new()),
+                },
+            );
             return place;
         }
         let offered = wanted.offered(&session.facts);
@@ -295,13 +310,19 @@ impl Place {
     /// What is honoured.
     fn filter(&self) -> Filter {
         let table = self.session.listeners.table();
-        table.get(&self.id).map(|listener| listener.filter.clone()).unwrap_or_default()
+        table
+            .get(&self.id)
+            .map(|listener| listener.filter.clone())
+            .unwrap_or_default()
     }
 
     /// From now on changes go out as they come; returns those that came before.
     fn release(&self) -> Vec<Line> {
         let mut table = self.session.listeners.table();
-        table.get_mut(&self.id).and_then(|listener| listener.held.take()).unwrap_or_default()
+        table
+            .get_mut(&self.id)
+            .and_then(|listener| listener.held.take())
+            .unwrap_or_default()
     }
 }
 
@@ -327,7 +348,10 @@ async fn subscribe(shared: &Arc<Shared>, session: &Arc<Session>, uri: &str) -> b
     if !subscribed.contains_key(uri) {
         let params = format!(r#"{{"uri":{}}}"#, quoted(uri));
         if let Err(failure) = own::ask(shared, session, "resources/subscribe", &params).await {
-            log::info(format_args!("a resource cannot be subscribed to: {}", failure.message()));
+            log::info(format_args!(
+                "a resource cannot be subscribed to: {}",
+                failure.message()
+            ));
             return false;
         }
     }
@@ -343,7 +367,10 @@ async fn unsubscribe(shared: &Arc<Shared>, session: &Arc<Session>, uri: &str) {
             subscribed.remove(uri);
             let params = format!(r#"{{"uri":{}}}"#, quoted(uri));
             if let Err(failure) = own::ask(shared, session, "resources/unsubscribe", &params).await {
-                log::debug(format_args!("a resource was not unsubscribed from: {}", failure.message()));
+                log::debug(format_args!(
+                    "a resource was not unsubscribed from: {}",
+                    failure.message()
+                ));
             }
         }
         None => {}
@@ -370,15 +397,25 @@ mod tests {
             r#"{"toolsListChanged":true,"promptsListChanged":true,"resourceSubscriptions":["a","b","a"]}"#,
         )
         .unwrap();
-        let offered = wanted.offered(&facts(r#"{"tools":{"listChanged":true},"resources":{"subscribe":true}}"#));
-        assert_eq!(offered.to_text(), r#"{"toolsListChanged":true,"resourceSubscriptions":["a","b"]}"#);
+        let offered = wanted.offered(&facts(
+            r#"{"tools":{"listChanged":true},"resources":{"subscribe":true}}"#,
+        ));
+        assert_eq!(
+            offered.to_text(),
+            r#"{"toolsListChanged":true,"resourceSubscriptions":["a","b"]}"#
+        );
         assert_eq!(wanted.offered(&facts("{}")).to_text(), "{}");
         assert!(!offers_changes(&facts(r#"{"tools":{}}"#)));
     }
 
     #[test]
     fn a_filter_of_other_types_is_none() {
-        for text in ["[]", r#"{"toolsListChanged":"yes"}"#, r#"{"resourceSubscriptions":[7]}"#, r#"{"resourceSubscriptions":{}}"#] {
+        for text in [
+            "[]",
+            r#"{"toolsListChanged":"yes"}"#,
+            r#"{"resourceSubscriptions":[7]}"#,
+            r#"{"resourceSubscriptions":{}}"#,
+        ] {
             assert_eq!(Filter::read(text), None, "{text}");
         }
     }
@@ -388,12 +425,17 @@ mod tests {
         let listeners = Listeners::default();
         let id = OwnedId::from_string("l");
         let listener = Listener {
-            filter: Filter { uris: vec!["file:///a".to_owned()], ..Filter::default() },
+            filter: Filter {
+                uris: vec!["file:///a".to_owned()],
+                ..Filter::default()
+            },
             held: Some(Vec::new()),
         };
         listeners.table().insert(id.clone(), listener);
         let tell = |uri: &str| {
-            let text = format!(r#"{{"jsonrpc":"2.0","method":"{UPDATED}","params":{{"uri":"{uri}","_meta":{{"x":1}}}}}}"#);
+            let text = format!(
+                r#"{{"jsonrpc":"2.0","method":"{UPDATED}","params":{{"uri":"{uri}","_meta":{{"x":1}}}}}}"#
+            );
             let Ok(Message::Notification(notification)) = decode(text.as_bytes(), &Rules::BRIDGE) else {
                 panic!("no notification")
             };
@@ -405,6 +447,13 @@ mod tests {
             held[0].as_bytes(),
             b"{\"jsonrpc\":\"2.0\",\"method\":\"notifications/resources/updated\",\"params\":{\"uri\":\"file:///a/b\",\"_meta\":{\"x\":1,\"io.modelcontextprotocol/subscriptionId\":\"l\"}}}\n"
         );
-        assert_eq!((tell("file:///a").len(), tell("file:///b").len(), listeners.missed().len()), (1, 0, 1));
+        assert_eq!(
+            (
+                tell("file:///a").len(),
+                tell("file:///b").len(),
+                listeners.missed().len()
+            ),
+            (1, 0, 1)
+        );
     }
 }

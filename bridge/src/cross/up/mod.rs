@@ -11,6 +11,7 @@ mod answer;
 mod ask;
 mod call;
 mod changes;
+pub(crate) mod era;
 mod listen;
 mod object;
 mod own;
@@ -25,19 +26,20 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use footbridge_protocol::codes;
-use footbridge_protocol::jsonrpc::{
-    ErrorObject, ErrorView, Message, OwnedId, Rules, decode, write_error, write_result,
-};
+use footbridge_protocol::jsonrpc::{ErrorObject, ErrorView, Message, OwnedId, Rules, decode, write_result};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::error::{BridgeError, quote};
 use crate::exchange::Shared;
 use crate::log;
+use crate::options::TRANSLATE_VARIABLE;
 use crate::pause::{Backoff, jittered};
 use crate::stdio::Line;
+use tokio::task::JoinSet;
+
 use ask::{Question, input_required, is_accepted};
-use call::{Answer, Call, Host, Step};
+use call::{Call, Host, Step};
 use object::Object;
 use park::{Parked, Parking, Wrong};
 use request::{Asked, Retry};
@@ -58,12 +60,12 @@ pub(crate) struct Up {
 }
 
 /// A modern request on its way to a handshake-era server.
-pub(crate) struct Crossing {
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) up: Arc<Up>,
-    pub(crate) id: OwnedId,
+struct Crossing {
+    shared: Arc<Shared>,
+    up: Arc<Up>,
+    id: OwnedId,
     /// The host's line.
-    pub(crate) body: Bytes,
+    body: Bytes,
 }
 
 /// Why there is no result.
@@ -88,7 +90,10 @@ impl Failure {
     fn refuse(error: &ErrorObject) -> Failure {
         let mut members = json!({ "code": error.code, "message": error.message });
         if let (Some(members), Some(data)) = (members.as_object_mut(), &error.data) {
-            members.insert("data".to_owned(), serde_json::from_str(data.get()).unwrap_or_default());
+            members.insert(
+                "data".to_owned(),
+                serde_json::from_str(data.get()).unwrap_or_default(),
+            );
         }
         match serde_json::value::to_raw_value(&members) {
             Ok(raw) => Failure::Refused(raw),
@@ -118,7 +123,11 @@ impl Failure {
         match self {
             Failure::Bridge(error) => error.message().to_owned(),
             Failure::Refused(error) => ErrorView::read(error).map_or_else(String::new, |error| {
-                format!("the server answered {}: {}", error.code, quote(error.message.as_bytes(), 200))
+                format!(
+                    "the server answered {}: {}",
+                    error.code,
+                    quote(error.message.as_bytes(), 200)
+                )
             }),
             Failure::SessionLost => "the server has dropped the session".to_owned(),
             Failure::Settled => String::new(),
@@ -126,9 +135,74 @@ impl Failure {
     }
 }
 
+impl Up {
+    /// The slot for a set of capabilities, which is made if there is room.
+    fn slot(&self, declared: &Value) -> Result<Arc<Slot>, Failure> {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(slot) = slots.iter().find(|slot| slot.is_for(declared)) {
+            return Ok(Arc::clone(slot));
+        }
+        if slots.len() >= SESSIONS {
+            return Err(BridgeError::no_translation(format!(
+                "The client has declared more than {SESSIONS} different sets of capabilities, and each needs a session with \
+                 this server. Restart the client"
+            ))
+            .into());
+        }
+        let slot = Arc::new(Slot::new(declared.clone()));
+        slots.push(Arc::clone(&slot));
+        Ok(slot)
+    }
+
+    /// Calls off what is open and ends every session.
+    pub(crate) fn say_goodbye(&self, shared: &Arc<Shared>, goodbyes: &mut JoinSet<()>) {
+        let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        for session in slots.iter().filter_map(|slot| slot.open_now()) {
+            let shared = Arc::clone(shared);
+            goodbyes.spawn(async move { session.close(&shared).await });
+        }
+    }
+}
+
+/// Carries a modern request to a handshake-era server if that was asked for; otherwise says at once that it cannot be, which
+/// makes a client of both eras fall back to `initialize` (X-40).
+pub(crate) async fn take_over(shared: &Arc<Shared>, id: OwnedId, body: Bytes) {
+    if let Some(up) = &shared.up {
+        let crossing = Crossing {
+            shared: Arc::clone(shared),
+            up: Arc::clone(up),
+            id,
+            body,
+        };
+        return crossing.run().await;
+    }
+    let error = BridgeError::no_translation(format!(
+        "`{}` only knows revisions with a handshake: use `initialize`. For a client that cannot, set {TRANSLATE_VARIABLE} \
+         to 1",
+        shared.upstream.place()
+    ));
+    // A host that is gone ends the program elsewhere.
+    let _ = shared.output.send(error.to_line(Some(id.as_id()))).await;
+}
+
+/// The error for a handle that is not redeemed.
+fn spent(wrong: &Wrong) -> Failure {
+    BridgeError::spent_state(match wrong {
+        Wrong::Unknown => {
+            "`params.requestState` is unknown, used already, or older than 10 minutes. The call it belongs to may have taken \
+             effect; check that before you make it anew"
+        }
+        Wrong::Params => {
+            "`params.requestState` belongs to a call with other parameters, which is still waiting. Repeat that call's \
+             parameters with its answers"
+        }
+    })
+    .into()
+}
+
 impl Crossing {
     /// Carries the request and writes its answer. Dropping it cancels the request and writes nothing more.
-    pub(crate) async fn run(self) {
+    async fn run(self) {
         let asked = match decode(&self.body, &Rules::BRIDGE) {
             Ok(Message::Request(request)) => Asked::read(&request).map_err(|error| Failure::refuse(&error)),
             _ => return,
@@ -138,7 +212,11 @@ impl Crossing {
             Ok(asked) if asked.method == "subscriptions/listen" => self.listen(&asked).await,
             Ok(asked) => {
                 let limit = self.shared.call_limit;
-                let carried = self.shared.alarm.within(limit, Box::pin(self.carry(&asked))).await;
+                let carried = self
+                    .shared
+                    .alarm
+                    .within(limit, Box::pin(self.carry(&asked)))
+                    .await;
                 carried.unwrap_or_else(|_| {
                     Err(BridgeError::timeout(format!(
                         "The request was given up after {} s; whether it took effect is unknown. Check that before you \
@@ -164,14 +242,15 @@ impl Crossing {
                     Failure::Bridge(error) => error.to_line(Some(self.id.as_id())),
                     Failure::Refused(error) => {
                         out.extend_from_slice(
-                            format!(r#"{{"jsonrpc":"2.0","id":{},"error":{error}}}"#, self.id.as_raw()).as_bytes(),
+                            format!(r#"{{"jsonrpc":"2.0","id":{},"error":{error}}}"#, self.id.as_raw())
+                                .as_bytes(),
                         );
                         Line::new(out)
                     }
-                    Failure::SessionLost | Failure::Settled => {
-                        BridgeError::no_connection("The server drops every session it opens. Its operator has to correct that")
-                            .to_line(Some(self.id.as_id()))
-                    }
+                    Failure::SessionLost | Failure::Settled => BridgeError::no_connection(
+                        "The server drops every session it opens. Its operator has to correct that",
+                    )
+                    .to_line(Some(self.id.as_id())),
                 }
             }
         };
@@ -214,7 +293,11 @@ impl Crossing {
                 }
                 Ok((Step::Answered(Err(error)), _)) => match self.visits(&session, asked, &error)? {
                     // The user is still busy there: asking twice would not help.
-                    Some(visits) if visits.iter().all(|visit| visited.iter().any(|known| known.is_same(visit))) => {
+                    Some(visits)
+                        if visits
+                            .iter()
+                            .all(|visit| visited.iter().any(|known| known.is_same(visit))) =>
+                    {
                         let _ = tokio::time::timeout(backoff.next(), session.visited.notified()).await;
                     }
                     Some(visits) => return self.park(asked, Parked::Visits(visits)),
@@ -241,14 +324,25 @@ impl Crossing {
 
     /// The host has come back with a handle.
     async fn take_up(&self, asked: &Asked, retry: &Retry) -> Result<String, Failure> {
-        let responses = retry.responses.as_deref().and_then(Object::read).unwrap_or_default();
-        if responses.iter().any(|(_, response)| Object::read(response).is_none()) {
+        let responses = retry
+            .responses
+            .as_deref()
+            .and_then(Object::read)
+            .unwrap_or_default();
+        if responses
+            .iter()
+            .any(|(_, response)| Object::read(response).is_none())
+        {
             return Err(Failure::refuse(&ErrorObject::new(
                 codes::INVALID_PARAMS,
                 "Every member of `params.inputResponses` must be an object.",
             )));
         }
-        let redeemed = self.up.parking.redeem(&retry.state, asked.digest(&self.up.keys)).await;
+        let redeemed = self
+            .up
+            .parking
+            .redeem(&retry.state, asked.digest(&self.up.keys))
+            .await;
         match redeemed.map_err(|wrong| spent(&wrong))? {
             Parked::Call(mut call) => {
                 let session = Arc::clone(&call.session);
@@ -264,7 +358,8 @@ impl Crossing {
                 self.conclude(&session, asked, step, Some(*call))
             }
             Parked::Visits(visits) => {
-                let answers: Vec<Option<&str>> = visits.iter().map(|visit| responses.get(&visit.key)).collect();
+                let answers: Vec<Option<&str>> =
+                    visits.iter().map(|visit| responses.get(&visit.key)).collect();
                 if answers.contains(&None) {
                     return self.park(asked, Parked::Visits(visits));
                 }
@@ -290,7 +385,9 @@ impl Crossing {
     ) -> Result<String, Failure> {
         match (step, call) {
             (Step::Asking, Some(call)) => self.park(asked, Parked::Call(Box::new(call))),
-            (Step::Answered(Ok(result)), _) => Ok(answer::complete(&asked.method, result.get(), &session.facts)),
+            (Step::Answered(Ok(result)), _) => {
+                Ok(answer::complete(&asked.method, result.get(), &session.facts))
+            }
             (Step::Answered(Err(error)), _) => match self.visits(session, asked, &error)? {
                 Some(visits) => self.park(asked, Parked::Visits(visits)),
                 None => Err(self.refused(asked, &error)),
@@ -301,8 +398,15 @@ impl Crossing {
     }
 
     /// The pages an error of the server sends the user to, if it does (X-45).
-    fn visits(&self, session: &Session, asked: &Asked, error: &RawValue) -> Result<Option<Vec<Question>>, Failure> {
-        let Some(view) = ErrorView::read(error).filter(|view| view.code == codes::LEGACY_URL_ELICITATION_REQUIRED) else {
+    fn visits(
+        &self,
+        session: &Session,
+        asked: &Asked,
+        error: &RawValue,
+    ) -> Result<Option<Vec<Question>>, Failure> {
+        let Some(view) =
+            ErrorView::read(error).filter(|view| view.code == codes::LEGACY_URL_ELICITATION_REQUIRED)
+        else {
             return Ok(None);
         };
         if !asked.may_ask() {
@@ -322,24 +426,25 @@ impl Crossing {
     /// Puts the questions to the host.
     fn park(&self, asked: &Asked, parked: Parked) -> Result<String, Failure> {
         let begun = matches!(parked, Parked::Call(_));
-        let texts = |questions: &[Question], state: &str| input_required(questions, state);
-        // The handle comes last, and the questions go with what is parked.
-        let shown = match &parked {
-            Parked::Call(call) => texts(call.questions(), HANDLE),
-            Parked::Visits(visits) => texts(visits, HANDLE),
+        let Some(handle) = park::handle() else {
+            return Err(BridgeError::no_translation("The system has no random numbers to give").into());
         };
-        match self.up.parking.park(asked.digest(&self.up.keys), parked) {
-            Some(handle) => Ok(shown.replacen(HANDLE, &handle, 1)),
-            None if begun => Err(BridgeError::reply_lost(
+        let result = match &parked {
+            Parked::Call(call) => input_required(call.questions().iter(), &handle),
+            Parked::Visits(visits) => input_required(visits.iter(), &handle),
+        };
+        if self.up.parking.park(handle, asked.digest(&self.up.keys), parked) {
+            return Ok(result);
+        }
+        Err(if begun {
+            BridgeError::reply_lost(
                 "Too many calls wait for answers already, so this one was called off; whether it took effect is unknown. \
                  Answer those that are due first",
             )
-            .into()),
-            None => Err(BridgeError::too_large(
-                "Too many calls wait for answers already. Answer those that are due first",
-            )
-            .into()),
+        } else {
+            BridgeError::too_large("Too many calls wait for answers already. Answer those that are due first")
         }
+        .into())
     }
 
     fn refused(&self, asked: &Asked, error: &RawValue) -> Failure {

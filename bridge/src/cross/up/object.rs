@@ -84,7 +84,12 @@ impl<'a> Object<'a> {
 
     /// The object's text.
     pub(super) fn to_text(&self) -> String {
-        let mut out = Vec::with_capacity(self.0.iter().map(|(key, value)| key.len() + value.len() + 8).sum());
+        let mut out = Vec::with_capacity(
+            self.0
+                .iter()
+                .map(|(key, value)| key.len() + value.len() + 8)
+                .sum(),
+        );
         self.write(&mut out);
         // Invariant: keys and values are text, and what joins them is ASCII.
         String::from_utf8(out).expect("the parts are text")

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use footbridge_protocol::codes;
 use footbridge_protocol::jsonrpc::{
-    ErrorObject, Message, OwnedId, Request, ResponseBody, Rules, decode, write_error, write_notification, write_request,
-    write_result,
+    ErrorObject, Message, OwnedId, Request, ResponseBody, Rules, decode, write_error, write_notification,
+    write_request, write_result,
 };
 use hyper::Method;
 use serde_json::value::RawValue;
@@ -62,7 +62,10 @@ pub(super) async fn response(
             }
             Ok(_) => {}
             Err(error) => {
-                return Err(broken(&format!("The server sent something that is no JSON-RPC message: {error}")).into());
+                return Err(broken(&format!(
+                    "The server sent something that is no JSON-RPC message: {error}"
+                ))
+                .into());
             }
         }
     }
@@ -78,7 +81,11 @@ pub(super) fn turn_away(shared: &Arc<Shared>, session: &Arc<Session>, request: &
         let method = quote(request.method.as_bytes(), 64);
         log::info(format_args!("turned away a request of the server, `{method}`"));
         let message = format!("The client cannot be asked `{method}` here.");
-        write_error(&mut body, Some(request.id), &ErrorObject::new(codes::METHOD_NOT_FOUND, message));
+        write_error(
+            &mut body,
+            Some(request.id),
+            &ErrorObject::new(codes::METHOD_NOT_FOUND, message),
+        );
     }
     let (shared, session) = (Arc::clone(shared), Arc::clone(session));
     tokio::spawn(async move {

@@ -4,7 +4,6 @@
 //! so that the server's pings are answered and its connection does not fill up.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -59,18 +58,14 @@ impl Parking {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Parks a call; returns its handle, or `None` if too many wait already. Needs the runtime.
-    pub(super) fn park(&self, digest: u64, parked: Parked) -> Option<String> {
+    /// Parks a call under a fresh handle. False if too many wait already: the call is then dropped. Needs the runtime.
+    pub(super) fn park(&self, handle: String, digest: u64, parked: Parked) -> bool {
         let mut places = self.places();
         places.retain(|_, place| place.until > Instant::now());
         if places.len() >= PLACES {
-            return None;
+            return false;
         }
-        let Entry::Vacant(place) = places.entry(handle()?) else {
-            return None;
-        };
-        let handle = place.key().clone();
-        place.insert(Place {
+        let place = Place {
             digest,
             until: Instant::now() + LIMIT,
             what: match parked {
@@ -80,8 +75,9 @@ impl Parking {
                 }
                 Parked::Visits(visits) => Waiting::Visits(visits),
             },
-        });
-        Some(handle)
+        };
+        places.insert(handle, place);
+        true
     }
 
     /// Redeems a handle. One that does not fit the parameters stays good.
@@ -121,7 +117,7 @@ async fn sleep(mut call: Box<Call>, woken: oneshot::Receiver<()>) -> Option<Box<
 }
 
 /// 128 random bits in hexadecimal. `None` if the system has none to give.
-fn handle() -> Option<String> {
+pub(super) fn handle() -> Option<String> {
     let mut bytes = [0; 16];
     rustls::crypto::ring::default_provider()
         .secure_random
@@ -138,10 +134,15 @@ mod tests {
         Parked::Visits(Vec::new())
     }
 
+    fn park(parking: &Parking, digest: u64) -> Option<String> {
+        let handle = handle().unwrap();
+        parking.park(handle.clone(), digest, visits()).then_some(handle)
+    }
+
     #[tokio::test(flavor = "current_thread")]
     async fn a_handle_is_good_once_and_for_its_parameters_only() {
         let parking = Parking::default();
-        let handle = parking.park(7, visits()).unwrap();
+        let handle = park(&parking, 7).unwrap();
         assert_eq!(handle.len(), 32);
         assert_eq!(parking.redeem(&handle, 8).await.err(), Some(Wrong::Params));
         assert!(parking.redeem(&handle, 7).await.is_ok());
@@ -152,16 +153,16 @@ mod tests {
     #[tokio::test(flavor = "current_thread")]
     async fn places_are_counted_and_handles_differ() {
         let parking = Parking::default();
-        let handles: Vec<String> = (0..PLACES).map(|_| parking.park(1, visits()).unwrap()).collect();
-        assert!(parking.park(1, visits()).is_none());
+        let handles: Vec<String> = (0..PLACES).map(|_| park(&parking, 1).unwrap()).collect();
+        assert!(park(&parking, 1).is_none());
         assert!(parking.redeem(&handles[0], 1).await.is_ok());
-        assert!(parking.park(1, visits()).is_some());
+        assert!(park(&parking, 1).is_some());
     }
 
     #[tokio::test(flavor = "current_thread")]
     async fn a_handle_grows_too_old() {
         let parking = Parking::default();
-        let handle = parking.park(1, visits()).unwrap();
+        let handle = park(&parking, 1).unwrap();
         if let Some(place) = parking.places().get_mut(&handle) {
             place.until = Instant::now();
         }

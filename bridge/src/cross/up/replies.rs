@@ -173,7 +173,9 @@ impl Stream {
 
     /// Reads more. False at the end; the last event id is then known.
     pub(super) async fn more(&mut self) -> Result<bool, hyper::Error> {
-        let Some(body) = &mut self.body else { return Ok(false) };
+        let Some(body) = &mut self.body else {
+            return Ok(false);
+        };
         let chunk = body.chunk().await;
         if let Ok(Some(chunk)) = chunk {
             self.chunk = chunk;
@@ -205,7 +207,9 @@ impl Stream {
             match self.more().await {
                 Ok(true) => return Ok(true),
                 Ok(false) if self.last_event_id.is_none() => return Ok(false),
-                Err(error) if self.last_event_id.is_none() => return Err(shared.upstream.lost(&error).into()),
+                Err(error) if self.last_event_id.is_none() => {
+                    return Err(shared.upstream.lost(&error).into());
+                }
                 Ok(false) | Err(_) => {}
             }
         }
@@ -251,7 +255,10 @@ pub(super) async fn get(
     if let Some(id) = after {
         headers.insert(LAST_EVENT_ID, id);
     }
-    shared.upstream.send(&Method::GET, &headers, &Bytes::new(), || ()).await
+    shared
+        .upstream
+        .send(&Method::GET, &headers, &Bytes::new(), || ())
+        .await
 }
 
 /// Says whether a GET has opened a stream.
@@ -264,16 +271,19 @@ fn split(data: Vec<u8>) -> VecDeque<Vec<u8>> {
     if data.trim_ascii_start().first() == Some(&b'[')
         && let Ok(parts) = decode_batch(&data, &Rules::BRIDGE)
     {
-        return parts.into_iter().map(|part| part.get().as_bytes().to_vec()).collect();
+        return parts
+            .into_iter()
+            .map(|part| part.get().as_bytes().to_vec())
+            .collect();
     }
     VecDeque::from([data])
 }
 
 /// What a status of 400 or more stands for.
 async fn refused(shared: &Shared, reply: Reply) -> Failure {
-    match refusal::explain(shared, reply).await {
-        refusal::Explained::Server(error) => Failure::Refused(error),
-        refusal::Explained::Bridge(error) => error.into(),
+    match refusal::said_or_described(shared, reply).await {
+        Ok(error) => Failure::Refused(error),
+        Err(error) => error.into(),
     }
 }
 

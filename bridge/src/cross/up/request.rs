@@ -4,10 +4,12 @@
 
 use std::hash::{BuildHasher as _, RandomState};
 
+use footbridge_protocol::codes;
 use footbridge_protocol::era::ProtocolVersion;
 use footbridge_protocol::jsonrpc::{ErrorObject, OwnedId, Request, write_request};
-use footbridge_protocol::meta::{CLIENT_CAPABILITIES, CLIENT_INFO, LOG_LEVEL, PROTOCOL_VERSION, SUBSCRIPTION_ID};
-use footbridge_protocol::codes;
+use footbridge_protocol::meta::{
+    CLIENT_CAPABILITIES, CLIENT_INFO, LOG_LEVEL, PROTOCOL_VERSION, SUBSCRIPTION_ID,
+};
 use serde_json::{Value, json};
 
 use super::object::Object;
@@ -56,9 +58,15 @@ impl Asked {
     pub(super) fn read(request: &Request<'_>) -> Result<Asked, ErrorObject> {
         let invalid = |message: String| ErrorObject::new(codes::INVALID_PARAMS, message);
         let params = &request.params;
-        let envelope = params.meta().envelope().map_err(|fault| invalid(fault.to_string()))?;
+        let envelope = params
+            .meta()
+            .envelope()
+            .map_err(|fault| invalid(fault.to_string()))?;
         if envelope.protocol_version != SERVED {
-            let message = format!("Protocol version `{}` is not served; {SERVED} is.", quote(envelope.protocol_version.as_bytes(), 64));
+            let message = format!(
+                "Protocol version `{}` is not served; {SERVED} is.",
+                quote(envelope.protocol_version.as_bytes(), 64)
+            );
             let data = json!({ "supported": [SERVED], "requested": envelope.protocol_version });
             return Err(ErrorObject::new(codes::UNSUPPORTED_PROTOCOL_VERSION, message).with_data(&data));
         }
@@ -88,8 +96,15 @@ impl Asked {
             declared: declared(envelope.client_capabilities.get()),
             client_info,
             token: params.meta().progress_token().map_err(shape)?.map(OwnedId::from),
-            level: params.meta().log_level().map_err(shape)?.map(|level| level.into_owned()),
-            filter: params.notifications().map_err(shape)?.map(|filter| filter.get().to_owned()),
+            level: params
+                .meta()
+                .log_level()
+                .map_err(shape)?
+                .map(|level| level.into_owned()),
+            filter: params
+                .notifications()
+                .map_err(shape)?
+                .map(|filter| filter.get().to_owned()),
             retry: params.request_state().map_err(shape)?.map(|state| Retry {
                 state: state.into_owned(),
                 responses: responses.map(|responses| responses.get().to_owned()),
@@ -192,8 +207,14 @@ mod tests {
             r#"{"arguments":{"n": 1.0},"name":"t","_meta":{"progressToken":"p","traceparent":"tp"}}"#
         );
         assert_eq!(asked.declared, json!({"roots": {}}));
-        assert_eq!(asked.client_info.as_deref(), Some(r#"{"name":"h","version":"1"}"#));
-        assert_eq!((asked.token, asked.level.as_deref()), (Some(OwnedId::from_string("p")), Some("info")));
+        assert_eq!(
+            asked.client_info.as_deref(),
+            Some(r#"{"name":"h","version":"1"}"#)
+        );
+        assert_eq!(
+            (asked.token, asked.level.as_deref()),
+            (Some(OwnedId::from_string("p")), Some("info"))
+        );
         assert_eq!(asked.retry.unwrap().state, "s");
         let plain = read(&line("tools/list", "", "")).unwrap();
         assert_eq!(plain.params, "{}");
@@ -202,7 +223,8 @@ mod tests {
     #[test]
     fn a_retry_is_recognised_whatever_its_metadata_and_spelling() {
         let keys = RandomState::new();
-        let digest = |params: &str, meta: &str| read(&line("tools/call", params, meta)).unwrap().digest(&keys);
+        let digest =
+            |params: &str, meta: &str| read(&line("tools/call", params, meta)).unwrap().digest(&keys);
         let first = digest(r#""name":"t","arguments":{"a":1,"b":2},"#, "");
         assert_eq!(
             first,
@@ -219,9 +241,18 @@ mod tests {
         for (line, code) in [
             (line("ping", "", ""), codes::METHOD_NOT_FOUND),
             (line("tasks/get", "", ""), codes::METHOD_NOT_FOUND),
-            (line("tools/list", "", "").replace("2026-07-28", "2026-08-01"), codes::UNSUPPORTED_PROTOCOL_VERSION),
-            (line("tools/list", "", "").replace("clientCapabilities", "other"), codes::INVALID_PARAMS),
-            (line("tools/call", r#""inputResponses":[],"#, ""), codes::INVALID_PARAMS),
+            (
+                line("tools/list", "", "").replace("2026-07-28", "2026-08-01"),
+                codes::UNSUPPORTED_PROTOCOL_VERSION,
+            ),
+            (
+                line("tools/list", "", "").replace("clientCapabilities", "other"),
+                codes::INVALID_PARAMS,
+            ),
+            (
+                line("tools/call", r#""inputResponses":[],"#, ""),
+                codes::INVALID_PARAMS,
+            ),
         ] {
             assert_eq!(read(&line).err().map(|error| error.code), Some(code), "{line}");
         }

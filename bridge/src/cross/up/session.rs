@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use footbridge_protocol::era::{OLDEST_TOLERATED, ProtocolVersion};
+use footbridge_protocol::era::{Era, OLDEST_TOLERATED, ProtocolVersion};
 use footbridge_protocol::headers::{PROTOCOL_VERSION, SESSION_ID, is_visible_ascii};
 use footbridge_protocol::jsonrpc::{OwnedId, write_notification, write_request};
 use hyper::header::{HeaderMap, HeaderValue};
@@ -67,7 +67,10 @@ impl Slot {
     /// The session if one is open, without waiting.
     pub(super) fn open_now(&self) -> Option<Arc<Session>> {
         let current = self.current.try_lock().ok()?;
-        current.as_ref().filter(|session| !session.is_gone()).map(Arc::clone)
+        current
+            .as_ref()
+            .filter(|session| !session.is_gone())
+            .map(Arc::clone)
     }
 
     /// The session, opened if there is none. The opening goes on when whoever asked gives up, or the server would keep a
@@ -103,7 +106,6 @@ pub(super) struct Session {
     pub(super) facts: Facts,
     /// What was declared to the server.
     pub(super) declared: Value,
-    pub(super) revision: Option<ProtocolVersion>,
     version: HeaderValue,
     id: Option<HeaderValue>,
     /// Set when the server no longer knows the session.
@@ -137,7 +139,9 @@ impl Session {
     /// The server has forgotten it: whoever waits for something of it is told.
     pub(super) fn lose(&self) {
         if !self.gone.send_replace(true) {
-            log::info(format_args!("the server has dropped a session; the next request opens another"));
+            log::info(format_args!(
+                "the server has dropped a session; the next request opens another"
+            ));
         }
         if let Some(stream) = locked(&self.stream).take() {
             stream.abort();
@@ -210,7 +214,9 @@ impl Session {
     pub(super) fn arrived(&self, id: &OwnedId, response: Vec<u8>) {
         let expecting = locked(&self.expected).remove(id);
         if expecting.is_none_or(|expecting| expecting.send(response).is_err()) {
-            log::debug(format_args!("a response nobody waits for came on the server's own stream"));
+            log::debug(format_args!(
+                "a response nobody waits for came on the server's own stream"
+            ));
         }
     }
 
@@ -230,7 +236,10 @@ impl Session {
         let params = format!(r#"{{"level":{}}}"#, quoted(level));
         match own::ask(shared, self, "logging/setLevel", &params).await {
             Ok(_) => *told = Some(level.to_owned()),
-            Err(error) => log::info(format_args!("the server's log level was not set: {}", error.message())),
+            Err(error) => log::info(format_args!(
+                "the server's log level was not set: {}",
+                error.message()
+            )),
         }
     }
 
@@ -265,11 +274,13 @@ async fn open(
     client_info: Option<&str>,
 ) -> Result<Arc<Session>, Failure> {
     let id = OwnedId::from_integer(0);
-    let client_info = client_info.filter(|info| Object::read(info).is_some()).unwrap_or(concat!(
-        r#"{"name":"footbridge","version":""#,
-        env!("CARGO_PKG_VERSION"),
-        r#""}"#
-    ));
+    let client_info = client_info
+        .filter(|info| Object::read(info).is_some())
+        .unwrap_or(concat!(
+            r#"{"name":"footbridge","version":""#,
+            env!("CARGO_PKG_VERSION"),
+            r#""}"#
+        ));
     let params = format!(
         r#"{{"protocolVersion":"{}","capabilities":{declared},"clientInfo":{client_info}}}"#,
         ProtocolVersion::NEWEST_LEGACY
@@ -289,14 +300,24 @@ async fn open(
     let mut initialized = Vec::new();
     write_notification(&mut initialized, "notifications/initialized", None);
     let headers = session.post_headers(shared);
-    if !deliver(shared, &headers, &Bytes::from(initialized), "the end of a handshake").await {
+    if !deliver(
+        shared,
+        &headers,
+        &Bytes::from(initialized),
+        "the end of a handshake",
+    )
+    .await
+    {
         return Err(BridgeError::no_connection(format!(
             "`{}` began a session and then refused it. Its operator has to correct that",
             shared.upstream.place()
         ))
         .into());
     }
-    log::info(format_args!("opened a session under {}", session.version.to_str().unwrap_or_default()));
+    log::info(format_args!(
+        "opened a session under {}",
+        session.version.to_str().unwrap_or_default()
+    ));
     Ok(session)
 }
 
@@ -304,9 +325,8 @@ async fn open(
 fn read(result: &RawValue, declared: &Value, id: Option<HeaderValue>) -> Result<Session, Failure> {
     let members = Object::read(result.get()).unwrap_or_default();
     let version = members.text("protocolVersion").unwrap_or_default();
-    let revision = ProtocolVersion::parse(&version);
     let spoken = version == OLDEST_TOLERATED
-        || revision.is_some_and(|revision| revision.era() == footbridge_protocol::era::Era::Legacy);
+        || ProtocolVersion::parse(&version).is_some_and(|revision| revision.era() == Era::Legacy);
     let header = HeaderValue::from_str(&version).ok().filter(|_| spoken);
     let Some(header) = header else {
         return Err(BridgeError::protocol(format!(
@@ -319,10 +339,12 @@ fn read(result: &RawValue, declared: &Value, id: Option<HeaderValue>) -> Result<
         facts: Facts {
             capabilities: members.object("capabilities").to_text(),
             server_info: members.get("serverInfo").map(str::to_owned),
-            instructions: members.get("instructions").filter(|text| text.starts_with('"')).map(str::to_owned),
+            instructions: members
+                .get("instructions")
+                .filter(|text| text.starts_with('"'))
+                .map(str::to_owned),
         },
         declared: declared.clone(),
-        revision,
         version: header,
         id,
         gone: watch::Sender::new(false),
@@ -340,7 +362,9 @@ fn read(result: &RawValue, declared: &Value, id: Option<HeaderValue>) -> Result<
 fn session_id(headers: &HeaderMap) -> Option<HeaderValue> {
     let id = headers.get(SESSION_ID)?;
     if !id.to_str().is_ok_and(is_visible_ascii) {
-        log::warn(format_args!("the server's session id is not visible ASCII and is not used"));
+        log::warn(format_args!(
+            "the server's session id is not visible ASCII and is not used"
+        ));
         return None;
     }
     let mut id = id.clone();
@@ -360,7 +384,11 @@ mod tests {
             "capabilities": {"tools": {"listChanged": true}, "resources": {"subscribe": false}},
             "serverInfo": {"name": "s", "version": "1"},
         });
-        read(&serde_json::value::to_raw_value(&result).unwrap(), &json!({}), None)
+        read(
+            &serde_json::value::to_raw_value(&result).unwrap(),
+            &json!({}),
+            None,
+        )
     }
 
     #[test]
