@@ -166,7 +166,7 @@ impl Exchange {
 
     /// Carries a modern request to a server that is known to speak the handshake era only, or says that it cannot be.
     pub(crate) async fn cross(self) {
-        up::take_over(&self.shared, self.id, self.body).await;
+        Box::pin(up::take_over(&self.shared, self.id, self.body)).await;
     }
 
     async fn attempts(&self) -> Result<(), Failure> {
@@ -314,10 +314,15 @@ impl Exchange {
         Ok(())
     }
 
-    /// Looks for the server's era in the reply to a modern request while that is unknown (B-51).
+    /// Looks for the server's era in the reply to a modern request while that is unknown, or if the
+    /// reply contradicts what is known (B-51).
     async fn check_era(&self, status: StatusCode, reply: &[u8]) -> Result<(), Failure> {
-        let unknown = self.era == Era::Modern && self.shared.probe.is_open();
-        if unknown && Box::pin(up::era::shows_legacy(&self.shared, &self.body, status, reply)).await {
+        if self.era != Era::Modern {
+            return Ok(());
+        }
+        let probe = &self.shared.probe;
+        let doubtful = probe.is_open() || (up::era::contradicts(status, reply) && probe.doubt());
+        if doubtful && Box::pin(up::era::shows_legacy(&self.shared, &self.body, status, reply)).await {
             return Err(Failure::OtherEra);
         }
         Ok(())

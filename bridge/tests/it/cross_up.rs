@@ -1,6 +1,6 @@
 //! A modern host in front of a handshake-era server: eras, sessions, and the shapes of requests and answers.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 
@@ -293,6 +293,56 @@ fn x41_a_failed_handshake_is_the_hosts_to_see() {
     let mut bridge = translating(&stub);
     bridge.send(&modern("1", "server/discover", ""));
     assert_eq!(bridge.json()["error"]["message"], "full");
+}
+
+#[test]
+fn x41_where_the_probe_leaves_the_era_open_the_handshake_decides() {
+    for opens in [true, false] {
+        let stub = legacy_only(move |request, wire| {
+            let rpc = request.rpc();
+            if rpc != "server/discover" && (opens || rpc != "initialize") {
+                return false;
+            }
+            let code = if rpc == "initialize" { -32000 } else { -32601 };
+            wire.json(
+                404,
+                &format!(
+                    r#"{{"jsonrpc":"2.0","id":{},"error":{{"code":{code},"message":"m"}}}}"#,
+                    request.id()
+                ),
+            );
+            true
+        });
+        let mut bridge = translating(&stub);
+        bridge.send(&modern("1", "server/discover", ""));
+        let line = bridge.json();
+        if opens {
+            assert_eq!(line["result"]["resultType"], "complete");
+        } else {
+            assert_eq!(line["error"]["code"], -32601, "the first error is reported");
+        }
+    }
+}
+
+#[test]
+fn b51_a_server_that_changes_its_era_is_found_out() {
+    let changed = AtomicBool::new(false);
+    let stub = legacy_only(move |request, wire| {
+        if changed.load(Ordering::SeqCst) {
+            return false;
+        }
+        let result = r#"{"resultType":"complete","supportedVersions":["2026-07-28"]}"#;
+        wire.result(request, result);
+        changed.store(request.rpc() == "tools/list", Ordering::SeqCst);
+        true
+    });
+    let mut bridge = translating(&stub);
+    for (id, method) in [("1", "server/discover"), ("2", "tools/list"), ("3", "tools/list")] {
+        bridge.send(&modern(id, method, ""));
+        assert_eq!(bridge.json()["result"]["resultType"], "complete");
+    }
+    assert_eq!(stub.count("initialize"), 1);
+    assert_eq!(stub.count("server/discover"), 2);
 }
 
 #[test]

@@ -203,17 +203,17 @@ fn a_modern_host_is_never_sent_a_request() {
 }
 
 #[test]
-fn the_answer_of_a_server_of_the_other_era_passes() {
+fn m6_an_error_without_an_id_gets_the_requests() {
     let stub = Stub::start(|_, wire| {
         wire.json(
-            400,
-            r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32000,"message":"Bad Request: not initialized"}}"#,
+            404,
+            r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32601,"message":"Not here"}}"#,
         );
     });
     let mut bridge = Bridge::to(&stub);
     bridge.send(&modern("\"probe\"", "server/discover", ""));
     assert_eq!(
         bridge.line(),
-        r#"{"jsonrpc":"2.0","id":"probe","error":{"code":-32000,"message":"Bad Request: not initialized"}}"#
+        r#"{"jsonrpc":"2.0","id":"probe","error":{"code":-32601,"message":"Not here"}}"#
     );
 }

@@ -297,12 +297,9 @@ impl Drop for Call {
         if !self.session.settle(&self.id) || self.session.is_gone() {
             return;
         }
-        let (shared, session, id) = (
-            Arc::clone(&self.shared),
-            Arc::clone(&self.session),
-            self.id.clone(),
-        );
-        tokio::spawn(async move { own::cancel(&shared, &session, &id).await });
+        let (shared, id) = (Arc::clone(&self.shared), self.id.clone());
+        let headers = self.session.post_headers(&shared);
+        tokio::spawn(async move { own::cancel(&shared, &headers, &id).await });
     }
 }
 

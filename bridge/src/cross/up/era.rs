@@ -8,7 +8,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use footbridge_protocol::era::ProtocolVersion;
 use footbridge_protocol::headers::{METHOD, PROTOCOL_VERSION};
-use footbridge_protocol::jsonrpc::{Message, OwnedId, Request, ResponseBody, Rules, decode, write_request};
+use footbridge_protocol::jsonrpc::{
+    ErrorView, Message, OwnedId, Request, ResponseBody, Rules, decode, write_request,
+};
 use hyper::header::HeaderValue;
 use hyper::{Method, StatusCode};
 use serde_json::value::RawValue;
@@ -20,6 +22,8 @@ use crate::exchange::Shared;
 use crate::log;
 use crate::probe::{Conclusion, Discovered, Known, conclude};
 
+/// Codes that only software of the handshake era gives a meaning of its own, a missing session first of all (S-51).
+const LEGACY_CODES: std::ops::RangeInclusive<i64> = -32009..=-32000;
 const DISCOVER: &str = "server/discover";
 
 /// Says whether the reply to the modern request `line` comes from a server that speaks the handshake era only, and has
@@ -49,6 +53,23 @@ pub(crate) async fn shows_legacy(
             Some((status, reply)) => settle(shared, &request, status, &reply).await,
             None => false,
         },
+    }
+}
+
+/// Says whether a refusal looks as if it came from a server of the handshake era: one without a session to look for, or
+/// that does not speak JSON-RPC where a modern server would.
+pub(crate) fn contradicts(status: StatusCode, reply: &[u8]) -> bool {
+    if !status.is_client_error() || refuses_for_another_reason(status) {
+        return false;
+    }
+    match decode(reply, &Rules::BRIDGE) {
+        Ok(Message::Response(response)) => match response.body {
+            ResponseBody::Error(error) => {
+                ErrorView::read(error).is_none_or(|error| LEGACY_CODES.contains(&error.code))
+            }
+            ResponseBody::Result(_) => true,
+        },
+        _ => true,
     }
 }
 
@@ -137,4 +158,31 @@ fn modern(result: Option<&RawValue>) -> Known {
         version: ProtocolVersion::V2026_07_28,
         result: result.map(RawValue::to_owned),
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn b51_only_a_refusal_in_the_older_eras_manner_raises_doubt() {
+        let error =
+            |code: i64| format!(r#"{{"jsonrpc":"2.0","id":null,"error":{{"code":{code},"message":"m"}}}}"#);
+        for (status, reply, doubt) in [
+            (400, error(-32000), true),
+            (404, error(-32001), true),
+            (400, "No session".to_owned(), true),
+            (405, String::new(), true),
+            (400, error(-32602), false),
+            (404, error(-32601), false),
+            (400, error(-32020), false),
+            (403, error(-32000), false),
+            (429, String::new(), false),
+            (502, String::new(), false),
+            (200, error(-32000), false),
+        ] {
+            let status = StatusCode::from_u16(status).unwrap();
+            assert_eq!(contradicts(status, reply.as_bytes()), doubt, "{status} {reply}");
+        }
+    }
 }

@@ -47,7 +47,7 @@ struct Filter {
 
 impl Filter {
     fn read(text: &str) -> Option<Filter> {
-        let value: Value = serde_json::from_str(text).ok()?;
+        let value: Value = serde_json::from_str(text).ok().filter(Value::is_object)?;
         let wants = |key: &str| match value.get(key) {
             None => Some(false),
             Some(value) => value.as_bool(),

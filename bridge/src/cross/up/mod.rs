@@ -158,8 +158,8 @@ impl Up {
     pub(crate) fn say_goodbye(&self, shared: &Arc<Shared>, goodbyes: &mut JoinSet<()>) {
         let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         for session in slots.iter().filter_map(|slot| slot.open_now()) {
-            let shared = Arc::clone(shared);
-            goodbyes.spawn(async move { session.close(&shared).await });
+            let (shared, open) = (Arc::clone(shared), session.take_open());
+            goodbyes.spawn(async move { session.close(&shared, open).await });
         }
     }
 }

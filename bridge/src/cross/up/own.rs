@@ -10,6 +10,7 @@ use footbridge_protocol::jsonrpc::{
     write_request, write_result,
 };
 use hyper::Method;
+use hyper::header::HeaderMap;
 use serde_json::value::RawValue;
 
 use super::Failure;
@@ -87,8 +88,15 @@ pub(super) fn turn_away(shared: &Arc<Shared>, session: &Arc<Session>, request: &
             &ErrorObject::new(codes::METHOD_NOT_FOUND, message),
         );
     }
+    let Ok(permit) = Arc::clone(&session.answers).try_acquire_owned() else {
+        log::warn(format_args!(
+            "dropped a request of the server: too many wait for their answers"
+        ));
+        return;
+    };
     let (shared, session) = (Arc::clone(shared), Arc::clone(session));
     tokio::spawn(async move {
+        let _permit = permit;
         let headers = session.post_headers(&shared);
         deliver(&shared, &headers, &Bytes::from(body), "an answer to the server").await;
     });
@@ -124,13 +132,12 @@ pub(super) async fn answer(
 }
 
 /// Tells the server that nobody waits for the answer to `id` any more.
-pub(super) async fn cancel(shared: &Shared, session: &Session, id: &OwnedId) {
+pub(super) async fn cancel(shared: &Shared, headers: &HeaderMap, id: &OwnedId) {
     let params = format!(
         r#"{{"requestId":{},"reason":"The client no longer waits"}}"#,
         id.as_raw()
     );
     let mut body = Vec::with_capacity(160);
     write_notification(&mut body, "notifications/cancelled", Some(params.as_bytes()));
-    let headers = session.post_headers(shared);
-    deliver(shared, &headers, &Bytes::from(body), "a cancellation").await;
+    deliver(shared, headers, &Bytes::from(body), "a cancellation").await;
 }

@@ -89,6 +89,7 @@ impl Asked {
         members.remove(&RETRY);
         let shape = |fault: footbridge_protocol::params::ShapeFault| fault.to_error();
         let responses = params.input_responses().map_err(shape)?;
+        let state = params.request_state().map_err(shape)?;
         Ok(Asked {
             id: request.id.to_owned(),
             method: request.method.as_ref().to_owned(),
@@ -105,8 +106,9 @@ impl Asked {
                 .notifications()
                 .map_err(shape)?
                 .map(|filter| filter.get().to_owned()),
-            retry: params.request_state().map_err(shape)?.map(|state| Retry {
-                state: state.into_owned(),
+            // Answers without a state are a retry as well: making the call anew could do its work twice.
+            retry: (state.is_some() || responses.is_some()).then(|| Retry {
+                state: state.unwrap_or_default().into_owned(),
                 responses: responses.map(|responses| responses.get().to_owned()),
             }),
         })

@@ -15,8 +15,8 @@ use hyper::header::{HeaderMap, HeaderValue};
 use hyper::{Method, StatusCode};
 use serde_json::Value;
 use serde_json::value::RawValue;
-use tokio::sync::{Notify, oneshot, watch};
-use tokio::task::AbortHandle;
+use tokio::sync::{Notify, Semaphore, oneshot, watch};
+use tokio::task::{AbortHandle, JoinSet};
 
 use super::listen::Listeners;
 use super::object::{Object, quoted};
@@ -25,6 +25,10 @@ use super::{Failure, changes, own};
 use crate::error::{BridgeError, quote};
 use crate::exchange::{Shared, deliver};
 use crate::log;
+use crate::probe::Known;
+
+/// Answers of the bridge's own that may be on their way at once. A server that pings without end must not fill the memory.
+const ANSWERS: usize = 64;
 
 /// What the server has said about itself, raw.
 #[derive(Debug)]
@@ -90,7 +94,14 @@ impl Slot {
             if let Some(session) = current.as_ref().filter(|session| !session.is_gone()) {
                 return Ok(Arc::clone(session));
             }
-            let session = open(&shared, &slot.declared, client_info.as_deref()).await?;
+            let opened = open(&shared, &slot.declared, client_info.as_deref()).await;
+            if let Err(Failure::Refused(_)) = &opened
+                && shared.probe.doubt()
+            {
+                // Perhaps it no longer is what it was: the next request finds out.
+                shared.probe.learn(Known::Unknown);
+            }
+            let session = opened?;
             *current = Some(Arc::clone(&session));
             changes::open(&shared, &session);
             Ok(session)
@@ -118,6 +129,8 @@ pub(super) struct Session {
     open: Mutex<HashSet<OwnedId>>,
     /// Requests whose answer may come on the server's own stream.
     expected: Mutex<HashMap<OwnedId, oneshot::Sender<Vec<u8>>>>,
+    /// Places for answers on their way to the server.
+    pub(super) answers: Arc<Semaphore>,
     /// A page the user was sent to is done with.
     pub(super) visited: Notify,
     pub(super) listeners: Listeners,
@@ -243,15 +256,19 @@ impl Session {
         }
     }
 
-    /// Calls off what is open and ends the session, as far as the server plays along.
-    pub(super) async fn close(&self, shared: &Arc<Shared>) {
-        if self.is_gone() {
-            return;
+    /// Takes over what is open: whoever drops a call from now on leaves calling it off to the taker.
+    pub(super) fn take_open(&self) -> Vec<OwnedId> {
+        locked(&self.open).drain().collect()
+    }
+
+    /// Calls off what was `open` and ends the session, as far as the server plays along.
+    pub(super) async fn close(&self, shared: &Arc<Shared>, open: Vec<OwnedId>) {
+        let mut cancelling = JoinSet::new();
+        for id in open {
+            let (shared, headers) = (Arc::clone(shared), self.post_headers(shared));
+            cancelling.spawn(async move { own::cancel(&shared, &headers, &id).await });
         }
-        let open: Vec<OwnedId> = locked(&self.open).drain().collect();
-        for id in &open {
-            own::cancel(shared, self, id).await;
-        }
+        while cancelling.join_next().await.is_some() {}
         if self.id.is_none() {
             return;
         }
@@ -352,6 +369,7 @@ fn read(result: &RawValue, declared: &Value, id: Option<HeaderValue>) -> Result<
         level: tokio::sync::Mutex::default(),
         open: Mutex::default(),
         expected: Mutex::default(),
+        answers: Arc::new(Semaphore::new(ANSWERS)),
         visited: Notify::new(),
         listeners: Listeners::default(),
         streams: watch::Sender::new(None),
