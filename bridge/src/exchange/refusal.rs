@@ -79,8 +79,12 @@ impl Exchange {
     }
 }
 
-/// Reads a refusal of something no host has written: the server's error, or the failure in our words.
-pub(crate) async fn said_or_described(shared: &Shared, reply: Reply) -> Result<Box<RawValue>, BridgeError> {
+/// Reads a refusal of something no host has written: the server's error, or the failure in our words; and the pause after
+/// which the server wants to be asked again, if it is short.
+pub(crate) async fn said_or_described(
+    shared: &Shared,
+    reply: Reply,
+) -> (Result<Box<RawValue>, BridgeError>, Option<Duration>) {
     let status = reply.status;
     let challenge = shared
         .upstream
@@ -96,9 +100,10 @@ pub(crate) async fn said_or_described(shared: &Shared, reply: Reply) -> Result<B
     if let Ok(Message::Response(response)) = decode(&text, &Rules::BRIDGE)
         && let ResponseBody::Error(error) = response.body
     {
-        return Ok(error.to_owned());
+        return (Ok(error.to_owned()), waiting.pause);
     }
-    Err(describe(shared, false, status, &challenge, &waiting, &text))
+    let described = describe(shared, false, status, &challenge, &waiting, &text);
+    (Err(described), waiting.pause)
 }
 
 /// 429 means the request was not executed; 503 may mean anything, so only what may be repeated is.

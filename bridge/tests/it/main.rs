@@ -14,6 +14,7 @@ mod bytes;
 mod cross_up;
 mod cross_up_listen;
 mod cross_up_rounds;
+mod cross_up_session;
 #[cfg(feature = "setup")]
 mod doctor;
 mod legacy;

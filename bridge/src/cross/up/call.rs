@@ -80,7 +80,7 @@ impl<'h> Host<'h> {
 pub(super) enum Step {
     Answered(Answer),
     /// There are questions.
-    Asking,
+    Asking(Box<Call>),
 }
 
 impl Call {
@@ -89,12 +89,12 @@ impl Call {
         shared: &Arc<Shared>,
         session: &Arc<Session>,
         asked: &Asked,
-    ) -> Result<Call, Failure> {
+    ) -> Result<Box<Call>, Failure> {
         let id = session.next_id();
         let body = Bytes::from(asked.to_body(&id));
         let late = session.expect(&id);
         session.begin(&id);
-        let mut call = Call {
+        let mut call = Box::new(Call {
             shared: Arc::clone(shared),
             session: Arc::clone(session),
             id,
@@ -104,15 +104,14 @@ impl Call {
             questions: Vec::new(),
             asked: 0,
             ended: None,
-        };
+        });
         let headers = session.post_headers(shared);
         let opening = async {
             let reply = shared
                 .upstream
                 .send(&Method::POST, &headers, &body, || ())
                 .await?;
-            session.check(reply.status)?;
-            Replies::open_late(shared, reply, late).await
+            own::take_up(shared, session, reply, late).await
         };
         match opening.await {
             Ok(replies) => {
@@ -124,7 +123,7 @@ impl Call {
     }
 
     /// Carries the call on until it is answered or asks something.
-    pub(super) async fn advance(&mut self, host: Host<'_>) -> Result<Step, Failure> {
+    pub(super) async fn advance(mut self: Box<Self>, host: Host<'_>) -> Result<Step, Failure> {
         if let Some(ended) = self.ended.take() {
             return ended.map(Step::Answered);
         }
@@ -135,7 +134,7 @@ impl Call {
             };
             let message = match arrived {
                 Ok(Some(message)) => message,
-                Ok(None) if !self.questions.is_empty() => return Ok(Step::Asking),
+                Ok(None) if !self.questions.is_empty() => return Ok(Step::Asking(self)),
                 Ok(None) => self.next().await?,
                 Err(error) => return Err(self.failed(error.into())),
             };
@@ -193,13 +192,13 @@ impl Call {
         };
         match next {
             Ok(Some(message)) => Ok(message),
-            Ok(None) => Err(self.failed(
-                BridgeError::reply_lost(
-                    "The server ended its reply before the response came; whether the request took effect is unknown. \
-                     Check that before you repeat it",
-                )
-                .into(),
-            )),
+            Ok(None) => {
+                let ended = self
+                    .replies
+                    .as_ref()
+                    .map_or_else(|| broken("The server has answered already"), Replies::ended);
+                Err(self.failed(ended.into()))
+            }
             Err(failure) => Err(self.failed(failure)),
         }
     }

@@ -48,7 +48,9 @@ async fn keep_open(shared: Arc<Shared>, session: Arc<Session>) {
                 let status = reply.status;
                 reply.body.linger();
                 session.streams.send_replace(Some(false));
-                if session.check(status).is_ok() && status != StatusCode::METHOD_NOT_ALLOWED {
+                if status == StatusCode::NOT_FOUND && was_open && session.has_id() {
+                    session.lose();
+                } else if status != StatusCode::METHOD_NOT_ALLOWED {
                     log::info(format_args!("the server has no stream of its own: {status}"));
                 }
                 return;

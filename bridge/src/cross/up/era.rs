@@ -23,7 +23,7 @@ use crate::log;
 use crate::probe::{Conclusion, Discovered, Known, conclude};
 
 /// Codes that only software of the handshake era gives a meaning of its own, a missing session first of all (S-51).
-const LEGACY_CODES: std::ops::RangeInclusive<i64> = -32009..=-32000;
+pub(super) const LEGACY_CODES: std::ops::RangeInclusive<i64> = -32009..=-32000;
 const DISCOVER: &str = "server/discover";
 
 /// Says whether the reply to the modern request `line` comes from a server that speaks the handshake era only, and has

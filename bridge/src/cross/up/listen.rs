@@ -10,19 +10,17 @@ use std::time::Duration;
 use footbridge_protocol::codes;
 use footbridge_protocol::jsonrpc::{ErrorObject, Notification, OwnedId, write_notification};
 use footbridge_protocol::meta::SUBSCRIPTION_ID;
-use serde_json::Value;
 
+use super::filter::{Filter, LISTED, PROMPTS, TOOLS, UPDATED, offers_changes};
 use super::object::{Object, quoted};
 use super::request::Asked;
-use super::session::{Facts, Session, Slot};
+use super::session::{Session, Slot};
 use super::{Failure, own};
 use crate::exchange::Shared;
 use crate::log;
 use crate::pause::Backoff;
 use crate::stdio::Line;
 
-/// Resources one listen may name. More are left out of the acknowledgement.
-const RESOURCES: usize = 256;
 /// Changes kept until the acknowledgement is out, which comes first (S-96).
 const HELD_LINES: usize = 64;
 /// How long the acknowledgement waits for the server to say whether it has a stream of its own. Some say nothing until
@@ -30,96 +28,6 @@ const HELD_LINES: usize = 64;
 const STREAM_WAIT: Duration = Duration::from_millis(500);
 /// How often a session is tried for before a listen is given up.
 const ATTEMPTS: usize = 8;
-
-const TOOLS: &str = "notifications/tools/list_changed";
-const PROMPTS: &str = "notifications/prompts/list_changed";
-const LISTED: &str = "notifications/resources/list_changed";
-const UPDATED: &str = "notifications/resources/updated";
-
-/// What a host wants to hear of.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Filter {
-    tools: bool,
-    prompts: bool,
-    resources: bool,
-    uris: Vec<String>,
-}
-
-impl Filter {
-    fn read(text: &str) -> Option<Filter> {
-        let value: Value = serde_json::from_str(text).ok().filter(Value::is_object)?;
-        let wants = |key: &str| match value.get(key) {
-            None => Some(false),
-            Some(value) => value.as_bool(),
-        };
-        let mut uris = Vec::new();
-        if let Some(named) = value.get("resourceSubscriptions") {
-            for uri in named.as_array()? {
-                let uri = uri.as_str()?.to_owned();
-                if !uris.contains(&uri) && uris.len() < RESOURCES {
-                    uris.push(uri);
-                }
-            }
-        }
-        Some(Filter {
-            tools: wants("toolsListChanged")?,
-            prompts: wants("promptsListChanged")?,
-            resources: wants("resourcesListChanged")?,
-            uris,
-        })
-    }
-
-    /// What of it the server offers.
-    fn offered(&self, facts: &Facts) -> Filter {
-        let subscribes = facts.has(&["resources", "subscribe"]);
-        Filter {
-            tools: self.tools && facts.has(&["tools", "listChanged"]),
-            prompts: self.prompts && facts.has(&["prompts", "listChanged"]),
-            resources: self.resources && facts.has(&["resources", "listChanged"]),
-            uris: if subscribes { self.uris.clone() } else { Vec::new() },
-        }
-    }
-
-    fn to_text(&self) -> String {
-        let mut members = Object::default();
-        for (key, wanted) in [
-            ("toolsListChanged", self.tools),
-            ("promptsListChanged", self.prompts),
-            ("resourcesListChanged", self.resources),
-        ] {
-            if wanted {
-                members.set(key, "true");
-            }
-        }
-        if !self.uris.is_empty() {
-            let uris: Vec<String> = self.uris.iter().map(|uri| quoted(uri)).collect();
-            members.set("resourceSubscriptions", format!("[{}]", uris.join(",")));
-        }
-        members.to_text()
-    }
-
-    fn wants(&self, notification: &Notification<'_>) -> bool {
-        match notification.method.as_ref() {
-            TOOLS => self.tools,
-            PROMPTS => self.prompts,
-            LISTED => self.resources,
-            // The server may name a part of what was subscribed to.
-            UPDATED => match notification.params.uri() {
-                Ok(Some(uri)) => self.uris.iter().any(|named| uri.starts_with(named.as_str())),
-                _ => false,
-            },
-            _ => false,
-        }
-    }
-}
-
-/// Says whether the server offers anything to listen to (S-100).
-fn offers_changes(facts: &Facts) -> bool {
-    ["tools", "prompts", "resources"]
-        .iter()
-        .any(|kind| facts.has(&[kind, "listChanged"]))
-        || facts.has(&["resources", "subscribe"])
-}
 
 /// The listens of one session.
 #[derive(Default)]
@@ -382,43 +290,6 @@ mod tests {
     use footbridge_protocol::jsonrpc::{Message, Rules, decode};
 
     use super::*;
-
-    fn facts(capabilities: &str) -> Facts {
-        Facts {
-            capabilities: capabilities.to_owned(),
-            server_info: None,
-            instructions: None,
-        }
-    }
-
-    #[test]
-    fn a_filter_keeps_what_the_server_offers() {
-        let wanted = Filter::read(
-            r#"{"toolsListChanged":true,"promptsListChanged":true,"resourceSubscriptions":["a","b","a"]}"#,
-        )
-        .unwrap();
-        let offered = wanted.offered(&facts(
-            r#"{"tools":{"listChanged":true},"resources":{"subscribe":true}}"#,
-        ));
-        assert_eq!(
-            offered.to_text(),
-            r#"{"toolsListChanged":true,"resourceSubscriptions":["a","b"]}"#
-        );
-        assert_eq!(wanted.offered(&facts("{}")).to_text(), "{}");
-        assert!(!offers_changes(&facts(r#"{"tools":{}}"#)));
-    }
-
-    #[test]
-    fn a_filter_of_other_types_is_none() {
-        for text in [
-            "[]",
-            r#"{"toolsListChanged":"yes"}"#,
-            r#"{"resourceSubscriptions":[7]}"#,
-            r#"{"resourceSubscriptions":{}}"#,
-        ] {
-            assert_eq!(Filter::read(text), None, "{text}");
-        }
-    }
 
     #[test]
     fn changes_reach_those_who_listen_under_their_id_after_the_acknowledgement() {

@@ -6,19 +6,22 @@ use std::sync::Arc;
 use bytes::Bytes;
 use footbridge_protocol::codes;
 use footbridge_protocol::jsonrpc::{
-    ErrorObject, Message, OwnedId, Request, ResponseBody, Rules, decode, write_error, write_notification,
-    write_request, write_result,
+    ErrorObject, ErrorView, Message, OwnedId, Request, ResponseBody, Rules, decode, write_error,
+    write_notification, write_request, write_result,
 };
-use hyper::Method;
 use hyper::header::HeaderMap;
+use hyper::{Method, StatusCode};
 use serde_json::value::RawValue;
+use tokio::sync::oneshot;
 
 use super::Failure;
+use super::era::LEGACY_CODES;
 use super::replies::{Replies, broken};
 use super::session::Session;
 use crate::error::{BridgeError, quote};
 use crate::exchange::{Shared, deliver};
 use crate::log;
+use crate::upstream::Reply;
 
 /// Sends a request of ours and waits for its result.
 pub(super) async fn ask(
@@ -36,9 +39,40 @@ pub(super) async fn ask(
         .upstream
         .send(&Method::POST, &headers, &Bytes::from(body), || ())
         .await?;
-    session.check(reply.status)?;
-    let mut replies = Replies::open_late(shared, reply, late).await?;
-    response(shared, Some(session), &mut replies, &id).await
+    let mut replies = take_up(shared, session, reply, late).await?;
+    let reading = response(shared, Some(session), &mut replies, &id);
+    let read = shared.alarm.within(shared.call_limit, reading).await;
+    read.unwrap_or_else(|_| Err(BridgeError::timeout("The server did not answer in time").into()))
+}
+
+/// Looks at the head of a reply in a session. With a session, 404 means that it is gone and nothing was done (B-43), unless
+/// the server says that it is the method it does not know. Some servers say 400 for a session they have lost.
+pub(super) async fn take_up(
+    shared: &Shared,
+    session: &Session,
+    reply: Reply,
+    late: Option<oneshot::Receiver<Vec<u8>>>,
+) -> Result<Replies, Failure> {
+    let status = reply.status;
+    let opened = Replies::open_late(shared, reply, late).await;
+    let Err(failure) = &opened else { return opened };
+    let error = match failure {
+        Failure::Refused(error) => ErrorView::read(error),
+        _ => None,
+    };
+    let lost = match (status, error) {
+        (StatusCode::NOT_FOUND, Some(error)) => error.code != codes::METHOD_NOT_FOUND,
+        (StatusCode::NOT_FOUND, None) => true,
+        (StatusCode::BAD_REQUEST, Some(error)) => {
+            LEGACY_CODES.contains(&error.code) && error.message.to_ascii_lowercase().contains("session")
+        }
+        _ => false,
+    };
+    if lost && session.has_id() {
+        session.lose();
+        return Err(Failure::SessionLost);
+    }
+    opened
 }
 
 /// Reads up to the response to `id` and returns its result.
@@ -70,7 +104,7 @@ pub(super) async fn response(
             }
         }
     }
-    Err(BridgeError::reply_lost("The server ended its reply before the response came. Try again").into())
+    Err(replies.ended().into())
 }
 
 /// Answers a request of the server that no host can be asked: `ping` as it wants, anything else with −32601.
@@ -117,10 +151,15 @@ pub(super) async fn answer(
         .send(&Method::POST, &headers, &Bytes::from(body), || ())
         .await?;
     let status = reply.status;
-    session.check(status)?;
-    reply.body.linger();
     if status.is_success() {
+        reply.body.linger();
         return Ok(());
+    }
+    if matches!(
+        take_up(shared, session, reply, None).await,
+        Err(Failure::SessionLost)
+    ) {
+        return Err(Failure::SessionLost);
     }
     Err(BridgeError::protocol(format!(
         "The server did not accept the answer to its question ({}); whether the call took effect is unknown. Check that \

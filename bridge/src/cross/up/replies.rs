@@ -126,9 +126,9 @@ impl Replies {
                 Source::Whole => return Ok(None),
                 Source::Elsewhere(late) => {
                     // A session that is lost drops the other end.
-                    let message = late.await.ok();
+                    let Ok(message) = late.await else { return Ok(None) };
                     self.source = Source::Whole;
-                    return Ok(message);
+                    return Ok(Some(message));
                 }
                 Source::Stream(stream) => {
                     if !stream.read(shared, session).await? {
@@ -136,6 +136,19 @@ impl Replies {
                     }
                 }
             }
+        }
+    }
+
+    /// The failure of a reply that has ended without the answer.
+    pub(super) fn ended(&self) -> BridgeError {
+        match self.source {
+            Source::Whole => {
+                broken("The server's reply does not answer the request: its `id` is missing or another one")
+            }
+            Source::Stream(_) | Source::Elsewhere(_) => BridgeError::reply_lost(
+                "The server ended its reply before the response came; whether the request took effect is unknown. Check \
+                 that before you repeat it",
+            ),
         }
     }
 
@@ -228,8 +241,10 @@ impl Stream {
             Ok(reply) if !reply.status.is_server_error() => {
                 let status = reply.status;
                 reply.body.linger();
-                // The call was taken before, so even a lost session does not mean that nothing was done.
-                let _ = session.check(status);
+                if status == StatusCode::NOT_FOUND && session.has_id() {
+                    // The call was taken before: that does not mean that nothing was done.
+                    session.lose();
+                }
                 return Err(BridgeError::reply_lost(format!(
                     "The reply broke off and the server does not resume it ({}); whether the request took effect is \
                      unknown. Check that before you repeat it",
@@ -281,9 +296,19 @@ fn split(data: Vec<u8>) -> VecDeque<Vec<u8>> {
 
 /// What a status of 400 or more stands for.
 async fn refused(shared: &Shared, reply: Reply) -> Failure {
-    match refusal::said_or_described(shared, reply).await {
+    let status = reply.status;
+    let (said, pause) = refusal::said_or_described(shared, reply).await;
+    let refusal = match said {
         Ok(error) => Failure::Refused(error),
         Err(error) => error.into(),
+    };
+    match (status, pause) {
+        (StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE, Some(pause)) => Failure::Busy {
+            pause,
+            status,
+            refusal: Box::new(refusal),
+        },
+        _ => refusal,
     }
 }
 

@@ -8,22 +8,19 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use footbridge_protocol::era::{Era, OLDEST_TOLERATED, ProtocolVersion};
-use footbridge_protocol::headers::{PROTOCOL_VERSION, SESSION_ID, is_visible_ascii};
-use footbridge_protocol::jsonrpc::{OwnedId, write_notification, write_request};
+use footbridge_protocol::headers::{PROTOCOL_VERSION, SESSION_ID};
+use footbridge_protocol::jsonrpc::OwnedId;
+use hyper::Method;
 use hyper::header::{HeaderMap, HeaderValue};
-use hyper::{Method, StatusCode};
 use serde_json::Value;
-use serde_json::value::RawValue;
 use tokio::sync::{Notify, Semaphore, oneshot, watch};
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::listen::Listeners;
-use super::object::{Object, quoted};
-use super::replies::Replies;
-use super::{Failure, changes, own};
-use crate::error::{BridgeError, quote};
-use crate::exchange::{Shared, deliver};
+use super::object::quoted;
+use super::{Failure, changes, handshake, own};
+use crate::error::BridgeError;
+use crate::exchange::Shared;
 use crate::log;
 use crate::probe::Known;
 
@@ -94,7 +91,11 @@ impl Slot {
             if let Some(session) = current.as_ref().filter(|session| !session.is_gone()) {
                 return Ok(Arc::clone(session));
             }
-            let opened = open(&shared, &slot.declared, client_info.as_deref()).await;
+            let opening = handshake::open(&shared, &slot.declared, client_info.as_deref());
+            let opened = shared.alarm.within(shared.call_limit, opening).await;
+            let opened = opened.unwrap_or_else(|_| {
+                Err(BridgeError::no_connection("The server has not finished the handshake in time").into())
+            });
             if let Err(Failure::Refused(_)) = &opened
                 && shared.probe.doubt()
             {
@@ -144,6 +145,31 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Session {
+    /// A session just opened. `id` is the server's name for it, if it has one.
+    pub(super) fn new(
+        facts: Facts,
+        declared: Value,
+        version: HeaderValue,
+        id: Option<HeaderValue>,
+    ) -> Session {
+        Session {
+            facts,
+            declared,
+            version,
+            id,
+            gone: watch::Sender::new(false),
+            numbers: AtomicI64::new(1),
+            level: tokio::sync::Mutex::default(),
+            open: Mutex::default(),
+            expected: Mutex::default(),
+            answers: Arc::new(Semaphore::new(ANSWERS)),
+            visited: Notify::new(),
+            listeners: Listeners::default(),
+            streams: watch::Sender::new(None),
+            stream: Mutex::default(),
+        }
+    }
+
     /// Says whether the server has forgotten it.
     pub(super) fn is_gone(&self) -> bool {
         *self.gone.borrow()
@@ -169,13 +195,9 @@ impl Session {
         let _ = gone.wait_for(|gone| *gone).await;
     }
 
-    /// Judges a status: with a session, 404 means that it is gone and nothing was done (B-43).
-    pub(super) fn check(&self, status: StatusCode) -> Result<(), Failure> {
-        if status == StatusCode::NOT_FOUND && self.id.is_some() {
-            self.lose();
-            return Err(Failure::SessionLost);
-        }
-        Ok(())
+    /// Says whether the server names its sessions. Only such a server can forget one.
+    pub(super) fn has_id(&self) -> bool {
+        self.id.is_some()
     }
 
     /// An id no request of this session has had.
@@ -284,151 +306,32 @@ impl Session {
     }
 }
 
-/// The handshake: `initialize`, then `initialized`.
-async fn open(
-    shared: &Arc<Shared>,
-    declared: &Value,
-    client_info: Option<&str>,
-) -> Result<Arc<Session>, Failure> {
-    let id = OwnedId::from_integer(0);
-    let client_info = client_info
-        .filter(|info| Object::read(info).is_some())
-        .unwrap_or(concat!(
-            r#"{"name":"footbridge","version":""#,
-            env!("CARGO_PKG_VERSION"),
-            r#""}"#
-        ));
-    let params = format!(
-        r#"{{"protocolVersion":"{}","capabilities":{declared},"clientInfo":{client_info}}}"#,
-        ProtocolVersion::NEWEST_LEGACY
-    );
-    let mut body = Vec::with_capacity(params.len() + 64);
-    write_request(&mut body, id.as_id(), "initialize", Some(params.as_bytes()));
-    let headers = shared.upstream.post_headers();
-    let reply = shared
-        .upstream
-        .send(&Method::POST, &headers, &Bytes::from(body), || ())
-        .await?;
-    let session_id = session_id(&reply.headers);
-    let mut replies = Replies::open(shared, reply).await?;
-    let result = own::response(shared, None, &mut replies, &id).await?;
-    let session = Arc::new(read(&result, declared, session_id)?);
-
-    let mut initialized = Vec::new();
-    write_notification(&mut initialized, "notifications/initialized", None);
-    let headers = session.post_headers(shared);
-    if !deliver(
-        shared,
-        &headers,
-        &Bytes::from(initialized),
-        "the end of a handshake",
-    )
-    .await
-    {
-        return Err(BridgeError::no_connection(format!(
-            "`{}` began a session and then refused it. Its operator has to correct that",
-            shared.upstream.place()
-        ))
-        .into());
-    }
-    log::info(format_args!(
-        "opened a session under {}",
-        session.version.to_str().unwrap_or_default()
-    ));
-    Ok(session)
-}
-
-/// The session that the result of `initialize` describes.
-fn read(result: &RawValue, declared: &Value, id: Option<HeaderValue>) -> Result<Session, Failure> {
-    let members = Object::read(result.get()).unwrap_or_default();
-    let version = members.text("protocolVersion").unwrap_or_default();
-    let spoken = version == OLDEST_TOLERATED
-        || ProtocolVersion::parse(&version).is_some_and(|revision| revision.era() == Era::Legacy);
-    let header = HeaderValue::from_str(&version).ok().filter(|_| spoken);
-    let Some(header) = header else {
-        return Err(BridgeError::protocol(format!(
-            "The server answered the handshake with protocol version `{}`, which the bridge does not speak",
-            quote(version.as_bytes(), 64)
-        ))
-        .into());
-    };
-    Ok(Session {
-        facts: Facts {
-            capabilities: members.object("capabilities").to_text(),
-            server_info: members.get("serverInfo").map(str::to_owned),
-            instructions: members
-                .get("instructions")
-                .filter(|text| text.starts_with('"'))
-                .map(str::to_owned),
-        },
-        declared: declared.clone(),
-        version: header,
-        id,
-        gone: watch::Sender::new(false),
-        numbers: AtomicI64::new(1),
-        level: tokio::sync::Mutex::default(),
-        open: Mutex::default(),
-        expected: Mutex::default(),
-        answers: Arc::new(Semaphore::new(ANSWERS)),
-        visited: Notify::new(),
-        listeners: Listeners::default(),
-        streams: watch::Sender::new(None),
-        stream: Mutex::default(),
-    })
-}
-
-fn session_id(headers: &HeaderMap) -> Option<HeaderValue> {
-    let id = headers.get(SESSION_ID)?;
-    if !id.to_str().is_ok_and(is_visible_ascii) {
-        log::warn(format_args!(
-            "the server's session id is not visible ASCII and is not used"
-        ));
-        return None;
-    }
-    let mut id = id.clone();
-    id.set_sensitive(true);
-    Some(id)
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
 
-    fn result(version: &str) -> Result<Session, Failure> {
-        let result = json!({
-            "protocolVersion": version,
-            "capabilities": {"tools": {"listChanged": true}, "resources": {"subscribe": false}},
-            "serverInfo": {"name": "s", "version": "1"},
-        });
-        read(
-            &serde_json::value::to_raw_value(&result).unwrap(),
-            &json!({}),
-            None,
-        )
-    }
-
-    #[test]
-    fn only_versions_of_the_older_era_are_spoken() {
-        for version in ["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"] {
-            assert_eq!(result(version).ok().unwrap().version, version);
-        }
-        for version in ["2026-07-28", "", "x\r\ny", "2027-01-01"] {
-            assert!(result(version).is_err(), "{version:?}");
-        }
+    fn session() -> Session {
+        let facts = Facts {
+            capabilities: r#"{"tools":{"listChanged":true},"resources":{"subscribe":false}}"#.to_owned(),
+            server_info: None,
+            instructions: None,
+        };
+        let version = HeaderValue::from_static("2025-11-25");
+        Session::new(facts, json!({}), version, None)
     }
 
     #[test]
     fn a_capability_is_an_object_or_a_yes() {
-        let facts = result("2025-11-25").ok().unwrap().facts;
+        let facts = session().facts;
         assert!(facts.has(&["tools"]) && facts.has(&["tools", "listChanged"]));
         assert!(!facts.has(&["resources", "subscribe"]) && !facts.has(&["logging"]));
     }
 
     #[test]
     fn a_call_is_settled_once_and_a_lost_session_expects_nothing() {
-        let session = result("2025-11-25").ok().unwrap();
+        let session = session();
         let id = session.next_id();
         assert_ne!(id, session.next_id());
         session.begin(&id);
