@@ -4,6 +4,7 @@
 //! response is written, unless the host cancelled. Cancelling a modern request is dropping its [`Exchange`], which closes
 //! the HTTP exchange and writes nothing more.
 
+mod reader;
 mod refusal;
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use hyper::header::HeaderMap;
 use hyper::{Method, StatusCode};
 
 use crate::alarm::Alarm;
+use crate::cross::down::Down;
 use crate::diagnosis::Diagnosis;
 use crate::error::{BridgeError, quote};
 use crate::legacy::Legacy;
@@ -26,9 +28,10 @@ use crate::options::URL_VARIABLE;
 use crate::pause::jittered;
 use crate::probe::Probe;
 use crate::relay::{self, Verdict};
-use crate::stdio::{HostGone, Line, Output};
+use crate::stdio::{HostGone, Output};
 use crate::tools::ToolHeaders;
 use crate::upstream::{BodyError, Reply, Upstream};
+pub(crate) use reader::Reader;
 
 /// Longest pause a server may ask for before a resend (M-11).
 const RETRY_AFTER_MOST: Duration = Duration::from_secs(30);
@@ -44,6 +47,7 @@ pub(crate) struct Shared {
     pub(crate) output: Output,
     pub(crate) legacy: Legacy,
     pub(crate) probe: Probe,
+    pub(crate) down: Down,
     pub(crate) tools: ToolHeaders,
     pub(crate) alarm: Alarm,
     /// Longest time for one request.
@@ -91,6 +95,7 @@ pub(crate) struct Exchange {
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
     pub(crate) flags: Arc<Flags>,
+    pub(crate) reader: Reader,
 }
 
 /// Why an attempt ended without an answer, and whether another one may follow.
@@ -147,11 +152,7 @@ impl Exchange {
             tokio::spawn(cancel_upstream(Arc::clone(&self.shared), self.id.clone()));
         }
         if !self.is_cancelled() {
-            let _ = self
-                .shared
-                .output
-                .send(error.to_line(Some(self.id.as_id())))
-                .await;
+            self.reader.fail(&self.shared, self.id(), error).await;
         }
     }
 
@@ -261,7 +262,7 @@ impl Exchange {
             }
             Ok(Verdict::Pass) => {
                 if !self.is_cancelled() {
-                    self.shared.output.send(Line::new(data)).await?;
+                    self.reader.pass(&self.shared, data).await?;
                 }
                 Ok(false)
             }
@@ -294,7 +295,7 @@ impl Exchange {
             _ => response,
         };
         if !self.is_cancelled() {
-            self.shared.output.send(Line::new(response)).await?;
+            self.reader.answer(&self.shared, response).await?;
         }
         Ok(())
     }

@@ -8,6 +8,7 @@
 
 mod alarm;
 mod brand;
+mod cross;
 mod diagnosis;
 mod error;
 mod exchange;
@@ -31,6 +32,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alarm::Alarm;
+use cross::down::Down;
 use diagnosis::Diagnosis;
 use error::BridgeError;
 use exchange::Shared;
@@ -167,6 +169,7 @@ fn prepare(settings: Settings, output: Output) -> Result<(Shared, usize), Bridge
         upstream,
         output,
         legacy: Legacy::default(),
+        down: Down::default(),
         probe: Probe::new(settings.upstream),
         tools: ToolHeaders::default(),
         alarm,
