@@ -4,6 +4,7 @@
 //! response is written, unless the host cancelled. Cancelling a modern request is dropping its [`Exchange`], which closes
 //! the HTTP exchange and writes nothing more.
 
+mod reader;
 pub(crate) mod refusal;
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use hyper::header::HeaderMap;
 use hyper::{Method, StatusCode};
 
 use crate::alarm::Alarm;
+use crate::cross::down::Down;
 use crate::cross::up::{self, Up};
 use crate::diagnosis::Diagnosis;
 use crate::error::{BridgeError, quote};
@@ -27,9 +29,10 @@ use crate::options::URL_VARIABLE;
 use crate::pause::jittered;
 use crate::probe::Probe;
 use crate::relay::{self, Verdict};
-use crate::stdio::{HostGone, Line, Output};
+use crate::stdio::{HostGone, Output};
 use crate::tools::ToolHeaders;
 use crate::upstream::{BodyError, Reply, Upstream};
+pub(crate) use reader::Reader;
 
 /// Longest pause a server may ask for before a resend (M-11).
 const RETRY_AFTER_MOST: Duration = Duration::from_secs(30);
@@ -45,6 +48,7 @@ pub(crate) struct Shared {
     pub(crate) output: Output,
     pub(crate) legacy: Legacy,
     pub(crate) probe: Probe,
+    pub(crate) down: Down,
     /// Carries modern requests to a handshake-era server. `None` unless the person has asked for it.
     pub(crate) up: Option<Arc<Up>>,
     pub(crate) tools: ToolHeaders,
@@ -94,6 +98,7 @@ pub(crate) struct Exchange {
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
     pub(crate) flags: Arc<Flags>,
+    pub(crate) reader: Reader,
 }
 
 /// Why an attempt ended without an answer, and whether another one may follow.
@@ -156,17 +161,8 @@ impl Exchange {
             tokio::spawn(cancel_upstream(Arc::clone(&self.shared), self.id.clone()));
         }
         if !self.is_cancelled() {
-            let _ = self
-                .shared
-                .output
-                .send(error.to_line(Some(self.id.as_id())))
-                .await;
+            self.reader.fail(&self.shared, self.id(), error).await;
         }
-    }
-
-    /// Carries a modern request to a server that is known to speak the handshake era only, or says that it cannot be.
-    pub(crate) async fn cross(self) {
-        Box::pin(up::take_over(&self.shared, self.id, self.body)).await;
     }
 
     async fn attempts(&self) -> Result<(), Failure> {
@@ -275,7 +271,7 @@ impl Exchange {
             }
             Ok(Verdict::Pass) => {
                 if !self.is_cancelled() {
-                    self.shared.output.send(Line::new(data)).await?;
+                    self.reader.pass(&self.shared, data).await?;
                 }
                 Ok(false)
             }
@@ -309,7 +305,7 @@ impl Exchange {
             _ => response,
         };
         if !self.is_cancelled() {
-            self.shared.output.send(Line::new(response)).await?;
+            self.reader.answer(&self.shared, response).await?;
         }
         Ok(())
     }
@@ -317,7 +313,7 @@ impl Exchange {
     /// Looks for the server's era in the reply to a modern request while that is unknown, or if the
     /// reply contradicts what is known (B-51).
     async fn check_era(&self, status: StatusCode, reply: &[u8]) -> Result<(), Failure> {
-        if self.era != Era::Modern {
+        if self.era != Era::Modern || !matches!(self.reader, Reader::Host) {
             return Ok(());
         }
         let probe = &self.shared.probe;

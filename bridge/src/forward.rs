@@ -6,10 +6,11 @@
 //! [`message`] makes headers, [`refuse`] says no, [`farewell`] ends it all.
 
 mod farewell;
-mod message;
+pub(crate) mod message;
 mod refuse;
 
 use std::collections::{HashMap, VecDeque};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -21,8 +22,10 @@ use footbridge_protocol::jsonrpc::{Message, Notification, OwnedId, Request, Rule
 use footbridge_protocol::params::Params;
 use tokio::task::{AbortHandle, Id as TaskId, JoinError, JoinSet};
 
+use crate::cross::down::{self, Crossing};
+use crate::cross::up;
 use crate::error::{BridgeError, quote};
-use crate::exchange::{Exchange, Flags, Kind, Shared, deliver};
+use crate::exchange::{Exchange, Flags, Kind, Reader, Shared, deliver};
 use crate::legacy::stream;
 use crate::log;
 use crate::stdio::{Incoming, Input};
@@ -80,6 +83,14 @@ enum Barrier {
     Task(TaskId),
     /// An `initialize` that waits for its place, under its id.
     Initialize(OwnedId),
+}
+
+/// How a request travels.
+enum Journey {
+    /// As it is.
+    Straight(Exchange),
+    /// Across the eras.
+    Crossed(Pin<Box<dyn Future<Output = ()> + Send>>),
 }
 
 /// What a task of the loop was.
@@ -215,6 +226,10 @@ impl Forward {
     async fn pass(&mut self, held: Held, message: &Message<'_>) {
         match message {
             Message::Request(request) => {
+                if let Some(answer) = down::answer(&self.shared, request) {
+                    self.flights.remove(&request.id.to_owned());
+                    return self.say(answer).await;
+                }
                 let opens_handshake = message::opens_handshake(request);
                 if opens_handshake {
                     self.barrier = Some(Barrier::Initialize(request.id.to_owned()));
@@ -232,6 +247,7 @@ impl Forward {
                     "dropped a notification: nothing of the kind exists in the server's revision"
                 ));
             }
+            Message::Notification(notification) if down::swallow(&self.shared, notification) => {}
             Message::Notification(notification) => {
                 let headers = match message::notification_headers(&self.shared, notification) {
                     Ok(headers) => headers,
@@ -252,6 +268,10 @@ impl Forward {
                 });
                 self.barrier = Some(Barrier::Task(task.id()));
             }
+            Message::Response(response)
+                if response
+                    .id
+                    .is_some_and(|id| self.shared.down.settle(&id.to_owned(), &held.line)) => {}
             Message::Response(response) => {
                 let asked = response
                     .id
@@ -283,8 +303,9 @@ impl Forward {
     /// A request is through both gates: makes its headers and starts its exchange.
     async fn start(&mut self, body: Bytes, request: &Request<'_>) {
         let id = request.id.to_owned();
-        let Fate { era, kind, headers } = match message::prepare(&self.shared, request) {
-            Ok(fate) => fate,
+        let flags = Arc::new(Flags::default());
+        let (era, kind, journey) = match self.plan(body, request, &flags) {
+            Ok(plan) => plan,
             Err(error) => {
                 self.flights.remove(&id);
                 return self.refuse(request.id, codes::INVALID_REQUEST, error).await;
@@ -294,23 +315,11 @@ impl Forward {
             let method = quote(request.method.as_bytes(), 64);
             log::debug(format_args!("request `{method}`, {era:?}"));
         }
-        let flags = Arc::new(Flags::default());
-        let crosses = era == Era::Modern && self.shared.probe.is_legacy();
-        let exchange = Exchange {
-            shared: Arc::clone(&self.shared),
-            id: id.clone(),
-            kind,
-            era,
-            headers,
-            body,
-            flags: Arc::clone(&flags),
-        };
         let ended = id.clone();
         let task = self.tasks.spawn(async move {
-            if crosses {
-                exchange.cross().await;
-            } else {
-                exchange.run().await;
+            match journey {
+                Journey::Straight(exchange) => exchange.run().await,
+                Journey::Crossed(run) => run.await,
             }
             Ended::Request(ended)
         });
@@ -327,6 +336,34 @@ impl Forward {
                 flags,
             }),
         );
+    }
+
+    /// Decides how a request travels: as it is, or across the eras.
+    fn plan(
+        &self,
+        body: Bytes,
+        request: &Request<'_>,
+        flags: &Arc<Flags>,
+    ) -> Result<(Era, Kind, Journey), String> {
+        if let Some(crossing) = down::take(&self.shared, &body, request, flags) {
+            let Crossing { era, kind, run } = crossing?;
+            return Ok((era, kind, Journey::Crossed(run)));
+        }
+        if let Some((kind, run)) = up::take(&self.shared, &body, request) {
+            return Ok((Era::Modern, kind, Journey::Crossed(run)));
+        }
+        let Fate { era, kind, headers } = message::prepare(&self.shared, request)?;
+        let exchange = Exchange {
+            shared: Arc::clone(&self.shared),
+            id: request.id.to_owned(),
+            kind,
+            era,
+            headers,
+            body,
+            flags: Arc::clone(flags),
+            reader: Reader::Host,
+        };
+        Ok((era, kind, Journey::Straight(exchange)))
     }
 
     /// A task has ended, by itself, by a cancellation, or by a fault of ours.

@@ -34,6 +34,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alarm::Alarm;
+use cross::down::Down;
 use diagnosis::Diagnosis;
 use error::BridgeError;
 use exchange::Shared;
@@ -176,6 +177,7 @@ fn prepare(settings: Settings, output: Output) -> Result<(Shared, usize), Bridge
         upstream,
         output,
         legacy: Legacy::default(),
+        down: Down::default(),
         probe: Probe::new(settings.upstream),
         up: settings.translate.then(Arc::default),
         tools: ToolHeaders::default(),

@@ -1,3 +1,5 @@
-//! Between the eras: one side speaks the modern revision, the other the handshake one (protocol.md §4).
+//! Crossing the eras: a host of one era, a server of the other (protocol.md §4).
 
+pub(crate) mod down;
+pub(crate) mod object;
 pub(crate) mod up;

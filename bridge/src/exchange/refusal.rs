@@ -15,7 +15,6 @@ use super::{Exchange, Failure, RETRY_AFTER_MOST, Shared};
 use crate::diagnosis::Diagnosis;
 use crate::error::{BridgeError, quote};
 use crate::options::{KEY_VARIABLE, URL_VARIABLE};
-use crate::stdio::Line;
 use crate::upstream::Reply;
 
 /// How much of a body that is no message is read to quote from.
@@ -27,6 +26,7 @@ const QUOTED_CHARACTERS: usize = 200;
 /// `first` attempt a server that names a short pause gets it.
 pub(super) async fn read(exchange: &Exchange, reply: Reply, first: bool) -> Failure {
     let status = reply.status;
+    exchange.reader.refused(status);
     let challenge = exchange
         .shared
         .upstream
@@ -55,7 +55,7 @@ pub(super) async fn read(exchange: &Exchange, reply: Reply, first: bool) -> Fail
                 if exchange.is_cancelled() {
                     return Failure::Settled;
                 }
-                let _ = exchange.shared.output.send(line).await;
+                let _ = exchange.reader.answer(&exchange.shared, line).await;
                 return Failure::Settled;
             }
             Err(Unusable::OtherId) => {
@@ -121,7 +121,7 @@ enum Unusable {
 }
 
 /// The server's JSON-RPC error as a line under the request's id.
-fn own_error(exchange: &Exchange, body: Vec<u8>) -> Result<Line, Unusable> {
+fn own_error(exchange: &Exchange, body: Vec<u8>) -> Result<Vec<u8>, Unusable> {
     let error = match decode(&body, &Rules::BRIDGE) {
         Ok(Message::Response(response)) => match (response.id, response.body) {
             (Some(id), ResponseBody::Error(_)) if id == exchange.id() => None,
@@ -132,15 +132,13 @@ fn own_error(exchange: &Exchange, body: Vec<u8>) -> Result<Line, Unusable> {
         _ => return Err(Unusable::NoError(body)),
     };
     let Some(error) = error else {
-        return Ok(Line::new(body));
+        return Ok(body);
     };
-    Ok(Line::new(
-        format!(
-            r#"{{"jsonrpc":"2.0","id":{},"error":{error}}}"#,
-            exchange.id.as_raw()
-        )
-        .into_bytes(),
-    ))
+    let line = format!(
+        r#"{{"jsonrpc":"2.0","id":{},"error":{error}}}"#,
+        exchange.id.as_raw()
+    );
+    Ok(line.into_bytes())
 }
 
 /// What `Retry-After` says.

@@ -6,9 +6,9 @@ use footbridge_protocol::meta::SERVER_INFO;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::object::{Object, elements, quoted};
 use super::request::SERVED;
 use super::session::Facts;
+use crate::cross::object::{Object, elements, quoted};
 use crate::error::quote;
 use crate::log;
 
@@ -106,7 +106,7 @@ fn trim_tools(members: &mut Object<'_>) {
         kept.push(object.to_text());
     }
     if changed {
-        members.replace("tools", format!("[{}]", kept.join(",")));
+        members.set("tools", format!("[{}]", kept.join(",")));
     }
 }
 
@@ -121,7 +121,7 @@ pub(super) fn error(raw: &RawValue, uri: Option<&str>) -> String {
     };
     match view.code {
         codes::LEGACY_RESOURCE_NOT_FOUND => {
-            members.replace("code", codes::INVALID_PARAMS.to_string());
+            members.set("code", codes::INVALID_PARAMS.to_string());
             let mut data = members.object("data");
             if let (None, Some(uri)) = (data.get("uri"), uri) {
                 data.set("uri", quoted(uri));
@@ -134,7 +134,7 @@ pub(super) fn error(raw: &RawValue, uri: Option<&str>) -> String {
         | codes::MISSING_CLIENT_CAPABILITY
         | codes::UNSUPPORTED_PROTOCOL_VERSION
         | codes::LEGACY_URL_ELICITATION_REQUIRED => {
-            members.replace("code", codes::INTERNAL_ERROR.to_string());
+            members.set("code", codes::INTERNAL_ERROR.to_string());
         }
         _ => {}
     }
@@ -168,7 +168,7 @@ mod tests {
                 r#"{"content":[{"n":1.0}],"_meta":{"x":1}}"#,
                 &facts()
             ),
-            r#"{"content":[{"n":1.0}],"resultType":"complete","_meta":{"x":1,"io.modelcontextprotocol/serverInfo":{"name":"s","version":"1"}}}"#
+            r#"{"content":[{"n":1.0}],"_meta":{"x":1,"io.modelcontextprotocol/serverInfo":{"name":"s","version":"1"}},"resultType":"complete"}"#
         );
         let listed = parsed(&complete("prompts/list", r#"{"prompts":[],"ttlMs":5}"#, &facts()));
         assert_eq!(

@@ -5,7 +5,7 @@ use footbridge_protocol::jsonrpc::{OwnedId, Request};
 use footbridge_protocol::meta::PROGRESS_TOKEN;
 use serde_json::{Value, json};
 
-use super::object::{Object, elements};
+use crate::cross::object::{Object, elements};
 
 /// Ties a message to a task of 2025-11-25, which a modern host does not know.
 const RELATED_TASK: &str = "io.modelcontextprotocol/related-task";
@@ -105,9 +105,10 @@ fn input_request(method: &str, mut params: Object<'_>) -> String {
     let mut meta = params.object("_meta");
     meta.remove(&[PROGRESS_TOKEN, RELATED_TASK]);
     let meta = (!meta.is_empty()).then(|| meta.to_text());
-    match meta {
-        Some(meta) => params.replace("_meta", meta),
-        None => params.remove(&["_meta"]),
+    if let Some(meta) = meta {
+        params.set("_meta", meta);
+    } else {
+        params.remove(&["_meta"]);
     }
     let mut request = Object::default();
     request.set("method", format!("\"{method}\""));

@@ -14,12 +14,11 @@ use hyper::Method;
 use serde_json::value::RawValue;
 
 use super::ask::Question;
-use super::object::Object;
 use super::replies::{Replies, broken};
 use super::request::Asked;
 use super::session::Session;
 use super::{Failure, changes, own};
-use crate::error::BridgeError;
+use crate::cross::object::Object;
 use crate::exchange::Shared;
 use crate::log;
 use crate::stdio::Line;
@@ -276,7 +275,7 @@ impl Call {
             return Some(Line::new(data.to_vec()));
         }
         let mut params = Object::read(notification.params.raw()?.get())?;
-        params.replace("progressToken", token.as_raw());
+        params.set("progressToken", token.as_raw());
         let mut out = Vec::with_capacity(data.len() + 32);
         write_notification(&mut out, &notification.method, Some(params.to_text().as_bytes()));
         Some(Line::new(out))

@@ -12,11 +12,11 @@ use serde_json::value::RawValue;
 
 use super::ask::{Question, input_required, is_accepted};
 use super::call::{Call, Host, Step};
-use super::object::Object;
 use super::park::{Parked, Wrong};
 use super::request::{Asked, Retry};
 use super::session::{Session, Slot};
 use super::{Failure, Up, answer, listen, park, replies};
+use crate::cross::object::Object;
 use crate::error::{BridgeError, quote};
 use crate::exchange::Shared;
 use crate::log;
@@ -190,8 +190,7 @@ impl Crossing {
                     return self.park(asked, Parked::Visits(visits));
                 }
                 if !answers.into_iter().flatten().all(is_accepted) {
-                    return Err(BridgeError::no_translation(
-                        "The server wants a page visited before this call, and that was declined. The call was not made",
+                    return Err(BridgeError::no_translation(false, "The server wants a page visited before this call, and that was declined. The call was not made",
                     )
                     .into());
                 }
@@ -243,7 +242,9 @@ impl Crossing {
     fn park(&self, asked: &Asked, parked: Parked) -> Result<String, Failure> {
         let begun = matches!(parked, Parked::Call(_));
         let Some(handle) = park::handle() else {
-            return Err(BridgeError::no_translation("The system has no random numbers to give").into());
+            return Err(
+                BridgeError::no_translation(false, "The system has no random numbers to give").into(),
+            );
         };
         let result = match &parked {
             Parked::Call(call) => input_required(call.questions().iter(), &handle),

@@ -15,9 +15,9 @@ use hyper::header::HeaderValue;
 use hyper::{Method, StatusCode};
 use serde_json::value::RawValue;
 
-use super::object::Object;
 use super::replies::Replies;
 use super::request::Asked;
+use crate::cross::object::Object;
 use crate::exchange::Shared;
 use crate::log;
 use crate::probe::{Conclusion, Discovered, Known, conclude};

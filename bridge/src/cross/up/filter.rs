@@ -3,8 +3,8 @@
 use footbridge_protocol::jsonrpc::Notification;
 use serde_json::Value;
 
-use super::object::{Object, quoted};
 use super::session::Facts;
+use crate::cross::object::{Object, quoted};
 
 /// Resources one listen may name. More are left out of the acknowledgement.
 const RESOURCES: usize = 256;

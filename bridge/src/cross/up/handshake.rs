@@ -11,10 +11,10 @@ use hyper::header::{HeaderMap, HeaderValue};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::object::Object;
 use super::replies::Replies;
 use super::session::{Facts, Session};
 use super::{Failure, own};
+use crate::cross::object::Object;
 use crate::error::{BridgeError, quote};
 use crate::exchange::{Shared, deliver};
 use crate::log;

@@ -12,10 +12,10 @@ use footbridge_protocol::jsonrpc::{ErrorObject, Notification, OwnedId, write_not
 use footbridge_protocol::meta::SUBSCRIPTION_ID;
 
 use super::filter::{Filter, LISTED, PROMPTS, TOOLS, UPDATED, offers_changes};
-use super::object::{Object, quoted};
 use super::request::Asked;
 use super::session::{Session, Slot};
 use super::{Failure, own};
+use crate::cross::object::{Object, quoted};
 use crate::exchange::Shared;
 use crate::log;
 use crate::pause::Backoff;

@@ -17,7 +17,6 @@ mod failure;
 mod filter;
 mod handshake;
 mod listen;
-mod object;
 mod own;
 mod park;
 mod replies;
@@ -25,15 +24,16 @@ mod request;
 mod session;
 
 use std::hash::RandomState;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use footbridge_protocol::jsonrpc::OwnedId;
+use footbridge_protocol::jsonrpc::{OwnedId, Request};
 use serde_json::Value;
 use tokio::task::JoinSet;
 
 use crate::error::BridgeError;
-use crate::exchange::Shared;
+use crate::exchange::{Kind, Shared};
 use crate::options::TRANSLATE_VARIABLE;
 use carry::Crossing;
 use failure::Failure;
@@ -60,7 +60,9 @@ impl Up {
             return Ok(Arc::clone(slot));
         }
         if slots.len() >= SESSIONS {
-            return Err(BridgeError::no_translation(format!(
+            return Err(BridgeError::no_translation(
+            false,
+            format!(
                 "The client has declared more than {SESSIONS} different sets of capabilities, and each needs a session with \
                  this server. Restart the client"
             ))
@@ -81,6 +83,24 @@ impl Up {
     }
 }
 
+/// Takes a modern request to a server that is known to speak the handshake era only.
+pub(crate) fn take(
+    shared: &Arc<Shared>,
+    body: &Bytes,
+    request: &Request<'_>,
+) -> Option<(Kind, Pin<Box<dyn Future<Output = ()> + Send>>)> {
+    if !request.params.meta().is_modern_claim() || !shared.probe.is_legacy() {
+        return None;
+    }
+    let kind = if request.method == "subscriptions/listen" && shared.up.is_some() {
+        Kind::Listen
+    } else {
+        Kind::Once
+    };
+    let (shared, id, body) = (Arc::clone(shared), request.id.to_owned(), body.clone());
+    Some((kind, Box::pin(async move { take_over(&shared, id, body).await })))
+}
+
 /// Carries a modern request to a handshake-era server if that was asked for; otherwise says at once that it cannot be, which
 /// makes a client of both eras fall back to `initialize` (X-40).
 pub(crate) async fn take_over(shared: &Arc<Shared>, id: OwnedId, body: Bytes) {
@@ -93,11 +113,14 @@ pub(crate) async fn take_over(shared: &Arc<Shared>, id: OwnedId, body: Bytes) {
         };
         return crossing.run().await;
     }
-    let error = BridgeError::no_translation(format!(
-        "`{}` only knows revisions with a handshake: use `initialize`. For a client that cannot, set {TRANSLATE_VARIABLE} \
+    let error = BridgeError::no_translation(
+        false,
+        format!(
+            "`{}` only knows revisions with a handshake: use `initialize`. For a client that cannot, set {TRANSLATE_VARIABLE} \
          to 1",
-        shared.upstream.place()
-    ));
+            shared.upstream.place()
+        ),
+    );
     // A host that is gone ends the program elsewhere.
     let _ = shared.output.send(error.to_line(Some(id.as_id()))).await;
 }

@@ -12,7 +12,7 @@ use footbridge_protocol::meta::{
 };
 use serde_json::{Value, json};
 
-use super::object::Object;
+use crate::cross::object::Object;
 use crate::error::quote;
 
 /// The revision this side of the bridge serves, and the only one.
@@ -82,9 +82,10 @@ impl Asked {
         let client_info = meta.get(CLIENT_INFO).map(str::to_owned);
         meta.remove(&ENVELOPE);
         let meta = (!meta.is_empty()).then(|| meta.to_text());
-        match meta {
-            Some(meta) => members.replace("_meta", meta),
-            None => members.remove(&["_meta"]),
+        if let Some(meta) = meta {
+            members.set("_meta", meta);
+        } else {
+            members.remove(&["_meta"]);
         }
         members.remove(&RETRY);
         let shape = |fault: footbridge_protocol::params::ShapeFault| fault.to_error();

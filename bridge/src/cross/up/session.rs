@@ -17,8 +17,8 @@ use tokio::sync::{Notify, Semaphore, oneshot, watch};
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::listen::Listeners;
-use super::object::quoted;
 use super::{Failure, changes, handshake, own};
+use crate::cross::object::quoted;
 use crate::error::BridgeError;
 use crate::exchange::Shared;
 use crate::log;
