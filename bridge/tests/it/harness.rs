@@ -485,6 +485,12 @@ pub(crate) fn legacy_manners_of(revision: &str, request: &Request, wire: &mut Wi
             &["content-type: application/json", "Mcp-Session-Id: s-1"],
             body.as_bytes(),
         );
+    } else if rpc == "server/discover" {
+        // What most servers without a session for a message say.
+        wire.json(
+            400,
+            r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32000,"message":"Bad Request: no session"}}"#,
+        );
     } else if rpc.starts_with("notifications/") {
         wire.respond(202, &[], b"");
     } else if rpc == "GET" {

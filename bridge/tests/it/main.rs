@@ -11,6 +11,7 @@
 mod harness;
 
 mod bytes;
+mod cross_down;
 mod legacy;
 mod modern;
 mod order;
