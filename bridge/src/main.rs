@@ -10,6 +10,8 @@ mod alarm;
 mod brand;
 mod cross;
 mod diagnosis;
+#[cfg(feature = "setup")]
+mod doctor;
 mod error;
 mod exchange;
 mod forward;
@@ -61,6 +63,12 @@ fn main() -> ExitCode {
     }));
     let settings = match options::read(std::env::args_os().skip(1), |name| std::env::var_os(name)) {
         Ok(Command::Help(verb)) => return print(&options::help(verb)),
+        #[cfg(feature = "setup")]
+        Ok(Command::Doctor {
+            settings,
+            client,
+            json,
+        }) => return doctor::run(*settings, client, json),
         Ok(Command::Version) => return print(&options::version()),
         Ok(Command::Connect(settings)) => Ok(*settings),
         Err(error @ OptionError::CommandLine(_)) => {

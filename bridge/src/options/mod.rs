@@ -41,6 +41,13 @@ impl From<String> for Secret {
 pub(crate) enum Command {
     /// Bridge.
     Connect(Box<Settings>),
+    /// Check the way to the server; the client whose entry is meant, if any, and whether a program reads along.
+    #[cfg(feature = "setup")]
+    Doctor {
+        settings: Box<Settings>,
+        client: Option<String>,
+        json: bool,
+    },
     /// Print [`help`].
     Help(Verb),
     /// Print the version.
@@ -137,7 +144,15 @@ pub(crate) fn read(
     let settings = Box::new(Settings::read(&source)?);
     match verb {
         Verb::Connect => Ok(Command::Connect(settings)),
-        Verb::Setup | Verb::Doctor | Verb::Login | Verb::Logout => Err(OptionError::CommandLine(
+        #[cfg(feature = "setup")]
+        Verb::Doctor => Ok(Command::Doctor {
+            settings,
+            client: operand,
+            json: source.given.contains_key("json"),
+        }),
+        #[cfg(not(feature = "setup"))]
+        Verb::Doctor => Err(OptionError::CommandLine("This build has no `doctor`".to_owned())),
+        Verb::Setup | Verb::Login | Verb::Logout => Err(OptionError::CommandLine(
             "This build has no such command".to_owned(),
         )),
     }

@@ -79,6 +79,7 @@ const EVERY: &[Verb] = &[
     Verb::Logout,
 ];
 const CONNECT: &[Verb] = &[Verb::Connect];
+const DOCTOR: &[Verb] = &[Verb::Doctor];
 
 /// One option.
 pub(crate) struct Row {
@@ -192,6 +193,14 @@ pub(crate) const TABLE: &[Row] = &[
         default: "warn",
         of: EVERY,
         help: "What stderr is told: off, warn, info or debug. Never a body, a header value or the key",
+    },
+    Row {
+        flag: "json",
+        variable: "",
+        value: "",
+        default: "",
+        of: DOCTOR,
+        help: "Print one JSON document instead of lines",
     },
     Row {
         flag: "help",

@@ -11,7 +11,9 @@
 mod harness;
 
 mod bytes;
+#[cfg(feature = "setup")]
 mod cross_down;
+mod doctor;
 mod legacy;
 mod modern;
 mod order;
