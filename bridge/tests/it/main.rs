@@ -11,14 +11,23 @@
 mod harness;
 
 mod bytes;
-#[cfg(feature = "setup")]
 mod cross_down;
+#[cfg(feature = "setup")]
 mod doctor;
+mod hostile;
 mod legacy;
+mod listen;
 mod modern;
+mod old_transport;
 mod order;
+#[cfg(target_os = "linux")]
+mod orphans;
 mod process;
 mod refusals;
+mod repair;
+mod resume;
+mod rules;
+mod sessions;
 mod stdin;
 mod streams;
 mod transport;
