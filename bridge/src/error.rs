@@ -163,6 +163,11 @@ impl BridgeError {
             .is_some_and(|status| status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS)
     }
 
+    /// Notes that the request had left after all.
+    pub(crate) fn with_sent(self, sent: bool) -> BridgeError {
+        BridgeError { sent, ..self }
+    }
+
     /// The cause and the cure, for a line on stderr.
     pub(crate) fn message(&self) -> &str {
         &self.message

@@ -25,7 +25,7 @@ use tokio::task::{AbortHandle, Id as TaskId, JoinError, JoinSet};
 use crate::cross::down::{self, Crossing};
 use crate::cross::up;
 use crate::error::{BridgeError, quote};
-use crate::exchange::{Exchange, Flags, Kind, Reader, Shared, deliver};
+use crate::exchange::{Exchange, Flags, Kind, Reader, Shared, answer_server, deliver};
 use crate::legacy::stream;
 use crate::log;
 use crate::stdio::{Incoming, Input};
@@ -262,6 +262,7 @@ impl Forward {
                 let (shared, line) = (Arc::clone(&self.shared), held.line);
                 let task = self.tasks.spawn(async move {
                     if deliver(&shared, &headers, &line, &what).await && opens_stream {
+                        shared.legacy.keep_initialized(&line);
                         stream::open(&shared);
                     }
                     Ended::Delivery
@@ -286,7 +287,7 @@ impl Forward {
                 self.shared.legacy.stamp(&mut headers);
                 let (shared, line) = (Arc::clone(&self.shared), held.line);
                 self.tasks.spawn(async move {
-                    deliver(&shared, &headers, &line, "an answer of the host").await;
+                    answer_server(&shared, &headers, &line).await;
                     Ended::Delivery
                 });
             }

@@ -43,6 +43,7 @@ use legacy::Legacy;
 use options::{Command, KeySource, OptionError, Settings, URL_VARIABLE};
 use probe::Probe;
 use stdio::{Input, Output, Writer};
+use tokio::sync::SetOnce;
 use tools::ToolHeaders;
 use upstream::{Dialer, Endpoint, Limits, Tls, Upstream, bearer};
 
@@ -61,6 +62,7 @@ fn main() -> ExitCode {
         let place = info.location().map_or_else(String::new, ToString::to_string);
         log::warn(format_args!("internal error at {place}; please report it"));
     }));
+    keep_out_of_core_dumps();
     let settings = match options::read(std::env::args_os().skip(1), |name| std::env::var_os(name)) {
         Ok(Command::Help(verb)) => return print(&options::help(verb)),
         #[cfg(feature = "setup")]
@@ -102,6 +104,15 @@ fn main() -> ExitCode {
     }
 }
 
+/// Memory holds the key: no core dump of it, and no other process of this user reads it (security.md B9).
+fn keep_out_of_core_dumps() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
+    {
+        log::debug(format_args!("core dumps cannot be switched off: {error}"));
+    }
+}
+
 /// Runs until the host or a signal ends it.
 async fn bridge(settings: Result<Settings, BridgeError>) -> std::io::Result<()> {
     let message_bytes = settings
@@ -111,13 +122,19 @@ async fn bridge(settings: Result<Settings, BridgeError>) -> std::io::Result<()> 
     let (output, writer) = Writer::open()?;
     let mut input = Input::open(message_bytes)?;
     let mut writing = tokio::spawn(writer.run());
+    let mut outcome = Ok(());
     match settings.and_then(|settings| prepare(settings, output.clone())) {
         Ok((shared, in_flight)) => {
-            let mut forward = Forward::new(Arc::new(shared), in_flight);
+            let shared = Arc::new(shared);
+            let mut forward = Forward::new(Arc::clone(&shared), in_flight);
             let grace = tokio::select! {
                 () = forward.run(&mut input) => GRACE,
                 () = signals.next() => SIGNAL_GRACE,
                 _ = &mut writing => Duration::ZERO,
+                error = shared.stop.wait() => {
+                    outcome = Err(std::io::Error::other(error.message().to_owned()));
+                    SIGNAL_GRACE
+                }
             };
             tokio::select! {
                 () = forward.finish(grace) => {}
@@ -140,7 +157,7 @@ async fn bridge(settings: Result<Settings, BridgeError>) -> std::io::Result<()> 
         }
     };
     let _ = tokio::time::timeout(FLUSH_LIMIT, last_lines).await;
-    Ok(())
+    outcome
 }
 
 /// Makes everything the exchanges share, or says what has to be corrected first.
@@ -184,6 +201,7 @@ fn prepare(settings: Settings, output: Output) -> Result<(Shared, usize), Bridge
         alarm,
         call_limit: settings.call_limit,
         message_bytes: settings.message_bytes,
+        stop: SetOnce::new(),
     };
     Ok((shared, settings.in_flight))
 }

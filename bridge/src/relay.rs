@@ -44,7 +44,13 @@ pub(crate) fn judge(data: &[u8], asked: Asked<'_>, shared: &Shared) -> Result<Ve
     }
     let era = asked.map_or(Era::Legacy, |(_, era)| era);
     match decode(data, &RULES) {
-        Ok(Message::Notification(_)) => Ok(Verdict::Pass),
+        Ok(Message::Notification(notification)) => {
+            // What was learnt from the list does not outlive it (B-33).
+            if notification.method == "notifications/tools/list_changed" {
+                shared.tools.forget();
+            }
+            Ok(Verdict::Pass)
+        }
         Ok(Message::Response(response)) => Ok(match (response.id, asked) {
             (Some(id), Some((open, _))) if *open == id => Verdict::Answer,
             (id, _) => Verdict::Other(id.map(Id::to_owned)),

@@ -1,17 +1,19 @@
 //! A reply with a status of 400 or more → what the host is told (M-6 to M-9, M-11).
 //!
 //! The server's own JSON-RPC error always wins: it passes as it is, with the id added if it had none. Only without one the
-//! bridge speaks for itself.
+//! bridge speaks for itself. Where something can be done about a refusal, that is said as well, and done elsewhere.
 
 use std::time::Duration;
 
+use footbridge_protocol::codes;
 use footbridge_protocol::era::Era;
-use footbridge_protocol::jsonrpc::{Message, ResponseBody, Rules, decode};
+use footbridge_protocol::headers::SESSION_ID;
+use footbridge_protocol::jsonrpc::{ErrorView, Message, ResponseBody, Rules, decode};
 use hyper::StatusCode;
-use hyper::header::{RETRY_AFTER, WWW_AUTHENTICATE};
+use hyper::header::{HeaderMap, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde_json::value::RawValue;
 
-use super::{Exchange, Failure, RETRY_AFTER_MOST, Shared};
+use super::{Exchange, Failure, Kind, RETRY_AFTER_MOST, Remedy, Report, Shared};
 use crate::diagnosis::Diagnosis;
 use crate::error::{BridgeError, quote};
 use crate::options::{KEY_VARIABLE, URL_VARIABLE};
@@ -21,10 +23,12 @@ use crate::upstream::Reply;
 const QUOTED_BYTES: usize = 2048;
 /// How much of it is quoted, in characters (M-7).
 const QUOTED_CHARACTERS: usize = 200;
+/// The code that server libraries use for what has no code of its own.
+const UNNAMED_ERROR: i64 = -32000;
 
-/// Reads the refusal and answers the host if the server has said enough; what is left is the failure to report. On the
-/// `first` attempt a server that names a short pause gets it.
-pub(super) async fn read(exchange: &Exchange, reply: Reply, first: bool) -> Failure {
+/// Reads the refusal of a request that was sent with `headers`. On the `first` attempt a server that names a short pause
+/// gets it.
+pub(super) async fn read(exchange: &Exchange, reply: Reply, headers: &HeaderMap, first: bool) -> Failure {
     let status = reply.status;
     exchange.reader.refused(status);
     let challenge = exchange
@@ -49,27 +53,62 @@ pub(super) async fn read(exchange: &Exchange, reply: Reply, first: bool) -> Fail
     if let (Some(pause), true) = (waiting.pause, first && may_wait(exchange, status)) {
         return Failure::Again(pause, exchange.describe(status, &challenge, &waiting, &text));
     }
-    if is_json {
-        match own_error(exchange, text) {
-            Ok(line) => {
-                if exchange.is_cancelled() {
-                    return Failure::Settled;
-                }
-                let _ = exchange.reader.answer(&exchange.shared, line).await;
-                return Failure::Settled;
-            }
-            Err(Unusable::OtherId) => {
-                return exchange.broken(&format!(
-                    "The server answered {} with an error for another request",
-                    status.as_u16()
-                ));
-            }
-            Err(Unusable::NoError(text)) => {
-                return exchange.describe(status, &challenge, &waiting, &text).into();
-            }
+    let theirs = if is_json {
+        own_error(exchange, text)
+    } else {
+        Err(Unusable::NoError(text))
+    };
+    let (report, said) = match theirs {
+        Ok(error) => (Report::Theirs(error.line), Some(error.said)),
+        Err(Unusable::OtherId) => {
+            return exchange.broken(&format!(
+                "The server answered {} with an error for another request",
+                status.as_u16()
+            ));
         }
+        Err(Unusable::NoError(text)) => (
+            Report::Ours(exchange.describe(status, &challenge, &waiting, &text)),
+            None,
+        ),
+    };
+    Failure::Refused(remedy(exchange, status, headers, said), report)
+}
+
+/// What can be done about a refusal with this status and this JSON-RPC error, if it had one.
+fn remedy(
+    exchange: &Exchange,
+    status: StatusCode,
+    headers: &HeaderMap,
+    said: Option<Said>,
+) -> Option<Remedy> {
+    let code = said.map(|said| said.code);
+    match status {
+        // A method the server does not know is no lost session, whatever the status.
+        StatusCode::NOT_FOUND
+            if exchange.era == Era::Legacy
+                && headers.contains_key(SESSION_ID)
+                && code != Some(codes::METHOD_NOT_FOUND) =>
+        {
+            Some(Remedy::Session)
+        }
+        // Older releases of the common server libraries answer a session they do not know like this.
+        StatusCode::BAD_REQUEST
+            if exchange.era == Era::Legacy
+                && headers.contains_key(SESSION_ID)
+                && said.is_some_and(|said| said.names_session) =>
+        {
+            Some(Remedy::Session)
+        }
+        StatusCode::BAD_REQUEST if exchange.kind == Kind::Call && code == Some(codes::HEADER_MISMATCH) => {
+            Some(Remedy::Headers)
+        }
+        StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED
+            if exchange.kind == Kind::Initialize && code.is_none() =>
+        {
+            Some(Remedy::OldTransport)
+        }
+        _ => None,
     }
-    exchange.describe(status, &challenge, &waiting, &text).into()
 }
 
 impl Exchange {
@@ -115,30 +154,69 @@ fn may_wait(exchange: &Exchange, status: StatusCode) -> bool {
     }
 }
 
+/// What to do about a 403 without a key.
+const NO_KEY_HINT: &str = concat!(
+    "No key is set: set one in ",
+    crate::brand::variable!("KEY"),
+    ", or ask the server's administrator"
+);
+
 enum Unusable {
     OtherId,
     NoError(Vec<u8>),
 }
 
-/// The server's JSON-RPC error as a line under the request's id.
-fn own_error(exchange: &Exchange, body: Vec<u8>) -> Result<Vec<u8>, Unusable> {
-    let error = match decode(&body, &Rules::BRIDGE) {
+/// The server's own JSON-RPC error.
+struct OwnError {
+    /// The error under the request's id.
+    line: Vec<u8>,
+    said: Said,
+}
+
+/// What matters of a JSON-RPC error.
+#[derive(Clone, Copy)]
+struct Said {
+    code: i64,
+    /// It has the code and the words of a session that is not known.
+    names_session: bool,
+}
+
+impl Said {
+    fn read(error: &RawValue) -> Said {
+        let Some(error) = ErrorView::read(error) else {
+            return Said {
+                code: 0,
+                names_session: false,
+            };
+        };
+        Said {
+            code: error.code,
+            names_session: error.code == UNNAMED_ERROR
+                && error.message.to_ascii_lowercase().contains("session id"),
+        }
+    }
+}
+
+fn own_error(exchange: &Exchange, body: Vec<u8>) -> Result<OwnError, Unusable> {
+    let (with_id, said) = match decode(&body, &Rules::BRIDGE) {
         Ok(Message::Response(response)) => match (response.id, response.body) {
-            (Some(id), ResponseBody::Error(_)) if id == exchange.id() => None,
-            (Some(_), ResponseBody::Error(_)) => return Err(Unusable::OtherId),
-            (None, ResponseBody::Error(error)) => Some(error.get()),
+            (Some(id), ResponseBody::Error(_)) if id != exchange.id() => return Err(Unusable::OtherId),
+            (id, ResponseBody::Error(error)) => {
+                let said = Said::read(error);
+                let with_id = id.is_none().then(|| {
+                    format!(
+                        r#"{{"jsonrpc":"2.0","id":{},"error":{error}}}"#,
+                        exchange.id.as_raw()
+                    )
+                });
+                (with_id, said)
+            }
             (_, ResponseBody::Result(_)) => return Err(Unusable::NoError(body)),
         },
         _ => return Err(Unusable::NoError(body)),
     };
-    let Some(error) = error else {
-        return Ok(body);
-    };
-    let line = format!(
-        r#"{{"jsonrpc":"2.0","id":{},"error":{error}}}"#,
-        exchange.id.as_raw()
-    );
-    Ok(line.into_bytes())
+    let line = with_id.map_or(body, String::into_bytes);
+    Ok(OwnError { line, said })
 }
 
 /// What `Retry-After` says.
@@ -236,6 +314,19 @@ fn explain(
                 ),
             )
         }
+        StatusCode::FORBIDDEN => BridgeError::authentication(
+            Some(status),
+            KEY_VARIABLE,
+            format!(
+                "`{place}` refuses this (403){}. {}",
+                said(text.as_bytes()),
+                if shared.upstream.has_key() {
+                    "Ask the server's administrator whether the key may be used for this, and from here"
+                } else {
+                    NO_KEY_HINT
+                }
+            ),
+        ),
         StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE if !waiting.shown.is_empty() => {
             BridgeError::http_status(
                 status,

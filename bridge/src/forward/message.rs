@@ -117,6 +117,7 @@ fn modern_kind(request: &Request<'_>) -> Kind {
         "tools/list" => Kind::ToolsList {
             first_page: !matches!(request.params.cursor(), Ok(Some(_))),
         },
+        "tools/call" => Kind::Call,
         "subscriptions/listen" => Kind::Listen,
         method => common_kind(method),
     }

@@ -11,17 +11,27 @@
 mod harness;
 
 mod bytes;
+mod cross_down;
 mod cross_up;
 mod cross_up_listen;
 mod cross_up_rounds;
 mod cross_up_session;
 #[cfg(feature = "setup")]
 mod doctor;
+mod hostile;
 mod legacy;
+mod listen;
 mod modern;
+mod old_transport;
 mod order;
+#[cfg(target_os = "linux")]
+mod orphans;
 mod process;
 mod refusals;
+mod repair;
+mod resume;
+mod rules;
+mod sessions;
 mod stdin;
 mod streams;
 mod transport;

@@ -22,6 +22,7 @@ use crate::stdio::{HostGone, Line};
 /// Events that may wait for a slow host.
 const WAITING_EVENTS: usize = 64;
 const ACKNOWLEDGED: &str = "notifications/subscriptions/acknowledged";
+const TOOLS_CHANGED: &str = "notifications/tools/list_changed";
 const RESOURCE_UPDATED: &str = "notifications/resources/updated";
 
 /// The one stream of change events.
@@ -146,7 +147,7 @@ impl Filter {
     fn missed(&self) -> Vec<Vec<u8>> {
         let mut lines = Vec::new();
         for (method, wanted) in [
-            ("notifications/tools/list_changed", self.tools),
+            (TOOLS_CHANGED, self.tools),
             ("notifications/prompts/list_changed", self.prompts),
             ("notifications/resources/list_changed", self.resources),
         ] {
@@ -260,8 +261,12 @@ impl Keeper {
         let Ok(Message::Notification(notification)) = decode(&event, &Rules::BRIDGE) else {
             return Ok(());
         };
-        if notification.method == ACKNOWLEDGED {
-            return self.acknowledged(&event).await;
+        match notification.method.as_ref() {
+            ACKNOWLEDGED => return self.acknowledged(&event).await,
+            TOOLS_CHANGED => self.shared.tools.forget(),
+            // That the subscription is over is nothing an older host can be told.
+            "notifications/cancelled" => return Ok(()),
+            _ => {}
         }
         let mut params = Object::within(&event, "params")
             .and_then(|within| within.object)

@@ -16,7 +16,7 @@ use super::session::{Facts, Session};
 use super::{Failure, own};
 use crate::cross::object::Object;
 use crate::error::{BridgeError, quote};
-use crate::exchange::{Shared, deliver};
+use crate::exchange::Shared;
 use crate::log;
 
 /// The handshake: `initialize`, then `initialized`.
@@ -52,7 +52,7 @@ pub(super) async fn open(
     let mut initialized = Vec::new();
     write_notification(&mut initialized, "notifications/initialized", None);
     let headers = session.post_headers(shared);
-    if !deliver(
+    if !own::tell(
         shared,
         &headers,
         &Bytes::from(initialized),

@@ -2,6 +2,7 @@
 //! asks where nobody can be asked (protocol.md ).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use footbridge_protocol::codes;
@@ -19,9 +20,12 @@ use super::era::LEGACY_CODES;
 use super::replies::{Replies, broken};
 use super::session::Session;
 use crate::error::{BridgeError, quote};
-use crate::exchange::{Shared, deliver};
+use crate::exchange::Shared;
 use crate::log;
 use crate::upstream::Reply;
+
+/// Longest wait for a message without a response to be accepted.
+const NOTICE_LIMIT: Duration = Duration::from_secs(30);
 
 /// Sends a request of ours and waits for its result.
 pub(super) async fn ask(
@@ -132,7 +136,7 @@ pub(super) fn turn_away(shared: &Arc<Shared>, session: &Arc<Session>, request: &
     tokio::spawn(async move {
         let _permit = permit;
         let headers = session.post_headers(&shared);
-        deliver(&shared, &headers, &Bytes::from(body), "an answer to the server").await;
+        tell(&shared, &headers, &Bytes::from(body), "an answer to the server").await;
     });
 }
 
@@ -170,6 +174,25 @@ pub(super) async fn answer(
     .into())
 }
 
+/// POSTs a message that gets no response. What goes wrong is for stderr. Returns whether the server accepted it.
+pub(super) async fn tell(shared: &Shared, headers: &HeaderMap, body: &Bytes, what: &str) -> bool {
+    let sending = shared.upstream.send(&Method::POST, headers, body, || ());
+    let refused = match shared.alarm.within(NOTICE_LIMIT, sending).await {
+        Ok(Ok(reply)) => {
+            let status = reply.status;
+            reply.body.linger();
+            if status.is_success() {
+                return true;
+            }
+            format!("the server answered {status}")
+        }
+        Ok(Err(error)) => error.message().to_owned(),
+        Err(_) => format!("no reply within {} s", NOTICE_LIMIT.as_secs()),
+    };
+    log::warn(format_args!("{what} was not delivered: {refused}"));
+    false
+}
+
 /// Tells the server that nobody waits for the answer to `id` any more.
 pub(super) async fn cancel(shared: &Shared, headers: &HeaderMap, id: &OwnedId) {
     let params = format!(
@@ -178,5 +201,5 @@ pub(super) async fn cancel(shared: &Shared, headers: &HeaderMap, id: &OwnedId) {
     );
     let mut body = Vec::with_capacity(160);
     write_notification(&mut body, "notifications/cancelled", Some(params.as_bytes()));
-    deliver(shared, headers, &Bytes::from(body), "a cancellation").await;
+    tell(shared, headers, &Bytes::from(body), "a cancellation").await;
 }
