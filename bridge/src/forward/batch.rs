@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use bytes::Bytes;
 use footbridge_protocol::codes;
 use footbridge_protocol::era::ProtocolVersion;
-use footbridge_protocol::jsonrpc::{Message, Rules, decode_batch, decode_raw};
+use footbridge_protocol::jsonrpc::{Id, Message, Rules, decode_batch, decode_raw};
 
 use super::{Forward, message};
 
@@ -44,7 +44,7 @@ impl Forward {
                 }
                 Ok(_) => {}
                 Err(error) => {
-                    ids.extend(error.id().map(|id| id.to_owned()));
+                    ids.extend(error.id().map(Id::to_owned));
                     broken.push(error);
                     continue;
                 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use footbridge_protocol::jsonrpc::{Message, OwnedId, Rules, decode};
+use footbridge_protocol::jsonrpc::{Id, Message, OwnedId, Rules, decode};
 
 use super::Line;
 
@@ -47,7 +47,7 @@ impl Gathers {
             return Some(line);
         }
         let id = match decode(line.as_bytes(), &Rules::BRIDGE) {
-            Ok(Message::Response(response)) => response.id.map(|id| id.to_owned()),
+            Ok(Message::Response(response)) => response.id.map(Id::to_owned),
             _ => None,
         };
         match id {
