@@ -30,4 +30,5 @@ mod rules;
 mod sessions;
 mod stdin;
 mod streams;
+mod transcripts;
 mod transport;
