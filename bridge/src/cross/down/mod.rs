@@ -133,6 +133,11 @@ impl Down {
         *self.host_slot() = None;
     }
 
+    /// The revision of a crossed host.
+    pub(crate) fn revision(&self) -> Option<ProtocolVersion> {
+        self.host_slot().as_ref().map(|host| host.handshake.revision)
+    }
+
     /// Says whether the host may send arrays of messages, having been crossed as one of 2025-03-26.
     pub(crate) fn knows_batches(&self) -> bool {
         self.host_slot()
@@ -246,7 +251,7 @@ pub(crate) fn swallow(shared: &Arc<Shared>, notification: &Notification<'_>) -> 
     };
     match notification.method.as_ref() {
         "notifications/initialized" => host.listener.start(shared, &host),
-        "notifications/roots/list_changed" | "notifications/cancelled" => {}
+        "notifications/roots/list_changed" | "notifications/cancelled" | "notifications/progress" => {}
         method => log::warn(format_args!(
             "dropped the notification `{}`, which means nothing to this server",
             quote(method.as_bytes(), 64)
