@@ -163,7 +163,7 @@ impl BridgeError {
             .is_some_and(|status| status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS)
     }
 
-    /// Notes that the request had left after all.
+    /// Notes whether the request had left.
     pub(crate) fn with_sent(self, sent: bool) -> BridgeError {
         BridgeError { sent, ..self }
     }

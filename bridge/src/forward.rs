@@ -5,6 +5,7 @@
 //! notifications do not, or a full table could never be emptied. Beyond the gates everything runs side by side.
 //! [`message`] makes headers, [`refuse`] says no, [`farewell`] ends it all.
 
+mod batch;
 mod farewell;
 pub(crate) mod message;
 mod refuse;
@@ -18,7 +19,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use footbridge_protocol::codes;
 use footbridge_protocol::era::Era;
-use footbridge_protocol::jsonrpc::{Message, Notification, OwnedId, Request, Rules, decode};
+use footbridge_protocol::jsonrpc::{DecodeError, Message, Notification, OwnedId, Request, Rules, decode};
 use footbridge_protocol::params::Params;
 use tokio::task::{AbortHandle, Id as TaskId, JoinError, JoinSet};
 
@@ -137,6 +138,7 @@ impl Forward {
     async fn admit(&mut self, line: Bytes) {
         let message = match decode(&line, &Rules::BRIDGE) {
             Ok(message) => message,
+            Err(DecodeError::Batch) if self.knows_batches() => return self.admit_batch(line).await,
             Err(error) => return self.refuse_line(&error).await,
         };
         let id = match &message {
@@ -156,8 +158,13 @@ impl Forward {
                 Some(id)
             }
             Message::Notification(notification) => {
-                if notification.method == "notifications/cancelled" && !self.cancel(&notification.params) {
-                    return self.pump().await;
+                if notification.method == "notifications/cancelled" {
+                    if let Ok(Some(id)) = notification.params.request_id() {
+                        self.shared.output.forget(&id.to_owned()).await;
+                    }
+                    if !self.cancel(&notification.params) {
+                        return self.pump().await;
+                    }
                 }
                 None
             }

@@ -94,12 +94,13 @@ impl Legacy {
         };
         let mut state = self.state();
         state.facts = facts;
-        state.opening.initialize = Some(request.clone());
+        // A copy: the request is a slice of a read buffer, which must not be held for it.
+        state.opening.initialize = Some(Bytes::copy_from_slice(request));
     }
 
     /// Keeps the notification that ends the handshake, for a session that has to be opened again.
     pub(crate) fn keep_initialized(&self, notification: &Bytes) {
-        self.state().opening.initialized = Some(notification.clone());
+        self.state().opening.initialized = Some(Bytes::copy_from_slice(notification));
     }
 
     /// The revision that was negotiated, if it is one with a name of its own here.

@@ -2,7 +2,8 @@
 //!
 //! In reading order: [`options`] (what we are told), [`stdio`] (the host's lines), [`forward`] (the loop and the table of
 //! requests in flight), [`exchange`] (one request from POST to answer), [`relay`] (what a message of the server is),
-//! [`tools`] and [`legacy`] (the little that is remembered, one file per era), [`upstream`] (connections and HTTP),
+//! [`tools`] and [`legacy`] (the little that is remembered, one file per era), [`probe`] and [`cross`] (a server of another era
+//! than the host's), [`upstream`] (connections and HTTP),
 //! [`alarm`] and [`pause`] (time),
 //! [`error`] (what the host reads when something fails), [`log`] (what stderr reads).
 

@@ -173,6 +173,31 @@ pub(crate) fn conclude(status: StatusCode, body: &[u8]) -> Conclusion {
     }
 }
 
+/// Says whether a refusal of a modern request looks as if it came from a server of the handshake era: one that looks for a
+/// session, or that does not speak JSON-RPC where a modern server would. `code` is that of the JSON-RPC error, if any.
+pub(crate) fn contradicts_modern(status: StatusCode, code: Option<i64>) -> bool {
+    matches!(
+        status,
+        StatusCode::BAD_REQUEST
+            | StatusCode::NOT_FOUND
+            | StatusCode::METHOD_NOT_ALLOWED
+            | StatusCode::NOT_ACCEPTABLE
+    ) && code.is_none_or(|code| code == codes::INVALID_REQUEST || (-32009..=-32000).contains(&code))
+}
+
+/// Says whether a refusal of a legacy request comes from a server that is modern now.
+pub(crate) fn contradicts_legacy(status: StatusCode, code: Option<i64>) -> bool {
+    status == StatusCode::BAD_REQUEST
+        && matches!(
+            code,
+            Some(
+                codes::HEADER_MISMATCH
+                    | codes::MISSING_CLIENT_CAPABILITY
+                    | codes::UNSUPPORTED_PROTOCOL_VERSION
+            )
+        )
+}
+
 fn of_result(result: &RawValue) -> Conclusion {
     match versions(result, "supportedVersions") {
         None => Conclusion::Legacy,
@@ -275,6 +300,26 @@ mod tests {
         ] {
             let status = StatusCode::from_u16(status).unwrap();
             assert_eq!(conclude(status, body.as_bytes()), expected, "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn b51_refusals_of_the_other_era_are_known() {
+        for (status, code, modern, legacy) in [
+            (400, None, true, false),
+            (400, Some(-32000), true, false),
+            (400, Some(-32600), true, false),
+            (404, Some(-32001), true, false),
+            (404, Some(-32601), false, false),
+            (400, Some(-32022), false, true),
+            (200, Some(-32022), false, false),
+            (400, Some(-32602), false, false),
+            (401, None, false, false),
+            (500, None, false, false),
+        ] {
+            let status = StatusCode::from_u16(status).unwrap();
+            assert_eq!(contradicts_modern(status, code), modern, "{status} {code:?}");
+            assert_eq!(contradicts_legacy(status, code), legacy, "{status} {code:?}");
         }
     }
 

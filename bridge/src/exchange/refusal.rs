@@ -17,6 +17,7 @@ use super::{Exchange, Failure, Kind, RETRY_AFTER_MOST, Remedy, Report, Shared};
 use crate::diagnosis::Diagnosis;
 use crate::error::{BridgeError, quote};
 use crate::options::{KEY_VARIABLE, URL_VARIABLE};
+use crate::probe::{Known, contradicts_legacy};
 use crate::upstream::Reply;
 
 /// How much of a body that is no message is read to quote from.
@@ -71,6 +72,13 @@ pub(super) async fn read(exchange: &Exchange, reply: Reply, headers: &HeaderMap,
             None,
         ),
     };
+    // The host has to begin anew, which is when the server is asked again.
+    if exchange.era == Era::Legacy
+        && contradicts_legacy(status, said.map(|said| said.code))
+        && exchange.shared.probe.doubt()
+    {
+        exchange.shared.probe.learn(Known::Unknown);
+    }
     Failure::Refused(remedy(exchange, status, headers, said), report)
 }
 

@@ -46,6 +46,8 @@ impl Forward {
             if running.task.is_finished() {
                 continue;
             }
+            // An array of answers goes out without those that will not come.
+            self.shared.output.forget(&id).await;
             // Dropping a modern exchange cancels it; a legacy one has to be told.
             running.task.abort();
             let left = running.flags.sent.load(Ordering::Relaxed);

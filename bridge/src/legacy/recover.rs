@@ -114,7 +114,7 @@ async fn replay(shared: &Arc<Shared>) -> Result<(), BridgeError> {
         return Err(not_renewed(shared, "it refuses the handshake"));
     };
     if facts.version != old.version || !facts.cover(&old) {
-        return Err(changed(shared, &old, facts).await);
+        return Err(changed(shared, &old, facts));
     }
     let list_changes: Vec<_> = facts.list_changes().collect();
     if let Some(initialized) = &opening.initialized {
@@ -164,7 +164,7 @@ async fn accept(shared: &Shared, facts: &Facts, initialized: &Bytes) -> Result<(
 
 /// The server has become another one. The session that was opened to find that out is closed again, and with another
 /// version the bridge ends: what the host believes about the connection is wrong from the ground up.
-async fn changed(shared: &Arc<Shared>, old: &Facts, new: Facts) -> BridgeError {
+fn changed(shared: &Arc<Shared>, old: &Facts, new: Facts) -> BridgeError {
     let shown = |facts: &Facts| match facts.version.as_ref().map(HeaderValue::to_str) {
         Some(Ok(version)) => version.to_owned(),
         _ => "none".to_owned(),
@@ -192,13 +192,22 @@ async fn changed(shared: &Arc<Shared>, old: &Facts, new: Facts) -> BridgeError {
         let _ = shared.stop.set(error.clone());
     }
     if let Some(session) = new.session {
-        let mut headers = shared.upstream.plain_headers();
-        headers.insert(SESSION_ID, session);
-        let body = Bytes::new();
-        let closing = shared.upstream.send(&Method::DELETE, &headers, &body, || ());
-        let _ = tokio::time::timeout(Duration::from_millis(500), closing).await;
+        tokio::spawn(close(Arc::clone(shared), session));
     }
     error
+}
+
+/// Ends a session that will not be used. The server may refuse that; it then ends by itself some day.
+async fn close(shared: Arc<Shared>, session: HeaderValue) {
+    let mut headers = shared.upstream.plain_headers();
+    headers.insert(SESSION_ID, session);
+    if let Ok(reply) = shared
+        .upstream
+        .send(&Method::DELETE, &headers, &Bytes::new(), || ())
+        .await
+    {
+        reply.body.linger();
+    }
 }
 
 fn not_renewed(shared: &Shared, cause: &str) -> BridgeError {

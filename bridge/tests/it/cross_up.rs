@@ -167,14 +167,14 @@ fn x40_a_refused_first_request_is_told_from_a_refused_era() {
         ),
         _ => wire.json(
             400,
-            &format!(r#"{{"jsonrpc":"2.0","id":{},"error":{{"code":-32602,"message":"bad"}}}}"#, request.id()),
+            &format!(r#"{{"jsonrpc":"2.0","id":{},"error":{{"code":-32600,"message":"bad"}}}}"#, request.id()),
         ),
     }
     });
     let mut bridge = translating(&stub);
     for id in ["1", "2"] {
         bridge.send(&modern(id, "tools/list", ""));
-        assert_eq!(bridge.json()["error"]["code"], -32602);
+        assert_eq!(bridge.json()["error"]["code"], -32600);
     }
     assert_eq!(stub.count("server/discover"), 1, "one probe");
     let probe = stub.wait_rpc("server/discover");

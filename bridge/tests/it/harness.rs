@@ -383,6 +383,13 @@ impl Bridge {
         self.lines.recv_timeout(LIVENESS).unwrap()
     }
 
+    /// The next line, which may be an array of messages.
+    pub(crate) fn raw(&self) -> String {
+        let line = self.lines.recv_timeout(LIVENESS).expect("no line came");
+        assert!(!line.contains(KEY), "the key is on stdout");
+        line
+    }
+
     /// The next line, parsed.
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.line()).unwrap()

@@ -34,4 +34,5 @@ mod rules;
 mod sessions;
 mod stdin;
 mod streams;
+mod transcripts;
 mod transport;

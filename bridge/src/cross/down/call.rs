@@ -8,12 +8,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use footbridge_protocol::era::Era;
-use footbridge_protocol::jsonrpc::{OwnedId, Request, write_result_with};
+use footbridge_protocol::jsonrpc::{ErrorView, OwnedId, Request, write_result_with};
 use hyper::StatusCode;
 use hyper::header::HeaderMap;
 use tokio::time::Instant;
 
 use super::asks::Asks;
+use super::fall::fall;
 use super::lane::{Lane, Outcome};
 use super::question::Entry;
 use super::rounds::Rounds;
@@ -24,6 +25,7 @@ use crate::cross::object::Object;
 use crate::error::BridgeError;
 use crate::exchange::{Exchange, Flags, Kind, Reader, Shared};
 use crate::forward::message;
+use crate::probe::contradicts_modern;
 use crate::stdio::{Line, Output};
 
 /// A crossed request.
@@ -49,6 +51,8 @@ pub(super) enum Step {
     Input(Required),
     /// The server goes on by itself and has to be asked.
     Task(Task),
+    /// Refused in the manner of the other era: the line to report if that is not the reason.
+    Doubt(Line),
     /// Nobody waits any more.
     Gone,
 }
@@ -58,6 +62,16 @@ pub(super) struct Required {
     entries: Vec<Entry>,
     /// Raw.
     state: Option<String>,
+}
+
+impl Step {
+    /// Turns the end of a call into a doubt.
+    fn doubted_if(self, doubtful: bool) -> Step {
+        match self {
+            Step::Done(line) if doubtful => Step::Doubt(line),
+            step => step,
+        }
+    }
 }
 
 impl Call {
@@ -90,6 +104,10 @@ impl Call {
         let line = match self.post(self.id.clone(), "").await {
             Step::Done(line) => line,
             Step::Gone => return,
+            Step::Doubt(line) => match Box::pin(self.doubt(line)).await {
+                Some(line) => line,
+                None => return,
+            },
             step => {
                 let limit = self.shared.call_limit;
                 let mut rounds = Rounds::new(self.shared.output.clone());
@@ -111,7 +129,7 @@ impl Call {
     async fn go_on(&self, mut step: Step, rounds: &mut Rounds) -> Option<Line> {
         loop {
             step = match step {
-                Step::Done(line) => return Some(line),
+                Step::Done(line) | Step::Doubt(line) => return Some(line),
                 Step::Gone => return None,
                 Step::Input(required) => match self.gather(&required, rounds).await {
                     Ok(more) => self.post(self.asks().id(), &more).await,
@@ -157,14 +175,25 @@ impl Call {
     }
 
     fn judge(&self, outcome: Option<(StatusCode, Outcome)>) -> Step {
-        let response = match outcome {
-            Some((_, Outcome::Response(response))) => response,
-            Some((_, Outcome::Failed(error))) => return self.failed(&error),
+        let (status, response) = match outcome {
+            Some((status, Outcome::Response(response))) => (status, response),
+            Some((_, Outcome::Failed(error))) => {
+                let doubtful = error
+                    .status()
+                    .is_some_and(|status| contradicts_modern(status, None));
+                return self.failed(&error).doubted_if(doubtful);
+            }
             None => return Step::Gone,
         };
         let within = Object::within(&response, "result").unwrap_or_default();
         let result = match (within.object, within.error) {
-            (_, Some(error)) => return self.refused(&codes::translate(error, &self.method)),
+            (_, Some(error)) => {
+                let code = ErrorView::read(error).map(|error| error.code);
+                let doubtful = !status.is_success() && contradicts_modern(status, code);
+                return self
+                    .refused(&codes::translate(error, &self.method))
+                    .doubted_if(doubtful);
+            }
             (Some(result), None) => result,
             (None, None) => return self.broken("The server's result is no object"),
         };
@@ -180,6 +209,33 @@ impl Call {
                 _ => self.broken("The server's result is of a kind that was not asked for"),
             },
         }
+    }
+
+    /// The server may have become a legacy one (B-51). If so, it now has a session, and the request, which it refused
+    /// without executing it, is sent as the host wrote it. `line` is the answer otherwise.
+    async fn doubt(&self, line: Line) -> Option<Line> {
+        if !self.shared.probe.doubt() {
+            return Some(line);
+        }
+        match fall(&self.shared, &self.host).await {
+            Ok(true) => {}
+            Ok(false) => return Some(line),
+            Err(error) => return Some(error.to_line(Some(self.id.as_id()))),
+        }
+        let mut headers = self.shared.upstream.post_headers();
+        self.shared.legacy.stamp(&mut headers);
+        let exchange = Exchange {
+            shared: Arc::clone(&self.shared),
+            id: self.id.clone(),
+            kind: Kind::Once,
+            era: Era::Legacy,
+            headers,
+            body: self.line.clone(),
+            flags: Arc::clone(&self.flags),
+            reader: Reader::Host,
+        };
+        exchange.run().await;
+        None
     }
 
     fn input(&self, result: &Object<'_>) -> Step {

@@ -43,6 +43,13 @@ struct State {
 #[derive(Debug)]
 struct Stream(AbortHandle);
 
+impl State {
+    /// Says whether there is a stream that has not been refused for good.
+    fn is_open(&self) -> bool {
+        self.stream.as_ref().is_some_and(|stream| !stream.0.is_finished())
+    }
+}
+
 impl Drop for Stream {
     fn drop(&mut self) {
         self.0.abort();
@@ -73,7 +80,8 @@ impl Listener {
 
     /// Says whether changes of `uri` are listened for.
     pub(super) fn has(&self, uri: &str) -> bool {
-        self.state().uris.contains(uri)
+        let state = self.state();
+        state.is_open() && state.uris.contains(uri)
     }
 
     /// Listens for changes of `uri`, or no longer. False if the server does not agree to it.
@@ -85,14 +93,14 @@ impl Listener {
         listen: bool,
     ) -> bool {
         let _changing = self.changing.lock().await;
-        let mut uris = self.state().uris.clone();
-        let changes = if listen {
-            uris.insert(uri.to_owned())
-        } else {
-            uris.remove(uri)
-        };
-        if !changes {
+        if self.has(uri) == listen {
             return true;
+        }
+        let mut uris = self.state().uris.clone();
+        if listen {
+            uris.insert(uri.to_owned());
+        } else {
+            uris.remove(uri);
         }
         let filter = Filter::new(host.offers, uris.clone());
         if filter == Filter::default() {

@@ -8,6 +8,7 @@ mod asks;
 mod call;
 mod codes;
 mod envelope;
+mod fall;
 mod lane;
 mod listen;
 mod open;
@@ -34,6 +35,7 @@ use crate::probe::{Choice, Known};
 use crate::stdio::Line;
 use asks::Asks;
 use call::Call;
+use fall::Initialize;
 pub(crate) use lane::{Lane, Outcome};
 use listen::Listener;
 use open::Opening;
@@ -63,6 +65,8 @@ pub(crate) struct Down {
 #[derive(Debug)]
 pub(crate) struct Host {
     handshake: Handshake,
+    /// What the handshake was read from.
+    initialize: Initialize,
     version: ProtocolVersion,
     offers: Offers,
     /// The envelope keys of every request, made anew when the level changes.
@@ -71,7 +75,7 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    fn new(handshake: Handshake, version: ProtocolVersion, offers: Offers) -> Host {
+    fn new(handshake: Handshake, initialize: Initialize, version: ProtocolVersion, offers: Offers) -> Host {
         let keys = envelope::keys(
             version,
             &handshake.capabilities,
@@ -80,6 +84,7 @@ impl Host {
         );
         Host {
             handshake,
+            initialize,
             version,
             offers,
             keys: Mutex::new(keys.into()),
@@ -122,6 +127,15 @@ impl Down {
 
     fn open(&self, host: Arc<Host>) {
         *self.host_slot() = Some(host);
+    }
+
+    fn close(&self) {
+        *self.host_slot() = None;
+    }
+
+    /// The revision of a crossed host.
+    pub(crate) fn revision(&self) -> Option<ProtocolVersion> {
+        self.host_slot().as_ref().map(|host| host.handshake.revision)
     }
 
     /// Says whether the host may send arrays of messages, having been crossed as one of 2025-03-26.
@@ -192,7 +206,7 @@ pub(crate) fn take(
     flags: &Arc<Flags>,
 ) -> Option<Result<Crossing, String>> {
     if message::opens_handshake(request) {
-        *shared.down.host_slot() = None;
+        shared.down.close();
         if shared.probe.choice() == Choice::Legacy || matches!(shared.probe.known(), Known::Legacy) {
             return None;
         }
@@ -237,7 +251,7 @@ pub(crate) fn swallow(shared: &Arc<Shared>, notification: &Notification<'_>) -> 
     };
     match notification.method.as_ref() {
         "notifications/initialized" => host.listener.start(shared, &host),
-        "notifications/roots/list_changed" | "notifications/cancelled" => {}
+        "notifications/roots/list_changed" | "notifications/cancelled" | "notifications/progress" => {}
         method => log::warn(format_args!(
             "dropped the notification `{}`, which means nothing to this server",
             quote(method.as_bytes(), 64)

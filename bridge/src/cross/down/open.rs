@@ -9,6 +9,7 @@ use footbridge_protocol::jsonrpc::{OwnedId, write_result};
 use hyper::StatusCode;
 use serde_json::value::RawValue;
 
+use super::fall::Initialize;
 use super::lane::{Lane, Outcome};
 use super::welcome::{self, Handshake};
 use super::{Host, envelope, own};
@@ -42,7 +43,8 @@ impl Opening {
     pub(super) async fn run(self) {
         let way = match self.shared.probe.known() {
             Known::Legacy => Way::Legacy(None),
-            Known::Modern(_) | Known::Unknown => self.probe().await,
+            Known::Modern(discovered) => self.probe(discovered.version).await,
+            Known::Unknown => self.probe(ProtocolVersion::V2026_07_28).await,
         };
         let line = match way {
             Way::Modern(discovered) => self.cross(&discovered),
@@ -56,9 +58,10 @@ impl Opening {
         let _ = self.shared.output.send(line).await;
     }
 
-    async fn probe(&self) -> Way {
+    /// Asks the server, even if it is known, for what it offers: no answer is kept.
+    async fn probe(&self, version: ProtocolVersion) -> Way {
         let keys = envelope::keys(
-            ProtocolVersion::V2026_07_28,
+            version,
             &self.handshake.capabilities,
             self.handshake.client.as_deref(),
             None,
@@ -68,7 +71,7 @@ impl Opening {
             let Some((status, outcome)) = own(&self.shared, &keys, "server/discover", "").await else {
                 return Way::Gone;
             };
-            let conclusion = read(status, &outcome);
+            let conclusion = meaning(status, &outcome);
             log::debug(format_args!("the server was asked for its era: {conclusion:?}"));
             match conclusion {
                 Conclusion::Modern(version) => {
@@ -101,7 +104,11 @@ impl Opening {
         let object = Object::read(raw).unwrap_or_default();
         let result = welcome::result(&self.handshake, &object, self.shared.upstream.place());
         let offers = welcome::Offers::read(&object);
-        let host = Host::new(self.handshake.clone(), discovered.version, offers);
+        let initialize = Initialize {
+            id: self.id.clone(),
+            line: self.line.clone(),
+        };
+        let host = Host::new(self.handshake.clone(), initialize, discovered.version, offers);
         self.shared.down.open(Arc::new(host));
         log::info(format_args!(
             "the server speaks {}, the client {}: translating",
@@ -173,7 +180,7 @@ impl Opening {
 }
 
 /// What the outcome of a `server/discover` means.
-fn read(status: StatusCode, outcome: &Outcome) -> Conclusion {
+pub(super) fn meaning(status: StatusCode, outcome: &Outcome) -> Conclusion {
     match outcome {
         Outcome::Response(response) => conclude(status, response),
         Outcome::Failed(error) => match error.status() {

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use footbridge_protocol::codes;
 use footbridge_protocol::era::ProtocolVersion;
 use footbridge_protocol::headers::{METHOD, PROTOCOL_VERSION};
 use footbridge_protocol::jsonrpc::{
@@ -20,10 +21,8 @@ use super::request::Asked;
 use crate::cross::object::Object;
 use crate::exchange::Shared;
 use crate::log;
-use crate::probe::{Conclusion, Discovered, Known, conclude};
+use crate::probe::{Conclusion, Discovered, Known, conclude, contradicts_modern};
 
-/// Codes that only software of the handshake era gives a meaning of its own, a missing session first of all (S-51).
-pub(super) const LEGACY_CODES: std::ops::RangeInclusive<i64> = -32009..=-32000;
 const DISCOVER: &str = "server/discover";
 
 /// Says whether the reply to the modern request `line` comes from a server that speaks the handshake era only, and has
@@ -48,28 +47,42 @@ pub(crate) async fn shows_legacy(
             }
             false
         }
-        None if refuses_for_another_reason(status) => false,
-        None => match probe(shared, &request).await {
-            Some((status, reply)) => settle(shared, &request, status, &reply).await,
-            None => false,
+        None => match code_of(reply) {
+            // The era's own codes need no further proof.
+            Some(
+                codes::HEADER_MISMATCH
+                | codes::MISSING_CLIENT_CAPABILITY
+                | codes::UNSUPPORTED_PROTOCOL_VERSION,
+            ) => {
+                let legacy = conclude(status, reply) == Conclusion::Legacy;
+                shared
+                    .probe
+                    .learn(if legacy { Known::Legacy } else { modern(None) });
+                legacy
+            }
+            code if status.is_success() || contradicts_modern(status, code) => {
+                match probe(shared, &request).await {
+                    Some((status, reply)) => settle(shared, &request, status, &reply).await,
+                    None => false,
+                }
+            }
+            _ => false,
         },
     }
 }
 
-/// Says whether a refusal looks as if it came from a server of the handshake era: one without a session to look for, or
-/// that does not speak JSON-RPC where a modern server would.
+/// Says whether a refusal by a server known to be modern looks as if it no longer was.
 pub(crate) fn contradicts(status: StatusCode, reply: &[u8]) -> bool {
-    if !status.is_client_error() || refuses_for_another_reason(status) {
-        return false;
-    }
+    !status.is_success() && contradicts_modern(status, code_of(reply))
+}
+
+fn code_of(reply: &[u8]) -> Option<i64> {
     match decode(reply, &Rules::BRIDGE) {
         Ok(Message::Response(response)) => match response.body {
-            ResponseBody::Error(error) => {
-                ErrorView::read(error).is_none_or(|error| LEGACY_CODES.contains(&error.code))
-            }
-            ResponseBody::Result(_) => true,
+            ResponseBody::Error(error) => ErrorView::read(error).map(|error| error.code),
+            ResponseBody::Result(_) => None,
         },
-        _ => true,
+        _ => None,
     }
 }
 
@@ -133,16 +146,6 @@ async fn probe(shared: &Arc<Shared>, request: &Request<'_>) -> Option<(StatusCod
     Some((status, body))
 }
 
-/// Says whether a refusal has nothing to do with the era.
-fn refuses_for_another_reason(status: StatusCode) -> bool {
-    status.is_server_error()
-        || status.is_redirection()
-        || matches!(
-            status,
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS
-        )
-}
-
 fn result_of(reply: &[u8]) -> Option<&RawValue> {
     match decode(reply, &Rules::BRIDGE) {
         Ok(Message::Response(response)) => match response.body {
@@ -158,31 +161,4 @@ fn modern(result: Option<&RawValue>) -> Known {
         version: ProtocolVersion::V2026_07_28,
         result: result.map(RawValue::to_owned),
     }))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn b51_only_a_refusal_in_the_older_eras_manner_raises_doubt() {
-        let error =
-            |code: i64| format!(r#"{{"jsonrpc":"2.0","id":null,"error":{{"code":{code},"message":"m"}}}}"#);
-        for (status, reply, doubt) in [
-            (400, error(-32000), true),
-            (404, error(-32001), true),
-            (400, "No session".to_owned(), true),
-            (405, String::new(), true),
-            (400, error(-32602), false),
-            (404, error(-32601), false),
-            (400, error(-32020), false),
-            (403, error(-32000), false),
-            (429, String::new(), false),
-            (502, String::new(), false),
-            (200, error(-32000), false),
-        ] {
-            let status = StatusCode::from_u16(status).unwrap();
-            assert_eq!(contradicts(status, reply.as_bytes()), doubt, "{status} {reply}");
-        }
-    }
 }

@@ -16,7 +16,6 @@ use serde_json::value::RawValue;
 use tokio::sync::oneshot;
 
 use super::Failure;
-use super::era::LEGACY_CODES;
 use super::replies::{Replies, broken};
 use super::session::Session;
 use crate::error::{BridgeError, quote};
@@ -68,7 +67,7 @@ pub(super) async fn take_up(
         (StatusCode::NOT_FOUND, Some(error)) => error.code != codes::METHOD_NOT_FOUND,
         (StatusCode::NOT_FOUND, None) => true,
         (StatusCode::BAD_REQUEST, Some(error)) => {
-            LEGACY_CODES.contains(&error.code) && error.message.to_ascii_lowercase().contains("session")
+            (-32009..=-32000).contains(&error.code) && error.message.to_ascii_lowercase().contains("session")
         }
         _ => false,
     };

@@ -1,6 +1,7 @@
 //! A legacy host and a modern server: the rules of protocol.md §4.1, each named by its tests, and the probing of
 //! §3.6.
 
+mod batches;
 mod events;
 mod probing;
 mod requests;

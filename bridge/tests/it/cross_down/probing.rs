@@ -1,5 +1,8 @@
 //! Finding the server's era (protocol.md §3.6, B-51 to B-53), and the answer to `initialize` (X-21, X-22).
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use serde_json::json;
 
 use super::{DONE, crossed, discovered, initialize, manners, modern_only, request};
@@ -221,4 +224,80 @@ fn x21_initialize_is_answered_from_discover() {
         })
     );
     crossed(&stub, "2025-03-26", "{}");
+}
+
+/// A server that is one of `eras` in turn, from one `notifications/turn` of the test to the next.
+fn turning(modern_first: bool) -> (Stub, Arc<AtomicBool>) {
+    let modern_now = Arc::new(AtomicBool::new(modern_first));
+    let state = Arc::clone(&modern_now);
+    let stub = Stub::start(move |request, wire| {
+        if state.load(Ordering::SeqCst) {
+            let claim =
+                request.json()["params"]["_meta"]["io.modelcontextprotocol/protocolVersion"].is_string();
+            match request.rpc().as_str() {
+                _ if !claim => {
+                    let error = format!(
+                        r#"{{"jsonrpc":"2.0","id":{},"error":{{"code":-32022,"message":"No.","data":{{"supported":["2026-07-28"]}}}}}}"#,
+                        request.id()
+                    );
+                    wire.json(400, &error);
+                }
+                "server/discover" => wire.result(request, &discovered("{}")),
+                _ => wire.result(request, DONE),
+            }
+        } else if legacy_manners(request, wire) {
+        } else if request.header("mcp-session-id").is_some() {
+            wire.result(request, r#"{"content":[]}"#);
+        } else {
+            wire.json(
+                400,
+                r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32000,"message":"Bad Request: no session"}}"#,
+            );
+        }
+    });
+    (stub, modern_now)
+}
+
+#[test]
+fn b51_a_server_that_turns_legacy_is_probed_once_more_and_gets_its_handshake() {
+    let (stub, modern_now) = turning(true);
+    let mut bridge = crossed(&stub, "2025-11-25", "{}");
+    bridge.send(&request("1", "tools/call", r#"{"name":"t"}"#));
+    assert_eq!(bridge.json()["result"]["content"][0]["text"], "done");
+    modern_now.store(false, Ordering::SeqCst);
+    let call = request("2", "tools/call", r#"{"name":"t"}"#);
+    bridge.send(&call);
+    assert_eq!(
+        bridge.line(),
+        r#"{"jsonrpc":"2.0","id":2,"result":{"content":[]}}"#
+    );
+    stub.wait_rpc("GET");
+    assert_eq!(stub.wait_rpc("initialize").text(), initialize("2025-11-25", "{}"));
+    assert_eq!(
+        (
+            stub.count("server/discover"),
+            stub.count("notifications/initialized")
+        ),
+        (2, 1)
+    );
+    stub.wait_for(|request| request.text() == call);
+    // Plain passage from now on.
+    bridge.send(r#"{"jsonrpc":"2.0","id":3,"method":"ping"}"#);
+    assert_eq!(bridge.json()["id"], 3);
+    stub.wait_rpc("ping");
+}
+
+#[test]
+fn b51_a_server_that_turns_modern_is_probed_again_by_the_next_handshake() {
+    let (stub, modern_now) = turning(false);
+    let mut bridge = Bridge::to(&stub);
+    bridge.handshake();
+    stub.wait_rpc("GET");
+    modern_now.store(true, Ordering::SeqCst);
+    bridge.send(&request("1", "tools/call", r#"{"name":"t"}"#));
+    assert_eq!(bridge.json()["error"]["code"], -32022);
+    bridge.send(&initialize("2025-11-25", "{}"));
+    assert_eq!(bridge.json()["result"]["serverInfo"]["name"], "stub");
+    bridge.send(&request("2", "tools/call", r#"{"name":"t"}"#));
+    assert_eq!(bridge.json()["result"]["content"][0]["text"], "done");
 }

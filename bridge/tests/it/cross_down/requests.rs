@@ -337,3 +337,46 @@ fn x13_there_is_no_session_and_nothing_to_end() {
     assert!(bridge.end().status.success());
     assert!(stub.requests().iter().all(|request| request.method == "POST"));
 }
+
+#[test]
+fn b34_headers_of_a_crossed_call_are_repaired_from_a_fresh_listing() {
+    let stub = modern_only(|request, wire| {
+        match request.rpc().as_str() {
+        "tools/list" => wire.result(
+            request,
+            r#"{"resultType":"complete","tools":[{"name":"t","inputSchema":{"type":"object","properties":{"city":{"type":"string","x-mcp-header":"City"}}}}]}"#,
+        ),
+        "tools/call" if request.header("mcp-param-city") == Some("Bonn") => wire.result(request, DONE),
+        "tools/call" => {
+            let error = format!(
+                r#"{{"jsonrpc":"2.0","id":{},"error":{{"code":-32020,"message":"Header."}}}}"#,
+                request.id()
+            );
+            wire.json(400, &error);
+        }
+        _ => {
+            manners(request, wire);
+        }
+    }
+    });
+    let mut bridge = crossed(&stub, "2025-11-25", "{}");
+    bridge.send(&request(
+        "1",
+        "tools/call",
+        r#"{"name":"t","arguments":{"city":"Bonn"}}"#,
+    ));
+    assert_eq!(bridge.json()["result"]["content"][0]["text"], "done");
+    assert_eq!((stub.count("tools/call"), stub.count("tools/list")), (2, 1));
+}
+
+#[test]
+fn b07_a_crossed_host_reads_errors_without_an_id_if_its_revision_has_them() {
+    let stub = answering(DONE);
+    for (revision, told) in [("2025-11-25", true), ("2025-06-18", false)] {
+        let mut bridge = crossed(&stub, revision, "{}");
+        bridge.send("{");
+        bridge.send(&request("1", "ping", "{}"));
+        let first = bridge.json();
+        assert_eq!(first["error"]["code"] == -32700, told, "{first}");
+    }
+}
