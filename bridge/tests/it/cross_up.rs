@@ -172,11 +172,11 @@ fn x40_a_refused_first_request_is_told_from_a_refused_era() {
     }
     });
     let mut bridge = translating(&stub);
-    for id in ["1", "2"] {
+    for id in ["1", "2", "3"] {
         bridge.send(&modern(id, "tools/list", ""));
         assert_eq!(bridge.json()["error"]["code"], -32600);
     }
-    assert_eq!(stub.count("server/discover"), 1, "one probe");
+    assert_eq!(stub.count("server/discover"), 2, "one probe, and one doubt");
     let probe = stub.wait_rpc("server/discover");
     assert_eq!(probe.header("mcp-protocol-version"), Some("2026-07-28"));
     assert_eq!(probe.header("mcp-method"), Some("server/discover"));

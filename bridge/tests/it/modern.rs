@@ -43,8 +43,6 @@ fn b15_headers_of_one_era_never_travel_with_the_other() {
         }
     });
     let mut bridge = Bridge::to(&stub);
-    bridge.handshake();
-    stub.wait_rpc("GET");
     bridge.send(&modern(
         "1",
         "tools/call",
@@ -52,6 +50,8 @@ fn b15_headers_of_one_era_never_travel_with_the_other() {
     ));
     bridge.json();
     let request = stub.wait_rpc("tools/call");
+    bridge.handshake();
+    stub.wait_rpc("GET");
     for (name, value) in [
         ("mcp-protocol-version", Some("2026-07-28")),
         ("mcp-method", Some("tools/call")),
