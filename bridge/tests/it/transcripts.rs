@@ -80,6 +80,8 @@ struct Player {
     arrivals: Receiver<Arrived>,
     open: HashMap<String, Sender<Reply>>,
     bindings: Bindings,
+    /// Where the step stands that is being taken.
+    place: String,
 }
 
 impl Player {
@@ -114,10 +116,10 @@ impl Player {
                     let found = self.bridge().raw();
                     self.check(pattern, &serde_json::from_str(&found).unwrap());
                 }
-                other => panic!("{other:?}"),
+                other => panic!("{}: {other:?}", self.place),
             },
             "server" => self.server(rest),
-            other => panic!("{other}"),
+            other => panic!("{}: {other}", self.place),
         }
     }
 
@@ -145,7 +147,10 @@ impl Player {
         let (sign, text) = rest.split_once(' ').unwrap_or((rest, ""));
         match sign {
             ">" => {
-                let arrived = self.arrivals.recv_timeout(LIVENESS).expect("no request arrived");
+                let arrived = self
+                    .arrivals
+                    .recv_timeout(LIVENESS)
+                    .unwrap_or_else(|_| panic!("{}: no request arrived", self.place));
                 self.check(text, &arrived.body);
                 self.open.insert(name.to_owned(), arrived.replies);
             }
@@ -156,7 +161,9 @@ impl Player {
             "closed" => {
                 let (done, closed) = channel();
                 self.open[name].send(Reply::Closed(done)).unwrap();
-                closed.recv_timeout(LIVENESS).expect("the exchange stays open");
+                closed
+                    .recv_timeout(LIVENESS)
+                    .unwrap_or_else(|_| panic!("{}: the exchange stays open", self.place));
             }
             "<" => self.reply(name, 200, text),
             status => {
@@ -176,7 +183,7 @@ impl Player {
         let pattern: Value =
             serde_json::from_str(pattern).unwrap_or_else(|error| panic!("{error}: {pattern}"));
         if let Err(fault) = self.bindings.check(&pattern, found) {
-            panic!("{fault}\nexpected {pattern}\nfound    {found}");
+            panic!("{}: {fault}\nexpected {pattern}\nfound    {found}", self.place);
         }
     }
 }
@@ -199,10 +206,10 @@ fn replay(file: &Path) {
         arrivals,
         open: HashMap::new(),
         bindings: Bindings::default(),
+        place: String::new(),
     };
     for (line, step) in &steps {
-        // Shown only if the step fails.
-        println!("{}:{line}: {step}", file.display());
+        player.place = format!("{}:{line}", file.display());
         player.step(step);
     }
     player.open.clear();
