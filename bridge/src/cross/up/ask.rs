@@ -124,12 +124,12 @@ mod tests {
 
     use super::*;
 
-    fn question(method: &str, params: &str, declared: Value) -> Option<String> {
+    fn question(method: &str, params: &str, declared: &Value) -> Option<String> {
         let line = format!(r#"{{"jsonrpc":"2.0","id":"s","method":"{method}","params":{params}}}"#);
         let Ok(Message::Request(request)) = decode(line.as_bytes(), &Rules::BRIDGE) else {
             panic!("no request: {line}")
         };
-        Question::read(&request, 1, &declared).map(|question| question.request)
+        Question::read(&request, 1, declared).map(|question| question.request)
     }
 
     #[test]
@@ -154,7 +154,7 @@ mod tests {
             ("tasks/get", "{}", json!({"tasks": {}}), false),
         ] {
             assert_eq!(
-                question(method, params, declared.clone()).is_some(),
+                question(method, params, &declared).is_some(),
                 asked,
                 "{method} {params} {declared}"
             );
@@ -166,7 +166,7 @@ mod tests {
         let asked = question(
             ELICIT,
             r#"{"mode":"url","url":"https://x?a=1","elicitationId":"e","task":{},"_meta":{"progressToken":1},"message":"m"}"#,
-            json!({"elicitation": {"url": {}}}),
+            &json!({"elicitation": {"url": {}}}),
         );
         assert_eq!(
             asked.as_deref(),
@@ -175,7 +175,7 @@ mod tests {
             )
         );
         assert_eq!(
-            question("roots/list", "{}", json!({"roots": {}})).as_deref(),
+            question("roots/list", "{}", &json!({"roots": {}})).as_deref(),
             Some(r#"{"method":"roots/list"}"#)
         );
     }

@@ -155,7 +155,7 @@ impl Call {
                 Err(failure) => Some(Err(failure)),
             };
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     /// What is open.

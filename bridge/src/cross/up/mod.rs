@@ -83,12 +83,11 @@ impl Up {
     }
 }
 
+/// The way of a request across the eras, to be run.
+type Run = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// Takes a modern request to a server that is known to speak the handshake era only.
-pub(crate) fn take(
-    shared: &Arc<Shared>,
-    body: &Bytes,
-    request: &Request<'_>,
-) -> Option<(Kind, Pin<Box<dyn Future<Output = ()> + Send>>)> {
+pub(crate) fn take(shared: &Arc<Shared>, body: &Bytes, request: &Request<'_>) -> Option<(Kind, Run)> {
     if !request.params.meta().is_modern_claim() || !shared.probe.is_legacy() {
         return None;
     }

@@ -35,7 +35,7 @@ pub(super) struct Replies {
 enum Source {
     /// Everything is in `ready`.
     Whole,
-    Stream(Stream),
+    Stream(Box<Stream>),
     /// On the server's own stream.
     Elsewhere(oneshot::Receiver<Vec<u8>>),
 }
@@ -87,7 +87,7 @@ impl Replies {
         if reply.is_type("text/event-stream") {
             return Ok(Replies {
                 ready: VecDeque::new(),
-                source: Source::Stream(Stream::new(reply.body, shared)),
+                source: Source::Stream(Box::new(Stream::new(reply.body, shared))),
             });
         }
         if !reply.is_type("application/json") {
@@ -154,7 +154,9 @@ impl Replies {
 
     /// Gives the connection back once the answer is in.
     pub(super) fn finish(self) {
-        if let Source::Stream(Stream { body: Some(body), .. }) = self.source {
+        if let Source::Stream(stream) = self.source
+            && let Some(body) = stream.body
+        {
             body.linger();
         }
     }
@@ -331,7 +333,7 @@ mod tests {
     #[test]
     fn an_array_is_several_messages_and_anything_else_is_one() {
         let texts = |data: &str| -> Vec<String> {
-            split(data.as_bytes().to_vec())
+            split(Vec::from(data))
                 .into_iter()
                 .map(|part| String::from_utf8(part).unwrap())
                 .collect()

@@ -102,7 +102,7 @@ impl Asked {
                 .meta()
                 .log_level()
                 .map_err(shape)?
-                .map(|level| level.into_owned()),
+                .map(std::borrow::Cow::into_owned),
             filter: params
                 .notifications()
                 .map_err(shape)?
@@ -221,6 +221,28 @@ mod tests {
         assert_eq!(asked.retry.unwrap().state, "s");
         let plain = read(&line("tools/list", "", "")).unwrap();
         assert_eq!(plain.params, "{}");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_the_parameters_only_the_envelope_goes(
+            params in proptest::collection::btree_map("[a-z\"\\\\é]{0,4}", -9_i64..9, 0..4),
+            meta in proptest::collection::btree_map("[a-z/\"]{0,4}", "[a\"\n]{0,2}", 0..4),
+        ) {
+            let mut sent = serde_json::to_value(&params).unwrap();
+            let mut expected = sent.clone();
+            let mut envelope = json!({ PROTOCOL_VERSION: SERVED, CLIENT_CAPABILITIES: {}, LOG_LEVEL: "info" });
+            for (key, value) in &meta {
+                envelope[key] = json!(value);
+            }
+            sent["_meta"] = envelope;
+            if !meta.is_empty() {
+                expected["_meta"] = serde_json::to_value(&meta).unwrap();
+            }
+            let line = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": sent}).to_string();
+            let asked = read(&line).unwrap();
+            proptest::prop_assert_eq!(serde_json::from_str::<Value>(&asked.params).unwrap(), expected);
+        }
     }
 
     #[test]
