@@ -36,3 +36,8 @@ mod stdin;
 mod streams;
 mod transcripts;
 mod transport;
+#[cfg(feature = "http2")]
+mod transport_http2;
+mod transport_local;
+mod transport_proxy;
+mod transport_tls;
