@@ -276,7 +276,7 @@ fn x41_each_set_of_capabilities_has_a_session_up_to_four() {
 }
 
 #[test]
-fn x41_a_failed_handshake_is_the_hosts_to_see() {
+fn x01_a_failed_handshake_is_the_hosts_to_see() {
     let stub = legacy_only(|request, wire| {
         let refuses = request.rpc() == "initialize";
         if refuses {
@@ -640,7 +640,7 @@ fn x46_notifications_of_the_host_are_dropped() {
 }
 
 #[test]
-fn x47_a_lost_session_is_replaced_and_the_refused_request_sent_again() {
+fn x13_a_lost_session_is_replaced_and_the_refused_request_sent_again() {
     let calls = AtomicUsize::new(0);
     let stub = legacy_only(move |request, wire| {
         let lost = request.rpc() == "tools/call"

@@ -118,6 +118,47 @@ fn x42_a_question_becomes_a_result_and_the_answer_goes_back_to_the_parked_call()
 }
 
 #[test]
+fn x04_prompts_and_resources_may_ask_as_well() {
+    let answered = [Gate::default(), Gate::default()];
+    let stub = legacy_only(move |request, wire| {
+        let gate = &answered[usize::from(request.text().contains("resources"))];
+        if is_answer(request) {
+            wire.respond(202, &[], b"");
+            answered[usize::from(request.json()["id"] == "resources/read")].open();
+            return true;
+        }
+        let asks = matches!(request.rpc().as_str(), "prompts/get" | "resources/read")
+            && request.header("mcp-session-id").is_some();
+        if asks {
+            wire.stream();
+            wire.event(&format!(
+                r#"{{"jsonrpc":"2.0","id":"{}","method":"roots/list"}}"#,
+                request.rpc()
+            ));
+            gate.pass();
+            wire.event(&format!(
+                r#"{{"jsonrpc":"2.0","id":{},"result":{{"messages":[],"contents":[]}}}}"#,
+                request.id()
+            ));
+        }
+        asks
+    });
+    let mut bridge = translating(&stub);
+    discover(&mut bridge);
+    for (id, method) in [(1, "prompts/get"), (3, "resources/read")] {
+        let params = r#""name":"p","uri":"file:///a","#;
+        bridge.send(&ask(&id.to_string(), method, params, CAPABLE, ""));
+        let (state, requests) = asked(&bridge, id);
+        let name = key(&requests);
+        assert_eq!(requests[&name], json!({"method": "roots/list"}));
+        let params =
+            format!(r#"{params}"inputResponses":{{"{name}":{{"roots":[]}}}},"requestState":"{state}","#);
+        bridge.send(&ask(&(id + 1).to_string(), method, &params, CAPABLE, ""));
+        assert_eq!(bridge.json()["result"]["resultType"], "complete");
+    }
+}
+
+#[test]
 fn x42_several_questions_and_rounds_and_progress_under_the_retrys_token() {
     let (answered, answers) = (Gate::default(), AtomicUsize::new(0));
     let stub = legacy_only(move |request, wire| {

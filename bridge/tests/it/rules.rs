@@ -10,7 +10,8 @@ const RULES: &[&str] = &[
     "m17", "m18", "m19", // the mapping table
     "b31", "b32", "b33", "b34", "b35", "b36", "b37", // behind the table
     "b41", "b43", "b44", "b45", "b46", "b47", "b48", //
-    "x02", "x03", "x05", "x06", "x07", "x08", "x09", "x10", "x11", "x12", // modern host, legacy server
+    "x01", "x02", "x03", "x04", "x05", "x06", "x07", "x08", "x09", "x10", "x11", "x12",
+    "x13", // modern host, legacy server
     "x40", "x41", "x42", "x43", "x44", "x45", "x46", "x47",
 ];
 
