@@ -1,6 +1,6 @@
 //! A modern host in front of a handshake-era server: eras, sessions, and the shapes of requests and answers.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 
@@ -65,7 +65,7 @@ pub(crate) fn ask(id: &str, method: &str, params: &str, capabilities: &str, meta
 }
 
 /// The requests of one JSON-RPC method that came in a session.
-fn sent(stub: &Stub, rpc: &str) -> Vec<Request> {
+pub(crate) fn sent(stub: &Stub, rpc: &str) -> Vec<Request> {
     stub.requests()
         .into_iter()
         .filter(|request| request.rpc() == rpc && request.header("mcp-session-id").is_some())
@@ -195,154 +195,6 @@ fn x40_an_operator_who_knows_the_era_spares_the_probe() {
     bridge.send(&modern("1", "server/discover", ""));
     bridge.error("1", -31008);
     assert!(stub.requests().is_empty());
-}
-
-#[test]
-fn x41_discover_is_answered_from_a_session_of_the_bridges_own_which_is_ended() {
-    let stub = legacy_only(|_, _| false);
-    let mut bridge = translating(&stub);
-    bridge.send(&ask(
-        "\"d\"",
-        "server/discover",
-        "",
-        r#"{"elicitation":{},"roots":{"listChanged":true},"extensions":{"x":{}}}"#,
-        r#","io.modelcontextprotocol/clientInfo":{"name":"host","version":"7"}"#,
-    ));
-    let line = bridge.json();
-    assert_eq!(line["id"], "d");
-    assert_eq!(
-        line["result"],
-        json!({
-            "resultType": "complete",
-            "supportedVersions": ["2026-07-28"],
-            "capabilities": {
-                "tools": {"listChanged": true},
-                "resources": {"subscribe": true, "listChanged": true},
-                "logging": {},
-            },
-            "instructions": "Be kind.",
-            "ttlMs": 0,
-            "cacheScope": "private",
-            "_meta": {"io.modelcontextprotocol/serverInfo": {"name": "old", "version": "1"}},
-        })
-    );
-    let opened = stub.wait_rpc("initialize");
-    assert!(opened.header("mcp-session-id").is_none() && opened.header("mcp-protocol-version").is_none());
-    assert_eq!(
-        opened.json()["params"],
-        json!({
-            "protocolVersion": "2025-11-25",
-            "capabilities": {"elicitation": {}, "roots": {}},
-            "clientInfo": {"name": "host", "version": "7"},
-        })
-    );
-    let initialized = stub.wait_rpc("notifications/initialized");
-    assert_eq!(initialized.header("mcp-session-id"), Some("s-1"));
-    assert_eq!(initialized.header("mcp-protocol-version"), Some("2025-11-25"));
-    assert!(bridge.end().status.success());
-    let ended = stub.last();
-    assert_eq!(
-        (ended.method.as_str(), ended.header("mcp-session-id")),
-        ("DELETE", Some("s-1"))
-    );
-}
-
-#[test]
-fn x41_each_set_of_capabilities_has_a_session_up_to_four() {
-    let stub = legacy_only(|_, _| false);
-    let mut bridge = translating(&stub);
-    let sets: Vec<String> = (0..5)
-        .map(|n| format!(r#"{{"experimental":{{"x-{n}":{{}}}}}}"#))
-        .collect();
-    for (n, set) in sets.iter().take(4).enumerate() {
-        for method in ["server/discover", "tools/list"] {
-            bridge.send(&ask(&n.to_string(), method, "", set, ""));
-            assert_eq!(bridge.json()["result"]["resultType"], "complete");
-        }
-    }
-    assert_eq!(stub.count("initialize"), 4);
-    bridge.send(&ask("9", "tools/list", "", &sets[4], ""));
-    bridge.error("9", -31008);
-    bridge.send(&ask("10", "tools/list", "", &sets[0].replace(':', " : "), ""));
-    assert_eq!(bridge.json()["id"], 10, "spacing makes no other set");
-    let mut used: Vec<_> = sent(&stub, "tools/list")
-        .iter()
-        .map(|request| request.header("mcp-session-id").unwrap().to_owned())
-        .collect();
-    used.sort();
-    assert_eq!(used, ["s-1", "s-1", "s-2", "s-3", "s-4"]);
-    assert!(bridge.end().status.success());
-    assert_eq!(stub.count("DELETE"), 4);
-}
-
-#[test]
-fn x01_a_failed_handshake_is_the_hosts_to_see() {
-    let stub = legacy_only(|request, wire| {
-        let refuses = request.rpc() == "initialize";
-        if refuses {
-            wire.json(
-                200,
-                &format!(
-                    r#"{{"jsonrpc":"2.0","id":{},"error":{{"code":-32000,"message":"full"}}}}"#,
-                    request.id()
-                ),
-            );
-        }
-        refuses
-    });
-    let mut bridge = translating(&stub);
-    bridge.send(&modern("1", "server/discover", ""));
-    assert_eq!(bridge.json()["error"]["message"], "full");
-}
-
-#[test]
-fn x41_where_the_probe_leaves_the_era_open_the_handshake_decides() {
-    for opens in [true, false] {
-        let stub = legacy_only(move |request, wire| {
-            let rpc = request.rpc();
-            if rpc != "server/discover" && (opens || rpc != "initialize") {
-                return false;
-            }
-            let code = if rpc == "initialize" { -32000 } else { -32601 };
-            wire.json(
-                404,
-                &format!(
-                    r#"{{"jsonrpc":"2.0","id":{},"error":{{"code":{code},"message":"m"}}}}"#,
-                    request.id()
-                ),
-            );
-            true
-        });
-        let mut bridge = translating(&stub);
-        bridge.send(&modern("1", "server/discover", ""));
-        let line = bridge.json();
-        if opens {
-            assert_eq!(line["result"]["resultType"], "complete");
-        } else {
-            assert_eq!(line["error"]["code"], -32601, "the first error is reported");
-        }
-    }
-}
-
-#[test]
-fn b51_a_server_that_changes_its_era_is_found_out() {
-    let changed = AtomicBool::new(false);
-    let stub = legacy_only(move |request, wire| {
-        if changed.load(Ordering::SeqCst) {
-            return false;
-        }
-        let result = r#"{"resultType":"complete","supportedVersions":["2026-07-28"]}"#;
-        wire.result(request, result);
-        changed.store(request.rpc() == "tools/list", Ordering::SeqCst);
-        true
-    });
-    let mut bridge = translating(&stub);
-    for (id, method) in [("1", "server/discover"), ("2", "tools/list"), ("3", "tools/list")] {
-        bridge.send(&modern(id, method, ""));
-        assert_eq!(bridge.json()["result"]["resultType"], "complete");
-    }
-    assert_eq!(stub.count("initialize"), 1);
-    assert_eq!(stub.count("server/discover"), 2);
 }
 
 #[test]
@@ -637,38 +489,6 @@ fn x46_notifications_of_the_host_are_dropped() {
         stub.count("notifications/roots/list_changed") + stub.count("notifications/x"),
         0
     );
-}
-
-#[test]
-fn x13_a_lost_session_is_replaced_and_the_refused_request_sent_again() {
-    let calls = AtomicUsize::new(0);
-    let stub = legacy_only(move |request, wire| {
-        let lost = request.rpc() == "tools/call"
-            && request.header("mcp-session-id") == Some("s-1")
-            && calls.fetch_add(1, Ordering::SeqCst) > 0;
-        if lost {
-            wire.json(
-                404,
-                r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32001,"message":"Session not found"}}"#,
-            );
-        }
-        lost
-    });
-    let mut bridge = translating(&stub);
-    for id in ["1", "2", "3"] {
-        bridge.send(&modern(id, "tools/call", r#""name":"t","#));
-        let line = bridge.json();
-        assert_eq!(
-            (line["id"].to_string().as_str(), &line["result"]["resultType"]),
-            (id, &json!("complete"))
-        );
-    }
-    let used: Vec<_> = sent(&stub, "tools/call")
-        .iter()
-        .map(|request| request.header("mcp-session-id").unwrap().to_owned())
-        .collect();
-    assert_eq!(used, ["s-1", "s-1", "s-2", "s-2"]);
-    assert_eq!(stub.count("initialize"), 2);
 }
 
 #[test]
