@@ -14,6 +14,7 @@ _footbridge() {
     --ca-file) compopt -o default; return ;;
     --client-cert) compopt -o default; return ;;
     --client-key) compopt -o default; return ;;
+    --upstream) return ;;
     --connect-timeout) return ;;
     --response-timeout) return ;;
     --call-timeout) return ;;
@@ -26,7 +27,7 @@ _footbridge() {
     doctor) words='--url --key-file --ca-file --client-cert --client-key --allow-http --connect-timeout --log --json --help --version' ;;
     login) words='--url --key-file --ca-file --client-cert --client-key --allow-http --connect-timeout --log --help --version' ;;
     logout) words='--url --key-file --ca-file --client-cert --client-key --allow-http --connect-timeout --log --help --version' ;;
-    *) words='setup doctor login logout --url --key-file --ca-file --client-cert --client-key --allow-http --connect-timeout --response-timeout --call-timeout --max-message --max-in-flight --log --help --version' ;;
+    *) words='setup doctor login logout --url --key-file --ca-file --client-cert --client-key --allow-http --upstream --translate --connect-timeout --response-timeout --call-timeout --max-message --max-in-flight --log --help --version' ;;
     esac
     COMPREPLY=($(compgen -W "$words" -- "$word"))
 }

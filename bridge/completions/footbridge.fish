@@ -11,6 +11,8 @@ complete -c footbridge -l ca-file -r -F -d 'Certificates (PEM) to trust besides 
 complete -c footbridge -l client-cert -r -F -d 'A certificate (PEM) that proves to the server who this is, for servers that ask for one'
 complete -c footbridge -l client-key -r -F -d 'The private key (PEM) of that certificate; only its owner may have access to it'
 complete -c footbridge -l allow-http -d 'Allow plain http:// to other machines. The key then travels unencrypted'
+complete -c footbridge -n 'not __fish_seen_subcommand_from setup doctor login logout' -l upstream -x -d 'What the server speaks: modern, legacy, or auto to find out. With legacy nothing is translated'
+complete -c footbridge -n 'not __fish_seen_subcommand_from setup doctor login logout' -l translate -d 'Serve clients of the modern revision from a server that only knows the older ones, in a session of their own'
 complete -c footbridge -l connect-timeout -x -d 'Longest wait for a connection, TLS included'
 complete -c footbridge -n 'not __fish_seen_subcommand_from setup doctor login logout' -l response-timeout -x -d 'Longest wait for the server to begin its reply'
 complete -c footbridge -n 'not __fish_seen_subcommand_from setup doctor login logout' -l call-timeout -x -d 'Longest time for one request from start to end, progress or not'

@@ -16,6 +16,8 @@ Register-ArgumentCompleter -Native -CommandName 'footbridge' -ScriptBlock {
         '--client-cert' = @{ of = @('-', 'setup', 'doctor', 'login', 'logout'); help = 'A certificate (PEM) that proves to the server who this is, for servers that ask for one' }
         '--client-key' = @{ of = @('-', 'setup', 'doctor', 'login', 'logout'); help = 'The private key (PEM) of that certificate; only its owner may have access to it' }
         '--allow-http' = @{ of = @('-', 'setup', 'doctor', 'login', 'logout'); help = 'Allow plain http:// to other machines. The key then travels unencrypted' }
+        '--upstream' = @{ of = @('-'); help = 'What the server speaks: modern, legacy, or auto to find out. With legacy nothing is translated' }
+        '--translate' = @{ of = @('-'); help = 'Serve clients of the modern revision from a server that only knows the older ones, in a session of their own' }
         '--connect-timeout' = @{ of = @('-', 'setup', 'doctor', 'login', 'logout'); help = 'Longest wait for a connection, TLS included' }
         '--response-timeout' = @{ of = @('-'); help = 'Longest wait for the server to begin its reply' }
         '--call-timeout' = @{ of = @('-'); help = 'Longest time for one request from start to end, progress or not' }
@@ -28,6 +30,7 @@ Register-ArgumentCompleter -Native -CommandName 'footbridge' -ScriptBlock {
     }
     $values = @{
         '--url' = @()
+        '--upstream' = @()
         '--connect-timeout' = @()
         '--response-timeout' = @()
         '--call-timeout' = @()

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use footbridge_protocol::jsonrpc::{OwnedId, write_notification, write_request};
 use tokio::sync::oneshot;
 
+use crate::brand;
 use crate::stdio::{HostGone, Line, Output};
 
 /// The open questions of the process, and the numbers for everything the bridge has to name.
@@ -23,7 +24,7 @@ impl Default for Asks {
     fn default() -> Self {
         // Unlikely is enough: the ids need not be secret.
         Asks {
-            prefix: format!("footbridge-{:016x}-", RandomState::new().hash_one(0_u8)),
+            prefix: format!("{}-{:016x}-", brand::NAME, RandomState::new().hash_one(0_u8)),
             numbers: AtomicU64::new(1),
             open: Mutex::default(),
         }

@@ -125,7 +125,7 @@ async fn probe(shared: &Arc<Shared>, request: &Request<'_>) -> Option<(StatusCod
     let meta = request.params.raw_meta()?;
     let params = format!(r#"{{"_meta":{meta}}}"#);
     let mut body = Vec::with_capacity(params.len() + 96);
-    let id = OwnedId::from_string("footbridge-probe");
+    let id = OwnedId::from_string("probe");
     write_request(&mut body, id.as_id(), DISCOVER, Some(params.as_bytes()));
     let mut headers = shared.upstream.post_headers();
     let version = request.params.meta().protocol_version().ok()??;

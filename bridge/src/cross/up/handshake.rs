@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 use super::replies::Replies;
 use super::session::{Facts, Session};
 use super::{Failure, own};
+use crate::brand;
 use crate::cross::object::Object;
 use crate::error::{BridgeError, quote};
 use crate::exchange::Shared;
@@ -26,13 +27,14 @@ pub(super) async fn open(
     client_info: Option<&str>,
 ) -> Result<Arc<Session>, Failure> {
     let id = OwnedId::from_integer(0);
+    let own_info = format!(
+        r#"{{"name":"{}","version":"{}"}}"#,
+        brand::NAME,
+        env!("CARGO_PKG_VERSION")
+    );
     let client_info = client_info
         .filter(|info| Object::read(info).is_some())
-        .unwrap_or(concat!(
-            r#"{"name":"footbridge","version":""#,
-            env!("CARGO_PKG_VERSION"),
-            r#""}"#
-        ));
+        .unwrap_or(&own_info);
     let params = format!(
         r#"{{"protocolVersion":"{}","capabilities":{declared},"clientInfo":{client_info}}}"#,
         ProtocolVersion::NEWEST_LEGACY
