@@ -22,6 +22,7 @@ _footbridge() {
     --scopes) return ;;
     --grant) return ;;
     --callback-port) return ;;
+    --upstream) return ;;
     --connect-timeout) return ;;
     --response-timeout) return ;;
     --call-timeout) return ;;
@@ -34,7 +35,7 @@ _footbridge() {
     doctor) words='--url --key-file --ca-file --client-cert --client-key --allow-http --sign-in --sign-in-timeout --client-id --client-secret-file --client-metadata-url --scopes --grant --callback-port --connect-timeout --log --json --help --version' ;;
     login) words='--url --key-file --ca-file --client-cert --client-key --allow-http --sign-in --sign-in-timeout --client-id --client-secret-file --client-metadata-url --scopes --grant --callback-port --connect-timeout --log --help --version' ;;
     logout) words='--url --key-file --ca-file --client-cert --client-key --allow-http --sign-in --sign-in-timeout --client-id --client-secret-file --client-metadata-url --scopes --grant --callback-port --connect-timeout --log --help --version' ;;
-    *) words='setup doctor login logout --url --key-file --ca-file --client-cert --client-key --allow-http --sign-in --sign-in-timeout --client-id --client-secret-file --client-metadata-url --scopes --grant --callback-port --connect-timeout --response-timeout --call-timeout --max-message --max-in-flight --log --help --version' ;;
+    *) words='setup doctor login logout --url --key-file --ca-file --client-cert --client-key --allow-http --sign-in --sign-in-timeout --client-id --client-secret-file --client-metadata-url --scopes --grant --callback-port --upstream --translate --connect-timeout --response-timeout --call-timeout --max-message --max-in-flight --log --help --version' ;;
     esac
     COMPREPLY=($(compgen -W "$words" -- "$word"))
 }

@@ -19,6 +19,8 @@ complete -c footbridge -l client-metadata-url -x -d 'The https address of a docu
 complete -c footbridge -l scopes -x -d 'The scopes to ask for, separated by blanks, instead of those the server names'
 complete -c footbridge -l grant -x -d 'client_credentials: sign in as the client itself, with its id and secret and without a browser'
 complete -c footbridge -l callback-port -x -d 'The port of 127.0.0.1 that the browser comes back to; 0 is any free one'
+complete -c footbridge -n 'not __fish_seen_subcommand_from setup doctor login logout' -l upstream -x -d 'What the server speaks: modern, legacy, or auto to find out. With legacy nothing is translated'
+complete -c footbridge -n 'not __fish_seen_subcommand_from setup doctor login logout' -l translate -d 'Serve clients of the modern revision from a server that only knows the older ones, in a session of their own'
 complete -c footbridge -l connect-timeout -x -d 'Longest wait for a connection, TLS included'
 complete -c footbridge -n 'not __fish_seen_subcommand_from setup doctor login logout' -l response-timeout -x -d 'Longest wait for the server to begin its reply'
 complete -c footbridge -n 'not __fish_seen_subcommand_from setup doctor login logout' -l call-timeout -x -d 'Longest time for one request from start to end, progress or not'

@@ -24,6 +24,8 @@ Register-ArgumentCompleter -Native -CommandName 'footbridge' -ScriptBlock {
         '--scopes' = @{ of = @('-', 'setup', 'doctor', 'login', 'logout'); help = 'The scopes to ask for, separated by blanks, instead of those the server names' }
         '--grant' = @{ of = @('-', 'setup', 'doctor', 'login', 'logout'); help = 'client_credentials: sign in as the client itself, with its id and secret and without a browser' }
         '--callback-port' = @{ of = @('-', 'setup', 'doctor', 'login', 'logout'); help = 'The port of 127.0.0.1 that the browser comes back to; 0 is any free one' }
+        '--upstream' = @{ of = @('-'); help = 'What the server speaks: modern, legacy, or auto to find out. With legacy nothing is translated' }
+        '--translate' = @{ of = @('-'); help = 'Serve clients of the modern revision from a server that only knows the older ones, in a session of their own' }
         '--connect-timeout' = @{ of = @('-', 'setup', 'doctor', 'login', 'logout'); help = 'Longest wait for a connection, TLS included' }
         '--response-timeout' = @{ of = @('-'); help = 'Longest wait for the server to begin its reply' }
         '--call-timeout' = @{ of = @('-'); help = 'Longest time for one request from start to end, progress or not' }
@@ -43,6 +45,7 @@ Register-ArgumentCompleter -Native -CommandName 'footbridge' -ScriptBlock {
         '--scopes' = @()
         '--grant' = @()
         '--callback-port' = @()
+        '--upstream' = @()
         '--connect-timeout' = @()
         '--response-timeout' = @()
         '--call-timeout' = @()

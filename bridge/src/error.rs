@@ -100,9 +100,14 @@ impl BridgeError {
         )
     }
 
-    /// −31008: what the host relies on is no longer there, and it cannot be told.
-    pub(crate) fn no_translation(message: impl Into<String>) -> BridgeError {
-        Self::new(codes::BRIDGE_NO_TRANSLATION, false, message)
+    /// −31008: the message has no form in the other era. `sent` as everywhere.
+    pub(crate) fn no_translation(sent: bool, message: impl Into<String>) -> BridgeError {
+        Self::new(codes::BRIDGE_NO_TRANSLATION, sent, message)
+    }
+
+    /// −32602 for a retry whose state is not, or no longer, good: the call it belongs to may have taken effect.
+    pub(crate) fn spent_state(message: impl Into<String>) -> BridgeError {
+        Self::new(codes::INVALID_PARAMS, true, message)
     }
 
     /// −32600 and its kin: the host's own message is at fault, in the words of JSON-RPC.
@@ -137,17 +142,29 @@ impl BridgeError {
         self.code == codes::BRIDGE_REPLY_LOST
     }
 
-    /// Says whether the way to the server failed, so that it may be there again in a while.
+    /// Says whether the server may still be at work on the request, with nobody left to read the result.
+    pub(crate) fn leaves_work(&self) -> bool {
+        matches!(self.code, codes::BRIDGE_REPLY_LOST | codes::BRIDGE_TIMEOUT)
+    }
+
+    /// The JSON-RPC code.
+    pub(crate) fn code(&self) -> i64 {
+        self.code
+    }
+
+    /// The HTTP status the failure came with.
+    pub(crate) fn status(&self) -> Option<StatusCode> {
+        self.status
+    }
+
+    /// Says whether the same request may well succeed later.
     pub(crate) fn is_passing(&self) -> bool {
         matches!(
             self.code,
             codes::BRIDGE_NO_CONNECTION | codes::BRIDGE_REPLY_LOST | codes::BRIDGE_TIMEOUT
-        )
-    }
-
-    /// Says whether the server may still be at work on the request, with nobody left to read the result.
-    pub(crate) fn leaves_work(&self) -> bool {
-        matches!(self.code, codes::BRIDGE_REPLY_LOST | codes::BRIDGE_TIMEOUT)
+        ) || self
+            .status
+            .is_some_and(|status| status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS)
     }
 
     /// Notes whether the request had left.

@@ -13,7 +13,8 @@ pub(crate) mod events;
 mod failure;
 mod listen;
 mod notice;
-mod refusal;
+mod reader;
+pub(crate) mod refusal;
 mod repair;
 mod resume;
 
@@ -32,19 +33,23 @@ use hyper::{Method, StatusCode};
 use tokio::sync::SetOnce;
 
 use crate::alarm::Alarm;
+use crate::cross::down::Down;
+use crate::cross::up::{self, Up};
 use crate::diagnosis::Diagnosis;
 use crate::error::{BridgeError, quote};
 use crate::legacy::recover::{self, Lost};
 use crate::legacy::{Legacy, sse_transport};
 use crate::log;
 use crate::options::URL_VARIABLE;
+use crate::probe::Probe;
 use crate::relay::{self, Verdict};
-use crate::stdio::{Line, Output};
+use crate::stdio::Output;
 use crate::tools::ToolHeaders;
 use crate::upstream::{Reply, Upstream};
 use events::{Events, EventsError};
 use failure::{Failure, Remedy, Report, Tried};
 pub(crate) use notice::{answer_server, cancel_upstream, deliver};
+pub(crate) use reader::Reader;
 
 /// Longest pause a server may ask for before a resend (M-11).
 const RETRY_AFTER_MOST: Duration = Duration::from_secs(30);
@@ -53,6 +58,10 @@ pub(crate) struct Shared {
     pub(crate) upstream: Upstream,
     pub(crate) output: Output,
     pub(crate) legacy: Legacy,
+    pub(crate) probe: Probe,
+    pub(crate) down: Down,
+    /// Carries modern requests to a handshake-era server. `None` unless the person has asked for it.
+    pub(crate) up: Option<Arc<Up>>,
     pub(crate) tools: ToolHeaders,
     pub(crate) alarm: Alarm,
     /// Longest time for one request.
@@ -104,6 +113,7 @@ pub(crate) struct Exchange {
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
     pub(crate) flags: Arc<Flags>,
+    pub(crate) reader: Reader,
 }
 
 impl Exchange {
@@ -124,9 +134,12 @@ impl Exchange {
         };
         let error = match outcome {
             Ok(()) | Err(Failure::Settled) => return,
+            Err(Failure::OtherEra) => {
+                return Box::pin(up::take_over(&self.shared, self.id, self.body)).await;
+            }
             Err(Failure::Refused(_, Report::Theirs(line))) => {
                 if !self.is_cancelled() {
-                    let _ = self.shared.output.send(line).await;
+                    let _ = self.reader.answer(&self.shared, line).await;
                 }
                 return;
             }
@@ -148,11 +161,7 @@ impl Exchange {
             tokio::spawn(cancel_upstream(Arc::clone(&self.shared), self.id.clone()));
         }
         if !self.is_cancelled() {
-            let _ = self
-                .shared
-                .output
-                .send(error.to_line(Some(self.id.as_id())))
-                .await;
+            self.reader.fail(&self.shared, self.id(), error).await;
         }
     }
 
@@ -321,7 +330,7 @@ impl Exchange {
             }
             Ok(Verdict::Pass) => {
                 if !self.is_cancelled() {
-                    self.shared.output.send(Line::new(data)).await?;
+                    self.reader.pass(&self.shared, data).await?;
                 }
                 Ok(false)
             }
@@ -345,6 +354,7 @@ impl Exchange {
 
     /// Writes the response, after learning from it what later messages need.
     async fn answer(&self, response: Vec<u8>, headers: &HeaderMap) -> Result<(), Failure> {
+        self.check_era(StatusCode::OK, &response).await?;
         let response = match self.kind {
             Kind::Initialize => {
                 self.shared.legacy.learn(headers, &response, &self.body);
@@ -354,7 +364,21 @@ impl Exchange {
             _ => response,
         };
         if !self.is_cancelled() {
-            self.shared.output.send(Line::new(response)).await?;
+            self.reader.answer(&self.shared, response).await?;
+        }
+        Ok(())
+    }
+
+    /// Looks for the server's era in the reply to a modern request while that is unknown, or if the
+    /// reply contradicts what is known (B-51).
+    async fn check_era(&self, status: StatusCode, reply: &[u8]) -> Result<(), Failure> {
+        if self.era != Era::Modern || !matches!(self.reader, Reader::Host) {
+            return Ok(());
+        }
+        let probe = &self.shared.probe;
+        let doubtful = probe.is_open() || (up::era::contradicts(status, reply) && probe.doubt());
+        if doubtful && Box::pin(up::era::shows_legacy(&self.shared, &self.body, status, reply)).await {
+            return Err(Failure::OtherEra);
         }
         Ok(())
     }

@@ -5,11 +5,13 @@
 //! notifications do not, or a full table could never be emptied. Beyond the gates everything runs side by side.
 //! [`message`] makes headers, [`refuse`] says no, [`farewell`] ends it all.
 
+mod batch;
 mod farewell;
 pub(crate) mod message;
 mod refuse;
 
 use std::collections::{HashMap, VecDeque};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -17,12 +19,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use footbridge_protocol::codes;
 use footbridge_protocol::era::Era;
-use footbridge_protocol::jsonrpc::{Message, OwnedId, Request, Rules, decode};
+use footbridge_protocol::jsonrpc::{DecodeError, Message, Notification, OwnedId, Request, Rules, decode};
 use footbridge_protocol::params::Params;
 use tokio::task::{AbortHandle, Id as TaskId, JoinError, JoinSet};
 
+use crate::cross::down::{self, Crossing};
+use crate::cross::up;
 use crate::error::{BridgeError, quote};
-use crate::exchange::{Exchange, Flags, Kind, Shared, answer_server, deliver};
+use crate::exchange::{Exchange, Flags, Kind, Reader, Shared, answer_server, deliver};
 use crate::legacy::stream;
 use crate::log;
 use crate::stdio::{Incoming, Input};
@@ -83,6 +87,14 @@ enum Barrier {
     Initialize(OwnedId),
 }
 
+/// How a request travels.
+enum Journey {
+    /// As it is.
+    Straight(Exchange),
+    /// Across the eras.
+    Crossed(Pin<Box<dyn Future<Output = ()> + Send>>),
+}
+
 /// What a task of the loop was.
 enum Ended {
     Request(OwnedId),
@@ -127,6 +139,7 @@ impl Forward {
     async fn admit(&mut self, line: Bytes) {
         let message = match decode(&line, &Rules::BRIDGE) {
             Ok(message) => message,
+            Err(DecodeError::Batch) if self.knows_batches() => return self.admit_batch(line).await,
             Err(error) => return self.refuse_line(&error).await,
         };
         let id = match &message {
@@ -146,8 +159,13 @@ impl Forward {
                 Some(id)
             }
             Message::Notification(notification) => {
-                if notification.method == "notifications/cancelled" && !self.cancel(&notification.params) {
-                    return self.pump().await;
+                if notification.method == "notifications/cancelled" {
+                    if let Ok(Some(id)) = notification.params.request_id() {
+                        self.shared.output.forget(&id.to_owned()).await;
+                    }
+                    if !self.cancel(&notification.params) {
+                        return self.pump().await;
+                    }
                 }
                 None
             }
@@ -216,6 +234,10 @@ impl Forward {
     async fn pass(&mut self, held: Held, message: &Message<'_>) {
         match message {
             Message::Request(request) => {
+                if let Some(answer) = down::answer(&self.shared, request) {
+                    self.flights.remove(&request.id.to_owned());
+                    return self.say(answer).await;
+                }
                 let opens_handshake = message::opens_handshake(request);
                 if opens_handshake {
                     self.barrier = Some(Barrier::Initialize(request.id.to_owned()));
@@ -228,6 +250,12 @@ impl Forward {
                     self.barrier = None;
                 }
             }
+            Message::Notification(notification) if self.is_lost_on_server(notification) => {
+                log::debug(format_args!(
+                    "dropped a notification: nothing of the kind exists in the server's revision"
+                ));
+            }
+            Message::Notification(notification) if down::swallow(&self.shared, notification) => {}
             Message::Notification(notification) => {
                 let headers = match message::notification_headers(&self.shared, notification) {
                     Ok(headers) => headers,
@@ -249,6 +277,10 @@ impl Forward {
                 });
                 self.barrier = Some(Barrier::Task(task.id()));
             }
+            Message::Response(response)
+                if response
+                    .id
+                    .is_some_and(|id| self.shared.down.settle(&id.to_owned(), &held.line)) => {}
             Message::Response(response) => {
                 let asked = response
                     .id
@@ -270,11 +302,19 @@ impl Forward {
         }
     }
 
+    /// Says whether a notification comes from a modern host to a server of the handshake era, which cannot use it.
+    fn is_lost_on_server(&self, notification: &Notification<'_>) -> bool {
+        let unclaimed =
+            || self.shared.up.is_some() && self.modern_host && self.shared.legacy.revision().is_none();
+        (notification.params.meta().is_modern_claim() || unclaimed()) && self.shared.probe.is_legacy()
+    }
+
     /// A request is through both gates: makes its headers and starts its exchange.
     async fn start(&mut self, body: Bytes, request: &Request<'_>) {
         let id = request.id.to_owned();
-        let Fate { era, kind, headers } = match message::prepare(&self.shared, request) {
-            Ok(fate) => fate,
+        let flags = Arc::new(Flags::default());
+        let (era, kind, journey) = match self.plan(body, request, &flags) {
+            Ok(plan) => plan,
             Err(error) => {
                 self.flights.remove(&id);
                 return self.refuse(request.id, codes::INVALID_REQUEST, error).await;
@@ -284,19 +324,12 @@ impl Forward {
             let method = quote(request.method.as_bytes(), 64);
             log::debug(format_args!("request `{method}`, {era:?}"));
         }
-        let flags = Arc::new(Flags::default());
-        let exchange = Exchange {
-            shared: Arc::clone(&self.shared),
-            id: id.clone(),
-            kind,
-            era,
-            headers,
-            body,
-            flags: Arc::clone(&flags),
-        };
         let ended = id.clone();
         let task = self.tasks.spawn(async move {
-            exchange.run().await;
+            match journey {
+                Journey::Straight(exchange) => exchange.run().await,
+                Journey::Crossed(run) => run.await,
+            }
             Ended::Request(ended)
         });
         if kind == Kind::Initialize {
@@ -312,6 +345,34 @@ impl Forward {
                 flags,
             }),
         );
+    }
+
+    /// Decides how a request travels: as it is, or across the eras.
+    fn plan(
+        &self,
+        body: Bytes,
+        request: &Request<'_>,
+        flags: &Arc<Flags>,
+    ) -> Result<(Era, Kind, Journey), String> {
+        if let Some(crossing) = down::take(&self.shared, &body, request, flags) {
+            let Crossing { era, kind, run } = crossing?;
+            return Ok((era, kind, Journey::Crossed(run)));
+        }
+        if let Some((kind, run)) = up::take(&self.shared, &body, request) {
+            return Ok((Era::Modern, kind, Journey::Crossed(run)));
+        }
+        let Fate { era, kind, headers } = message::prepare(&self.shared, request)?;
+        let exchange = Exchange {
+            shared: Arc::clone(&self.shared),
+            id: request.id.to_owned(),
+            kind,
+            era,
+            headers,
+            body,
+            flags: Arc::clone(flags),
+            reader: Reader::Host,
+        };
+        Ok((era, kind, Journey::Straight(exchange)))
     }
 
     /// A task has ended, by itself, by a cancellation, or by a fault of ours.

@@ -2,12 +2,14 @@
 //!
 //! In reading order: [`options`] (what we are told), [`stdio`] (the host's lines), [`forward`] (the loop and the table of
 //! requests in flight), [`exchange`] (one request from POST to answer), [`relay`] (what a message of the server is),
-//! [`tools`] and [`legacy`] (the little that is remembered, one file per era), [`upstream`] (connections and HTTP),
+//! [`tools`] and [`legacy`] (the little that is remembered, one file per era), [`probe`] and [`cross`] (a server of another era
+//! than the host's), [`upstream`] (connections and HTTP),
 //! `sign_in` (the credential that a server asks for, in builds that have it), [`alarm`] and [`pause`] (time),
 //! [`error`] (what the host reads when something fails), [`log`] (what stderr reads).
 
 mod alarm;
 mod brand;
+mod cross;
 mod diagnosis;
 #[cfg(feature = "setup")]
 mod doctor;
@@ -21,6 +23,7 @@ mod legacy;
 mod log;
 mod options;
 mod pause;
+mod probe;
 mod relay;
 #[cfg(feature = "sign-in")]
 mod sign_in;
@@ -34,12 +37,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alarm::Alarm;
+use cross::down::Down;
 use diagnosis::Diagnosis;
 use error::BridgeError;
 use exchange::Shared;
 use forward::Forward;
 use legacy::Legacy;
 use options::{Command, KeySource, OptionError, Settings, URL_VARIABLE};
+use probe::Probe;
 use stdio::{Input, Output, Writer};
 use tokio::sync::SetOnce;
 use tools::ToolHeaders;
@@ -193,6 +198,9 @@ fn prepare(mut settings: Settings, output: Output) -> Result<(Shared, usize), Br
         upstream,
         output,
         legacy: Legacy::default(),
+        down: Down::default(),
+        probe: Probe::new(settings.upstream),
+        up: settings.translate.then(Arc::default),
         tools: ToolHeaders::default(),
         alarm,
         call_limit: settings.call_limit,

@@ -144,6 +144,16 @@ impl Bindings {
         self.values.insert(name.to_owned(), value.into());
     }
 
+    /// Replaces each `"[name]"` in a message that is to be sent.
+    pub fn fill(&self, message: &str) -> Result<String, Fault> {
+        pattern::fill_json_text(message, self)
+    }
+
+    /// Compares a message that was received with a pattern and binds what it reveals.
+    pub fn check(&mut self, pattern: &Value, found: &Value) -> Result<(), Fault> {
+        pattern::check(pattern, found, "message", self)
+    }
+
     /// What `[name]` stands for.
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.values.get(name)

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Exchange;
 use crate::error::BridgeError;
 use crate::pause::jittered;
-use crate::stdio::{HostGone, Line};
+use crate::stdio::HostGone;
 use crate::upstream::BodyError;
 
 /// Pause before a lost request is sent again (B-41), a quarter of it random.
@@ -21,6 +21,8 @@ pub(super) enum Failure {
     Refused(Option<Remedy>, Report),
     /// Nothing is left to say: the host has its answer, or is gone.
     Settled,
+    /// The server speaks the handshake era only and has not acted on this modern request.
+    OtherEra,
 }
 
 /// What may help against a refusal. Each presumes that nothing was executed.
@@ -36,7 +38,7 @@ pub(super) enum Remedy {
 
 /// What the host is told about a refusal: the server's own error, or ours.
 pub(super) enum Report {
-    Theirs(Line),
+    Theirs(Vec<u8>),
     Ours(BridgeError),
 }
 

@@ -19,7 +19,7 @@ use crate::error::BridgeError;
 use crate::legacy::place::may_pass;
 use crate::log;
 use crate::pause::Backoff;
-use crate::stdio::Line;
+use crate::stdio::HostGone;
 use crate::upstream::Reply;
 
 /// Kinds of changes that can be listened to, with their notifications.
@@ -204,21 +204,17 @@ impl Listening<'_> {
             if *method == TOOLS_CHANGED {
                 self.exchange.shared.tools.forget();
             }
-            self.exchange
-                .shared
-                .output
-                .send(self.notification(method, None))
-                .await?;
+            self.write(self.notification(method, None)).await?;
         }
         for uri in self.subset.iter().flat_map(|subset| &subset.uris) {
             let line = self.notification("notifications/resources/updated", Some(uri));
-            self.exchange.shared.output.send(line).await?;
+            self.write(line).await?;
         }
         Ok(Step::On)
     }
 
     /// One notification under the subscription's id.
-    fn notification(&self, method: &str, uri: Option<&str>) -> Line {
+    fn notification(&self, method: &str, uri: Option<&str>) -> Vec<u8> {
         let mut params = b"{".to_vec();
         if let Some(uri) = uri {
             params.extend_from_slice(br#""uri":"#);
@@ -230,7 +226,11 @@ impl Listening<'_> {
         params.extend_from_slice(b"}}");
         let mut line = Vec::with_capacity(params.len() + 96);
         write_notification(&mut line, method, Some(&params));
-        Line::new(line)
+        line
+    }
+
+    async fn write(&self, line: Vec<u8>) -> Result<(), HostGone> {
+        self.exchange.reader.pass(&self.exchange.shared, line).await
     }
 
     /// Tells the host that the subscription is gone.
@@ -243,7 +243,7 @@ impl Listening<'_> {
         params.extend_from_slice(br#","reason":"The subscription broke and the server does not renew it"}"#);
         let mut line = Vec::with_capacity(params.len() + 80);
         write_notification(&mut line, "notifications/cancelled", Some(&params));
-        self.exchange.shared.output.send(Line::new(line)).await?;
+        self.write(line).await?;
         Ok(())
     }
 }

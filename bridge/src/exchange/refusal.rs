@@ -13,12 +13,12 @@ use hyper::StatusCode;
 use hyper::header::{HeaderMap, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde_json::value::RawValue;
 
-use super::{Exchange, Failure, Kind, RETRY_AFTER_MOST, Remedy, Report};
+use super::{Exchange, Failure, Kind, RETRY_AFTER_MOST, Remedy, Report, Shared};
 use crate::brand;
 use crate::diagnosis::Diagnosis;
 use crate::error::{BridgeError, quote};
 use crate::options::{KEY_VARIABLE, SIGN_IN_VARIABLE, URL_VARIABLE};
-use crate::stdio::Line;
+use crate::probe::{Known, contradicts_legacy};
 use crate::upstream::Reply;
 
 /// How much of a body that is no message is read to quote from.
@@ -32,6 +32,7 @@ const UNNAMED_ERROR: i64 = -32000;
 /// gets it.
 pub(super) async fn read(exchange: &Exchange, reply: Reply, headers: &HeaderMap, first: bool) -> Failure {
     let status = reply.status;
+    exchange.reader.refused(status);
     let challenge = exchange
         .shared
         .upstream
@@ -48,8 +49,11 @@ pub(super) async fn read(exchange: &Exchange, reply: Reply, headers: &HeaderMap,
         body.beginning(QUOTED_BYTES).await
     };
 
+    if let Err(failure) = exchange.check_era(status, &text).await {
+        return failure;
+    }
     if let (Some(pause), true) = (waiting.pause, first && may_wait(exchange, status)) {
-        return Failure::Again(pause, describe(exchange, status, &challenge, &waiting, &text));
+        return Failure::Again(pause, exchange.describe(status, &challenge, &waiting, &text));
     }
     let theirs = if is_json {
         own_error(exchange, text)
@@ -65,10 +69,17 @@ pub(super) async fn read(exchange: &Exchange, reply: Reply, headers: &HeaderMap,
             ));
         }
         Err(Unusable::NoError(text)) => (
-            Report::Ours(describe(exchange, status, &challenge, &waiting, &text)),
+            Report::Ours(exchange.describe(status, &challenge, &waiting, &text)),
             None,
         ),
     };
+    // The host has to begin anew, which is when the server is asked again.
+    if exchange.era == Era::Legacy
+        && contradicts_legacy(status, said.map(|said| said.code))
+        && exchange.shared.probe.doubt()
+    {
+        exchange.shared.probe.learn(Known::Unknown);
+    }
     Failure::Refused(remedy(exchange, status, headers, said), report)
 }
 
@@ -109,6 +120,40 @@ fn remedy(
     }
 }
 
+impl Exchange {
+    fn describe(&self, status: StatusCode, challenge: &str, waiting: &Waiting, text: &[u8]) -> BridgeError {
+        let in_session = self.era == Era::Legacy && self.shared.legacy.has_session();
+        describe(&self.shared, in_session, status, challenge, waiting, text)
+    }
+}
+
+/// Reads a refusal of something no host has written: the server's error, or the failure in our words; and the pause after
+/// which the server wants to be asked again, if it is short.
+pub(crate) async fn said_or_described(
+    shared: &Shared,
+    reply: Reply,
+) -> (Result<Box<RawValue>, BridgeError>, Option<Duration>) {
+    let status = reply.status;
+    let challenge = shared
+        .upstream
+        .without_key(reply.header(WWW_AUTHENTICATE).as_bytes());
+    let challenge = quote(challenge.as_bytes(), 1000);
+    let waiting = Waiting::read(reply.header(RETRY_AFTER));
+    let (is_json, mut body) = (reply.is_type("application/json"), reply.body);
+    let text = if is_json {
+        body.whole(shared.message_bytes).await.unwrap_or_default()
+    } else {
+        body.beginning(QUOTED_BYTES).await
+    };
+    if let Ok(Message::Response(response)) = decode(&text, &Rules::BRIDGE)
+        && let ResponseBody::Error(error) = response.body
+    {
+        return (Ok(error.to_owned()), waiting.pause);
+    }
+    let described = describe(shared, false, status, &challenge, &waiting, &text);
+    (Err(described), waiting.pause)
+}
+
 /// 429 means the request was not executed; 503 may mean anything, so only what may be repeated is.
 fn may_wait(exchange: &Exchange, status: StatusCode) -> bool {
     match status {
@@ -133,7 +178,7 @@ enum Unusable {
 /// The server's own JSON-RPC error.
 struct OwnError {
     /// The error under the request's id.
-    line: Line,
+    line: Vec<u8>,
     said: Said,
 }
 
@@ -179,7 +224,7 @@ fn own_error(exchange: &Exchange, body: Vec<u8>) -> Result<OwnError, Unusable> {
         },
         _ => return Err(Unusable::NoError(body)),
     };
-    let line = Line::new(with_id.map_or(body, String::into_bytes));
+    let line = with_id.map_or(body, String::into_bytes);
     Ok(OwnError { line, said })
 }
 
@@ -220,14 +265,15 @@ fn diagnosis(status: StatusCode, has_key: bool) -> Option<Diagnosis> {
 
 /// The refusal in our words, with the check it speaks about.
 fn describe(
-    exchange: &Exchange,
+    shared: &Shared,
+    in_session: bool,
     status: StatusCode,
     challenge: &str,
     waiting: &Waiting,
     text: &[u8],
 ) -> BridgeError {
-    let error = explain(exchange, status, challenge, waiting, text);
-    match diagnosis(status, exchange.shared.upstream.has_key()) {
+    let error = explain(shared, in_session, status, challenge, waiting, text);
+    match diagnosis(status, shared.upstream.has_key()) {
         Some(diagnosis) => error.diagnosed(diagnosis),
         None => error,
     }
@@ -235,17 +281,18 @@ fn describe(
 
 /// The cause first, then what to do.
 fn explain(
-    exchange: &Exchange,
+    shared: &Shared,
+    in_session: bool,
     status: StatusCode,
     challenge: &str,
     waiting: &Waiting,
     text: &[u8],
 ) -> BridgeError {
-    let place = exchange.shared.upstream.place();
-    let text = exchange.shared.upstream.without_key(text);
+    let place = shared.upstream.place();
+    let text = shared.upstream.without_key(text);
     let number = status.as_u16();
     match status {
-        StatusCode::UNAUTHORIZED if exchange.shared.upstream.has_key() => BridgeError::authentication(
+        StatusCode::UNAUTHORIZED if shared.upstream.has_key() => BridgeError::authentication(
             Some(status),
             KEY_VARIABLE,
             format!(
@@ -256,7 +303,7 @@ fn explain(
                     .unwrap_or_default()
             ),
         ),
-        StatusCode::UNAUTHORIZED if exchange.shared.upstream.is_signed_in() => BridgeError::authentication(
+        StatusCode::UNAUTHORIZED if shared.upstream.is_signed_in() => BridgeError::authentication(
             Some(status),
             SIGN_IN_VARIABLE,
             format!(
@@ -276,7 +323,7 @@ fn explain(
         StatusCode::FORBIDDEN if parameter(challenge, "error").as_deref() == Some("insufficient_scope") => {
             let scopes =
                 parameter(challenge, "scope").unwrap_or_else(|| "not named by the server".to_owned());
-            let (credential, setting, cure) = if exchange.shared.upstream.is_signed_in() {
+            let (credential, setting, cure) = if shared.upstream.is_signed_in() {
                 ("sign-in", SIGN_IN_VARIABLE, "to grant them to you")
             } else {
                 ("key", KEY_VARIABLE, "for a key that has them")
@@ -296,7 +343,7 @@ fn explain(
             format!(
                 "`{place}` refuses this (403){}. {}",
                 said(text.as_bytes()),
-                if exchange.shared.upstream.has_key() {
+                if shared.upstream.has_key() {
                     "Ask the server's administrator whether the key may be used for this, and from here"
                 } else {
                     NO_KEY_HINT
@@ -321,14 +368,12 @@ fn explain(
                 ),
             )
         }
-        StatusCode::NOT_FOUND if exchange.era == Era::Legacy && exchange.shared.legacy.has_session() => {
-            BridgeError::http_status(
-                status,
-                format!(
-                    "`{place}` no longer knows this session (404). Restart the client, or reconnect this server in it"
-                ),
-            )
-        }
+        StatusCode::NOT_FOUND if in_session => BridgeError::http_status(
+            status,
+            format!(
+                "`{place}` no longer knows this session (404). Restart the client, or reconnect this server in it"
+            ),
+        ),
         StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => BridgeError::http_status(
             status,
             format!(

@@ -46,6 +46,8 @@ impl Forward {
             if running.task.is_finished() {
                 continue;
             }
+            // An array of answers goes out without those that will not come.
+            self.shared.output.forget(&id).await;
             // Dropping a modern exchange cancels it; a legacy one has to be told.
             running.task.abort();
             let left = running.flags.sent.load(Ordering::Relaxed);
@@ -58,6 +60,9 @@ impl Forward {
             }
         }
         self.tasks.abort_all();
+        if let Some(up) = &self.shared.up {
+            up.say_goodbye(&self.shared, &mut goodbyes);
+        }
         if goodbyes.is_empty() && !self.shared.legacy.has_session() {
             return;
         }

@@ -3,17 +3,20 @@
 //! Modern headers come from the message itself and from nothing else, legacy ones from the handshake. Neither kind ever
 //! appears on a message of the other era.
 
-use footbridge_protocol::era::Era;
-use footbridge_protocol::headers::{Header, HeaderFault, PROTOCOL_VERSION, of_request};
+use footbridge_protocol::era::{Era, ProtocolVersion};
+use footbridge_protocol::headers::{
+    Header, HeaderFault, METHOD, NAME, PROTOCOL_VERSION, is_visible_ascii, name_source, of_request,
+};
 use footbridge_protocol::jsonrpc::{Notification, Request};
+use footbridge_protocol::value;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::exchange::{Kind, Shared};
 
 /// How a request travels.
 pub(crate) struct Fate {
-    pub(super) era: Era,
-    pub(super) kind: Kind,
+    pub(crate) era: Era,
+    pub(crate) kind: Kind,
     pub(crate) headers: HeaderMap,
 }
 
@@ -48,8 +51,38 @@ pub(crate) fn prepare(shared: &Shared, request: &Request<'_>) -> Result<Fate, St
     })
 }
 
+/// How a request of a legacy host travels to a modern server: with the headers its modern form has.
+pub(crate) fn as_modern(
+    shared: &Shared,
+    request: &Request<'_>,
+    version: ProtocolVersion,
+) -> Result<(Kind, HeaderMap), String> {
+    let mut headers = shared.upstream.post_headers();
+    headers.insert(PROTOCOL_VERSION, HeaderValue::from_static(version.as_str()));
+    let method = HeaderValue::from_str(&request.method)
+        .ok()
+        .filter(|_| is_visible_ascii(&request.method))
+        .ok_or_else(|| "The method cannot be sent: only visible ASCII is allowed in it".to_owned())?;
+    headers.insert(METHOD, method);
+    let name = name_source(&request.method)
+        .map(|source| source.read(&request.params))
+        .transpose()
+        .map_err(|fault| fault.to_string())?
+        .flatten();
+    if let Some(name) = name {
+        add(
+            &mut headers,
+            vec![(NAME.into(), value::encode(&name).into_owned())],
+        )?;
+    }
+    if request.method == "tools/call" {
+        add(&mut headers, shared.tools.of_call(&request.params))?;
+    }
+    Ok((modern_kind(request), headers))
+}
+
 /// Says whether `request` is the `initialize` of the handshake era. With a modern claim it is an unknown method.
-pub(super) fn opens_handshake(request: &Request<'_>) -> bool {
+pub(crate) fn opens_handshake(request: &Request<'_>) -> bool {
     request.method == "initialize" && !request.params.meta().is_modern_claim()
 }
 

@@ -14,8 +14,10 @@ impl Forward {
     pub(super) async fn refuse_line(&self, error: &DecodeError) {
         log::warn(format_args!("a line of the host is no JSON-RPC message: {error}"));
         // Older schemas know no error without an id.
-        let understood =
-            self.modern_host || self.shared.legacy.revision() == Some(ProtocolVersion::V2025_11_25);
+        let newest = Some(ProtocolVersion::V2025_11_25);
+        let understood = self.modern_host
+            || self.shared.legacy.revision() == newest
+            || self.shared.down.revision() == newest;
         if error
             .id()
             .is_some_and(|id| self.flights.contains_key(&id.to_owned()))

@@ -170,21 +170,24 @@ fn changed(shared: &Arc<Shared>, old: &Facts, new: Facts) -> BridgeError {
         _ => "none".to_owned(),
     };
     let is_other_version = new.version != old.version;
-    let error = BridgeError::no_translation(if is_other_version {
-        format!(
-            "`{}` has ended the session and now speaks version {} instead of {}, which a running client cannot be told. \
+    let error = BridgeError::no_translation(
+        false,
+        if is_other_version {
+            format!(
+                "`{}` has ended the session and now speaks version {} instead of {}, which a running client cannot be told. \
              Restart the client, or reconnect this server in it",
-            shared.upstream.place(),
-            shown(&new),
-            shown(old)
-        )
-    } else {
-        format!(
-            "`{}` has ended the session and now offers less than before, which a running client cannot be told. Restart \
+                shared.upstream.place(),
+                shown(&new),
+                shown(old)
+            )
+        } else {
+            format!(
+                "`{}` has ended the session and now offers less than before, which a running client cannot be told. Restart \
              the client, or reconnect this server in it",
-            shared.upstream.place()
-        )
-    });
+                shared.upstream.place()
+            )
+        },
+    );
     if is_other_version {
         let _ = shared.stop.set(error.clone());
     }

@@ -24,7 +24,7 @@ pub(crate) use sign_in::{SignInMode, SignInSettings};
 use source::Source;
 pub(crate) use table::{
     ALLOW_HTTP_VARIABLE, CA_FILE_VARIABLE, CLIENT_CERT_VARIABLE, CLIENT_KEY_VARIABLE, KEY_FILE_VARIABLE,
-    KEY_VARIABLE, SIGN_IN_VARIABLE, URL_VARIABLE, Verb,
+    KEY_VARIABLE, SIGN_IN_VARIABLE, TRANSLATE_VARIABLE, URL_VARIABLE, Verb,
 };
 #[cfg(feature = "sign-in")]
 pub(crate) use table::{CLIENT_ID_VARIABLE, CLIENT_SECRET_VARIABLE};
@@ -232,6 +232,7 @@ mod tests {
         assert_eq!(settings.message_bytes, 64 << 20);
         assert_eq!(settings.in_flight, 1024);
         assert_eq!(settings.level, Level::Warn);
+        assert_eq!(settings.upstream, crate::probe::Choice::Auto);
     }
 
     #[test]
@@ -269,6 +270,7 @@ mod tests {
             ("FOOTBRIDGE_MAX_IN_FLIGHT", "0"),
             ("FOOTBRIDGE_MAX_MESSAGE", "-1"),
             ("FOOTBRIDGE_LOG", "loud"),
+            ("FOOTBRIDGE_UPSTREAM", "new"),
             (ALLOW_HTTP_VARIABLE, "maybe"),
         ] {
             let error = settings(&[], &[(name, value)]).unwrap_err().to_string();

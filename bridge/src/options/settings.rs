@@ -9,6 +9,7 @@ use super::table::{CLIENT_CERT_VARIABLE, CLIENT_KEY_VARIABLE, KEY_VARIABLE};
 use super::{OptionError, Secret};
 use crate::brand::variable;
 use crate::log::Level;
+use crate::probe::Choice;
 use crate::upstream::{Identity, Proxies, Way};
 
 /// Everything that can be said about the server and the way to it.
@@ -22,6 +23,10 @@ pub(crate) struct Settings {
     pub(crate) way: Way,
     /// Plain HTTP to other machines is allowed.
     pub(crate) allow_http: bool,
+    /// What the server speaks.
+    pub(crate) upstream: Choice,
+    /// Modern clients are carried to a handshake-era server.
+    pub(crate) translate: bool,
     /// Longest wait for a connection, TLS included.
     pub(crate) connect_limit: Duration,
     /// Longest wait for response headers.
@@ -81,6 +86,8 @@ impl Settings {
             key,
             way: way(source)?,
             allow_http: source.switch("allow-http")?,
+            upstream: source.parsed("upstream", "one of auto, modern, legacy", Choice::find)?,
+            translate: source.switch("translate")?,
             connect_limit: source.seconds("connect-timeout")?,
             response_limit: source.seconds("response-timeout")?,
             call_limit: source.seconds("call-timeout")?,

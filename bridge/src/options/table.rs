@@ -24,6 +24,8 @@ pub(crate) const CA_FILE_VARIABLE: &str = variable!("CA_FILE");
 pub(crate) const CLIENT_CERT_VARIABLE: &str = variable!("CLIENT_CERT");
 /// The variable that names the key of that certificate.
 pub(crate) const CLIENT_KEY_VARIABLE: &str = variable!("CLIENT_KEY");
+/// The variable that lets modern clients talk to handshake-era servers.
+pub(crate) const TRANSLATE_VARIABLE: &str = variable!("TRANSLATE");
 
 /// What the program can be asked to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -240,6 +242,22 @@ pub(crate) const TABLE: &[Row] = &[
         default: "0",
         of: EVERY,
         help: "The port of 127.0.0.1 that the browser comes back to; 0 is any free one",
+    },
+    Row {
+        flag: "upstream",
+        variable: variable!("UPSTREAM"),
+        value: "ERA",
+        default: "auto",
+        of: CONNECT,
+        help: "What the server speaks: modern, legacy, or auto to find out. With legacy nothing is translated",
+    },
+    Row {
+        flag: "translate",
+        variable: TRANSLATE_VARIABLE,
+        value: "",
+        default: "",
+        of: CONNECT,
+        help: "Serve clients of the modern revision from a server that only knows the older ones, in a session of their own",
     },
     Row {
         flag: "connect-timeout",

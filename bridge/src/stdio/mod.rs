@@ -3,6 +3,7 @@
 //! A pipe or a Unix socket, which is what hosts hand us, is driven by the reactor itself: the detour through a blocking
 //! thread costs 70 to 100 µs a message. Files and terminals cannot be polled and take that detour.
 
+mod gather;
 mod input;
 mod output;
 

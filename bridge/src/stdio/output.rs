@@ -4,11 +4,16 @@
 //! has queued up meanwhile into one write. The queue is short: when the host does not read, senders wait, so the exchanges
 //! behind them stop reading from the network (security.md B16).
 
+use std::collections::HashSet;
 use std::io;
+use std::sync::Arc;
 
+use footbridge_protocol::jsonrpc::OwnedId;
 use memchr::memchr2;
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::mpsc;
+
+use super::gather::Gathers;
 
 /// Lines that may wait for the writer before senders have to.
 const WAITING_LINES: usize = 64;
@@ -47,7 +52,10 @@ pub(crate) struct HostGone;
 
 /// A place to send lines to. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Output(mpsc::Sender<Item>);
+pub(crate) struct Output {
+    queue: mpsc::Sender<Item>,
+    gathers: Arc<Gathers>,
+}
 
 enum Item {
     Line(Line),
@@ -59,12 +67,27 @@ impl Output {
     /// Hands `line` to the writer, waiting while the host is slow. Dropping the future never tears a line: it is queued
     /// whole or not at all.
     pub(crate) async fn send(&self, line: Line) -> Result<(), HostGone> {
-        self.0.send(Item::Line(line)).await.map_err(|_| HostGone)
+        match self.gathers.pass(line) {
+            Some(line) => self.queue.send(Item::Line(line)).await.map_err(|_| HostGone),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes the answers to these requests as one array, once all are there.
+    pub(crate) fn gather(&self, ids: HashSet<OwnedId>) {
+        self.gathers.add(ids);
+    }
+
+    /// Says that no answer to `id` will come.
+    pub(crate) async fn forget(&self, id: &OwnedId) {
+        if let Some(line) = self.gathers.forget(id) {
+            let _ = self.queue.send(Item::Line(line)).await;
+        }
     }
 
     /// Ends the writer once it has written everything sent before.
     pub(crate) async fn end(&self) {
-        let _ = self.0.send(Item::End).await;
+        let _ = self.queue.send(Item::End).await;
     }
 }
 
@@ -87,7 +110,10 @@ impl Writer {
     pub(crate) fn open() -> io::Result<(Output, Writer)> {
         let (sender, items) = mpsc::channel(WAITING_LINES);
         Ok((
-            Output(sender),
+            Output {
+                queue: sender,
+                gathers: Arc::default(),
+            },
             Writer {
                 items,
                 sink: Sink::open()?,

@@ -404,6 +404,13 @@ impl Bridge {
         self.lines.recv_timeout(LIVENESS).unwrap()
     }
 
+    /// The next line, which may be an array of messages.
+    pub(crate) fn raw(&self) -> String {
+        let line = self.lines.recv_timeout(LIVENESS).expect("no line came");
+        assert!(!line.contains(KEY), "the key is on stdout");
+        line
+    }
+
     /// The next line, parsed.
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.line()).unwrap()
@@ -529,6 +536,12 @@ pub(crate) fn legacy_manners_of(revision: &str, request: &Request, wire: &mut Wi
             200,
             &["content-type: application/json", "Mcp-Session-Id: s-1"],
             body.as_bytes(),
+        );
+    } else if rpc == "server/discover" {
+        // What most servers without a session for a message say.
+        wire.json(
+            400,
+            r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32000,"message":"Bad Request: no session"}}"#,
         );
     } else if rpc.starts_with("notifications/") {
         wire.respond(202, &[], b"");

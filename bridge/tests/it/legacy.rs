@@ -14,7 +14,7 @@ fn b14_session_and_version_follow_the_handshake_and_the_session_is_ended() {
             wire.result(request, "{}");
         }
     });
-    let mut bridge = Bridge::to(&stub);
+    let mut bridge = Bridge::to_with(&stub, &[("FOOTBRIDGE_UPSTREAM", "legacy")]);
     bridge.handshake();
     stub.wait_rpc("GET");
     bridge.send(&call("1", "t"));

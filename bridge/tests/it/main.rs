@@ -11,6 +11,11 @@
 mod harness;
 
 mod bytes;
+mod cross_down;
+mod cross_up;
+mod cross_up_listen;
+mod cross_up_rounds;
+mod cross_up_session;
 #[cfg(feature = "setup")]
 mod doctor;
 mod hostile;
@@ -35,6 +40,7 @@ mod sign_in_rules;
 mod sign_in_world;
 mod stdin;
 mod streams;
+mod transcripts;
 mod transport;
 #[cfg(feature = "http2")]
 mod transport_http2;

@@ -43,8 +43,6 @@ fn b15_headers_of_one_era_never_travel_with_the_other() {
         }
     });
     let mut bridge = Bridge::to(&stub);
-    bridge.handshake();
-    stub.wait_rpc("GET");
     bridge.send(&modern(
         "1",
         "tools/call",
@@ -52,6 +50,8 @@ fn b15_headers_of_one_era_never_travel_with_the_other() {
     ));
     bridge.json();
     let request = stub.wait_rpc("tools/call");
+    bridge.handshake();
+    stub.wait_rpc("GET");
     for (name, value) in [
         ("mcp-protocol-version", Some("2026-07-28")),
         ("mcp-method", Some("tools/call")),
@@ -228,17 +228,17 @@ fn b08_a_modern_host_is_never_sent_a_request() {
 }
 
 #[test]
-fn m6_the_answer_of_a_server_of_the_other_era_passes() {
+fn m6_an_error_without_an_id_gets_the_requests() {
     let stub = Stub::start(|_, wire| {
         wire.json(
-            400,
-            r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32000,"message":"Bad Request: not initialized"}}"#,
+            404,
+            r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32601,"message":"Not here"}}"#,
         );
     });
     let mut bridge = Bridge::to(&stub);
     bridge.send(&modern("\"probe\"", "server/discover", ""));
     assert_eq!(
         bridge.line(),
-        r#"{"jsonrpc":"2.0","id":"probe","error":{"code":-32000,"message":"Bad Request: not initialized"}}"#
+        r#"{"jsonrpc":"2.0","id":"probe","error":{"code":-32601,"message":"Not here"}}"#
     );
 }

@@ -110,7 +110,7 @@ fn every_status_such_servers_have_leads_there_and_a_servers_own_error_does_not()
             r#"{"jsonrpc":"2.0","id":"init","error":{"code":-32022,"message":"no"}}"#,
         );
     });
-    let mut bridge = Bridge::to(&stub);
+    let mut bridge = Bridge::to_with(&stub, &[("FOOTBRIDGE_UPSTREAM", "legacy")]);
     bridge.send(INITIALIZE);
     assert_eq!(bridge.json()["error"]["code"], -32022);
     assert_eq!(stub.requests().len(), 1);
@@ -136,7 +136,7 @@ fn without_such_a_stream_the_first_refusal_is_the_answer() {
                 wire.respond(405, &[], b"");
             }
         });
-        let mut bridge = Bridge::to(&stub);
+        let mut bridge = Bridge::to_with(&stub, &[("FOOTBRIDGE_UPSTREAM", "legacy")]);
         bridge.send(INITIALIZE);
         assert_eq!(bridge.error("\"init\"", -31002)["data"]["httpStatus"], 405);
         assert_eq!(stub.requests().len(), 2);

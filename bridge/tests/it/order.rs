@@ -21,7 +21,7 @@ fn b35_nothing_overtakes_the_handshake() {
             legacy_manners(request, wire);
         }
     });
-    let mut bridge = Bridge::to(&stub);
+    let mut bridge = Bridge::to_with(&stub, &[("FOOTBRIDGE_UPSTREAM", "legacy")]);
     // All at once, before anything is answered.
     bridge.send(INITIALIZE);
     bridge.send(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#);

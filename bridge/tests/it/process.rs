@@ -44,15 +44,18 @@ fn b05_what_does_not_finish_is_cancelled_in_the_manner_of_its_era() {
             saw_gone.open();
         }
     });
-    let mut bridge = Bridge::to(&stub);
-    bridge.handshake();
-    bridge.send(&call("1", "legacy"));
-    bridge.send(&modern("2", "tools/call", r#""name":"modern","#));
-    bridge.send(&modern("3", "subscriptions/listen", ""));
+    let mut legacy = Bridge::to(&stub);
+    legacy.handshake();
+    legacy.send(&call("1", "legacy"));
+    let mut claiming = Bridge::to(&stub);
+    claiming.send(&modern("2", "tools/call", r#""name":"modern","#));
+    claiming.send(&modern("3", "subscriptions/listen", ""));
     stub.wait_for(|request| request.json()["params"]["name"] == "legacy");
     stub.wait_for(|request| request.json()["params"]["name"] == "modern");
-    let ended = bridge.end();
-    assert!(ended.status.success() && ended.lines.is_empty());
+    for bridge in [legacy, claiming] {
+        let ended = bridge.end();
+        assert!(ended.status.success() && ended.lines.is_empty());
+    }
     closed.pass();
     gone.pass();
     let told: Vec<_> = stub

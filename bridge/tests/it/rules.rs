@@ -2,14 +2,17 @@
 
 use std::path::Path;
 
-/// The rules of protocol.md §3.1, §3.3, §3.4 and §3.5, as test names begin.
+/// The rules of protocol.md §3.1, §3.3, §3.4, §3.5, and of §4 for modern hosts, as test names begin.
 const RULES: &[&str] = &[
     "b01", "b02", "b03", "b04", "b05", "b06", "b07", "b08", "b09", // process and framing
     "b11", "b12", "b13", "b14", "b15", "b16", // every POST
     "m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "m9", "m10", "m11", "m12", "m13", "m14", "m15", "m16",
     "m17", "m18", "m19", // the mapping table
     "b31", "b32", "b33", "b34", "b35", "b36", "b37", // behind the table
-    "b41", "b43", "b44", "b45", "b46", "b47", "b48",
+    "b41", "b43", "b44", "b45", "b46", "b47", "b48", //
+    "x01", "x02", "x03", "x04", "x05", "x06", "x07", "x08", "x09", "x10", "x11", "x12",
+    "x13", // modern host, legacy server
+    "x40", "x41", "x42", "x43", "x44", "x45", "x46", "x47",
 ];
 
 #[test]

@@ -71,7 +71,7 @@ fn b43_a_lost_session_is_opened_anew_and_the_refused_request_sent_once_more() {
         }
         wire.result(request, "{}");
     });
-    let mut bridge = Bridge::to(&stub);
+    let mut bridge = Bridge::to_with(&stub, &[("FOOTBRIDGE_UPSTREAM", "legacy")]);
     bridge.handshake();
     stub.wait_rpc("GET");
     sessions.forget();
