@@ -8,6 +8,8 @@
 
 mod alarm;
 mod brand;
+#[cfg(feature = "setup")]
+mod clients;
 mod error;
 mod exchange;
 mod forward;
@@ -18,6 +20,8 @@ mod log;
 mod options;
 mod pause;
 mod relay;
+#[cfg(feature = "setup")]
+mod setup;
 mod stdio;
 mod tools;
 mod upstream;
@@ -59,6 +63,8 @@ fn main() -> ExitCode {
         Ok(Command::Help(verb)) => return print(&options::help(verb)),
         Ok(Command::Version) => return print(&options::version()),
         Ok(Command::Connect(settings)) => Ok(*settings),
+        #[cfg(feature = "setup")]
+        Ok(Command::Setup(_, _)) => return ExitCode::SUCCESS,
         Err(error @ OptionError::CommandLine(_)) => {
             let _ = writeln!(std::io::stderr(), "{}: {error}", brand::NAME);
             return ExitCode::from(2);

@@ -6,6 +6,8 @@
 
 mod help;
 mod settings;
+#[cfg(feature = "setup")]
+mod setup;
 mod source;
 mod table;
 
@@ -14,6 +16,8 @@ use std::ffi::OsString;
 
 pub(crate) use help::{help, version};
 pub(crate) use settings::{KeySource, Settings};
+#[cfg(feature = "setup")]
+pub(crate) use setup::SetupOptions;
 use source::Source;
 pub(crate) use table::{ALLOW_HTTP_VARIABLE, KEY_FILE_VARIABLE, KEY_VARIABLE, URL_VARIABLE, Verb};
 use table::{COMMANDS, TABLE};
@@ -41,6 +45,9 @@ impl From<String> for Secret {
 pub(crate) enum Command {
     /// Bridge.
     Connect(Box<Settings>),
+    /// Write a client's entry.
+    #[cfg(feature = "setup")]
+    Setup(Box<Settings>, SetupOptions),
     /// Print [`help`].
     Help(Verb),
     /// Print the version.
@@ -137,7 +144,11 @@ pub(crate) fn read(
     let settings = Box::new(Settings::read(&source)?);
     match verb {
         Verb::Connect => Ok(Command::Connect(settings)),
-        Verb::Setup | Verb::Doctor | Verb::Login | Verb::Logout => Err(OptionError::CommandLine(
+        #[cfg(feature = "setup")]
+        Verb::Setup => Ok(Command::Setup(settings, SetupOptions::read(operand, &source)?)),
+        #[cfg(not(feature = "setup"))]
+        Verb::Setup => Err(OptionError::CommandLine("This build has no such command".to_owned())),
+        Verb::Doctor | Verb::Login | Verb::Logout => Err(OptionError::CommandLine(
             "This build has no such command".to_owned(),
         )),
     }
@@ -145,6 +156,11 @@ pub(crate) fn read(
 
 fn command_line(error: &lexopt::Error) -> OptionError {
     OptionError::CommandLine(error.to_string())
+}
+
+#[cfg(feature = "setup")]
+fn command_line_text(text: &str) -> OptionError {
+    OptionError::CommandLine(text.to_owned())
 }
 
 #[cfg(test)]
