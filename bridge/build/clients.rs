@@ -9,12 +9,31 @@ use std::path::Path;
 
 /// Entries of a client that are text. The first ones are required.
 const TEXTS: [&str; 12] = [
-    "id", "name", "format", "how", "grade", "reference", "program", "restart", "quirk", "text", "link", "web_link",
+    "id",
+    "name",
+    "format",
+    "how",
+    "grade",
+    "reference",
+    "program",
+    "restart",
+    "quirk",
+    "text",
+    "link",
+    "web_link",
 ];
 const REQUIRED: usize = 5;
 /// Entries that are lists of texts.
 const LISTS: [&str; 9] = [
-    "macos", "linux", "windows", "project", "detect", "key_path", "add_direct", "add_bridge", "remove",
+    "macos",
+    "linux",
+    "windows",
+    "project",
+    "detect",
+    "key_path",
+    "add_direct",
+    "add_bridge",
+    "remove",
 ];
 /// Entries that are yes or no, with what is meant when they are missing.
 const SWITCHES: [(&str, bool); 6] = [

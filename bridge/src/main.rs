@@ -64,7 +64,7 @@ fn main() -> ExitCode {
         Ok(Command::Version) => return print(&options::version()),
         Ok(Command::Connect(settings)) => Ok(*settings),
         #[cfg(feature = "setup")]
-        Ok(Command::Setup(_, _)) => return ExitCode::SUCCESS,
+        Ok(Command::Setup(settings, options)) => return setup::run(&settings, &options),
         Err(error @ OptionError::CommandLine(_)) => {
             let _ = writeln!(std::io::stderr(), "{}: {error}", brand::NAME);
             return ExitCode::from(2);

@@ -174,7 +174,9 @@ fn replace(node: &mut Node, places: &[(&str, &str)]) {
 
 /// Takes out whatever mentions a key, and the maps and lists that held nothing else.
 fn without_key(node: &mut Node) {
-    let Value::Map(members) = &mut node.value else { return };
+    let Value::Map(members) = &mut node.value else {
+        return;
+    };
     members.retain_mut(|member| {
         let held = !member.node.members().is_empty();
         without_key(&mut member.node);
@@ -191,7 +193,9 @@ fn without_key(node: &mut Node) {
 const ENVIRONMENTS: [&str; 3] = ["env", "environment", "envs"];
 
 fn environment_mut(node: &mut Node) -> Option<&mut Vec<Member>> {
-    let Value::Map(members) = &mut node.value else { return None };
+    let Value::Map(members) = &mut node.value else {
+        return None;
+    };
     let member = members
         .iter_mut()
         .find(|member| ENVIRONMENTS.contains(&member.key.as_str()))?;
@@ -321,7 +325,8 @@ pub(crate) fn merge(client: &Client, old: &Node, new: &Node) -> Node {
             }
         }
     }
-    let ours_inside = |key: &str| [URL_VARIABLE, KEY_VARIABLE, KEY_FILE_VARIABLE, "Authorization"].contains(&key);
+    let ours_inside =
+        |key: &str| [URL_VARIABLE, KEY_VARIABLE, KEY_FILE_VARIABLE, "Authorization"].contains(&key);
     let mut merged = old.clone();
     let Value::Map(members) = &mut merged.value else {
         return new.clone();

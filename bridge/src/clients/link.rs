@@ -17,7 +17,11 @@ pub(crate) const SAMPLE_KEY: &str = "YOUR_KEY";
 /// The links of a client for an entry: the one its program opens, and the one for web pages. Both lead to the server
 /// directly. Each may be missing.
 pub(crate) fn links(client: &Client, name: &str, url: &str) -> (Option<String>, Option<String>) {
-    let make = |template: &str| (!template.is_empty()).then(|| fill(client, template, name, url)).flatten();
+    let make = |template: &str| {
+        (!template.is_empty())
+            .then(|| fill(client, template, name, url))
+            .flatten()
+    };
     (make(client.link), make(client.web_link))
 }
 

@@ -10,8 +10,7 @@ pub(crate) mod link;
 mod paths;
 
 pub(crate) use document::Format;
-pub(crate) use entry::{Entry, EntryCommand, entry_command};
-pub(crate) use files::{FileProblem, Opened, entries, open};
+pub(crate) use files::{FileProblem, Opened, entries, open, read};
 pub(crate) use paths::{Place, Scope, Surroundings, System};
 
 /// How `setup` brings an entry into a client.

@@ -104,7 +104,10 @@ impl Surroundings {
 
     /// A path for people: `~` for the home directory.
     pub(crate) fn show(&self, path: &Path) -> String {
-        match self.home().and_then(|home| Some(path.strip_prefix(home).ok()?.to_owned())) {
+        match self
+            .home()
+            .and_then(|home| Some(path.strip_prefix(home).ok()?.to_owned()))
+        {
             Some(rest) if self.system == System::Windows && cfg!(windows) => {
                 format!("%USERPROFILE%\\{}", rest.display())
             }

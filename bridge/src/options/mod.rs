@@ -147,7 +147,9 @@ pub(crate) fn read(
         #[cfg(feature = "setup")]
         Verb::Setup => Ok(Command::Setup(settings, SetupOptions::read(operand, &source)?)),
         #[cfg(not(feature = "setup"))]
-        Verb::Setup => Err(OptionError::CommandLine("This build has no such command".to_owned())),
+        Verb::Setup => Err(OptionError::CommandLine(
+            "This build has no such command".to_owned(),
+        )),
         Verb::Doctor | Verb::Login | Verb::Logout => Err(OptionError::CommandLine(
             "This build has no such command".to_owned(),
         )),

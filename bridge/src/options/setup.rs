@@ -52,8 +52,10 @@ impl SetupOptions {
         let targets = [options.client.is_some(), options.list, options.all];
         let keys = [options.key_variable.is_some(), options.key_stdin, options.no_key];
         let several = |said: &[bool]| said.iter().filter(|said| **said).count() > 1;
-        let is_name =
-            |name: &str, more: &str| name.chars().all(|c| c.is_ascii_alphanumeric() || more.contains(c));
+        let is_name = |name: &str, more: &str| {
+            name.chars()
+                .all(|c| c.is_ascii_alphanumeric() || more.contains(c))
+        };
         let complaint = if several(&targets) {
             "Name one client, or --all, or --list"
         } else if !targets.contains(&true) {

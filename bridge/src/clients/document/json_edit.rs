@@ -108,7 +108,11 @@ fn insert(
     let line = manners.newline;
     if container.form == Form::Implied {
         // A file without a value.
-        let member = format!("{}{name}{}", manners.unit, manners.render(value, &manners.unit, true));
+        let member = format!(
+            "{}{name}{}",
+            manners.unit,
+            manners.render(value, &manners.unit, true)
+        );
         let gap = if text.is_empty() || text.ends_with(['\n', '\u{feff}']) {
             ""
         } else {
@@ -146,21 +150,13 @@ fn insert(
         }
         None => {
             let end = end_of_notes(text, last.end);
-            splice(
-                text,
-                &[(last.end..last.end, ",".to_owned()), (end..end, item)],
-            )
+            splice(text, &[(last.end..last.end, ",".to_owned()), (end..end, item)])
         }
     }
 }
 
 /// Takes a member or item out, with the comma and the line that it needed.
-fn remove(
-    text: &str,
-    container: &Node,
-    children: &[Range<usize>],
-    index: usize,
-) -> Result<String, Problem> {
+fn remove(text: &str, container: &Node, children: &[Range<usize>], index: usize) -> Result<String, Problem> {
     let Some(child) = children.get(index) else {
         return Ok(text.to_owned());
     };
@@ -176,7 +172,10 @@ fn remove(
     if children.len() == 1 {
         let end = comma.map_or(child.end, |comma| comma + 1);
         let around = [text.get(open + 1..child.start), text.get(end..close)];
-        if around.iter().all(|gap| gap.is_some_and(|gap| gap.trim().is_empty())) {
+        if around
+            .iter()
+            .all(|gap| gap.is_some_and(|gap| gap.trim().is_empty()))
+        {
             return splice(text, &[(open + 1..close, String::new())]);
         }
         return splice(text, &[(start..end, String::new())]);
@@ -195,7 +194,10 @@ fn remove(
             let start = start.max(comma + 1);
             splice(
                 text,
-                &[(comma..comma + 1, String::new()), (start..child.end, String::new())],
+                &[
+                    (comma..comma + 1, String::new()),
+                    (start..child.end, String::new()),
+                ],
             )
         }
         (None, None) => splice(text, &[(start..child.end, String::new())]),
@@ -268,7 +270,11 @@ impl Manners {
                 members
                     .iter()
                     .map(|member| {
-                        format!("{}: {}", quote(&member.key), self.render(&member.node, &inner, true))
+                        format!(
+                            "{}: {}",
+                            quote(&member.key),
+                            self.render(&member.node, &inner, true)
+                        )
                     })
                     .collect(),
             ),

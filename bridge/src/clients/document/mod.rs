@@ -231,6 +231,7 @@ pub(crate) fn changed(mut root: Node, change: &Change) -> Node {
             {
                 members.retain(|member| member.key != *key);
             }
+            without_hollow(&mut root, path);
         }
         Change::Append(path, value) => {
             if find_mut(&mut root, path).is_none() {
@@ -254,6 +255,23 @@ pub(crate) fn changed(mut root: Node, change: &Change) -> Node {
     root
 }
 
+/// Takes out the tables on a path that existed only as part of the names of what is gone.
+fn without_hollow(root: &mut Node, path: &[String]) {
+    for length in (1..path.len()).rev() {
+        let Some((key, parents)) = path.get(..length).and_then(<[String]>::split_last) else {
+            return;
+        };
+        if let Some(parent) = find_mut(root, parents)
+            && let Value::Map(members) = &mut parent.value
+        {
+            members.retain(|member| {
+                let node = &member.node;
+                member.key != *key || node.form != Form::Implied || !node.members().is_empty()
+            });
+        }
+    }
+}
+
 fn find_mut<'n>(root: &'n mut Node, path: &[String]) -> Option<&'n mut Node> {
     path.iter().try_fold(root, |node, key| match &mut node.value {
         Value::Map(members) => members
@@ -273,7 +291,9 @@ fn put(node: &mut Node, path: &[String], value: &Node) {
         // Only YAML's `key:` with nothing after it gets here: the editors refuse to put a member into anything else.
         node.value = Value::Map(Vec::new());
     }
-    let Value::Map(members) = &mut node.value else { return };
+    let Value::Map(members) = &mut node.value else {
+        return;
+    };
     let at = members.iter().position(|member| member.key == *key);
     let at = at.unwrap_or_else(|| {
         members.push(Member {

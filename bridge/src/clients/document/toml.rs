@@ -45,8 +45,8 @@ pub(super) fn parse(text: &str) -> Result<Node, Problem> {
                 let end = value.span.end;
                 reader.line_end()?;
                 let path: Vec<&str> = header.iter().map(|(key, _)| key.as_str()).collect();
-                let table =
-                    table_at(&mut root, &path).ok_or_else(|| Problem::new(start, "this table cannot be extended"))?;
+                let table = table_at(&mut root, &path)
+                    .ok_or_else(|| Problem::new(start, "this table cannot be extended"))?;
                 define(table, &key, start, value)?;
                 table.span.end = end;
             }
@@ -58,7 +58,9 @@ pub(super) fn parse(text: &str) -> Result<Node, Problem> {
 fn table_at<'n>(root: &'n mut Node, path: &[&str]) -> Option<&'n mut Node> {
     let mut node = root;
     for key in path {
-        let Value::Map(members) = &mut node.value else { return None };
+        let Value::Map(members) = &mut node.value else {
+            return None;
+        };
         node = &mut members.iter_mut().find(|member| member.key == *key)?.node;
         if matches!(node.value, Value::List(_)) {
             node = last_table(node)?;
@@ -149,7 +151,9 @@ fn open(
 
 /// The member of a map, made if it is missing.
 fn child<'n>(node: &'n mut Node, key: &str, at: usize) -> Option<&'n mut Node> {
-    let Value::Map(members) = &mut node.value else { return None };
+    let Value::Map(members) = &mut node.value else {
+        return None;
+    };
     let index = members.iter().position(|member| member.key == key);
     let index = index.unwrap_or_else(|| {
         members.push(Member {
@@ -278,7 +282,9 @@ impl Reader<'_> {
                 _ => {
                     let rest = self.rest();
                     let end = rest
-                        .find(|letter: char| !letter.is_ascii_alphanumeric() && letter != '-' && letter != '_')
+                        .find(|letter: char| {
+                            !letter.is_ascii_alphanumeric() && letter != '-' && letter != '_'
+                        })
                         .unwrap_or(rest.len());
                     if end == 0 {
                         return Err(Problem::new(start, "a key should be here"));

@@ -105,7 +105,10 @@ fn delete(text: &str, root: &Node, path: &[String]) -> Result<String, Problem> {
             }
             return splice(text, &[(table.span.clone(), inline(&whole))]);
         }
-        let (start, end) = (line_start(text, member.start), next_line(text, member.node.span.end));
+        let (start, end) = (
+            line_start(text, member.start),
+            next_line(text, member.node.span.end),
+        );
         return splice(text, &[(start..end, String::new())]);
     }
     let mut blocks = Vec::new();
@@ -115,7 +118,10 @@ fn delete(text: &str, root: &Node, path: &[String]) -> Result<String, Problem> {
         .into_iter()
         .map(|block| {
             let end = next_line(text, block.end);
-            (start_of_block(text, line_start(text, block.start), end)..end, String::new())
+            (
+                start_of_block(text, line_start(text, block.start), end)..end,
+                String::new(),
+            )
         })
         .collect();
     let new = splice(text, &edits)?;
@@ -132,7 +138,9 @@ fn start_of_block(text: &str, start: usize, end: usize) -> usize {
     let before = text.get(..start).unwrap_or_default();
     let rest = text.get(end..).unwrap_or_default();
     let is_set_off_below = rest.is_empty() || rest.starts_with(['\n', '\r']);
-    let line = before.strip_suffix('\n').map(|rest| rest.strip_suffix('\r').unwrap_or(rest));
+    let line = before
+        .strip_suffix('\n')
+        .map(|rest| rest.strip_suffix('\r').unwrap_or(rest));
     match line {
         Some(line) if is_set_off_below && line.ends_with('\n') => line.len(),
         _ => start,

@@ -367,8 +367,10 @@ fn scalar(content: &str, at: usize, depth: usize) -> Result<Node, Problem> {
 /// A plain word: a text unless it looks like a number, a truth value or nothing.
 fn word(content: &str) -> Value {
     let lower = content.to_ascii_lowercase();
-    let is_plain = ["", "null", "~", "true", "false", "yes", "no", "on", "off", ".inf", ".nan"]
-        .contains(&lower.as_str())
+    let is_plain = [
+        "", "null", "~", "true", "false", "yes", "no", "on", "off", ".inf", ".nan",
+    ]
+    .contains(&lower.as_str())
         || content.starts_with(|letter: char| letter.is_ascii_digit() || "+-.".contains(letter));
     if is_plain {
         Value::Plain(content.to_owned())
@@ -394,7 +396,9 @@ fn quoted(content: &str, at: usize) -> Result<(String, usize), Problem> {
             letter if letter == quote => return Ok((text, index + 1)),
             '\\' if quote == '"' => {
                 let wrong = Problem::new(at + index, "a wrong escape");
-                let Some((_, escaped)) = letters.next() else { return Err(open) };
+                let Some((_, escaped)) = letters.next() else {
+                    return Err(open);
+                };
                 let digits = match escaped {
                     'x' => 2,
                     'u' => 4,
@@ -452,6 +456,9 @@ fn flow(content: &str, at: usize, depth: usize) -> Result<(Value, usize), Proble
             };
             return Ok((value, used + 1));
         }
+        if trimmed.is_empty() {
+            return Err(open_ended(at));
+        }
         let start = at + used;
         let mut key = None;
         if is_map {
@@ -501,14 +508,13 @@ fn flow(content: &str, at: usize, depth: usize) -> Result<(Value, usize), Proble
             Some(',') => used += 1,
             Some(letter) if letter == close => {}
             Some(_) => return Err(Problem::new(at + used, "a comma is missing before this")),
-            None => {
-                return Err(Problem::new(
-                    at,
-                    "lists and maps in brackets over several lines are not edited",
-                ));
-            }
+            None => return Err(open_ended(at)),
         }
     }
+}
+
+fn open_ended(at: usize) -> Problem {
+    Problem::new(at, "lists and maps in brackets over several lines are not edited")
 }
 
 /// The key of a map in brackets and its length, the colon included.

@@ -5,7 +5,10 @@ use super::{Change, Form, Node, Problem, Value, indentation, line_start, newline
 /// Makes one change. `root` is the tree of `text`.
 pub(super) fn apply(text: &str, root: &Node, change: &Change) -> Result<String, Problem> {
     if !root.is_map() {
-        return Err(Problem::new(root.span.start, "the file should hold names and values"));
+        return Err(Problem::new(
+            root.span.start,
+            "the file should hold names and values",
+        ));
     }
     match change {
         Change::Set(path, value) => set(text, root, path, value),
@@ -26,7 +29,10 @@ fn set(text: &str, root: &Node, path: &[String], value: &Node) -> Result<String,
             // Replaced as a whole.
             let indent = indentation(text, member.start);
             if indent.len() != member.start - line_start(text, member.start) {
-                return Err(Problem::new(member.start, "this entry shares its line with another"));
+                return Err(Problem::new(
+                    member.start,
+                    "this entry shares its line with another",
+                ));
             }
             let start = line_start(text, member.start) + bom(text, member.start);
             let end = end_of(text, member.start, node);
@@ -94,7 +100,13 @@ fn delete(text: &str, root: &Node, path: &[String]) -> Result<String, Problem> {
     if parent.members().len() == 1 && !parents.is_empty() {
         // A key with nothing below it means nothing to some readers: say that it is an empty map.
         let key_line = text.get(..start).unwrap_or_default().trim_end();
-        return splice(text, &[(key_line.len()..key_line.len(), " {}".to_owned()), (start..end, String::new())]);
+        return splice(
+            text,
+            &[
+                (key_line.len()..key_line.len(), " {}".to_owned()),
+                (start..end, String::new()),
+            ],
+        );
     }
     // The last line of a file that does not end its last line.
     if end == text.len() && !text.ends_with('\n') {
