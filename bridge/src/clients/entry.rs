@@ -314,6 +314,13 @@ pub(crate) fn is_ours(entry: &Node, url: Option<&str>) -> bool {
     entry_url(entry).is_some_and(|theirs| url.is_some_and(|ours| same(ours, theirs)))
 }
 
+/// Whether an entry sends a key of ours, or asks for one: enough to know whose it was, not where it leads.
+pub(crate) fn mentions_us(entry: &Node, name: &str) -> bool {
+    let text = document::compact(entry);
+    let has_key = !brand::KEY_PREFIX.is_empty() && text.contains(&format!("Bearer {}", brand::KEY_PREFIX));
+    has_key || text.contains(KEY_VARIABLE) || text.contains(&format!("${{input:{}}}", input_id(name)))
+}
+
 /// What an entry becomes when ours is to say the same as `new`: what a person added stays, what another shape needed goes.
 pub(crate) fn merge(client: &Client, old: &Node, new: &Node) -> Node {
     let of_shapes = [client.direct, client.bridge].into_iter().flatten();

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::document::{Member, Node, Value, compact};
+use super::document::{Member, Node, Value, minimal};
 use super::entry::{self, Ingredients, KeyText};
 use super::{Client, Mode, System};
 use crate::brand;
@@ -46,8 +46,8 @@ fn fill(client: &Client, template: &str, name: &str, url: &str) -> Option<String
         node: Node::text(name),
     }];
     named.extend_from_slice(entry.members());
-    let named = compact(&Value::Map(named).into());
-    let entry = compact(&entry);
+    let named = minimal(&Value::Map(named).into());
+    let entry = minimal(&entry);
     Some(entry::place(
         template,
         &[

@@ -54,7 +54,11 @@ pub(super) enum Refusal {
     /// The file cannot be read or understood.
     File(FileProblem),
     /// An entry of someone else has the name.
-    Taken { file: String, name: String },
+    Taken {
+        problem: FileProblem,
+        name: String,
+        is_removal: bool,
+    },
     /// The change could not be made, or could not be shown to change nothing else.
     Unprovable(FileProblem),
 }
@@ -65,10 +69,20 @@ impl fmt::Display for Refusal {
             Refusal::File(problem) => {
                 write!(f, "{problem}. The file was not touched; correct it and try again")
             }
-            Refusal::Taken { file, name } => write!(
+            Refusal::Taken {
+                problem,
+                is_removal: true,
+                ..
+            } => write!(
                 f,
-                "{file} has an entry `{name}` that is not ours. Choose another name with --name, for example --name {name}-2"
+                "{problem}. If it is all the same, say with --url which server it leads to, or take it out by hand"
             ),
+            Refusal::Taken { problem, name, .. } => {
+                write!(
+                    f,
+                    "{problem}. Choose another name with --name, for example --name {name}-2"
+                )
+            }
             Refusal::Unprovable(problem) => {
                 write!(
                     f,
@@ -92,12 +106,9 @@ pub(super) fn plan(request: &Request<'_>) -> Result<Edit, Refusal> {
     let keys: Vec<&str> = entry_path.iter().map(String::as_str).collect();
     let existing = opened.root.find(&keys);
     if let Some(existing) = existing
-        && !entry::is_ours(existing, request.url)
+        && !is_ours(request, existing)
     {
-        return Err(Refusal::Taken {
-            file: path.display().to_string(),
-            name: request.name.to_owned(),
-        });
+        return Err(taken(request, &opened, existing));
     }
     let (kind, changes, after) = match (existing, request.entry) {
         (None, None) => (Kind::Nothing, Vec::new(), None),
@@ -150,6 +161,24 @@ pub(super) fn plan(request: &Request<'_>) -> Result<Edit, Refusal> {
         new: Some(new),
         is_restored: false,
     })
+}
+
+/// Whether the entry may be changed. To take it out, less is enough: nobody remembers the address of last year's server.
+fn is_ours(request: &Request<'_>, existing: &Node) -> bool {
+    entry::is_ours(existing, request.url)
+        || (request.entry.is_none() && entry::mentions_us(existing, request.name))
+}
+
+fn taken(request: &Request<'_>, opened: &Opened, existing: &Node) -> Refusal {
+    let problem = document::Problem {
+        at: existing.span.start,
+        reason: format!("an entry `{}` that is not ours", request.name),
+    };
+    Refusal::Taken {
+        problem: FileProblem::at(&request.place.path, &opened.text, &problem),
+        name: request.name.to_owned(),
+        is_removal: request.entry.is_none(),
+    }
 }
 
 /// Where the questions of an editor stand.
@@ -254,6 +283,10 @@ fn restore(
     let format = request.client.format;
     let becomes_the_present = |before: &str| {
         let root = document::parse(before, format).ok()?;
+        let keys: Vec<&str> = entry_path.iter().map(String::as_str).collect();
+        if root.find(&keys).is_some() {
+            return None;
+        }
         let mut changes = vec![Change::Set(entry_path.to_vec(), existing.clone())];
         if input_index(&opened.root, request.name).is_some() {
             changes.extend(missing_input(&root, request.name));
@@ -280,14 +313,10 @@ fn restore(
 fn own_file(request: &Request<'_>, opened: &Opened) -> Result<Edit, Refusal> {
     let entries = clients::entries(request.client, opened);
     let before = entries.into_iter().map(|entry| entry.node).next();
-    let ours = before
-        .as_ref()
-        .is_some_and(|entry| entry::is_ours(entry, request.url));
+    let ours = before.as_ref().is_some_and(|entry| is_ours(request, entry));
     if opened.exists && !ours && !opened.text.trim().is_empty() {
-        return Err(Refusal::Taken {
-            file: request.place.path.display().to_string(),
-            name: request.name.to_owned(),
-        });
+        let theirs = before.as_ref().unwrap_or(&opened.root);
+        return Err(taken(request, opened, theirs));
     }
     let new = match request.entry {
         Some(entry) => Some(own_text(request.client, request.name, entry).map_err(|problem| {

@@ -77,6 +77,7 @@ impl Run<'_> {
             ));
         }
         say(format_args!("Done."));
+        show::note(&wanted.key);
         show::epilogue(client);
         Ok(())
     }
@@ -112,10 +113,13 @@ impl Run<'_> {
             .find(|entry| entry.name == self.options.name);
         if let Some(found) = &found
             && !entry::is_ours(&found.node, self.settings.url.as_deref())
+            && !(self.options.remove && entry::mentions_us(&found.node, &self.options.name))
         {
+            let (line, column) = found.position;
             return Err(format!(
-                "{} has an entry `{name}` that is not ours. Choose another name with --name, for example --name {name}-2",
-                client.name,
+                "{}:{line}:{column} an entry `{name}` that is not ours. Choose another name with --name, for example \
+                 --name {name}-2",
+                place.path.display(),
                 name = self.options.name
             ));
         }

@@ -21,7 +21,7 @@ use crate::brand::{self, variable};
 use crate::clients::entry::{self, Ingredients, KeyText};
 use crate::clients::{self, CLIENTS, Client, How, Mode, Place, Scope, Surroundings};
 use crate::options::{ALLOW_HTTP_VARIABLE, Settings, SetupOptions, URL_VARIABLE};
-use edit::{Edit, Kind, Refusal};
+use edit::{Kind, Refusal};
 
 /// How often an edit starts again because the client wrote the file meanwhile.
 const ATTEMPTS: usize = 5;
@@ -68,15 +68,20 @@ fn complain(text: &str) {
 
 /// The client that someone may have meant.
 fn unknown(id: &str) -> String {
-    let near = CLIENTS.iter().find(|client| {
-        client.id.contains(id)
-            || id.contains(client.id)
-            || client.name.to_lowercase().contains(&id.to_lowercase())
-    });
-    let ids: Vec<&str> = CLIENTS.iter().map(|client| client.id).collect();
-    match near.filter(|_| id.len() > 2) {
-        Some(client) => format!("There is no client `{id}`. Did you mean `{}`?", client.id),
-        None => format!("There is no client `{id}`. Known are: {}", ids.join(", ")),
+    let lower = id.to_lowercase();
+    let is_near = |client: &&Client| {
+        id.len() > 2
+            && (client.id.contains(&lower)
+                || lower.contains(client.id)
+                || client.name.to_lowercase().contains(&lower))
+    };
+    let quoted = |client: &Client| format!("`{}`", client.id);
+    let near: Vec<String> = CLIENTS.iter().filter(is_near).map(quoted).collect();
+    if near.is_empty() {
+        let all: Vec<&str> = CLIENTS.iter().map(|client| client.id).collect();
+        format!("There is no client `{id}`. Known are: {}", all.join(", "))
+    } else {
+        format!("There is no client `{id}`. Did you mean {}?", near.join(" or "))
     }
 }
 
@@ -266,14 +271,21 @@ impl Run<'_> {
                 say(format_args!("{}: {shown} {state}", client.name));
                 return Ok(());
             }
-            show::edit(client, &shown, &edit);
+            show::edit(client, &shown, &self.options.name, &edit);
             if !self.may_write()? {
                 return Ok(());
             }
             let literal = wanted.is_some_and(|wanted| matches!(wanted.key, KeyText::Literal(_)));
             match write::commit(&place.path, &edit, literal) {
                 Ok(written) => {
-                    show::written(client, &shown, self.around, &edit, &written, wanted.is_some());
+                    show::written(
+                        client,
+                        self.around,
+                        &shown,
+                        &edit,
+                        &written,
+                        wanted.map(|wanted| &wanted.key),
+                    );
                     return Ok(());
                 }
                 Err(write::WriteError::Changed) => {
@@ -386,12 +398,5 @@ fn is_readable_by_others(path: &Path) -> bool {
     {
         let _ = path;
         false
-    }
-}
-
-/// The edit's result in the terms of the writer.
-impl Edit {
-    fn is_removal_of_file(&self) -> bool {
-        self.new.is_none()
     }
 }

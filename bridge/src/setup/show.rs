@@ -1,15 +1,13 @@
 //! What the person reads: the entry line by line, what to do next, links. A key is never among it.
 
-use std::path::Path;
-
 use super::edit::{Edit, Kind};
 use super::{Written, is_readable_by_others, say};
 use crate::brand;
 use crate::clients::document::{self, Change, Node, Value};
 use crate::clients::entry::{self, KeyText};
 use crate::clients::link::{self, SAMPLE_KEY};
-use crate::clients::{Client, Grade, Scope, Surroundings};
-use crate::options::{KEY_VARIABLE, URL_VARIABLE};
+use crate::clients::{Client, Format, Grade, Scope, Surroundings};
+use crate::options::URL_VARIABLE;
 
 /// How much of a key is shown beyond its prefix.
 const KEY_LETTERS: usize = 6;
@@ -23,7 +21,7 @@ pub(super) fn printable(key: &KeyText) -> KeyText {
 }
 
 /// What an edit changes.
-pub(super) fn edit(client: &Client, file: &str, edit: &Edit) {
+pub(super) fn edit(client: &Client, file: &str, name: &str, edit: &Edit) {
     let what = match edit.kind {
         Kind::Added if edit.old.is_none() => "new file",
         Kind::Added => "new entry",
@@ -35,7 +33,7 @@ pub(super) fn edit(client: &Client, file: &str, edit: &Edit) {
     say(format_args!("{}: {file} ({what})", client.name));
     let lines = |node: &Option<Node>| {
         node.as_ref()
-            .map_or_else(Vec::new, |node| rendered(client, &masked(node)))
+            .map_or_else(Vec::new, |node| rendered(client, name, &masked(node)))
     };
     let (old, new) = (lines(&edit.before), lines(&edit.after));
     for (sign, line) in differences(&old, &new) {
@@ -44,16 +42,27 @@ pub(super) fn edit(client: &Client, file: &str, edit: &Edit) {
 }
 
 /// The lines of an entry in its client's notation.
-fn rendered(client: &Client, entry: &Node) -> Vec<String> {
-    let text = document::snippet(client.format, &["entry".to_owned()], entry).unwrap_or_default();
+fn rendered(client: &Client, name: &str, entry: &Node) -> Vec<String> {
+    let is_json = matches!(client.format, Format::Json | Format::Jsonc);
+    let path = match client.format {
+        Format::Toml => client
+            .key_path
+            .iter()
+            .copied()
+            .chain([name])
+            .map(str::to_owned)
+            .collect(),
+        _ => vec![name.to_owned()],
+    };
+    let text = document::snippet(client.format, &path, entry).unwrap_or_default();
     // Without the braces that make a whole file of it.
-    let text = text
-        .strip_prefix("{\n")
-        .map_or(&*text, |inner| inner.trim_end().trim_end_matches('}'));
-    text.trim_end()
+    let inner = text.strip_prefix("{\n").and_then(|text| text.strip_suffix("}\n"));
+    let indent = if is_json { "  " } else { "" };
+    inner
+        .filter(|_| is_json)
+        .unwrap_or(&text)
         .lines()
-        .skip(1)
-        .map(|line| line.strip_prefix("  ").unwrap_or(line).to_owned())
+        .map(|line| line.strip_prefix(indent).unwrap_or(line).to_owned())
         .collect()
 }
 
@@ -124,17 +133,17 @@ fn cut(text: &str) -> String {
     format!("{scheme}{gap}{start}…")
 }
 
-/// What to do after a file was written.
+/// What to do after a file was written. `key` is how the key got into it; none where the entry went.
 pub(super) fn written(
     client: &Client,
-    file: &str,
     around: &Surroundings,
+    file: &str,
     edit: &Edit,
     written: &Written,
-    is_set: bool,
+    key: Option<&KeyText>,
 ) {
     let done = match edit.kind {
-        _ if edit.is_removal_of_file() => "Removed",
+        Kind::Removed if edit.new.is_none() => "Removed",
         Kind::Removed if edit.is_restored => "Restored",
         _ => "Wrote",
     };
@@ -142,39 +151,23 @@ pub(super) fn written(
     if let Some(backup) = &written.backup {
         say(format_args!("The file as it was: {}", around.show(backup)));
     }
-    if is_set {
-        warn_of_readers(&written.path, edit.after.as_ref(), &around.show(&written.path));
-        notes(edit.after.as_ref());
+    if matches!(key, Some(KeyText::Literal(_))) && is_readable_by_others(&written.path) {
+        say(format_args!(
+            "Other users of this machine can read the key in it: chmod 600 {}",
+            around.show(&written.path)
+        ));
     }
+    key.map(note);
     epilogue(client);
 }
 
-/// Warns when a key stands in a file that others can read.
-fn warn_of_readers(path: &Path, entry: Option<&Node>, shown: &str) {
-    let holds_key = entry.is_some_and(|entry| masked(entry) != *entry);
-    if holds_key && is_readable_by_others(path) {
-        say(format_args!(
-            "Other users of this machine can read the key in it: chmod 600 {shown}"
-        ));
-    }
-}
-
 /// What an entry needs from outside itself.
-fn notes(entry: Option<&Node>) {
-    let Some(entry) = entry else { return };
-    let text = document::compact(entry);
-    if text.contains(KEY_VARIABLE) && !text.contains(&format!("\"{KEY_VARIABLE}\": \"{}", brand::KEY_PREFIX))
-    {
-        let refers = text.contains('$')
-            || text.contains("{env:")
-            || text.contains("_env_var")
-            || text.contains("env_vars");
-        if refers && !text.contains("${input:") {
-            say(format_args!(
-                "The entry refers to {KEY_VARIABLE}: the client has to see that variable when it starts. To put the key \
-                 itself into the file, use --key-stdin."
-            ));
-        }
+pub(super) fn note(key: &KeyText) {
+    if let KeyText::Variable(name) = key {
+        say(format_args!(
+            "The entry refers to {name}: the client has to see that variable when it starts. To put the key itself into \
+             the file, use --key-stdin."
+        ));
     }
 }
 
@@ -233,14 +226,19 @@ fn snippet_text(client: &Client, name: &str, entry: &Node, key: &KeyText) -> Opt
 /// The links that install the entry by a click.
 pub(super) fn links(client: &Client, name: &str, url: &str) {
     let (link, web_link) = link::links(client, name, url);
+    let has_any = link.is_some() || web_link.is_some();
     for link in link.into_iter().chain(web_link) {
         say(format_args!("\nOr open: {link}"));
-        if link.contains(SAMPLE_KEY) || client.link.contains("ENTRY_BASE64") {
-            say(format_args!(
-                "(a link never carries a key: put yours in the place of {SAMPLE_KEY})"
-            ));
-        }
     }
+    if has_any
+        && (client.link.contains("ENTRY_BASE64") || client.web_link.contains("{ENTRY}"))
+        && !client.input
+    {
+        say(format_args!(
+            "A link never carries a key: put yours in the place of {SAMPLE_KEY} afterwards."
+        ));
+    }
+    say(format_args!(""));
 }
 
 /// What a scope is called.

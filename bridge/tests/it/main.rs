@@ -16,6 +16,10 @@ mod modern;
 mod order;
 mod process;
 mod refusals;
+#[cfg(feature = "setup")]
+mod setup;
+#[cfg(feature = "setup")]
+mod setup_clients;
 mod stdin;
 mod streams;
 mod transport;

@@ -290,22 +290,28 @@ impl Manners {
     }
 }
 
-/// Renders a value on one line.
+/// Renders a value on one line, as a person would write it.
 pub(super) fn compact(node: &Node) -> String {
+    one_line(node, " ")
+}
+
+/// Renders a value on one line, `gap` between its parts.
+pub(super) fn one_line(node: &Node, gap: &str) -> String {
+    let separator = format!(",{gap}");
     match &node.value {
         Value::Text(text) => quote(text),
         Value::Plain(word) => word.clone(),
         Value::List(items) => {
-            let items: Vec<String> = items.iter().map(compact).collect();
-            format!("[{}]", items.join(", "))
+            let items: Vec<String> = items.iter().map(|item| one_line(item, gap)).collect();
+            format!("[{}]", items.join(&separator))
         }
         Value::Map(members) if members.is_empty() => "{}".to_owned(),
         Value::Map(members) => {
             let members: Vec<String> = members
                 .iter()
-                .map(|member| format!("{}: {}", quote(&member.key), compact(&member.node)))
+                .map(|member| format!("{}:{gap}{}", quote(&member.key), one_line(&member.node, gap)))
                 .collect();
-            format!("{{ {} }}", members.join(", "))
+            format!("{{{gap}{}{gap}}}", members.join(&separator))
         }
     }
 }

@@ -387,6 +387,11 @@ pub(crate) fn compact(node: &Node) -> String {
     json_edit::compact(node)
 }
 
+/// Renders a value as JSON without a blank, for addresses.
+pub(crate) fn minimal(node: &Node) -> String {
+    json_edit::one_line(node, "")
+}
+
 /// Renders a value in a format as it would stand in a new file under this path.
 pub(crate) fn snippet(format: Format, path: &[String], value: &Node) -> Result<String, Problem> {
     apply("", format, &Change::Set(path.to_vec(), value.clone()))
