@@ -145,10 +145,19 @@ pub(super) fn plan(request: &Request<'_>) -> Result<Edit, Refusal> {
                 });
             }
             let mut changes = vec![Change::Delete(entry_path)];
-            changes.extend(
-                input_index(&opened.root, request.name)
-                    .map(|index| Change::DeleteItem(vec![INPUTS.to_owned()], index)),
-            );
+            changes.extend(input_index(&opened.root, request.name).map(|index| {
+                let path = vec![INPUTS.to_owned()];
+                // A list of nothing but our question came with it.
+                let is_only = opened
+                    .root
+                    .get(INPUTS)
+                    .is_some_and(|list| list.items().len() == 1);
+                if is_only {
+                    Change::Delete(path)
+                } else {
+                    Change::DeleteItem(path, index)
+                }
+            }));
             (Kind::Removed, changes, None)
         }
     };
@@ -264,7 +273,7 @@ fn proven(path: &Path, opened: &Opened, format: Format, changes: &[Change]) -> R
         tree = document::changed(tree, change);
     }
     match document::parse(&text, format) {
-        Ok(root) if root == tree => Ok(text),
+        Ok(root) if document::is_same(&root, &tree, format) => Ok(text),
         _ => Err(Refusal::Unprovable(FileProblem::of(
             path,
             "the file is written in a way that is not edited",

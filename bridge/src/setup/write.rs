@@ -180,9 +180,11 @@ fn back_up(path: &Path, text: &str) -> Result<PathBuf, WriteError> {
         .duration_since(UNIX_EPOCH)
         .map_or(0, |passed| passed.as_secs());
     let (start, end) = affixes(path);
-    // A second backup within a second takes the next one's name.
-    for second in now..now + 60 {
-        let backup = path.with_file_name(format!("{start}{}{end}", timestamp(second)));
+    let newest = backups(path).pop();
+    let names =
+        (now..now + 60).map(|second| path.with_file_name(format!("{start}{}{end}", timestamp(second))));
+    // A second backup within a second takes a later name, so that the newest is always the last.
+    for backup in names.filter(|name| newest.as_ref().is_none_or(|newest| name > newest)) {
         match create(&backup, true) {
             Ok(mut file) => {
                 let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
@@ -197,7 +199,10 @@ fn back_up(path: &Path, text: &str) -> Result<PathBuf, WriteError> {
             }
         }
     }
-    Err(failed("no backup can be made")(ErrorKind::AlreadyExists.into()))
+    Err(WriteError::Failed {
+        what: "no backup can be made, because there is one from the future".to_owned(),
+        cause: ErrorKind::AlreadyExists.into(),
+    })
 }
 
 /// What the names of a file's backups begin and end with.

@@ -251,11 +251,26 @@ fn what_cannot_be_edited_with_certainty_is_printed() {
         );
         assert_eq!(home.read(".config/goose/config.yaml"), text);
     }
-    home.write(
-        ".codex/config.toml",
-        "mcp_servers = { a = { command = \"x\" } }\n",
+    let text = "mcp_servers.a = { command = \"x\" }\nmcp_servers.footbridge.command = 'footbridge'\n";
+    home.write(".codex/config.toml", text);
+    home.run(&["codex", "--yes"]).refused(&["config.toml:"]);
+    assert_eq!(home.read(".codex/config.toml"), text);
+}
+
+#[test]
+fn tables_in_braces_are_edited_within_them() {
+    let home = Home::of("linux");
+    let text = "mcp_servers = {a={command='x'}} # mine\n";
+    home.write(".codex/config.toml", text);
+    home.ok(&["codex", "--yes"]);
+    assert_eq!(
+        home.read(".codex/config.toml"),
+        format!(
+            "mcp_servers = {{a={{command='x'}}, footbridge = {{ url = \"{URL}\", bearer_token_env_var = \"FOOTBRIDGE_KEY\" }}}} # mine\n"
+        )
     );
-    home.run(&["codex", "--yes"]).refused(&["config.toml:1:15"]);
+    home.ok(&["codex", "--yes", "--remove"]);
+    assert_eq!(home.read(".codex/config.toml"), text);
 }
 
 #[cfg(unix)]
@@ -636,14 +651,13 @@ fn links_and_snippets_carry_no_key() {
 #[test]
 fn a_program_in_a_place_that_does_not_last_is_refused() {
     let home = Home::of("linux");
-    let copy = home.path("footbridge");
-    std::fs::copy(env!("CARGO_BIN_EXE_footbridge"), &copy).unwrap();
-    let mut command = Command::new(&copy);
-    let output = command
+    // Any directory is one for temporary files, if the system says so.
+    let program = Path::new(env!("CARGO_BIN_EXE_footbridge"));
+    let output = Command::new(program)
         .args(["setup", "claude-desktop", "--yes", "--url", URL])
         .env_clear()
         .env("HOME", home.directory.path())
-        .env("TMPDIR", home.directory.path())
+        .env("TMPDIR", program.parent().unwrap())
         .output();
     said(output.unwrap()).refused(&["temporary files", "cargo binstall footbridge"]);
 }

@@ -197,6 +197,31 @@ pub(crate) fn parse(text: &str, format: Format) -> Result<Node, Problem> {
     }
 }
 
+/// Whether two trees of a format say the same. The order of names counts where an edit has no reason to change it: a line
+/// added to a TOML table stands before the tables inside it, so there it does not.
+pub(crate) fn is_same(one: &Node, other: &Node, format: Format) -> bool {
+    if format != Format::Toml {
+        return one == other;
+    }
+    match (&one.value, &other.value) {
+        (Value::Map(one), Value::Map(other)) => {
+            one.len() == other.len()
+                && one.iter().all(|member| {
+                    let twin = other.iter().find(|twin| twin.key == member.key);
+                    twin.is_some_and(|twin| is_same(&member.node, &twin.node, format))
+                })
+        }
+        (Value::List(one), Value::List(other)) => {
+            one.len() == other.len()
+                && one
+                    .iter()
+                    .zip(other)
+                    .all(|(one, other)| is_same(one, other, format))
+        }
+        (one, other) => one == other,
+    }
+}
+
 /// One change of a tree.
 #[derive(Clone, Debug)]
 pub(crate) enum Change {

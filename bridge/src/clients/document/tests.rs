@@ -89,7 +89,7 @@ fn toml_tables_are_edited_where_they_stand() {
         new,
         "[servers.ours]\ncommand = \"/new\" # ours\n\n[servers.ours.env]\nA = \"0\"\nC = \"3\"\n\n# the end\n[z]\n"
     );
-    assert_eq!(take(&new, Format::Toml), "# the end\n[z]\n".to_owned());
+    assert_eq!(take(&new, Format::Toml), "\n# the end\n[z]\n");
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! Changes in the text of a TOML file: lines are added to a table, taken out of it, or a whole table stands at the end.
 
-use super::{Change, Form, Node, Problem, Value, line_end, line_start, newline, next_line, quote, splice};
+use super::{
+    Change, Form, Member, Node, Problem, Value, line_end, line_start, newline, next_line, quote, splice,
+};
 
 /// Makes one change. `root` is the tree of `text`.
 pub(super) fn apply(text: &str, root: &Node, change: &Change) -> Result<String, Problem> {
@@ -33,10 +35,15 @@ fn set(text: &str, root: &Node, path: &[String], value: &Node) -> Result<String,
             let line = format!("{}{} = {}", newline(text), bare_or_quoted(key), inline(value));
             splice(text, &[(end..end, line)])
         }
-        Some(table) if table.form == Form::Inline => {
-            let mut whole = table.clone();
-            super::put(&mut whole, std::slice::from_ref(key), value);
-            splice(text, &[(table.span.clone(), inline(&whole))])
+        Some(table) if table.form == Form::Inline && table.is_map() => {
+            let member = format!("{} = {}", bare_or_quoted(key), inline(value));
+            match table.members().last() {
+                None => splice(text, &[(table.span.clone(), format!("{{ {member} }}"))]),
+                Some(last) => {
+                    let end = end_in_line(last)?;
+                    splice(text, &[(end..end, format!(", {member}"))])
+                }
+            }
         }
         _ if value.is_map() => {
             // Someone may have written the parent in one line: a header cannot add to it.
@@ -99,11 +106,7 @@ fn delete(text: &str, root: &Node, path: &[String]) -> Result<String, Problem> {
     };
     if member.node.form == Form::Inline {
         if let Some(table) = parent.filter(|parent| parent.form == Form::Inline) {
-            let mut whole = table.clone();
-            if let Value::Map(members) = &mut whole.value {
-                members.retain(|member| member.key != *key);
-            }
-            return splice(text, &[(table.span.clone(), inline(&whole))]);
+            return delete_in_line(text, table, member);
         }
         let (start, end) = (
             line_start(text, member.start),
@@ -131,6 +134,29 @@ fn delete(text: &str, root: &Node, path: &[String]) -> Result<String, Problem> {
     }
     let trimmed = new.strip_suffix('\n').unwrap_or(&new);
     Ok(trimmed.strip_suffix('\r').unwrap_or(trimmed).to_owned())
+}
+
+/// Takes a member out of a table in braces, with the comma that it needed.
+fn delete_in_line(text: &str, table: &Node, member: &Member) -> Result<String, Problem> {
+    let (start, end) = (member.start, end_in_line(member)?);
+    let members = table.members();
+    let at = members.iter().position(|other| other.start == start).unwrap_or(0);
+    let before = at.checked_sub(1).and_then(|at| members.get(at));
+    let range = match (before, members.get(at + 1)) {
+        (Some(before), _) => end_in_line(before)?..end,
+        (None, Some(after)) => start..after.start,
+        (None, None) => table.span.start + 1..table.span.end - 1,
+    };
+    splice(text, &[(range, String::new())])
+}
+
+/// Where a member of a table in braces ends. Dotted keys end in several places.
+fn end_in_line(member: &Member) -> Result<usize, Problem> {
+    if member.node.form == Form::Inline {
+        Ok(member.node.span.end)
+    } else {
+        Err(Problem::new(member.start, "dotted keys are not edited"))
+    }
 }
 
 /// Where the lines of a table begin, with the blank line that set it off.

@@ -178,6 +178,9 @@ impl<'t> Reader<'t> {
             if is_marker(line.content, "---") || is_marker(line.content, "...") {
                 return Err(Problem::new(line.at, "files of several documents are not edited"));
             }
+            if line.content.starts_with('\t') {
+                return Err(Problem::new(line.at, "a tab indents this line"));
+            }
             let Some((key, used)) = split_key(line.content, line.at)? else {
                 return Err(Problem::new(line.at, "a name and a colon should be here"));
             };
