@@ -25,8 +25,9 @@ const ENTRIES: [(&str, Form); 6] = [
     ("user_agent", |text| {
         is_word(text, |c| c.is_ascii_alphanumeric() || "-._".contains(c))
     }),
-    ("key_prefix", |text| {
-        text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    ("key_prefixes", |text| {
+        text.chars()
+            .all(|c| c.is_ascii_alphanumeric() || c == '_' || c == ' ')
     }),
 ];
 

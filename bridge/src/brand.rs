@@ -7,9 +7,8 @@ pub(crate) const NAME: &str = env!("BRAND_NAME");
 pub(crate) const TITLE: &str = env!("BRAND_TITLE");
 /// The server's address when none is set; may be empty.
 pub(crate) const DEFAULT_URL: &str = env!("BRAND_DEFAULT_URL");
-/// What access keys begin with; may be empty.
-#[cfg(feature = "setup")]
-pub(crate) const KEY_PREFIX: &str = env!("BRAND_KEY_PREFIX");
+/// What access keys begin with, separated by blanks; may be empty.
+pub(crate) const KEY_PREFIXES: &str = env!("BRAND_KEY_PREFIXES");
 /// The `User-Agent` header.
 pub(crate) const USER_AGENT: &str = concat!(env!("BRAND_USER_AGENT"), "/", env!("CARGO_PKG_VERSION"));
 

@@ -10,6 +10,7 @@ use footbridge_protocol::jsonrpc::{ErrorObject, Id, write_error};
 use hyper::StatusCode;
 use serde_json::json;
 
+use crate::diagnosis::Diagnosis;
 use crate::log;
 use crate::stdio::Line;
 
@@ -24,6 +25,7 @@ pub(crate) struct BridgeError {
     sent: bool,
     status: Option<StatusCode>,
     setting: Option<&'static str>,
+    diagnosis: Option<Diagnosis>,
 }
 
 impl BridgeError {
@@ -34,6 +36,7 @@ impl BridgeError {
             sent,
             status: None,
             setting: None,
+            diagnosis: None,
         }
     }
 
@@ -93,6 +96,11 @@ impl BridgeError {
         )
     }
 
+    /// −31008: what the host relies on is no longer there, and it cannot be told.
+    pub(crate) fn no_translation(message: impl Into<String>) -> BridgeError {
+        Self::new(codes::BRIDGE_NO_TRANSLATION, false, message)
+    }
+
     /// −32600 and its kin: the host's own message is at fault, in the words of JSON-RPC.
     pub(crate) fn invalid(code: i64, message: impl Into<String>) -> BridgeError {
         Self::new(code, false, message)
@@ -106,14 +114,41 @@ impl BridgeError {
         }
     }
 
+    /// Names the check that failed.
+    pub(crate) fn diagnosed(self, diagnosis: Diagnosis) -> BridgeError {
+        BridgeError {
+            diagnosis: Some(diagnosis),
+            ..self
+        }
+    }
+
+    /// The check that failed, if it is one with a name.
+    #[cfg(any(test, feature = "setup"))]
+    pub(crate) fn diagnosis(&self) -> Option<Diagnosis> {
+        self.diagnosis
+    }
+
     /// Says whether the request left and its reply did not come, so that asking again may be worth it.
     pub(crate) fn is_loss(&self) -> bool {
         self.code == codes::BRIDGE_REPLY_LOST
     }
 
+    /// Says whether the way to the server failed, so that it may be there again in a while.
+    pub(crate) fn is_passing(&self) -> bool {
+        matches!(
+            self.code,
+            codes::BRIDGE_NO_CONNECTION | codes::BRIDGE_REPLY_LOST | codes::BRIDGE_TIMEOUT
+        )
+    }
+
     /// Says whether the server may still be at work on the request, with nobody left to read the result.
     pub(crate) fn leaves_work(&self) -> bool {
         matches!(self.code, codes::BRIDGE_REPLY_LOST | codes::BRIDGE_TIMEOUT)
+    }
+
+    /// Notes whether the request had left.
+    pub(crate) fn with_sent(self, sent: bool) -> BridgeError {
+        BridgeError { sent, ..self }
     }
 
     /// The cause and the cure, for a line on stderr.
@@ -131,6 +166,9 @@ impl BridgeError {
             if let Some(setting) = self.setting {
                 members.insert("setting".to_owned(), setting.into());
             }
+        }
+        if let (Some(diagnosis), Some(members)) = (self.diagnosis, data.as_object_mut()) {
+            members.insert("check".to_owned(), diagnosis.code().into());
         }
         let mut message = log::cut(&self.message, MESSAGE_BYTES).to_owned();
         if !message.ends_with(['.', '…']) {

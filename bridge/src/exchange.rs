@@ -3,38 +3,51 @@
 //! In comes a request whose headers are made; out go its lines, in order, the response last. Whatever happens, exactly one
 //! response is written, unless the host cancelled. Cancelling a modern request is dropping its [`Exchange`], which closes
 //! the HTTP exchange and writes nothing more.
+//!
+//! What may help when an attempt fails is in files of its own: [`refusal`] reads what the server said, [`repair`] corrects
+//! headers, [`resume`] goes on where a stream broke, [`listen`] keeps a subscription alive, and
+//! [`recover`](crate::legacy::recover) opens a session anew.
 
+pub(crate) mod ask;
+pub(crate) mod events;
+mod failure;
+mod listen;
+mod notice;
 mod refusal;
+mod repair;
+mod resume;
 
+use std::borrow::Cow;
+use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use footbridge_protocol::era::Era;
-use footbridge_protocol::jsonrpc::{Id, OwnedId, write_notification};
-use footbridge_protocol::sse::Decoder;
+use footbridge_protocol::headers::SESSION_ID;
+use footbridge_protocol::jsonrpc::{Id, OwnedId};
 use hyper::header::HeaderMap;
 use hyper::{Method, StatusCode};
+use tokio::sync::SetOnce;
 
 use crate::alarm::Alarm;
+use crate::diagnosis::Diagnosis;
 use crate::error::{BridgeError, quote};
-use crate::legacy::Legacy;
+use crate::legacy::recover::{self, Lost};
+use crate::legacy::{Legacy, sse_transport};
 use crate::log;
-use crate::pause::jittered;
+use crate::options::URL_VARIABLE;
 use crate::relay::{self, Verdict};
-use crate::stdio::{HostGone, Line, Output};
+use crate::stdio::{Line, Output};
 use crate::tools::ToolHeaders;
-use crate::upstream::{BodyError, Reply, Upstream};
+use crate::upstream::{Reply, Upstream};
+use events::{Events, EventsError};
+use failure::{Failure, Remedy, Report, Tried};
+pub(crate) use notice::{answer_server, cancel_upstream, deliver};
 
 /// Longest pause a server may ask for before a resend (M-11).
 const RETRY_AFTER_MOST: Duration = Duration::from_secs(30);
-/// Pause before a lost request is sent again (B-41), a quarter of it random.
-const RESEND_PAUSE: Duration = Duration::from_millis(200);
-/// Longest wait for a notification or an answer of the host to be accepted. Later messages wait for it (B6), so it is
-/// shorter than a call's.
-const NOTICE_LIMIT: Duration = Duration::from_secs(30);
-
 /// What every exchange works with.
 pub(crate) struct Shared {
     pub(crate) upstream: Upstream,
@@ -46,6 +59,8 @@ pub(crate) struct Shared {
     pub(crate) call_limit: Duration,
     /// Largest message.
     pub(crate) message_bytes: usize,
+    /// Set when the bridge can no longer serve this host: why.
+    pub(crate) stop: SetOnce<BridgeError>,
 }
 
 /// What the loop and a running exchange tell each other.
@@ -66,9 +81,11 @@ pub(crate) enum Kind {
     ToolsList { first_page: bool },
     /// `subscriptions/listen`: no time limit.
     Listen,
+    /// `tools/call` of the modern era: its headers depend on the tool.
+    Call,
     /// May be sent again after its reply was lost (B-41).
     Repeatable,
-    /// Anything else, `tools/call` first of all.
+    /// Anything else.
     Once,
 }
 
@@ -89,28 +106,6 @@ pub(crate) struct Exchange {
     pub(crate) flags: Arc<Flags>,
 }
 
-/// Why an attempt ended without an answer, and whether another one may follow.
-enum Failure {
-    /// Tell the host.
-    Final(BridgeError),
-    /// The reply is lost or was refused for now: send again after the pause, once.
-    Again(Duration, BridgeError),
-    /// Nothing is left to say: the host has its answer, or is gone.
-    Settled,
-}
-
-impl From<BridgeError> for Failure {
-    fn from(error: BridgeError) -> Failure {
-        Failure::Final(error)
-    }
-}
-
-impl From<HostGone> for Failure {
-    fn from(_: HostGone) -> Failure {
-        Failure::Settled
-    }
-}
-
 impl Exchange {
     /// Carries the request and writes its answer, the server's or our own.
     pub(crate) async fn run(self) {
@@ -126,8 +121,17 @@ impl Exchange {
                 ))))
             })
         };
-        let (Err(Failure::Final(error)) | Err(Failure::Again(_, error))) = outcome else {
-            return;
+        let error = match outcome {
+            Ok(()) | Err(Failure::Settled) => return,
+            Err(Failure::Refused(_, Report::Theirs(line))) => {
+                if !self.is_cancelled() {
+                    let _ = self.shared.output.send(line).await;
+                }
+                return;
+            }
+            Err(
+                Failure::Final(error) | Failure::Again(_, error) | Failure::Refused(_, Report::Ours(error)),
+            ) => error,
         };
         log::debug(format_args!(
             "request {} failed: {}",
@@ -151,35 +155,75 @@ impl Exchange {
         }
     }
 
+    /// Sends the request, and again as long as there is something left to try that cannot do anything twice.
     async fn attempts(&self) -> Result<(), Failure> {
-        match self.attempt(true).await {
-            Err(Failure::Again(pause, error)) => {
-                log::info(format_args!("sending a request again: {}", error.message()));
-                tokio::time::sleep(pause).await;
-                self.attempt(false).await
+        let mut headers = Cow::Borrowed(&self.headers);
+        let mut tried = Tried::default();
+        if self.era == Era::Legacy && self.kind != Kind::Initialize && self.shared.legacy.needs_stream() {
+            Box::pin(recover::renew(&self.shared, Lost::Stream)).await?;
+        }
+        loop {
+            let Err(failure) = self.attempt(&headers, !tried.again).await else {
+                return Ok(());
+            };
+            match failure {
+                Failure::Again(pause, error) if !mem::replace(&mut tried.again, true) => {
+                    log::info(format_args!("sending a request again: {}", error.message()));
+                    tokio::time::sleep(pause).await;
+                }
+                Failure::Refused(Some(Remedy::Session), _) if !mem::replace(&mut tried.session, true) => {
+                    let lost = headers
+                        .get(SESSION_ID)
+                        .cloned()
+                        .map_or(Lost::Stream, Lost::Session);
+                    Box::pin(recover::renew(&self.shared, lost)).await?;
+                    self.shared.legacy.stamp_anew(headers.to_mut());
+                }
+                Failure::Refused(Some(Remedy::Headers), report)
+                    if !mem::replace(&mut tried.headers, true) =>
+                {
+                    match Box::pin(repair::headers(self)).await {
+                        Some(repaired) => headers = Cow::Owned(repaired),
+                        None => return Err(Failure::Refused(None, report)),
+                    }
+                }
+                Failure::Refused(Some(Remedy::OldTransport), report)
+                    if !mem::replace(&mut tried.old_transport, true) =>
+                {
+                    if let Err(error) = Box::pin(sse_transport::open(&self.shared)).await {
+                        log::debug(format_args!("no older transport either: {}", error.message()));
+                        return Err(Failure::Refused(None, report));
+                    }
+                }
+                failure => return Err(failure),
             }
-            outcome => outcome,
         }
     }
 
-    async fn attempt(&self, first: bool) -> Result<(), Failure> {
-        let late = match self.era {
-            Era::Legacy => self.shared.legacy.expect(&self.id),
-            Era::Modern => None,
+    async fn attempt(&self, headers: &HeaderMap, first: bool) -> Result<(), Failure> {
+        let (late, target) = match self.era {
+            Era::Legacy => (
+                self.shared.legacy.expect(&self.id),
+                self.shared.legacy.post_target(),
+            ),
+            Era::Modern => (None, None),
         };
         let leaving = || self.flags.sent.store(true, Ordering::Relaxed);
         let sent = self
             .shared
             .upstream
-            .send(&Method::POST, &self.headers, &self.body, leaving)
+            .send_to(target.as_ref(), &Method::POST, headers, &self.body, leaving)
             .await;
         match sent {
-            Ok(reply) if matches!(reply.status, StatusCode::ACCEPTED | StatusCode::NO_CONTENT) => {
+            Ok(reply)
+                if matches!(reply.status, StatusCode::ACCEPTED | StatusCode::NO_CONTENT)
+                    || (target.is_some() && reply.status.is_success()) =>
+            {
                 reply.body.linger();
                 match late {
                     Some(late) => match late.response().await {
                         Some(response) => self.answer(response, &HeaderMap::new()).await,
-                        None => Err(self.lost("A new handshake began before the response came")),
+                        None => Err(self.lost("The server's stream ended before the response came")),
                     },
                     None => Err(BridgeError::protocol(
                         "The server accepted the request without answering it (202). Its operator has to correct that",
@@ -189,7 +233,7 @@ impl Exchange {
                 }
             }
             Ok(reply) if reply.status.is_success() => self.read(reply).await,
-            Ok(reply) => Err(Box::pin(refusal::read(self, reply, first)).await),
+            Ok(reply) => Err(Box::pin(refusal::read(self, reply, headers, first)).await),
             Err(error) if error.is_loss() => Err(self.again(error)),
             Err(error) => Err(error.into()),
         }
@@ -202,6 +246,14 @@ impl Exchange {
         }
         if reply.is_type("text/event-stream") {
             return Box::pin(self.read_stream(reply)).await;
+        }
+        if reply.is_type("text/html") {
+            return Err(BridgeError::protocol(format!(
+                "{URL_VARIABLE} leads to a web page, not to an MCP endpoint. The endpoint of most servers is their address \
+                 followed by /mcp"
+            ))
+            .diagnosed(Diagnosis::WebPage)
+            .into());
         }
         if !reply.is_type("application/json") {
             let declared = quote(reply.header(hyper::header::CONTENT_TYPE).as_bytes(), 100);
@@ -221,20 +273,39 @@ impl Exchange {
         Err(self.broken("The server's reply does not answer the request: its `id` is missing or another one"))
     }
 
-    async fn read_stream(&self, mut reply: Reply) -> Result<(), Failure> {
-        let mut decoder = Decoder::new(self.shared.message_bytes);
+    async fn read_stream(&self, reply: Reply) -> Result<(), Failure> {
+        if self.kind == Kind::Listen {
+            return Box::pin(listen::run(self, reply)).await;
+        }
+        let headers = reply.headers;
+        let mut events = Events::new(reply.body, self.shared.message_bytes);
+        let Some(loss) = self.follow(&mut events, &headers).await? else {
+            events.linger();
+            return Ok(());
+        };
+        if self.era == Era::Legacy && resume::is_possible(&events) {
+            return Box::pin(resume::run(self, events, &headers)).await;
+        }
+        Err(self.again(loss))
+    }
+
+    /// Carries what `events` brings until the response has passed; returns why it did not, if the stream ends before.
+    async fn follow(&self, events: &mut Events, headers: &HeaderMap) -> Result<Option<BridgeError>, Failure> {
         loop {
-            let chunk = match reply.body.chunk().await {
-                Ok(Some(chunk)) => chunk,
-                Ok(None) => return Err(self.lost("The server ended its reply before the response came")),
-                Err(error) => return Err(self.again(self.shared.upstream.lost(&error))),
-            };
-            let mut rest: &[u8] = &chunk;
-            let too_large = |_| BridgeError::reply_too_large(self.shared.message_bytes);
-            while let Some(event) = decoder.next_event(&mut rest).map_err(too_large)? {
-                if self.take(event.data, &reply.headers).await? {
-                    reply.body.linger();
-                    return Ok(());
+            match events.next().await {
+                Ok(Some(event)) => {
+                    if self.take(event.data, headers).await? {
+                        return Ok(None);
+                    }
+                }
+                Ok(None) => {
+                    return Ok(Some(Self::unknown_outcome(
+                        "The server ended its reply before the response came",
+                    )));
+                }
+                Err(EventsError::Lost(cause)) => return Ok(Some(self.shared.upstream.lost(&cause))),
+                Err(EventsError::TooLarge(_)) => {
+                    return Err(BridgeError::reply_too_large(self.shared.message_bytes).into());
                 }
             }
         }
@@ -275,7 +346,7 @@ impl Exchange {
     async fn answer(&self, response: Vec<u8>, headers: &HeaderMap) -> Result<(), Failure> {
         let response = match self.kind {
             Kind::Initialize => {
-                self.shared.legacy.learn(headers, &response);
+                self.shared.legacy.learn(headers, &response, &self.body);
                 response
             }
             Kind::ToolsList { first_page } => self.shared.tools.learn(response, first_page),
@@ -294,67 +365,4 @@ impl Exchange {
     fn id(&self) -> Id<'_> {
         self.id.as_id()
     }
-
-    fn broken(&self, cause: &str) -> Failure {
-        BridgeError::protocol(format!(
-            "{}. Its operator has to correct that",
-            cause.trim_end_matches('.')
-        ))
-        .into()
-    }
-
-    fn lost(&self, cause: &str) -> Failure {
-        self.again(BridgeError::reply_lost(format!(
-            "{cause}; whether the request took effect is unknown. Check that before you repeat it"
-        )))
-    }
-
-    /// A lost reply may be asked for again only if asking changes nothing.
-    fn again(&self, error: BridgeError) -> Failure {
-        if self.kind.is_repeatable() {
-            Failure::Again(jittered(RESEND_PAUSE), error)
-        } else {
-            Failure::Final(error)
-        }
-    }
-
-    fn body_failure(&self, error: BodyError) -> Failure {
-        match error {
-            BodyError::Lost(cause) => self.again(self.shared.upstream.lost(&cause)),
-            BodyError::TooLarge => BridgeError::reply_too_large(self.shared.message_bytes).into(),
-        }
-    }
-}
-
-/// POSTs a message that gets no response: a notification, or the host's answer to a request of the server. What goes
-/// wrong is for stderr (M-13). Returns whether the server accepted it.
-pub(crate) async fn deliver(shared: &Shared, headers: &HeaderMap, body: &Bytes, what: &str) -> bool {
-    let sending = shared.upstream.send(&Method::POST, headers, body, || ());
-    let refused = match tokio::time::timeout(NOTICE_LIMIT, sending).await {
-        Ok(Ok(reply)) => {
-            let status = reply.status;
-            reply.body.linger();
-            if status.is_success() {
-                return true;
-            }
-            format!("the server answered {status}")
-        }
-        Ok(Err(error)) => error.message().to_owned(),
-        Err(_) => format!("no reply within {} s", NOTICE_LIMIT.as_secs()),
-    };
-    log::warn(format_args!("{what} was not delivered: {refused}"));
-    false
-}
-
-/// Tells a legacy server that nobody waits for the answer to `id` any more.
-pub(crate) async fn cancel_upstream(shared: Arc<Shared>, id: OwnedId) {
-    let params = format!(
-        r#"{{"requestId":{},"reason":"The bridge gave up waiting"}}"#,
-        id.as_raw()
-    );
-    let mut body = Vec::with_capacity(160);
-    write_notification(&mut body, "notifications/cancelled", Some(params.as_bytes()));
-    let mut headers = shared.upstream.post_headers();
-    shared.legacy.stamp(&mut headers);
-    deliver(&shared, &headers, &Bytes::from(body), "a cancellation").await;
 }

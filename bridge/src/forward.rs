@@ -6,7 +6,7 @@
 //! [`message`] makes headers, [`refuse`] says no, [`farewell`] ends it all.
 
 mod farewell;
-mod message;
+pub(crate) mod message;
 mod refuse;
 
 use std::collections::{HashMap, VecDeque};
@@ -22,7 +22,7 @@ use footbridge_protocol::params::Params;
 use tokio::task::{AbortHandle, Id as TaskId, JoinError, JoinSet};
 
 use crate::error::{BridgeError, quote};
-use crate::exchange::{Exchange, Flags, Kind, Shared, deliver};
+use crate::exchange::{Exchange, Flags, Kind, Shared, answer_server, deliver};
 use crate::legacy::stream;
 use crate::log;
 use crate::stdio::{Incoming, Input};
@@ -241,6 +241,7 @@ impl Forward {
                 let (shared, line) = (Arc::clone(&self.shared), held.line);
                 let task = self.tasks.spawn(async move {
                     if deliver(&shared, &headers, &line, &what).await && opens_stream {
+                        shared.legacy.keep_initialized(&line);
                         stream::open(&shared);
                     }
                     Ended::Delivery
@@ -261,7 +262,7 @@ impl Forward {
                 self.shared.legacy.stamp(&mut headers);
                 let (shared, line) = (Arc::clone(&self.shared), held.line);
                 self.tasks.spawn(async move {
-                    deliver(&shared, &headers, &line, "an answer of the host").await;
+                    answer_server(&shared, &headers, &line).await;
                     Ended::Delivery
                 });
             }

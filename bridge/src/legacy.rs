@@ -1,35 +1,47 @@
 //! What a handshake-era connection has to remember: the negotiated version, the session, the server's open requests.
 //!
 //! In come the answers of `initialize` and the ids of requests the server makes; out go headers for later messages. The
-//! stream the server may talk on by itself is read in [`stream`].
+//! stream the server may talk on by itself is read in [`stream`], a lost session is opened anew in [`recover`], and
+//! [`sse_transport`] is for servers of the first revision.
 
+mod facts;
+pub(crate) mod place;
+pub(crate) mod recover;
+pub(crate) mod sse_transport;
 pub(crate) mod stream;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use footbridge_protocol::era::ProtocolVersion;
-use footbridge_protocol::headers::{PROTOCOL_VERSION, SESSION_ID, is_visible_ascii};
-use footbridge_protocol::jsonrpc::{Message, OwnedId, ResponseBody, Rules, decode};
+use footbridge_protocol::headers::{PROTOCOL_VERSION, SESSION_ID};
+use footbridge_protocol::jsonrpc::OwnedId;
+use hyper::Uri;
 use hyper::header::{HeaderMap, HeaderValue};
-use serde_json::value::RawValue;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
 use crate::log;
+use facts::Facts;
+use recover::Rounds;
 
 /// Requests of the server that may wait for the host's answer. A host that never answers must not fill the memory.
 const OPEN_REQUESTS: usize = 1024;
 
 /// The facts of the handshake, empty before it.
 #[derive(Default)]
-pub(crate) struct Legacy(Mutex<State>);
+pub(crate) struct Legacy {
+    state: Mutex<State>,
+    rounds: Rounds,
+}
 
 #[derive(Default)]
 struct State {
-    version: Option<HeaderValue>,
-    revision: Option<ProtocolVersion>,
-    session: Option<HeaderValue>,
+    facts: Facts,
+    opening: Opening,
+    /// Where POSTs go on the transport of the first revision. `Some` means that it is in use, its stream open or not.
+    post_target: Option<Uri>,
     /// Ids of requests the server made and the host has not answered.
     asked: HashSet<OwnedId>,
     /// The stream the server talks on by itself.
@@ -39,67 +51,82 @@ struct State {
     expected: HashMap<OwnedId, oneshot::Sender<Vec<u8>>>,
 }
 
+/// What opened the handshake, kept to open it again.
+#[derive(Clone, Default)]
+struct Opening {
+    /// Counts the handshakes of the host: what belongs to an earlier one no longer matters.
+    epoch: u64,
+    initialize: Option<Bytes>,
+    initialized: Option<Bytes>,
+}
+
 impl Legacy {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Adds the version and session headers that follow a handshake (B-13, B-14).
     pub(crate) fn stamp(&self, headers: &mut HeaderMap) {
-        let state = self.state();
-        if let Some(version) = &state.version {
-            headers.insert(PROTOCOL_VERSION, version.clone());
-        }
-        if let Some(session) = &state.session {
-            headers.insert(SESSION_ID, session.clone());
-        }
+        self.state().facts.stamp(headers);
+    }
+
+    /// Replaces the headers of an earlier handshake by those of the present one.
+    pub(crate) fn stamp_anew(&self, headers: &mut HeaderMap) {
+        headers.remove(PROTOCOL_VERSION);
+        headers.remove(SESSION_ID);
+        self.stamp(headers);
     }
 
     /// Forgets everything: a new handshake begins.
     pub(crate) fn restart(&self) {
-        let old = std::mem::take(&mut *self.state());
+        let mut state = self.state();
+        let old = std::mem::take(&mut *state);
+        state.opening.epoch = old.opening.epoch + 1;
         if let Some(stream) = old.stream {
             stream.abort();
         }
     }
 
-    /// Takes the facts from the answer of `initialize`. An error settles nothing.
-    pub(crate) fn learn(&self, headers: &HeaderMap, response: &[u8]) {
-        let Ok(Message::Response(response)) = decode(response, &Rules::BRIDGE) else {
+    /// Takes the facts from the answer of `initialize`, which the host asked with `request`. An error settles nothing.
+    pub(crate) fn learn(&self, headers: &HeaderMap, response: &[u8], request: &Bytes) {
+        let Some(facts) = Facts::read(headers, response) else {
             return;
         };
-        let ResponseBody::Result(result) = response.body else {
-            return;
-        };
-        let version = serde_json::from_str::<HashMap<String, &RawValue>>(result.get())
-            .ok()
-            .and_then(|members| members.get("protocolVersion").copied())
-            .and_then(|version| serde_json::from_str::<String>(version.get()).ok())
-            .filter(|version| is_visible_ascii(version));
         let mut state = self.state();
-        state.revision = version.as_deref().and_then(ProtocolVersion::parse);
-        state.version = version.and_then(|version| HeaderValue::try_from(version).ok());
-        state.session = headers.get(SESSION_ID).and_then(|session| {
-            if session.to_str().is_ok_and(is_visible_ascii) {
-                let mut session = session.clone();
-                session.set_sensitive(true);
-                return Some(session);
-            }
-            log::warn(format_args!(
-                "the server's session id is not visible ASCII and is not used"
-            ));
-            None
-        });
+        state.facts = facts;
+        // A copy: the request is a slice of a read buffer, which must not be held for it.
+        state.opening.initialize = Some(Bytes::copy_from_slice(request));
+    }
+
+    /// Keeps the notification that ends the handshake, for a session that has to be opened again.
+    pub(crate) fn keep_initialized(&self, notification: &Bytes) {
+        self.state().opening.initialized = Some(Bytes::copy_from_slice(notification));
     }
 
     /// The revision that was negotiated, if it is one with a name of its own here.
     pub(crate) fn revision(&self) -> Option<ProtocolVersion> {
-        self.state().revision
+        self.state().facts.revision
     }
 
     /// Says whether there is a session to end.
     pub(crate) fn has_session(&self) -> bool {
-        self.state().session.is_some()
+        self.state().facts.session.is_some()
+    }
+
+    /// Says whether `version` is what messages of the handshake carry.
+    pub(crate) fn is_version(&self, version: Option<&HeaderValue>) -> bool {
+        self.state().facts.version.as_ref() == version
+    }
+
+    /// Where POSTs go, if not to the server's address itself: on the transport of the first revision.
+    pub(crate) fn post_target(&self) -> Option<Uri> {
+        self.state().post_target.clone()
+    }
+
+    /// Says whether nothing can be sent before a stream is open, because responses have no other way.
+    pub(crate) fn needs_stream(&self) -> bool {
+        let state = self.state();
+        state.post_target.is_some() && !state.stream_open
     }
 
     /// Remembers a request of the server, so that the host's answer can be told from a stray one.
@@ -141,13 +168,30 @@ impl Legacy {
     }
 
     fn set_stream(&self, stream: AbortHandle) {
-        if let Some(old) = self.state().stream.replace(stream) {
+        let mut state = self.state();
+        state.stream_open = false;
+        if let Some(old) = state.stream.replace(stream) {
             old.abort();
         }
     }
 
     fn set_stream_open(&self, open: bool) {
         self.state().stream_open = open;
+    }
+
+    /// Puts a new session in the place of the old one, unless the host has begun a new handshake since. Nobody waits for
+    /// anything of the old one any more.
+    fn replace_session(&self, facts: Facts, epoch: u64) -> bool {
+        let mut state = self.state();
+        if state.opening.epoch != epoch {
+            return false;
+        }
+        if state.facts.session != facts.session {
+            state.asked.clear();
+            state.expected.clear();
+        }
+        state.facts = facts;
+        true
     }
 }
 
@@ -159,7 +203,7 @@ pub(crate) struct Expected<'a> {
 }
 
 impl Expected<'_> {
-    /// Waits for the response. `None` if it can no longer come, because a new handshake began.
+    /// Waits for the response. `None` if it can no longer come: the stream has ended for good, or a new handshake began.
     pub(crate) async fn response(mut self) -> Option<Vec<u8>> {
         (&mut self.response).await.ok()
     }
@@ -179,7 +223,7 @@ mod tests {
         let legacy = Legacy::default();
         let mut answer = HeaderMap::new();
         answer.insert(SESSION_ID, HeaderValue::from_bytes(session).unwrap());
-        legacy.learn(&answer, response.as_bytes());
+        legacy.learn(&answer, response.as_bytes(), &Bytes::new());
         let mut headers = HeaderMap::new();
         legacy.stamp(&mut headers);
         headers

@@ -10,11 +10,15 @@ mod alarm;
 mod brand;
 #[cfg(feature = "setup")]
 mod clients;
+mod diagnosis;
+#[cfg(feature = "setup")]
+mod doctor;
 mod error;
 mod exchange;
 mod forward;
 #[cfg(test)]
 mod golden;
+mod key;
 mod legacy;
 mod log;
 mod options;
@@ -27,18 +31,19 @@ mod tools;
 mod upstream;
 
 use std::io::Write as _;
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use alarm::Alarm;
+use diagnosis::Diagnosis;
 use error::BridgeError;
 use exchange::Shared;
 use forward::Forward;
 use legacy::Legacy;
-use options::{Command, KEY_FILE_VARIABLE, KeySource, OptionError, Secret, Settings, URL_VARIABLE};
+use options::{Command, KeySource, OptionError, Settings, URL_VARIABLE};
 use stdio::{Input, Output, Writer};
+use tokio::sync::SetOnce;
 use tools::ToolHeaders;
 use upstream::{Dialer, Endpoint, Limits, Tls, Upstream, bearer};
 
@@ -50,8 +55,6 @@ const SIGNAL_GRACE: Duration = Duration::from_millis(300);
 const FLUSH_LIMIT: Duration = Duration::from_millis(500);
 /// Longest line accepted while nothing is configured.
 const UNCONFIGURED_MESSAGE_BYTES: usize = 1 << 20;
-/// A key file is a line; anything larger is the wrong file.
-const KEY_FILE_BYTES: u64 = 64 * 1024;
 
 fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|info| {
@@ -59,8 +62,15 @@ fn main() -> ExitCode {
         let place = info.location().map_or_else(String::new, ToString::to_string);
         log::warn(format_args!("internal error at {place}; please report it"));
     }));
+    keep_out_of_core_dumps();
     let settings = match options::read(std::env::args_os().skip(1), |name| std::env::var_os(name)) {
         Ok(Command::Help(verb)) => return print(&options::help(verb)),
+        #[cfg(feature = "setup")]
+        Ok(Command::Doctor {
+            settings,
+            client,
+            json,
+        }) => return doctor::run(*settings, client, json),
         Ok(Command::Version) => return print(&options::version()),
         Ok(Command::Connect(settings)) => Ok(*settings),
         #[cfg(feature = "setup")]
@@ -96,6 +106,15 @@ fn main() -> ExitCode {
     }
 }
 
+/// Memory holds the key: no core dump of it, and no other process of this user reads it (security.md B9).
+fn keep_out_of_core_dumps() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
+    {
+        log::debug(format_args!("core dumps cannot be switched off: {error}"));
+    }
+}
+
 /// Runs until the host or a signal ends it.
 async fn bridge(settings: Result<Settings, BridgeError>) -> std::io::Result<()> {
     let message_bytes = settings
@@ -105,13 +124,19 @@ async fn bridge(settings: Result<Settings, BridgeError>) -> std::io::Result<()> 
     let (output, writer) = Writer::open()?;
     let mut input = Input::open(message_bytes)?;
     let mut writing = tokio::spawn(writer.run());
+    let mut outcome = Ok(());
     match settings.and_then(|settings| prepare(settings, output.clone())) {
         Ok((shared, in_flight)) => {
-            let mut forward = Forward::new(Arc::new(shared), in_flight);
+            let shared = Arc::new(shared);
+            let mut forward = Forward::new(Arc::clone(&shared), in_flight);
             let grace = tokio::select! {
                 () = forward.run(&mut input) => GRACE,
                 () = signals.next() => SIGNAL_GRACE,
                 _ = &mut writing => Duration::ZERO,
+                error = shared.stop.wait() => {
+                    outcome = Err(std::io::Error::other(error.message().to_owned()));
+                    SIGNAL_GRACE
+                }
             };
             tokio::select! {
                 () = forward.finish(grace) => {}
@@ -134,7 +159,7 @@ async fn bridge(settings: Result<Settings, BridgeError>) -> std::io::Result<()> 
         }
     };
     let _ = tokio::time::timeout(FLUSH_LIMIT, last_lines).await;
-    Ok(())
+    outcome
 }
 
 /// Makes everything the exchanges share, or says what has to be corrected first.
@@ -142,18 +167,23 @@ fn prepare(settings: Settings, output: Output) -> Result<(Shared, usize), Bridge
     log::set_level(settings.level);
     let Some(url) = settings.url else {
         return Err(BridgeError::no_connection(format!(
-            "No server address is set. Set {URL_VARIABLE} in the `env` of this client's entry to the server's MCP address, \
-             for example https://mcp.example.com/mcp"
-        )));
+            "{URL_VARIABLE} is not set. Clients do not pass your shell's variables on; put it in the entry's `env`, or run \
+             `{} setup`",
+            brand::NAME
+        ))
+        .diagnosed(Diagnosis::UrlMissing));
     };
     let endpoint = Endpoint::parse(&url, settings.allow_http)
-        .map_err(|error| BridgeError::no_connection(error.to_string()))?;
+        .map_err(|error| BridgeError::no_connection(error.to_string()).diagnosed(error.diagnosis()))?;
     let key = match settings.key {
         KeySource::None => None,
-        KeySource::Value(key) => Some(key),
-        KeySource::File(path) => Some(read_key(&path)?),
+        KeySource::Value(key) => Some(key::examine(key.expose())?),
+        KeySource::File(path) => Some(key::read(&path)?),
     };
-    let key = key.map(|key| bearer(key.expose())).transpose()?;
+    if let Some(remark) = key.as_ref().and_then(|key| key.remark.as_ref()) {
+        log::warn(format_args!("{remark}"));
+    }
+    let key = key.map(|key| bearer(key.secret.expose())).transpose()?;
     let alarm = Alarm::start();
     let limits = Limits {
         response: settings.response_limit,
@@ -170,37 +200,9 @@ fn prepare(settings: Settings, output: Output) -> Result<(Shared, usize), Bridge
         alarm,
         call_limit: settings.call_limit,
         message_bytes: settings.message_bytes,
+        stop: SetOnce::new(),
     };
     Ok((shared, settings.in_flight))
-}
-
-/// Reads the key from a file that only its owner can read.
-fn read_key(path: &Path) -> Result<Secret, BridgeError> {
-    let refuse = |cause: String| {
-        BridgeError::authentication(
-            None,
-            KEY_FILE_VARIABLE,
-            format!("The key file `{}` cannot be used: {cause}", path.display()),
-        )
-    };
-    let unreadable = |error: std::io::Error| refuse(format!("{error}. Check {KEY_FILE_VARIABLE}"));
-    let file = std::fs::File::open(path).map_err(unreadable)?;
-    let facts = file.metadata().map_err(unreadable)?;
-    if !facts.is_file() || facts.len() > KEY_FILE_BYTES {
-        return Err(refuse(format!(
-            "it is no file with a key in it. Check {KEY_FILE_VARIABLE}"
-        )));
-    }
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        if facts.permissions().mode() & 0o077 != 0 {
-            return Err(refuse(
-                "others than its owner have access to it. Run `chmod 600` on it".to_owned(),
-            ));
-        }
-    }
-    Ok(Secret::from(std::io::read_to_string(file).map_err(unreadable)?))
 }
 
 fn print(text: &str) -> ExitCode {

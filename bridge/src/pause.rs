@@ -25,9 +25,18 @@ impl Backoff {
 
 /// `pause` and up to a quarter more, so that many bridges whose server restarts do not return at the same moment.
 pub(crate) fn jittered(pause: Duration) -> Duration {
+    spread(pause, 4)
+}
+
+/// `pause` and up to a twentieth more, for a pause that the server has named: it expects us then, not much later.
+pub(crate) fn nudged(pause: Duration) -> Duration {
+    spread(pause, 20)
+}
+
+fn spread(pause: Duration, part: u32) -> Duration {
     // The keys of a hasher are random per process and differ per call: enough for spreading, not for secrets.
     let random = u32::try_from(RandomState::new().hash_one(0_u8) % 1024).unwrap_or_default();
-    pause + pause * random / 4096
+    pause + pause / part * random / 1024
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! judged, never changed.
 
 use footbridge_protocol::era::{Era, ProtocolVersion};
-use footbridge_protocol::jsonrpc::{DecodeError, Id, Message, OwnedId, Rules, decode, decode_batch};
+use footbridge_protocol::jsonrpc::{DecodeError, Id, Message, OwnedId, Rules, decode, decode_batch, glance};
 
 use crate::exchange::Shared;
 use crate::log;
@@ -36,9 +36,21 @@ const RULES: Rules = Rules {
 
 /// Judges one message. A request of the server is remembered, so that the host's answer finds its way.
 pub(crate) fn judge(data: &[u8], asked: Asked<'_>, shared: &Shared) -> Result<Verdict, DecodeError> {
+    // Nearly every message is the response that is waited for. Anything the quick look does not recognise is decoded.
+    if let (Some((open, _)), Some(seen)) = (asked, glance(data))
+        && *open == seen.id
+    {
+        return Ok(Verdict::Answer);
+    }
     let era = asked.map_or(Era::Legacy, |(_, era)| era);
     match decode(data, &RULES) {
-        Ok(Message::Notification(_)) => Ok(Verdict::Pass),
+        Ok(Message::Notification(notification)) => {
+            // What was learnt from the list does not outlive it (B-33).
+            if notification.method == "notifications/tools/list_changed" {
+                shared.tools.forget();
+            }
+            Ok(Verdict::Pass)
+        }
         Ok(Message::Response(response)) => Ok(match (response.id, asked) {
             (Some(id), Some((open, _))) if *open == id => Verdict::Answer,
             (id, _) => Verdict::Other(id.map(Id::to_owned)),

@@ -2,7 +2,7 @@
 //!
 //! In comes every modern `tools/list` result on its way to the host. Tools whose marks break H-05 are cut out of it, the
 //! marks of the others are kept by name. Everything else in the result stays byte for byte what it was, and a result in
-//! which the keyword does not occur is not even parsed.
+//! which the keyword cannot occur is not even parsed.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -39,6 +39,11 @@ impl ToolHeaders {
             .unwrap_or_default()
     }
 
+    /// Drops what is known: the server says that its tools have changed.
+    pub(crate) fn forget(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// Reads a `tools/list` response that is about to pass and returns what the host may see of it. `first_page` says
     /// that a new listing begins.
     pub(crate) fn learn(&self, line: Vec<u8>, first_page: bool) -> Vec<u8> {
@@ -46,7 +51,7 @@ impl ToolHeaders {
         if first_page {
             known.clear();
         }
-        if memmem::find(&line, KEYWORD.as_bytes()).is_none() {
+        if !may_hold_marks(&line) {
             return line;
         }
         let Some(tools) = tools_of(&line) else { return line };
@@ -71,6 +76,13 @@ impl ToolHeaders {
             without(&line, &tools, &cut)
         }
     }
+}
+
+/// Says whether the keyword can occur in `line`. Its letters can also be spelled as escapes, each of which begins `\u00`.
+fn may_hold_marks(line: &[u8]) -> bool {
+    [KEYWORD.as_bytes(), br"\u00"]
+        .iter()
+        .any(|sign| memmem::find(line, sign).is_some())
 }
 
 /// The raw elements of `result.tools`.
@@ -196,6 +208,19 @@ mod tests {
             );
             assert_eq!(seen, expected);
         }
+    }
+
+    #[test]
+    fn a_keyword_in_escapes_is_the_keyword() {
+        let known = ToolHeaders::default();
+        let escaped = GOOD.replace("x-mcp-header", r"\u0078-mcp-he\u0061der");
+        assert_eq!(known.learn(page(&[&escaped]), true), page(&[&escaped]));
+        assert_eq!(headers(&known, CALL).len(), 1);
+        let escaped = BAD.replace("x-mcp-header", r"x\u002dmcp-header");
+        assert_eq!(known.learn(page(&[&escaped]), true), page(&[""]));
+        known.learn(page(&[GOOD]), true);
+        known.forget();
+        assert_eq!(headers(&known, CALL), []);
     }
 
     #[test]

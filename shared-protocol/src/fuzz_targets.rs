@@ -182,7 +182,8 @@ pub fn events(bytes: &[u8]) {
             read.events,
             [Event {
                 data: line.to_vec(),
-                id: None
+                id: None,
+                named: false
             }]
         ),
     }

@@ -10,8 +10,9 @@
 //! 4. [`era`]: which revision a message is served under.
 //! 5. [`value`], [`headers`], [`param_headers`]: what the modern era repeats in HTTP headers.
 //! 6. [`sse`]: bytes to events and back, whatever the chunking.
-//! 7. [`transcript`]: golden conversations, for the tests of both crates.
-//! 8. [`fuzz_targets`]: what the fuzzer and the property tests call.
+//! 7. [`scan`]: large messages checked and taken apart quickly.
+//! 8. [`transcript`]: golden conversations, for the tests of both crates.
+//! 9. [`fuzz_targets`]: what the fuzzer and the property tests call.
 //!
 //! Names such as S-31 or B-12 in the comments are the rules of the protocol brief.
 
@@ -26,6 +27,7 @@ mod members;
 pub mod meta;
 pub mod param_headers;
 pub mod params;
+pub mod scan;
 pub mod sse;
 pub mod transcript;
 pub mod value;

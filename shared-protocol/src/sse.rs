@@ -14,6 +14,8 @@ pub struct Event {
     pub data: Vec<u8>,
     /// The `id` this event carried itself, if any. An empty one takes back the last id.
     pub id: Option<String>,
+    /// It is of the type named to [`Decoder::with_type`], not a message.
+    pub named: bool,
 }
 
 /// An event or line over the decoder's bound. The stream cannot be read any further.
@@ -32,6 +34,8 @@ const KEPT_CAPACITY: usize = 64 * 1024;
 #[derive(Clone, Debug)]
 pub struct Decoder {
     limit: usize,
+    /// A type of event that is handed out besides `message`; empty for none.
+    named: &'static str,
     /// The unfinished line.
     line: Vec<u8>,
     /// The last byte was a CR; a LF that follows belongs to it.
@@ -50,7 +54,16 @@ struct Pending {
     data: Vec<u8>,
     has_data: bool,
     id: Option<String>,
-    foreign: bool,
+    kind: Kind,
+}
+
+/// What the type of an event makes it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Kind {
+    #[default]
+    Message,
+    Named,
+    Foreign,
 }
 
 impl Decoder {
@@ -58,6 +71,7 @@ impl Decoder {
     pub fn new(limit: usize) -> Self {
         Decoder {
             limit,
+            named: "",
             line: Vec::new(),
             after_cr: false,
             at_start: true,
@@ -66,6 +80,12 @@ impl Decoder {
             retry_ms: None,
             too_large: false,
         }
+    }
+
+    /// Hands out events of the type `named` as well: revision 2024-11-05 has one, `endpoint`.
+    #[must_use]
+    pub fn with_type(self, named: &'static str) -> Self {
+        Decoder { named, ..self }
     }
 
     /// Reads from the front of `chunk` up to the next event with data and advances `chunk` past what was read.
@@ -149,7 +169,13 @@ impl Decoder {
                 }
                 self.pending.data.extend_from_slice(value);
             }
-            b"event" => self.pending.foreign = !matches!(value, b"" | b"message"),
+            b"event" => {
+                self.pending.kind = match value {
+                    b"" | b"message" => Kind::Message,
+                    named if named == self.named.as_bytes() => Kind::Named,
+                    _ => Kind::Foreign,
+                }
+            }
             b"id" if !value.contains(&0) => {
                 // An id that is no text could not be sent back in a header.
                 if let Ok(id) = std::str::from_utf8(value) {
@@ -168,13 +194,12 @@ impl Decoder {
     }
 
     fn dispatch(&mut self) -> Option<Event> {
-        let Pending {
-            data, id, foreign, ..
-        } = mem::take(&mut self.pending);
+        let Pending { data, id, kind, .. } = mem::take(&mut self.pending);
         if id.is_some() {
             self.last_event_id.clone_from(&id);
         }
-        (!data.is_empty() && !foreign).then_some(Event { data, id })
+        let named = kind == Kind::Named;
+        (!data.is_empty() && kind != Kind::Foreign).then_some(Event { data, id, named })
     }
 }
 

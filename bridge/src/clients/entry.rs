@@ -317,7 +317,8 @@ pub(crate) fn is_ours(entry: &Node, url: Option<&str>) -> bool {
 /// Whether an entry sends a key of ours, or asks for one: enough to know whose it was, not where it leads.
 pub(crate) fn mentions_us(entry: &Node, name: &str) -> bool {
     let text = document::compact(entry);
-    let has_key = !brand::KEY_PREFIX.is_empty() && text.contains(&format!("Bearer {}", brand::KEY_PREFIX));
+    let mut prefixes = brand::KEY_PREFIXES.split_whitespace();
+    let has_key = prefixes.any(|prefix| text.contains(&format!("Bearer {prefix}")));
     has_key || text.contains(KEY_VARIABLE) || text.contains(&format!("${{input:{}}}", input_id(name)))
 }
 

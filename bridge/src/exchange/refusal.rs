@@ -1,16 +1,20 @@
 //! A reply with a status of 400 or more → what the host is told (M-6 to M-9, M-11).
 //!
 //! The server's own JSON-RPC error always wins: it passes as it is, with the id added if it had none. Only without one the
-//! bridge speaks for itself.
+//! bridge speaks for itself. Where something can be done about a refusal, that is said as well, and done elsewhere.
 
 use std::time::Duration;
 
+use footbridge_protocol::codes;
 use footbridge_protocol::era::Era;
-use footbridge_protocol::jsonrpc::{Message, ResponseBody, Rules, decode};
+use footbridge_protocol::headers::SESSION_ID;
+use footbridge_protocol::jsonrpc::{ErrorView, Message, ResponseBody, Rules, decode};
 use hyper::StatusCode;
-use hyper::header::{RETRY_AFTER, WWW_AUTHENTICATE};
+use hyper::header::{HeaderMap, RETRY_AFTER, WWW_AUTHENTICATE};
+use serde_json::value::RawValue;
 
-use super::{Exchange, Failure, RETRY_AFTER_MOST};
+use super::{Exchange, Failure, Kind, RETRY_AFTER_MOST, Remedy, Report};
+use crate::diagnosis::Diagnosis;
 use crate::error::{BridgeError, quote};
 use crate::options::{KEY_VARIABLE, URL_VARIABLE};
 use crate::stdio::Line;
@@ -20,10 +24,12 @@ use crate::upstream::Reply;
 const QUOTED_BYTES: usize = 2048;
 /// How much of it is quoted, in characters (M-7).
 const QUOTED_CHARACTERS: usize = 200;
+/// The code that server libraries use for what has no code of its own.
+const UNNAMED_ERROR: i64 = -32000;
 
-/// Reads the refusal and answers the host if the server has said enough; what is left is the failure to report. On the
-/// `first` attempt a server that names a short pause gets it.
-pub(super) async fn read(exchange: &Exchange, reply: Reply, first: bool) -> Failure {
+/// Reads the refusal of a request that was sent with `headers`. On the `first` attempt a server that names a short pause
+/// gets it.
+pub(super) async fn read(exchange: &Exchange, reply: Reply, headers: &HeaderMap, first: bool) -> Failure {
     let status = reply.status;
     let challenge = exchange
         .shared
@@ -44,27 +50,62 @@ pub(super) async fn read(exchange: &Exchange, reply: Reply, first: bool) -> Fail
     if let (Some(pause), true) = (waiting.pause, first && may_wait(exchange, status)) {
         return Failure::Again(pause, describe(exchange, status, &challenge, &waiting, &text));
     }
-    if is_json {
-        match own_error(exchange, text) {
-            Ok(line) => {
-                if exchange.is_cancelled() {
-                    return Failure::Settled;
-                }
-                let _ = exchange.shared.output.send(line).await;
-                return Failure::Settled;
-            }
-            Err(Unusable::OtherId) => {
-                return exchange.broken(&format!(
-                    "The server answered {} with an error for another request",
-                    status.as_u16()
-                ));
-            }
-            Err(Unusable::NoError(text)) => {
-                return describe(exchange, status, &challenge, &waiting, &text).into();
-            }
+    let theirs = if is_json {
+        own_error(exchange, text)
+    } else {
+        Err(Unusable::NoError(text))
+    };
+    let (report, said) = match theirs {
+        Ok(error) => (Report::Theirs(error.line), Some(error.said)),
+        Err(Unusable::OtherId) => {
+            return exchange.broken(&format!(
+                "The server answered {} with an error for another request",
+                status.as_u16()
+            ));
         }
+        Err(Unusable::NoError(text)) => (
+            Report::Ours(describe(exchange, status, &challenge, &waiting, &text)),
+            None,
+        ),
+    };
+    Failure::Refused(remedy(exchange, status, headers, said), report)
+}
+
+/// What can be done about a refusal with this status and this JSON-RPC error, if it had one.
+fn remedy(
+    exchange: &Exchange,
+    status: StatusCode,
+    headers: &HeaderMap,
+    said: Option<Said>,
+) -> Option<Remedy> {
+    let code = said.map(|said| said.code);
+    match status {
+        // A method the server does not know is no lost session, whatever the status.
+        StatusCode::NOT_FOUND
+            if exchange.era == Era::Legacy
+                && headers.contains_key(SESSION_ID)
+                && code != Some(codes::METHOD_NOT_FOUND) =>
+        {
+            Some(Remedy::Session)
+        }
+        // Older releases of the common server libraries answer a session they do not know like this.
+        StatusCode::BAD_REQUEST
+            if exchange.era == Era::Legacy
+                && headers.contains_key(SESSION_ID)
+                && said.is_some_and(|said| said.names_session) =>
+        {
+            Some(Remedy::Session)
+        }
+        StatusCode::BAD_REQUEST if exchange.kind == Kind::Call && code == Some(codes::HEADER_MISMATCH) => {
+            Some(Remedy::Headers)
+        }
+        StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED
+            if exchange.kind == Kind::Initialize && code.is_none() =>
+        {
+            Some(Remedy::OldTransport)
+        }
+        _ => None,
     }
-    describe(exchange, status, &challenge, &waiting, &text).into()
 }
 
 /// 429 means the request was not executed; 503 may mean anything, so only what may be repeated is.
@@ -76,32 +117,69 @@ fn may_wait(exchange: &Exchange, status: StatusCode) -> bool {
     }
 }
 
+/// What to do about a 403 without a key.
+const NO_KEY_HINT: &str = concat!(
+    "No key is set: set one in ",
+    crate::brand::variable!("KEY"),
+    ", or ask the server's administrator"
+);
+
 enum Unusable {
     OtherId,
     NoError(Vec<u8>),
 }
 
-/// The server's JSON-RPC error as a line under the request's id.
-fn own_error(exchange: &Exchange, body: Vec<u8>) -> Result<Line, Unusable> {
-    let error = match decode(&body, &Rules::BRIDGE) {
+/// The server's own JSON-RPC error.
+struct OwnError {
+    /// The error under the request's id.
+    line: Line,
+    said: Said,
+}
+
+/// What matters of a JSON-RPC error.
+#[derive(Clone, Copy)]
+struct Said {
+    code: i64,
+    /// It has the code and the words of a session that is not known.
+    names_session: bool,
+}
+
+impl Said {
+    fn read(error: &RawValue) -> Said {
+        let Some(error) = ErrorView::read(error) else {
+            return Said {
+                code: 0,
+                names_session: false,
+            };
+        };
+        Said {
+            code: error.code,
+            names_session: error.code == UNNAMED_ERROR
+                && error.message.to_ascii_lowercase().contains("session id"),
+        }
+    }
+}
+
+fn own_error(exchange: &Exchange, body: Vec<u8>) -> Result<OwnError, Unusable> {
+    let (with_id, said) = match decode(&body, &Rules::BRIDGE) {
         Ok(Message::Response(response)) => match (response.id, response.body) {
-            (Some(id), ResponseBody::Error(_)) if id == exchange.id() => None,
-            (Some(_), ResponseBody::Error(_)) => return Err(Unusable::OtherId),
-            (None, ResponseBody::Error(error)) => Some(error.get()),
+            (Some(id), ResponseBody::Error(_)) if id != exchange.id() => return Err(Unusable::OtherId),
+            (id, ResponseBody::Error(error)) => {
+                let said = Said::read(error);
+                let with_id = id.is_none().then(|| {
+                    format!(
+                        r#"{{"jsonrpc":"2.0","id":{},"error":{error}}}"#,
+                        exchange.id.as_raw()
+                    )
+                });
+                (with_id, said)
+            }
             (_, ResponseBody::Result(_)) => return Err(Unusable::NoError(body)),
         },
         _ => return Err(Unusable::NoError(body)),
     };
-    let Some(error) = error else {
-        return Ok(Line::new(body));
-    };
-    Ok(Line::new(
-        format!(
-            r#"{{"jsonrpc":"2.0","id":{},"error":{error}}}"#,
-            exchange.id.as_raw()
-        )
-        .into_bytes(),
-    ))
+    let line = Line::new(with_id.map_or(body, String::into_bytes));
+    Ok(OwnError { line, said })
 }
 
 /// What `Retry-After` says.
@@ -127,8 +205,35 @@ impl Waiting {
     }
 }
 
-/// The refusal in our words: the cause first, then what to do.
+/// The check that a status speaks about.
+fn diagnosis(status: StatusCode, has_key: bool) -> Option<Diagnosis> {
+    match status {
+        StatusCode::UNAUTHORIZED if has_key => Some(Diagnosis::KeyRefused),
+        StatusCode::UNAUTHORIZED => Some(Diagnosis::KeyMissing),
+        StatusCode::FORBIDDEN => Some(Diagnosis::ScopeMissing),
+        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => Some(Diagnosis::NotMcp),
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => Some(Diagnosis::Busy),
+        _ => None,
+    }
+}
+
+/// The refusal in our words, with the check it speaks about.
 fn describe(
+    exchange: &Exchange,
+    status: StatusCode,
+    challenge: &str,
+    waiting: &Waiting,
+    text: &[u8],
+) -> BridgeError {
+    let error = explain(exchange, status, challenge, waiting, text);
+    match diagnosis(status, exchange.shared.upstream.has_key()) {
+        Some(diagnosis) => error.diagnosed(diagnosis),
+        None => error,
+    }
+}
+
+/// The cause first, then what to do.
+fn explain(
     exchange: &Exchange,
     status: StatusCode,
     challenge: &str,
@@ -154,7 +259,8 @@ fn describe(
             Some(status),
             KEY_VARIABLE,
             format!(
-                "`{place}` asks for a key (401) and none is set. Set {KEY_VARIABLE} in the `env` of this client's entry"
+                "`{place}` asks for a key (401) and none is set. {}",
+                crate::key::missing(std::env::vars_os().count())
             ),
         ),
         StatusCode::FORBIDDEN if parameter(challenge, "error").as_deref() == Some("insufficient_scope") => {
@@ -169,6 +275,19 @@ fn describe(
                 ),
             )
         }
+        StatusCode::FORBIDDEN => BridgeError::authentication(
+            Some(status),
+            KEY_VARIABLE,
+            format!(
+                "`{place}` refuses this (403){}. {}",
+                said(text.as_bytes()),
+                if exchange.shared.upstream.has_key() {
+                    "Ask the server's administrator whether the key may be used for this, and from here"
+                } else {
+                    NO_KEY_HINT
+                }
+            ),
+        ),
         StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE if !waiting.shown.is_empty() => {
             BridgeError::http_status(
                 status,

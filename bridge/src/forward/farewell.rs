@@ -35,12 +35,24 @@ impl Forward {
         }
         let mut goodbyes = JoinSet::new();
         for (id, flight) in self.flights.drain() {
+            // If it is the bridge that stops, the host is still there and waits for an answer.
+            let stopped = self.shared.stop.get().cloned();
             let Flight::Running(running) = flight else {
+                if let Some(error) = stopped {
+                    let _ = self.shared.output.send(error.to_line(Some(id.as_id()))).await;
+                }
                 continue;
             };
+            if running.task.is_finished() {
+                continue;
+            }
             // Dropping a modern exchange cancels it; a legacy one has to be told.
             running.task.abort();
             let left = running.flags.sent.load(Ordering::Relaxed);
+            if let (Some(error), false) = (stopped, running.flags.cancelled.load(Ordering::Relaxed)) {
+                let line = error.with_sent(left).to_line(Some(id.as_id()));
+                let _ = self.shared.output.send(line).await;
+            }
             if running.era == Era::Legacy && running.kind != Kind::Initialize && left {
                 goodbyes.spawn(cancel_upstream(Arc::clone(&self.shared), id));
             }

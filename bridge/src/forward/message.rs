@@ -11,14 +11,14 @@ use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use crate::exchange::{Kind, Shared};
 
 /// How a request travels.
-pub(super) struct Fate {
+pub(crate) struct Fate {
     pub(super) era: Era,
     pub(super) kind: Kind,
-    pub(super) headers: HeaderMap,
+    pub(crate) headers: HeaderMap,
 }
 
 /// Decides how `request` travels, or says why no header can carry what it names.
-pub(super) fn prepare(shared: &Shared, request: &Request<'_>) -> Result<Fate, String> {
+pub(crate) fn prepare(shared: &Shared, request: &Request<'_>) -> Result<Fate, String> {
     let mut headers = shared.upstream.post_headers();
     if request.params.meta().is_modern_claim() {
         add(
@@ -84,6 +84,7 @@ fn modern_kind(request: &Request<'_>) -> Kind {
         "tools/list" => Kind::ToolsList {
             first_page: !matches!(request.params.cursor(), Ok(Some(_))),
         },
+        "tools/call" => Kind::Call,
         "subscriptions/listen" => Kind::Listen,
         method => common_kind(method),
     }

@@ -4,116 +4,108 @@
 //! stream answers 405, which is normal and not worth a word.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use bytes::Bytes;
-use footbridge_protocol::sse::Decoder;
-use hyper::header::{ACCEPT, HeaderName, HeaderValue};
-use hyper::{Method, StatusCode};
+use footbridge_protocol::headers::SESSION_ID;
+use hyper::StatusCode;
+use hyper::header::HeaderMap;
 
-use crate::error::BridgeError;
+use super::place::{Place, may_pass};
+use super::recover::{self, Lost};
 use crate::exchange::Shared;
+use crate::exchange::events::{Events, EventsError};
 use crate::log;
-use crate::pause::{Backoff, jittered};
+use crate::pause::Backoff;
 use crate::relay::{self, Verdict};
 use crate::stdio::{HostGone, Line};
-use crate::upstream::Reply;
-
-const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
-/// Longest pause a server may ask for with `retry` (B-45).
-const RETRY_MOST: Duration = Duration::from_secs(60);
 
 /// Opens the stream and keeps it open in the background, in the place of any earlier one.
 pub(crate) fn open(shared: &Arc<Shared>) {
+    // On the transport of the first revision there is one already.
+    if shared.legacy.post_target().is_some() {
+        return;
+    }
     let task = tokio::spawn(keep_open(Arc::clone(shared)));
     shared.legacy.set_stream(task.abort_handle());
 }
 
 async fn keep_open(shared: Arc<Shared>) {
-    let mut last_event_id: Option<HeaderValue> = None;
+    let mut place = Place::default();
     let mut backoff = Backoff::new();
+    let mut was_open = false;
     loop {
-        let mut pause = None;
-        match get(&shared, last_event_id.as_ref()).await {
+        let mut sent = HeaderMap::new();
+        shared.legacy.stamp(&mut sent);
+        let pause = match place.get(&shared, HeaderMap::new()).await {
             Ok(reply) if reply.status == StatusCode::OK && reply.is_type("text/event-stream") => {
+                was_open = true;
                 shared.legacy.set_stream_open(true);
-                let mut decoder = Decoder::new(shared.message_bytes);
-                let events = read(&shared, reply, &mut decoder).await;
+                let mut events = Events::new(reply.body, shared.message_bytes);
+                read(&shared, &mut events).await;
                 shared.legacy.set_stream_open(false);
-                if events > 0 {
+                if events.count() > 0 {
                     backoff = Backoff::new();
                 }
-                if let Some(id) = decoder.last_event_id() {
-                    last_event_id = HeaderValue::from_str(id).ok();
-                }
-                pause = decoder
-                    .retry_ms()
-                    .map(|ms| Duration::from_millis(ms).min(RETRY_MOST));
+                place.advance(events.decoder());
+                place.pause(&mut backoff)
             }
-            Ok(reply) if reply.status.is_server_error() => {
+            Ok(reply) if may_pass(reply.status) => {
                 log::debug(format_args!("the server's own stream: {}", reply.status));
+                place.pause_after_failure(&mut backoff)
             }
             Ok(reply) => {
-                if reply.status != StatusCode::METHOD_NOT_ALLOWED {
-                    log::info(format_args!(
-                        "the server has no stream of its own: {}",
-                        reply.status
-                    ));
-                }
+                let status = reply.status;
                 reply.body.linger();
+                if status == StatusCode::BAD_REQUEST && place.is_known() {
+                    log::info(format_args!(
+                        "the server does not go on with its own stream, asking for a new one"
+                    ));
+                    place.forget();
+                    continue;
+                }
+                // A server that has never had such a stream may answer 404 as well; then the session is none the worse.
+                if let (StatusCode::NOT_FOUND, true, Some(session)) =
+                    (status, was_open, sent.remove(SESSION_ID))
+                {
+                    // It opens the stream again, in the place of this one.
+                    let _ = recover::renew(&shared, Lost::Session(session)).await;
+                } else if status != StatusCode::METHOD_NOT_ALLOWED {
+                    log::info(format_args!("the server has no stream of its own: {status}"));
+                }
                 return;
             }
-            Err(error) => log::debug(format_args!("the server's own stream: {}", error.message())),
-        }
-        tokio::time::sleep(pause.map_or_else(|| backoff.next(), jittered)).await;
-    }
-}
-
-async fn get(shared: &Shared, last_event_id: Option<&HeaderValue>) -> Result<Reply, BridgeError> {
-    let mut headers = shared.upstream.plain_headers();
-    headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
-    shared.legacy.stamp(&mut headers);
-    if let Some(id) = last_event_id {
-        headers.insert(LAST_EVENT_ID, id.clone());
-    }
-    shared
-        .upstream
-        .send(&Method::GET, &headers, &Bytes::new(), || ())
-        .await
-}
-
-/// Passes messages on until the stream ends; returns how many came.
-async fn read(shared: &Shared, mut reply: Reply, decoder: &mut Decoder) -> u64 {
-    let mut events = 0;
-    loop {
-        let chunk = match reply.body.chunk().await {
-            Ok(Some(chunk)) => chunk,
-            Ok(None) => return events,
             Err(error) => {
-                log::debug(format_args!("the server's own stream broke: {error}"));
-                return events;
+                log::debug(format_args!("the server's own stream: {}", error.message()));
+                place.pause_after_failure(&mut backoff)
             }
         };
-        let mut rest: &[u8] = &chunk;
-        loop {
-            match decoder.next_event(&mut rest) {
-                Ok(Some(event)) => {
-                    events += 1;
-                    if pass(shared, event.data).await.is_err() {
-                        return events;
-                    }
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// Passes messages on until the stream ends.
+async fn read(shared: &Shared, events: &mut Events) {
+    loop {
+        match events.next().await {
+            Ok(Some(event)) => {
+                if pass(shared, event.data).await.is_err() {
+                    return;
                 }
-                Ok(None) => break,
-                Err(error) => {
-                    log::warn(format_args!("the server's own stream: {error}"));
-                    return events;
-                }
+            }
+            Ok(None) => return,
+            Err(EventsError::Lost(error)) => {
+                log::debug(format_args!("the server's own stream broke: {error}"));
+                return;
+            }
+            Err(EventsError::TooLarge(error)) => {
+                log::warn(format_args!("the server's own stream: {error}"));
+                return;
             }
         }
     }
 }
 
-async fn pass(shared: &Shared, data: Vec<u8>) -> Result<(), HostGone> {
+/// Passes one message of the stream on.
+pub(super) async fn pass(shared: &Shared, data: Vec<u8>) -> Result<(), HostGone> {
     match relay::judge(&data, None, shared) {
         Ok(Verdict::Pass) => shared.output.send(Line::new(data)).await,
         Ok(Verdict::Answer) => Ok(()),

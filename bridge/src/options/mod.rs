@@ -48,6 +48,13 @@ pub(crate) enum Command {
     /// Write a client's entry.
     #[cfg(feature = "setup")]
     Setup(Box<Settings>, SetupOptions),
+    /// Check the way to the server; the client whose entry is meant, if any, and whether a program reads along.
+    #[cfg(feature = "setup")]
+    Doctor {
+        settings: Box<Settings>,
+        client: Option<String>,
+        json: bool,
+    },
     /// Print [`help`].
     Help(Verb),
     /// Print the version.
@@ -146,11 +153,17 @@ pub(crate) fn read(
         Verb::Connect => Ok(Command::Connect(settings)),
         #[cfg(feature = "setup")]
         Verb::Setup => Ok(Command::Setup(settings, SetupOptions::read(operand, &source)?)),
+        #[cfg(feature = "setup")]
+        Verb::Doctor => Ok(Command::Doctor {
+            settings,
+            client: operand,
+            json: source.given.contains_key("json"),
+        }),
         #[cfg(not(feature = "setup"))]
-        Verb::Setup => Err(OptionError::CommandLine(
+        Verb::Setup | Verb::Doctor => Err(OptionError::CommandLine(
             "This build has no such command".to_owned(),
         )),
-        Verb::Doctor | Verb::Login | Verb::Logout => Err(OptionError::CommandLine(
+        Verb::Login | Verb::Logout => Err(OptionError::CommandLine(
             "This build has no such command".to_owned(),
         )),
     }

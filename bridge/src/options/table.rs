@@ -80,6 +80,7 @@ const EVERY: &[Verb] = &[
 ];
 const CONNECT: &[Verb] = &[Verb::Connect];
 const SETUP: &[Verb] = &[Verb::Setup];
+const DOCTOR: &[Verb] = &[Verb::Doctor];
 
 /// One option.
 pub(crate) struct Row {
@@ -289,6 +290,14 @@ pub(crate) const TABLE: &[Row] = &[
         default: "",
         of: SETUP,
         help: "Take the entry out again",
+    },
+    Row {
+        flag: "json",
+        variable: "",
+        value: "",
+        default: "",
+        of: DOCTOR,
+        help: "Print one JSON document instead of lines",
     },
     Row {
         flag: "help",

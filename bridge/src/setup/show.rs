@@ -7,10 +7,8 @@ use crate::clients::document::{self, Change, Node, Value};
 use crate::clients::entry::{self, KeyText};
 use crate::clients::link::{self, SAMPLE_KEY};
 use crate::clients::{Client, Format, Grade, Scope, Surroundings};
+use crate::key;
 use crate::options::URL_VARIABLE;
-
-/// How much of a key is shown beyond its prefix.
-const KEY_LETTERS: usize = 6;
 
 /// The key as it may be printed.
 pub(super) fn printable(key: &KeyText) -> KeyText {
@@ -117,20 +115,12 @@ fn cut(text: &str) -> String {
     if is_reference || secret.is_empty() || ["1", "0", "true", "false"].contains(&secret) {
         return text.to_owned();
     }
-    let shown = if secret.starts_with(brand::KEY_PREFIX) {
-        brand::KEY_PREFIX.len() + KEY_LETTERS
-    } else {
-        0
+    let shown = match key::known_prefix(secret) {
+        Some(_) => key::shown(secret),
+        None => "…".to_owned(),
     };
-    // A short secret is not shown at all: its beginning would be most of it.
-    let shown = if secret.chars().count() < shown * 2 {
-        0
-    } else {
-        shown
-    };
-    let start: String = secret.chars().take(shown).collect();
     let gap = if scheme.is_empty() { "" } else { " " };
-    format!("{scheme}{gap}{start}…")
+    format!("{scheme}{gap}{shown}")
 }
 
 /// What to do after a file was written. `key` is how the key got into it; none where the entry went.
@@ -256,9 +246,8 @@ mod tests {
     #[test]
     fn secrets_are_cut_and_references_are_not() {
         for (text, shown) in [
-            ("Bearer fbk_7Qd2Xk0123456789", "Bearer fbk_7Qd2Xk…"),
-            ("fbk_7Qd2Xk0123456789abcdef", "fbk_7Qd2Xk…"),
-            ("fbk_7Qd2Xk", "…"),
+            ("Bearer hoard_sk_7Qd2Xk0123456789", "Bearer hoard_sk_7Qd2Xk…"),
+            ("hoard_sk_7Qd2Xk0123456789abcdef", "hoard_sk_7Qd2Xk…"),
             ("sk-someone-else", "…"),
             ("${env:FOOTBRIDGE_KEY}", "${env:FOOTBRIDGE_KEY}"),
             ("Bearer $FOOTBRIDGE_KEY", "Bearer $FOOTBRIDGE_KEY"),

@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 
 use super::endpoint::Endpoint;
 use super::tls::Tls;
+use crate::diagnosis::Diagnosis;
 
 /// How long one address is tried alone before the next one joins (RFC 8305 recommends 250 ms).
 const HEAD_START: Duration = Duration::from_millis(250);
@@ -46,6 +47,20 @@ pub(crate) enum ConnectError {
     /// The trusted certificates could not be read.
     #[error("{0}")]
     Roots(String),
+}
+
+impl ConnectError {
+    /// The check that failed.
+    pub(crate) fn diagnosis(&self) -> Diagnosis {
+        match self {
+            ConnectError::Lookup { .. } => Diagnosis::NameNotFound,
+            ConnectError::Refused { .. } | ConnectError::Unreachable { .. } | ConnectError::Slow { .. } => {
+                Diagnosis::NoConnection
+            }
+            ConnectError::Tls { .. } => Diagnosis::TlsCertificate,
+            ConnectError::Roots(_) => Diagnosis::TlsUntrusted,
+        }
+    }
 }
 
 /// Makes connections: to the server, and to whatever else the person asked to reach (sign-in).

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use hyper::Uri;
 use hyper::header::HeaderValue;
 
+use crate::diagnosis::Diagnosis;
 use crate::options::{ALLOW_HTTP_VARIABLE, URL_VARIABLE};
 
 /// Where requests go. Holds no credential: an address with one is refused.
@@ -41,6 +42,16 @@ pub(crate) enum EndpointError {
         "Plain http:// to `{0}` would send the key unencrypted. Use https://, or set {ALLOW_HTTP_VARIABLE}=1 if the network is trusted"
     )]
     Unencrypted(String),
+}
+
+impl EndpointError {
+    /// The check that failed.
+    pub(crate) fn diagnosis(&self) -> Diagnosis {
+        match self {
+            EndpointError::NotUrl | EndpointError::Credentials => Diagnosis::UrlMalformed,
+            EndpointError::Unencrypted(_) => Diagnosis::Unencrypted,
+        }
+    }
 }
 
 impl Endpoint {

@@ -158,7 +158,19 @@ impl Upstream {
         body: &Bytes,
         leaving: impl Fn(),
     ) -> Result<Reply, BridgeError> {
-        let mut target = self.endpoint.target.clone();
+        self.send_to(None, method, headers, body, leaving).await
+    }
+
+    /// The same to another request target of the server, one that [`Upstream::resolve`] has made.
+    pub(crate) async fn send_to(
+        &self,
+        target: Option<&Uri>,
+        method: &Method,
+        headers: &HeaderMap,
+        body: &Bytes,
+        leaving: impl Fn(),
+    ) -> Result<Reply, BridgeError> {
+        let mut target = target.unwrap_or(&self.endpoint.target).clone();
         let mut followed = 0;
         loop {
             let request = || {
@@ -196,6 +208,11 @@ impl Upstream {
                 quote(target.path().as_bytes(), 100)
             ));
         }
+    }
+
+    /// The request target that `reference`, absolute or relative, names on this server. `None` on any other origin.
+    pub(crate) fn resolve(&self, reference: &str) -> Option<Uri> {
+        self.endpoint.follow(reference)
     }
 
     /// Where a redirect may lead: the same origin, with 307 or 308.
@@ -236,7 +253,9 @@ impl Upstream {
 
     fn explain(&self, error: &SendError) -> BridgeError {
         match error {
-            SendError::Connect(cause) => BridgeError::no_connection(cause.to_string()),
+            SendError::Connect(cause) => {
+                BridgeError::no_connection(cause.to_string()).diagnosed(cause.diagnosis())
+            }
             SendError::Unsent(cause) => BridgeError::no_connection(format!(
                 "`{}` closed the connection before the request could be sent ({cause}). Try again",
                 self.place()

@@ -40,7 +40,7 @@ fn json() -> impl Strategy<Value = String> {
 }
 
 #[test]
-fn messages_pass_byte_for_byte_both_ways() {
+fn m1_messages_pass_byte_for_byte_both_ways() {
     let next: Arc<Mutex<String>> = Arc::default();
     let reply = Arc::clone(&next);
     let stub = Stub::start(move |_, wire| wire.json(200, &reply.lock().unwrap()));
@@ -74,7 +74,7 @@ fn messages_pass_byte_for_byte_both_ways() {
 }
 
 #[test]
-fn pretty_printed_replies_lose_their_line_breaks_and_nothing_else() {
+fn b03_pretty_printed_replies_lose_their_line_breaks_and_nothing_else() {
     let stub = Stub::start(|_, wire| {
         wire.json(
             200,
@@ -90,7 +90,7 @@ fn pretty_printed_replies_lose_their_line_breaks_and_nothing_else() {
 }
 
 #[test]
-fn a_reply_may_be_large_and_has_a_limit() {
+fn b06_a_reply_may_be_large_and_has_a_limit() {
     let stub = Stub::start(|request, wire| {
         let bytes: usize = request.json()["params"]["bytes"]
             .as_u64()

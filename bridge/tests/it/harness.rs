@@ -74,6 +74,11 @@ impl Wire<'_> {
         let _ = self.stream.flush();
     }
 
+    /// The same; says whether the bridge still listens.
+    pub(crate) fn try_raw(&mut self, bytes: &[u8]) -> bool {
+        self.stream.write_all(bytes).is_ok() && self.stream.flush().is_ok()
+    }
+
     /// A whole response. `headers` are lines without their ends.
     pub(crate) fn respond(&mut self, status: u16, headers: &[&str], body: &[u8]) {
         let mut head = format!(
@@ -346,6 +351,10 @@ impl Bridge {
         self.child.id()
     }
 
+    pub(crate) fn resident_bytes(&self) -> usize {
+        resident_bytes(self.pid())
+    }
+
     /// Writes one line.
     pub(crate) fn send(&mut self, line: &str) {
         self.write(format!("{line}\n").as_bytes());
@@ -367,6 +376,11 @@ impl Bridge {
             Err(RecvTimeoutError::Timeout) => panic!("no line came"),
             Err(RecvTimeoutError::Disconnected) => panic!("the bridge closed its stdout"),
         }
+    }
+
+    /// The next line, too deep to be looked into.
+    pub(crate) fn raw_line(&self) -> String {
+        self.lines.recv_timeout(LIVENESS).unwrap()
     }
 
     /// The next line, parsed.
@@ -444,6 +458,16 @@ impl Bridge {
             stderr,
         }
     }
+}
+
+/// Memory of a process that is in use, in bytes; 0 if it cannot be found out.
+pub(crate) fn resident_bytes(pid: u32) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let kib = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .and_then(|rest| rest.split_whitespace().next());
+    kib.and_then(|kib| kib.parse::<usize>().ok()).unwrap_or(0) * 1024
 }
 
 impl Drop for Bridge {

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::harness::{Bridge, Gate, Stub, call, legacy_manners};
 
 #[test]
-fn session_and_version_follow_the_handshake_and_the_session_is_ended() {
+fn b14_session_and_version_follow_the_handshake_and_the_session_is_ended() {
     let stub = Stub::start(|request, wire| {
         if !legacy_manners(request, wire) {
             wire.result(request, "{}");
@@ -41,7 +41,97 @@ fn session_and_version_follow_the_handshake_and_the_session_is_ended() {
 }
 
 #[test]
-fn a_second_handshake_starts_from_nothing() {
+fn b14_a_session_id_of_other_bytes_is_not_used() {
+    for session in ["with blank", "caf\u{e9}", ""] {
+        let stub = Stub::start(move |request, wire| {
+            if request.rpc() == "initialize" {
+                let body = format!(
+                    r#"{{"jsonrpc":"2.0","id":{},"result":{{"protocolVersion":"2025-11-25","capabilities":{{}}}}}}"#,
+                    request.id()
+                );
+                wire.respond(
+                    200,
+                    &[
+                        "content-type: application/json",
+                        &format!("mcp-session-id: {session}"),
+                    ],
+                    body.as_bytes(),
+                );
+            } else if !legacy_manners(request, wire) {
+                wire.result(request, "{}");
+            }
+        });
+        let mut bridge = Bridge::to(&stub);
+        bridge.handshake();
+        bridge.send(&call("1", "t"));
+        bridge.json();
+        assert_eq!(
+            stub.wait_rpc("tools/call").header("mcp-session-id"),
+            None,
+            "{session:?}"
+        );
+        bridge.end();
+        assert_eq!(stub.count("DELETE"), 0, "{session:?}");
+    }
+}
+
+#[test]
+fn m18_the_servers_own_stream_is_asked_for_once_the_handshake_is_accepted() {
+    for (status, opens) in [(202, true), (200, true), (500, false)] {
+        let stub = Stub::start(move |request, wire| match request.rpc().as_str() {
+            "notifications/initialized" => wire.respond(status, &[], b""),
+            "tools/call" => wire.result(request, "{}"),
+            _ => {
+                legacy_manners(request, wire);
+            }
+        });
+        let mut bridge = Bridge::to(&stub);
+        bridge.handshake();
+        if opens {
+            let request = stub.wait_rpc("GET");
+            assert_eq!(request.header("accept"), Some("text/event-stream"));
+            assert_eq!(request.header("mcp-session-id"), Some("s-1"));
+            assert_eq!(request.header("mcp-protocol-version"), Some("2025-11-25"));
+            assert_eq!(request.header("last-event-id"), None);
+        }
+        bridge.send(&call("1", "t"));
+        bridge.json();
+        bridge.end();
+        assert_eq!(stub.count("GET"), usize::from(opens));
+    }
+}
+
+#[test]
+fn m12_an_accepted_notification_has_no_answer_whatever_the_server_says() {
+    let stub = Stub::start(|request, wire| match request.rpc().as_str() {
+        "notifications/a" => wire.json(200, r#"{"jsonrpc":"2.0","id":1,"result":{}}"#),
+        "notifications/b" => wire.respond(204, &[], b""),
+        "notifications/c" => {
+            wire.stream();
+            wire.event(r#"{"jsonrpc":"2.0","method":"n"}"#);
+        }
+        "tools/call" => wire.result(request, "{}"),
+        _ => {
+            legacy_manners(request, wire);
+        }
+    });
+    let mut bridge = Bridge::to(&stub);
+    bridge.handshake();
+    for name in ["a", "b", "c"] {
+        bridge.send(&format!(r#"{{"jsonrpc":"2.0","method":"notifications/{name}"}}"#));
+    }
+    bridge.send(&call("1", "t"));
+    assert_eq!(bridge.json()["id"], 1);
+    let ended = bridge.end();
+    assert!(
+        ended.lines.is_empty() && !ended.stderr.contains("not delivered"),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[test]
+fn b13_a_second_handshake_starts_from_nothing() {
     let stub = Stub::start(|request, wire| {
         legacy_manners(request, wire);
     });
@@ -59,7 +149,7 @@ fn a_second_handshake_starts_from_nothing() {
 }
 
 #[test]
-fn the_servers_own_stream_is_read_and_reopened_where_it_broke() {
+fn b44_the_servers_own_stream_is_read_and_reopened_where_it_broke() {
     let opened = Arc::new(AtomicUsize::new(0));
     let stub = Stub::start(move |request, wire| {
         if request.method != "GET" {
@@ -91,7 +181,7 @@ fn the_servers_own_stream_is_read_and_reopened_where_it_broke() {
 }
 
 #[test]
-fn requests_of_the_server_reach_the_host_and_its_answers_go_back() {
+fn m14_requests_of_the_server_reach_the_host_and_its_answers_go_back() {
     let answered = Gate::default();
     let gate = answered.clone();
     let stub = Stub::start(move |request, wire| {
@@ -136,7 +226,7 @@ fn requests_of_the_server_reach_the_host_and_its_answers_go_back() {
 }
 
 #[test]
-fn a_cancellation_is_posted_and_a_late_answer_dropped() {
+fn m16_a_cancellation_is_posted_and_a_late_answer_dropped() {
     let cancelled = Gate::default();
     let gate = cancelled.clone();
     let stub = Stub::start(move |request, wire| match request.rpc().as_str() {
@@ -171,7 +261,7 @@ fn a_cancellation_is_posted_and_a_late_answer_dropped() {
 }
 
 #[test]
-fn an_accepted_request_is_answered_on_the_servers_own_stream() {
+fn m5_an_accepted_request_is_answered_on_the_servers_own_stream() {
     let accepted = Gate::default();
     let gate = accepted.clone();
     let stub = Stub::start(move |request, wire| match request.rpc().as_str() {
@@ -202,7 +292,7 @@ fn an_accepted_request_is_answered_on_the_servers_own_stream() {
 }
 
 #[test]
-fn an_accepted_request_without_such_a_stream_is_an_error() {
+fn m5_an_accepted_request_without_such_a_stream_is_an_error() {
     for status in [202, 204] {
         let stub = Stub::start(move |_, wire| wire.respond(status, &[], b""));
         let mut bridge = Bridge::to(&stub);
@@ -212,7 +302,7 @@ fn an_accepted_request_without_such_a_stream_is_an_error() {
 }
 
 #[test]
-fn arrays_of_messages_are_several_in_the_one_revision_that_has_them() {
+fn b04_arrays_of_messages_are_several_in_the_one_revision_that_has_them() {
     for (revision, answered) in [("2025-03-26", true), ("2025-06-18", false)] {
         let stub = Stub::start(move |request, wire| {
             if !crate::harness::legacy_manners_of(revision, request, wire) {
@@ -232,42 +322,4 @@ fn arrays_of_messages_are_several_in_the_one_revision_that_has_them() {
             bridge.error("1", -31005);
         }
     }
-}
-
-#[test]
-fn a_request_that_was_lost_is_cancelled_at_the_server() {
-    let stub = Stub::start(|request, wire| {
-        if !legacy_manners(request, wire) {
-            wire.stream();
-            wire.raw(b": nothing more\n\n");
-        }
-    });
-    let mut bridge = Bridge::to(&stub);
-    bridge.handshake();
-    bridge.send(&call("\"lost\"", "t"));
-    assert_eq!(bridge.error("\"lost\"", -31003)["data"]["sent"], true);
-    assert_eq!(
-        stub.wait_rpc("notifications/cancelled").json()["params"]["requestId"],
-        "lost"
-    );
-}
-
-#[test]
-fn a_lost_session_is_named() {
-    let stub = Stub::start(|request, wire| {
-        if !legacy_manners(request, wire) {
-            wire.respond(404, &[], b"");
-        }
-    });
-    let mut bridge = Bridge::to(&stub);
-    bridge.handshake();
-    bridge.send(&call("1", "t"));
-    let error = bridge.error("1", -31002);
-    assert!(
-        error["message"]
-            .as_str()
-            .unwrap()
-            .contains("no longer knows this session"),
-        "{error}"
-    );
 }

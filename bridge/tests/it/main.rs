@@ -11,11 +11,22 @@
 mod harness;
 
 mod bytes;
+#[cfg(feature = "setup")]
+mod doctor;
+mod hostile;
 mod legacy;
+mod listen;
 mod modern;
+mod old_transport;
 mod order;
+#[cfg(target_os = "linux")]
+mod orphans;
 mod process;
 mod refusals;
+mod repair;
+mod resume;
+mod rules;
+mod sessions;
 #[cfg(feature = "setup")]
 mod setup;
 #[cfg(feature = "setup")]

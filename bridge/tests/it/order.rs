@@ -3,7 +3,7 @@
 use crate::harness::{Bridge, Gate, INITIALIZE, Stub, call, legacy_manners, modern};
 
 #[test]
-fn nothing_overtakes_the_handshake() {
+fn b35_nothing_overtakes_the_handshake() {
     let gate = Gate::default();
     let (held, opened) = (gate.clone(), Gate::default());
     let initialized = opened.clone();
@@ -48,7 +48,7 @@ fn nothing_overtakes_the_handshake() {
 }
 
 #[test]
-fn a_stalled_call_delays_no_other() {
+fn b32_a_stalled_call_delays_no_other() {
     let gate = Gate::default();
     let held = gate.clone();
     let stub = Stub::start(move |request, wire| {
@@ -68,7 +68,7 @@ fn a_stalled_call_delays_no_other() {
 }
 
 #[test]
-fn requests_beyond_the_limit_wait_in_order_and_answers_do_not() {
+fn b32_requests_beyond_the_limit_wait_in_order_and_answers_do_not() {
     let gate = Gate::default();
     let (held, asked) = (gate.clone(), Gate::default());
     let answer = asked.clone();
@@ -117,7 +117,7 @@ fn requests_beyond_the_limit_wait_in_order_and_answers_do_not() {
 }
 
 #[test]
-fn sixty_four_requests_run_at_once() {
+fn b32_sixty_four_requests_run_at_once() {
     let all = std::sync::Arc::new(std::sync::Barrier::new(64));
     let stub = Stub::start(move |request, wire| {
         all.wait();
@@ -133,7 +133,7 @@ fn sixty_four_requests_run_at_once() {
 }
 
 #[test]
-fn too_many_waiting_messages_are_refused_and_answered() {
+fn b32_too_many_waiting_messages_are_refused_and_answered() {
     let gate = Gate::default();
     let held = gate.clone();
     let stub = Stub::start(move |request, wire| {
@@ -154,7 +154,7 @@ fn too_many_waiting_messages_are_refused_and_answered() {
 }
 
 #[test]
-fn an_id_in_flight_cannot_be_used_again() {
+fn b37_an_id_in_flight_cannot_be_used_again() {
     let gate = Gate::default();
     let held = gate.clone();
     let stub = Stub::start(move |request, wire| {
@@ -176,7 +176,7 @@ fn an_id_in_flight_cannot_be_used_again() {
 }
 
 #[test]
-fn a_cancellation_of_a_waiting_request_sends_nothing() {
+fn b36_a_cancellation_of_a_waiting_request_sends_nothing() {
     let gate = Gate::default();
     let held = gate.clone();
     let stub = Stub::start(move |request, wire| {

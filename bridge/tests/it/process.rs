@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use crate::harness::{Bridge, Gate, KEY, Stub, call, legacy_manners, modern};
 
 #[test]
-fn at_the_end_of_input_what_is_in_flight_may_finish() {
+fn b05_at_the_end_of_input_what_is_in_flight_may_finish() {
     let gate = Gate::default();
     let held = gate.clone();
     let stub = Stub::start(move |request, wire| {
@@ -30,7 +30,7 @@ fn at_the_end_of_input_what_is_in_flight_may_finish() {
 }
 
 #[test]
-fn what_does_not_finish_is_cancelled_in_the_manner_of_its_era() {
+fn b05_what_does_not_finish_is_cancelled_in_the_manner_of_its_era() {
     let (gone, closed) = (Gate::default(), Gate::default());
     let (saw_gone, saw_closed) = (gone.clone(), closed.clone());
     let stub = Stub::start(move |request, wire| {
@@ -65,7 +65,7 @@ fn what_does_not_finish_is_cancelled_in_the_manner_of_its_era() {
 }
 
 #[test]
-fn an_open_listen_stream_does_not_hold_the_process() {
+fn b05_an_open_listen_stream_does_not_hold_the_process() {
     let stub = Stub::start(|_, wire| {
         wire.stream();
         wire.event(r#"{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged"}"#);
@@ -84,7 +84,7 @@ fn an_open_listen_stream_does_not_hold_the_process() {
 }
 
 #[test]
-fn a_signal_ends_the_process_soon() {
+fn b05_a_signal_ends_the_process_soon() {
     for signal in ["TERM", "INT"] {
         let stub = Stub::start(|request, wire| {
             if !legacy_manners(request, wire) {
@@ -102,7 +102,7 @@ fn a_signal_ends_the_process_soon() {
 }
 
 #[test]
-fn a_host_that_closes_our_stdout_ends_the_process() {
+fn b05_a_host_that_closes_our_stdout_ends_the_process() {
     let stub = Stub::start(|request, wire| wire.result(request, "{}"));
     let (ours, theirs) = UnixStream::pair().unwrap();
     let mut child = Command::new(env!("CARGO_BIN_EXE_footbridge"))

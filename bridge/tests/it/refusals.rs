@@ -19,10 +19,9 @@ fn refused(
 }
 
 #[test]
-fn a_status_without_a_json_rpc_error_is_named() {
+fn m7_a_status_without_a_json_rpc_error_is_named() {
     for (status, sent) in [
         (400, false),
-        (403, false),
         (404, false),
         (405, false),
         (413, false),
@@ -47,7 +46,7 @@ fn a_status_without_a_json_rpc_error_is_named() {
 }
 
 #[test]
-fn quoted_text_is_short() {
+fn m7_quoted_text_is_short() {
     let long: &'static str = Box::leak("é".repeat(5000).into_boxed_str());
     let message = refused(500, &["content-type: text/plain"], long, -31002)["message"]
         .as_str()
@@ -57,7 +56,7 @@ fn quoted_text_is_short() {
 }
 
 #[test]
-fn the_servers_own_error_passes_with_the_requests_id() {
+fn m6_the_servers_own_error_passes_with_the_requests_id() {
     for status in [400, 401, 403, 404, 429, 500, 503] {
         for (sent, seen) in [
             (
@@ -94,7 +93,7 @@ fn the_servers_own_error_passes_with_the_requests_id() {
 }
 
 #[test]
-fn a_wrong_reply_is_a_breach_of_the_protocol() {
+fn m1_a_wrong_reply_is_a_breach_of_the_protocol() {
     for (headers, body) in [
         (&["content-type: text/html"] as &'static [&'static str], "<html>"),
         (&[], r#"{"jsonrpc":"2.0","id":1,"result":{}}"#),
@@ -125,7 +124,7 @@ fn a_wrong_reply_is_a_breach_of_the_protocol() {
 }
 
 #[test]
-fn a_missing_or_refused_key_names_what_to_set() {
+fn m8_a_missing_or_refused_key_names_what_to_set() {
     let error = refused(
         401,
         &["www-authenticate: Bearer error=\"invalid_token\", error_description=\"expired\""],
@@ -154,7 +153,7 @@ fn a_missing_or_refused_key_names_what_to_set() {
 }
 
 #[test]
-fn missing_scopes_are_named() {
+fn m8_missing_scopes_are_named() {
     let error = refused(
         403,
         &["www-authenticate: Bearer error=\"insufficient_scope\", scope=\"invoices:read invoices:write\""],
@@ -171,7 +170,25 @@ fn missing_scopes_are_named() {
 }
 
 #[test]
-fn a_server_that_asks_for_a_pause_gets_it_once() {
+fn m8_a_refusal_without_a_scope_is_about_the_key_as_well() {
+    let error = refused(
+        403,
+        &["content-type: text/html"],
+        "<h1>Blocked\r\n here</h1>",
+        -31006,
+    );
+    assert_eq!(error["data"]["httpStatus"], 403);
+    assert_eq!(error["data"]["setting"], "FOOTBRIDGE_KEY");
+    assert_eq!(error["data"]["sent"], false);
+    let message = error["message"].as_str().unwrap();
+    assert!(
+        message.contains("403") && message.contains("Blocked here"),
+        "{message}"
+    );
+}
+
+#[test]
+fn m11_a_server_that_asks_for_a_pause_gets_it_once() {
     // Longer than we wait: the value is handed on.
     for (status, sent) in [(429, false), (503, true)] {
         let error = refused(status, &["retry-after: 3600"], "", -31002);
@@ -204,7 +221,7 @@ fn a_server_that_asks_for_a_pause_gets_it_once() {
 }
 
 #[test]
-fn time_limits_end_a_request_and_say_so() {
+fn b46_time_limits_end_a_request_and_say_so() {
     for (variable, headers_first) in [
         ("FOOTBRIDGE_RESPONSE_TIMEOUT", false),
         ("FOOTBRIDGE_CALL_TIMEOUT", true),
@@ -232,7 +249,7 @@ fn time_limits_end_a_request_and_say_so() {
 }
 
 #[test]
-fn a_server_that_repeats_the_key_cannot_make_us_print_it() {
+fn m8_a_server_that_repeats_the_key_cannot_make_us_print_it() {
     // A server that quotes our credential back at us: the text is the server's, so it is not shown.
     let stub = Stub::start(|_, wire| {
         wire.respond(

@@ -428,7 +428,7 @@ fn the_key_is_a_reference_a_file_or_itself() {
     home.run(&["lmstudio", "--yes", "--key-env", "X"])
         .refused(&["does not expand"]);
     home.run_with(&["lmstudio", "--yes"], &[("FOOTBRIDGE_KEY", "${FOOTBRIDGE_KEY}")])
-        .refused(&["placeholder"]);
+        .refused(&["`${FOOTBRIDGE_KEY}`"]);
 }
 
 #[test]

@@ -11,7 +11,7 @@ fn echo() -> Stub {
 }
 
 #[test]
-fn ids_come_back_as_they_were_and_differ_by_type() {
+fn b37_ids_come_back_as_they_were_and_differ_by_type() {
     let stub = echo();
     let mut bridge = Bridge::to(&stub);
     for id in [
@@ -38,7 +38,7 @@ fn ids_come_back_as_they_were_and_differ_by_type() {
 }
 
 #[test]
-fn a_modern_host_hears_of_broken_lines_and_the_next_line_is_served() {
+fn b07_a_modern_host_hears_of_broken_lines_and_the_next_line_is_served() {
     let stub = echo();
     let mut bridge = Bridge::to(&stub);
     bridge.send(&modern("1", "tools/list", ""));
@@ -71,7 +71,7 @@ fn a_modern_host_hears_of_broken_lines_and_the_next_line_is_served() {
 }
 
 #[test]
-fn a_broken_message_with_a_readable_id_is_answered_under_it() {
+fn b07_a_broken_message_with_a_readable_id_is_answered_under_it() {
     let stub = echo();
     let mut bridge = Bridge::to(&stub);
     for line in [
@@ -90,7 +90,7 @@ fn a_broken_message_with_a_readable_id_is_answered_under_it() {
 }
 
 #[test]
-fn an_older_host_is_not_sent_an_error_its_schema_does_not_know() {
+fn b07_an_older_host_is_not_sent_an_error_its_schema_does_not_know() {
     let stub = Stub::start(|request, wire| {
         if !crate::harness::legacy_manners_of("2025-06-18", request, wire) {
             wire.result(request, "{}");
@@ -116,7 +116,7 @@ fn an_older_host_is_not_sent_an_error_its_schema_does_not_know() {
 }
 
 #[test]
-fn blanks_and_line_ends_of_other_systems_are_tolerated() {
+fn b01_blanks_and_line_ends_of_other_systems_are_tolerated() {
     let stub = echo();
     let mut bridge = Bridge::to(&stub);
     bridge.write(format!("\r\n\n  {}  \r\n\t\n", call("1", "t")).as_bytes());
@@ -125,7 +125,7 @@ fn blanks_and_line_ends_of_other_systems_are_tolerated() {
 }
 
 #[test]
-fn a_line_over_the_limit_is_refused_and_the_stream_goes_on() {
+fn b06_a_line_over_the_limit_is_refused_and_the_stream_goes_on() {
     let stub = echo();
     let mut bridge = Bridge::to_with(&stub, &[("FOOTBRIDGE_MAX_MESSAGE", "2000")]);
     let sized = |id: &str, bytes: usize| {
@@ -148,7 +148,7 @@ fn a_line_over_the_limit_is_refused_and_the_stream_goes_on() {
 }
 
 #[test]
-fn a_notification_that_is_refused_is_for_stderr() {
+fn m13_a_notification_that_is_refused_is_for_stderr() {
     let stub = Stub::start(|_, wire| wire.respond(500, &[], b"no"));
     let mut bridge = Bridge::to(&stub);
     bridge.send(r#"{"jsonrpc":"2.0","method":"notifications/roots/list_changed"}"#);
@@ -163,7 +163,7 @@ fn a_notification_that_is_refused_is_for_stderr() {
 }
 
 #[test]
-fn an_answer_nobody_asked_for_goes_nowhere() {
+fn m14_an_answer_nobody_asked_for_goes_nowhere() {
     let stub = echo();
     let mut bridge = Bridge::to(&stub);
     bridge.send(r#"{"jsonrpc":"2.0","id":5,"result":{}}"#);

@@ -3,7 +3,7 @@
 use crate::harness::{Bridge, Gate, Stub, call, modern};
 
 #[test]
-fn messages_are_written_as_they_arrive() {
+fn m2_messages_are_written_as_they_arrive() {
     let gate = Gate::default();
     let held = gate.clone();
     let stub = Stub::start(move |request, wire| {
@@ -33,7 +33,33 @@ fn messages_are_written_as_they_arrive() {
 }
 
 #[test]
-fn a_stream_that_ends_early_loses_the_request_and_it_is_not_sent_twice() {
+fn b31_a_stream_is_read_by_its_rules_however_it_is_cut() {
+    const EVENTS: &str = "\u{feff}: first\n\nid: 1\ndata: {\"jsonrpc\":\"2.0\",\ndata:\"method\":\"a\"}\n\n\
+        event: ping\rdata: {\"jsonrpc\":\"2.0\",\"method\":\"foreign\"}\r\r\
+        event: message\r\nretry: x\r\nunknown: y\r\ndata:  {\"jsonrpc\":\"2.0\",\"method\":\"b\"}\r\n\r\n\
+        data\n\ndata:\n\nevent:\ndata: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}\n\n";
+    for size in [1, 2, 3, 7, 50, EVENTS.len()] {
+        let stub = Stub::start(move |_, wire| {
+            wire.stream();
+            for piece in EVENTS.as_bytes().chunks(size) {
+                wire.raw(piece);
+            }
+        });
+        let mut bridge = Bridge::to(&stub);
+        bridge.send(&modern("1", "tools/call", r#""name":"t","#));
+        for expected in [
+            r#"{"jsonrpc":"2.0", "method":"a"}"#,
+            r#" {"jsonrpc":"2.0","method":"b"}"#,
+            r#"{"jsonrpc":"2.0","id":1,"result":{}}"#,
+        ] {
+            assert_eq!(bridge.line(), expected, "{size}");
+        }
+        assert!(bridge.end().lines.is_empty());
+    }
+}
+
+#[test]
+fn m3_a_stream_that_ends_early_loses_the_request_and_it_is_not_sent_twice() {
     for (rest, partial) in [
         ("", false),
         (": comment\n\n", false),
@@ -53,7 +79,7 @@ fn a_stream_that_ends_early_loses_the_request_and_it_is_not_sent_twice() {
 }
 
 #[test]
-fn a_lost_listing_is_asked_for_once_more() {
+fn b41_a_lost_listing_is_asked_for_once_more() {
     let stub = Stub::start(|_, wire| wire.stream());
     let mut bridge = Bridge::to(&stub);
     bridge.send(&modern("1", "tools/list", ""));
@@ -74,7 +100,7 @@ fn a_lost_listing_is_asked_for_once_more() {
 }
 
 #[test]
-fn what_is_no_message_never_reaches_the_host() {
+fn b04_what_is_no_message_never_reaches_the_host() {
     for data in [
         "nonsense",
         "42",
@@ -100,7 +126,7 @@ fn what_is_no_message_never_reaches_the_host() {
 }
 
 #[test]
-fn an_event_over_the_limit_ends_the_request() {
+fn b06_an_event_over_the_limit_ends_the_request() {
     let stub = Stub::start(|_, wire| {
         wire.stream();
         wire.event(&"x".repeat(3000));
@@ -140,7 +166,7 @@ fn a_host_that_does_not_read_stops_the_server_and_loses_nothing() {
     let mut last = 0;
     for _ in 0..100 {
         std::thread::sleep(std::time::Duration::from_millis(20));
-        let now = resident_bytes(child.id());
+        let now = crate::harness::resident_bytes(child.id());
         if now == last && now > 0 {
             break;
         }
@@ -155,13 +181,4 @@ fn a_host_that_does_not_read_stops_the_server_and_loses_nothing() {
     assert!(lines.next().unwrap().unwrap().contains(r#""result""#));
     drop(stdin);
     assert!(child.wait().unwrap().success());
-}
-
-fn resident_bytes(pid: u32) -> usize {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let kib = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .and_then(|rest| rest.split_whitespace().next());
-    kib.and_then(|kib| kib.parse::<usize>().ok()).unwrap_or(0) * 1024
 }

@@ -93,7 +93,7 @@ fn one_connection_serves_many_calls() {
 }
 
 #[test]
-fn a_connection_the_server_has_closed_is_replaced_before_a_byte_is_sent() {
+fn b41_a_connection_the_server_has_closed_is_replaced_before_a_byte_is_sent() {
     let stub = Stub::start(|request, wire| {
         wire.result(request, "{}");
         wire.keep_open = false;
@@ -109,7 +109,7 @@ fn a_connection_the_server_has_closed_is_replaced_before_a_byte_is_sent() {
 }
 
 #[test]
-fn a_call_whose_connection_breaks_after_it_left_is_never_sent_again() {
+fn b41_a_call_whose_connection_breaks_after_it_left_is_never_sent_again() {
     for how in ["closes", "half a head", "half a body"] {
         let stub = Stub::start(move |_, wire| {
             wire.keep_open = false;
@@ -130,7 +130,7 @@ fn a_call_whose_connection_breaks_after_it_left_is_never_sent_again() {
 }
 
 #[test]
-fn whatever_connections_do_every_call_is_answered_once_and_sent_at_most_once() {
+fn b41_whatever_connections_do_every_call_is_answered_once_and_sent_at_most_once() {
     const CALLS: usize = 3000;
     let stub = Stub::start(|request, wire| {
         let number: usize = request.id().parse().unwrap();
@@ -195,7 +195,7 @@ fn whatever_connections_do_every_call_is_answered_once_and_sent_at_most_once() {
 }
 
 #[test]
-fn redirects_stay_on_the_origin_and_keep_the_message() {
+fn b16_redirects_stay_on_the_origin_and_keep_the_message() {
     let hops = AtomicUsize::new(0);
     let stub = Stub::start(move |request, wire| {
         let status = if hops.fetch_add(1, Ordering::SeqCst).is_multiple_of(2) {
@@ -219,7 +219,7 @@ fn redirects_stay_on_the_origin_and_keep_the_message() {
 }
 
 #[test]
-fn redirects_do_not_go_on_for_ever() {
+fn b16_redirects_do_not_go_on_for_ever() {
     let stub = Stub::start(|_, wire| wire.respond(307, &["location: /mcp"], b""));
     let mut bridge = Bridge::to(&stub);
     bridge.send(&call("1", "t"));
@@ -229,7 +229,7 @@ fn redirects_do_not_go_on_for_ever() {
 }
 
 #[test]
-fn neither_key_nor_message_follow_a_redirect_elsewhere() {
+fn b16_neither_key_nor_message_follow_a_redirect_elsewhere() {
     let other = Stub::start(|request, wire| wire.result(request, "{}"));
     let elsewhere: &'static str = Box::leak(format!("location: {}", other.url()).into_boxed_str());
     for status in [301, 302, 303, 307, 308] {
@@ -282,7 +282,7 @@ fn tls_stub(names: &[&str]) -> (Stub, tempfile::NamedTempFile) {
 }
 
 #[test]
-fn tls_is_verified_against_the_named_authority_and_the_name() {
+fn b16_tls_is_verified_against_the_named_authority_and_the_name() {
     let (stub, authority) = tls_stub(&["localhost"]);
     let port = stub.address.port();
     let good = format!("https://localhost:{port}/mcp");

@@ -220,3 +220,14 @@ proptest! {
         prop_assert_eq!(decode(&stream).0, expected);
     }
 }
+
+#[test]
+fn one_more_type_of_event_is_handed_out_if_it_was_named() {
+    let mut decoder = Decoder::new(100).with_type("endpoint");
+    let mut rest: &[u8] = b"event: other\ndata: a\n\nevent: endpoint\ndata: /b\n\ndata: c\n\n";
+    let mut seen = Vec::new();
+    while let Some(event) = decoder.next_event(&mut rest).unwrap() {
+        seen.push((event.data, event.named));
+    }
+    assert_eq!(seen, [(b"/b".to_vec(), true), (b"c".to_vec(), false)]);
+}

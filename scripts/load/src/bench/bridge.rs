@@ -96,7 +96,7 @@ pub(super) fn measure(settings: &Settings) -> Result<Section, Failure> {
             .unwrap_or_else(|| "not asked for (--peers)".to_owned());
         section
             .not_measured
-            .push(format!("mcp-remote, supergateway: {reason}"));
+            .push(format!("mcp-remote, supergateway, mcp-proxy: {reason}"));
     }
     Ok(section)
 }
@@ -165,17 +165,22 @@ fn candidates(settings: &Settings) -> Vec<Candidate> {
     all
 }
 
-/// How other bridges are started.
-fn peer(name: &str, script: &Path) -> Recipe {
-    let mut words = vec![script.display().to_string()];
-    let more: &[&str] = match name {
+/// How other bridges are started: a script of Node's by Node, any other program by itself.
+fn peer(name: &str, program: &Path) -> Recipe {
+    let arguments: &[&str] = match name {
         "mcp-remote" => &["{url}", "--allow-http", "--transport", "http-only"],
         "supergateway" => &["--streamableHttp", "{url}", "--logLevel", "none"],
+        "mcp-proxy" => &["--transport", "streamablehttp", "{url}"],
         _ => &["{url}"],
     };
-    words.extend(more.iter().map(|word| (*word).to_owned()));
+    let program = program.display().to_string();
+    let mut words: Vec<String> = arguments.iter().map(|word| (*word).to_owned()).collect();
+    let is_script = program.ends_with(".js");
+    if is_script {
+        words.insert(0, program.clone());
+    }
     Recipe {
-        program: "node".to_owned(),
+        program: if is_script { "node".to_owned() } else { program },
         arguments: words,
         variables: Vec::new(),
     }

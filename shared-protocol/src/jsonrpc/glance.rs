@@ -1,0 +1,129 @@
+//! A response recognised in one quick pass, for those who only carry it.
+
+use serde_json::value::RawValue;
+
+use super::Id;
+use crate::scan;
+
+/// A well-formed response, seen without being decoded.
+#[derive(Clone, Copy, Debug)]
+pub struct Glance<'a> {
+    /// The id of the request it answers.
+    pub id: Id<'a>,
+    /// The value of `result`, or `None` if the response is an error.
+    pub result: Option<&'a str>,
+}
+
+/// Recognises a response with an id, spelled as everybody spells one. Whatever it recognises, [`super::decode`] under rules
+/// without a bound on nesting reads in the same way; `None` says nothing about the bytes.
+// On its own, because a caller that is built for size would have it built for size as well.
+#[inline(never)]
+pub fn glance(bytes: &[u8]) -> Option<Glance<'_>> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    let (mut version, mut id, mut result, mut error, mut strange) = (None, None, None, None, false);
+    scan::members(text, |member| {
+        if member.depth != 1 {
+            return;
+        }
+        let slot = match member.key {
+            "jsonrpc" => &mut version,
+            "id" => &mut id,
+            "result" => &mut result,
+            "error" => &mut error,
+            "method" | "params" => {
+                strange = true;
+                return;
+            }
+            key => {
+                // Escapes may spell one of the names above.
+                strange |= key.contains('\\');
+                return;
+            }
+        };
+        strange |= slot.replace(member.value).is_some();
+    })?;
+    if strange || version != Some("\"2.0\"") {
+        return None;
+    }
+    let id = Id::read(serde_json::from_str::<&RawValue>(id?).ok()?)?;
+    match (result, error) {
+        (Some(result), None) => Some(Glance {
+            id,
+            result: Some(result),
+        }),
+        (None, Some(error)) if error.starts_with('{') => Some(Glance { id, result: None }),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::glance;
+    use crate::arbitrary::value;
+    use crate::jsonrpc::{Message, ResponseBody, Rules, decode};
+
+    const UNBOUNDED: Rules = Rules {
+        depth: usize::MAX,
+        ..Rules::BRIDGE
+    };
+
+    /// Holds what was glimpsed to what is read.
+    fn agree(text: &str) -> bool {
+        let Some(seen) = glance(text.as_bytes()) else {
+            return false;
+        };
+        let Ok(Message::Response(response)) = decode(text.as_bytes(), &UNBOUNDED) else {
+            panic!("no response: {text}")
+        };
+        assert_eq!(response.id, Some(seen.id), "{text}");
+        match response.body {
+            ResponseBody::Result(result) => assert_eq!(seen.result, Some(result.get()), "{text}"),
+            ResponseBody::Error(_) => assert_eq!(seen.result, None, "{text}"),
+        }
+        true
+    }
+
+    #[test]
+    fn ordinary_responses_are_recognised() {
+        for text in [
+            r#"{"jsonrpc":"2.0","id":1,"result":{"a":[1,2]}}"#,
+            r#" { "result" : 7 , "x":{"id":2}, "id" : "a\"b" , "jsonrpc":"2.0" } "#,
+            r#"{"jsonrpc":"2.0","id":-9,"error":{"code":1,"message":"m"}}"#,
+        ] {
+            assert!(agree(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn everything_else_is_left_to_the_decoder() {
+        for text in [
+            r#"{"jsonrpc":"2.0","id":1}"#,
+            r#"{"jsonrpc":"2.0","result":1}"#,
+            r#"{"jsonrpc":"2.0","id":1,"result":1,"error":{}}"#,
+            r#"{"jsonrpc":"2.0","id":1,"id":1,"result":1}"#,
+            r#"{"jsonrpc":"2.0","id":1,"result":1,"re\u0073ult":2}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"m","result":1}"#,
+            r#"{"jsonrpc":"1.0","id":1,"result":1}"#,
+            r#"{"jsonrpc":"2.0","id":1.5,"result":1}"#,
+            r#"{"jsonrpc":"2.0","id":null,"error":{}}"#,
+            r#"{"jsonrpc":"2.0","id":1,"error":3}"#,
+            r#"[{"jsonrpc":"2.0","id":1,"result":1}]"#,
+            r#"{"jsonrpc":"2.0","id":1,"result":1"#,
+        ] {
+            assert!(glance(text.as_bytes()).is_none(), "{text}");
+        }
+        assert!(glance(b"{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":\"\xff\"}").is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_recognised_is_what_is_read(result in value(), id in value(), is_error in any::<bool>()) {
+            let name = if is_error { "error" } else { "result" };
+            agree(&format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"{name}\":{result}}}"));
+            let text = format!("{{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{result}}}");
+            prop_assert!(agree(&text), "{}", text);
+        }
+    }
+}
