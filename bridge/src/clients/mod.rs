@@ -6,8 +6,11 @@
 pub(crate) mod document;
 pub(crate) mod entry;
 mod files;
+pub(crate) mod inspect;
 pub(crate) mod link;
 mod paths;
+#[cfg(test)]
+mod table;
 
 pub(crate) use document::Format;
 pub(crate) use files::{FileProblem, Opened, entries, open, read};

@@ -2,6 +2,7 @@
 //! file that git hands on. It comes from the settings, the terminal or standard input; there is no flag for it, because
 //! command lines are public (security.md B9).
 
+use std::cell::OnceCell;
 use std::io::Read as _;
 
 use crate::brand;
@@ -25,6 +26,8 @@ pub(super) struct Question<'a> {
     pub(super) given: &'a KeySource,
     pub(super) options: &'a SetupOptions,
     pub(super) is_interactive: bool,
+    /// What was asked for already.
+    pub(super) asked: &'a OnceCell<Option<String>>,
 }
 
 /// Decides, and asks where nothing was said.
@@ -44,13 +47,14 @@ pub(super) fn decide(question: &Question<'_>) -> Result<KeyText, String> {
         return Ok(KeyText::Variable(KEY_VARIABLE.to_owned()));
     }
     let literal = match question.given {
-        _ if options.key_stdin => Some(from_stdin()?),
-        KeySource::File(path) if question.mode == Mode::Bridge => {
-            let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
-            return Ok(KeyText::File(path));
-        }
+        _ if options.key_stdin => once(question.asked, || from_stdin().map(Some))?,
         KeySource::File(path) => {
+            // The bridge would refuse a file that others can read: better now than at its start.
             let key = key::read(path).map_err(|error| error.message().to_owned())?;
+            if question.mode == Mode::Bridge {
+                let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+                return Ok(KeyText::File(path));
+            }
             Some(key.secret.expose().to_owned())
         }
         // Set in this shell: what the client can look up itself is not copied.
@@ -58,7 +62,9 @@ pub(super) fn decide(question: &Question<'_>) -> Result<KeyText, String> {
         KeySource::Value(key) => Some(key.expose().to_owned()),
         KeySource::None if question.in_work_tree => None,
         // A client's own program would get a key on its command line: it is never asked for.
-        KeySource::None if question.is_interactive && client.how != How::Command => ask()?,
+        KeySource::None if question.is_interactive && client.how != How::Command => {
+            once(question.asked, ask)?
+        }
         KeySource::None => None,
     };
     let Some(literal) = literal else {
@@ -112,6 +118,18 @@ fn check(text: &str) -> Result<String, String> {
         return Ok(key.to_owned());
     };
     Err(complaint.to_owned())
+}
+
+/// Asks unless that was done before.
+fn once(
+    asked: &OnceCell<Option<String>>,
+    ask: impl FnOnce() -> Result<Option<String>, String>,
+) -> Result<Option<String>, String> {
+    if let Some(answer) = asked.get() {
+        return Ok(answer.clone());
+    }
+    let answer = ask()?;
+    Ok(asked.get_or_init(|| answer).clone())
 }
 
 fn from_stdin() -> Result<String, String> {

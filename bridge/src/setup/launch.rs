@@ -1,12 +1,13 @@
 //! Clients whose file is live state: their own program makes the change, started by an argument vector, never through a
 //! shell. A key is never among the arguments, so an entry that would need one there is printed.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use super::{Run, Wanted, say, show};
 use crate::clients::document::Node;
 use crate::clients::entry::{self, Entry, KeyText};
+use crate::clients::inspect::is_executable;
 use crate::clients::{self, Client, Mode, Place, System};
 
 impl Run<'_> {
@@ -78,6 +79,7 @@ impl Run<'_> {
         }
         say(format_args!("Done."));
         show::note(&wanted.key);
+        self.check(client);
         show::epilogue(client);
         Ok(())
     }
@@ -149,16 +151,6 @@ impl Run<'_> {
             Err(format!("`{}` failed ({status}); see above", client.program))
         }
     }
-}
-
-fn is_executable(path: &Path) -> bool {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        std::fs::metadata(path).is_ok_and(|facts| facts.is_file() && facts.permissions().mode() & 0o111 != 0)
-    }
-    #[cfg(not(unix))]
-    path.is_file()
 }
 
 /// The arguments of a template for an entry.

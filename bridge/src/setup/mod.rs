@@ -12,13 +12,15 @@ mod program;
 mod show;
 mod write;
 
+use std::cell::OnceCell;
 use std::fmt;
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use crate::brand::{self, variable};
 use crate::clients::entry::{self, Ingredients, KeyText};
+use crate::clients::inspect;
 use crate::clients::{self, CLIENTS, Client, How, Mode, Place, Scope, Surroundings};
 use crate::options::{ALLOW_HTTP_VARIABLE, Settings, SetupOptions, URL_VARIABLE};
 use edit::{Kind, Refusal};
@@ -34,6 +36,7 @@ pub(crate) fn run(settings: &Settings, options: &SetupOptions) -> ExitCode {
         settings,
         options,
         is_interactive: std::io::stdin().is_terminal() && std::io::stdout().is_terminal(),
+        asked: OnceCell::new(),
     };
     let outcome = if options.list {
         list::print(&around, options, settings);
@@ -92,6 +95,8 @@ struct Run<'a> {
     options: &'a SetupOptions,
     /// A person sits at the terminal.
     is_interactive: bool,
+    /// The key from standard input or the terminal: asked for once, however many clients want it.
+    asked: OnceCell<Option<String>>,
 }
 
 /// What an entry is made from, for one client.
@@ -210,7 +215,8 @@ impl Run<'_> {
     /// The entry to write.
     fn wanted(&self, client: &Client, scope: Scope, places: &[Place]) -> Result<Wanted, String> {
         let mode = self.mode(client);
-        let in_work_tree = scope == Scope::Project && places.iter().any(|place| is_in_work_tree(&place.path));
+        let in_work_tree =
+            scope == Scope::Project && places.iter().any(|place| inspect::is_in_work_tree(&place.path));
         let key = key::decide(&key::Question {
             client,
             mode,
@@ -220,6 +226,7 @@ impl Run<'_> {
             given: &self.settings.key,
             options: self.options,
             is_interactive: self.is_interactive,
+            asked: &self.asked,
         })?;
         let entry = self.entry(client, mode, &key)?;
         Ok(Wanted { mode, key, entry })
@@ -277,15 +284,23 @@ impl Run<'_> {
             }
             let literal = wanted.is_some_and(|wanted| matches!(wanted.key, KeyText::Literal(_)));
             match write::commit(&place.path, &edit, literal) {
-                Ok(written) => {
+                Ok(backup) => {
                     show::written(
                         client,
                         self.around,
                         &shown,
                         &edit,
-                        &written,
+                        backup.as_deref(),
                         wanted.map(|wanted| &wanted.key),
                     );
+                    if let Some(wanted) = wanted {
+                        if wanted.mode == Mode::Bridge && place.scope == Scope::Project {
+                            say(format_args!(
+                                "The entry names this program by its path on this machine; others may have it elsewhere."
+                            ));
+                        }
+                        self.check(client);
+                    }
                     return Ok(());
                 }
                 Err(write::WriteError::Changed) => {
@@ -295,6 +310,13 @@ impl Run<'_> {
             }
         }
         Err("The file changes all the time; close the client and try again".to_owned())
+    }
+
+    /// Reads back what was written, as `doctor` would.
+    fn check(&self, client: &Client) {
+        let url = self.settings.url.as_deref();
+        let inspection = inspect::inspect(client, self.around, &self.options.name, url);
+        show::findings(&inspection.findings);
     }
 
     /// The text of a refusal. What could not be written is printed, so that the person can paste it.
@@ -371,32 +393,4 @@ fn absolute(path: &Path) -> String {
         .unwrap_or_else(|_| path.to_owned())
         .display()
         .to_string()
-}
-
-/// Whether a file lies in the work tree of git.
-fn is_in_work_tree(path: &Path) -> bool {
-    path.ancestors()
-        .skip(1)
-        .any(|directory| directory.join(".git").exists())
-}
-
-/// A file and what became of it.
-struct Written {
-    /// The file behind all links.
-    path: PathBuf,
-    backup: Option<PathBuf>,
-}
-
-/// What the person is told about a file that others can read.
-fn is_readable_by_others(path: &Path) -> bool {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        std::fs::metadata(path).is_ok_and(|facts| facts.permissions().mode() & 0o077 != 0)
-    }
-    #[cfg(not(unix))]
-    {
-        let _ = path;
-        false
-    }
 }

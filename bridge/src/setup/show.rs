@@ -1,10 +1,13 @@
 //! What the person reads: the entry line by line, what to do next, links. A key is never among it.
 
+use std::path::Path;
+
 use super::edit::{Edit, Kind};
-use super::{Written, is_readable_by_others, say};
+use super::say;
 use crate::brand;
 use crate::clients::document::{self, Change, Node, Value};
 use crate::clients::entry::{self, KeyText};
+use crate::clients::inspect::Finding;
 use crate::clients::link::{self, SAMPLE_KEY};
 use crate::clients::{Client, Format, Grade, Scope, Surroundings};
 use crate::key;
@@ -129,7 +132,7 @@ pub(super) fn written(
     around: &Surroundings,
     file: &str,
     edit: &Edit,
-    written: &Written,
+    backup: Option<&Path>,
     key: Option<&KeyText>,
 ) {
     let done = match edit.kind {
@@ -138,17 +141,19 @@ pub(super) fn written(
         _ => "Wrote",
     };
     say(format_args!("{done} {file}"));
-    if let Some(backup) = &written.backup {
+    if let Some(backup) = backup {
         say(format_args!("The file as it was: {}", around.show(backup)));
-    }
-    if matches!(key, Some(KeyText::Literal(_))) && is_readable_by_others(&written.path) {
-        say(format_args!(
-            "Other users of this machine can read the key in it: chmod 600 {}",
-            around.show(&written.path)
-        ));
     }
     key.map(note);
     epilogue(client);
+}
+
+/// What reading the client's files again brings to light.
+pub(super) fn findings(findings: &[Finding]) {
+    for finding in findings {
+        let word = if finding.is_failure { "FAIL" } else { "warn" };
+        say(format_args!("{word} {}: {}", finding.code, finding.message));
+    }
 }
 
 /// What an entry needs from outside itself.

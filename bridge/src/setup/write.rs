@@ -8,7 +8,6 @@ use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::Written;
 use super::edit::Edit;
 use crate::brand;
 
@@ -38,8 +37,8 @@ fn failed(what: impl std::fmt::Display) -> impl FnOnce(std::io::Error) -> WriteE
     }
 }
 
-/// Writes an edit. `holds_key`: the new text has a key in it.
-pub(super) fn commit(path: &Path, edit: &Edit, holds_key: bool) -> Result<Written, WriteError> {
+/// Writes an edit; gives the file that keeps what was there before. `holds_key`: the new text has a key in it.
+pub(super) fn commit(path: &Path, edit: &Edit, holds_key: bool) -> Result<Option<PathBuf>, WriteError> {
     let path = behind_links(path);
     let directory = path.parent().unwrap_or(Path::new(".")).to_owned();
     let facts = std::fs::metadata(&path).ok();
@@ -67,7 +66,7 @@ pub(super) fn commit(path: &Path, edit: &Edit, holds_key: bool) -> Result<Writte
         let _ = directory.sync_all();
     }
     prune(&path);
-    Ok(Written { path, backup })
+    Ok(backup)
 }
 
 /// The file that a chain of links leads to; it need not exist.

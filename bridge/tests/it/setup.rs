@@ -412,6 +412,8 @@ fn the_key_is_a_reference_a_file_or_itself() {
         format!("Bearer {KEY}")
     );
     let file = home.write("key", KEY);
+    #[cfg(unix)]
+    set_mode(&file, 0o600);
     let file = file.to_str().unwrap();
     home.run_with(
         &["claude-desktop", "--yes"],
