@@ -30,15 +30,25 @@ fn places(client: &Client) -> String {
             .collect::<Vec<_>>()
             .join(", ")
     };
-    if by_system.iter().all(|(_, templates)| *templates == client.macos) {
-        let all = shown(client.macos);
-        return if all.is_empty() { "–".to_owned() } else { all };
+    // Systems with the same places share a line.
+    let mut lines: Vec<(String, Vec<&str>)> = Vec::new();
+    for (system, templates) in by_system {
+        let cell = shown(templates);
+        match lines.iter_mut().find(|(known, _)| *known == cell) {
+            Some((_, systems)) => systems.push(system),
+            None => lines.push((cell, vec![system])),
+        }
     }
-    let cells = by_system
-        .iter()
-        .filter(|(_, templates)| !templates.is_empty())
-        .map(|(system, templates)| format!("{system}: {}", shown(templates)));
-    cells.collect::<Vec<_>>().join("<br>")
+    lines.retain(|(cell, _)| !cell.is_empty());
+    match lines.as_slice() {
+        [] => "–".to_owned(),
+        [(cell, systems)] if systems.len() == by_system.len() => cell.clone(),
+        lines => lines
+            .iter()
+            .map(|(cell, systems)| format!("{}: {cell}", systems.join(", ")))
+            .collect::<Vec<_>>()
+            .join("<br>"),
+    }
 }
 
 fn how(client: &Client) -> String {
@@ -117,7 +127,14 @@ fn markdown() -> String {
     }
     text.push_str("\n## After it, and what to know\n\n| Client | Next | Note |\n|---|---|---|\n");
     for client in CLIENTS {
-        let note = [client.text, client.quirk].join(" ");
+        let text_of = [client.text, client.quirk].join(" ");
+        let note = entry::place(
+            &text_of,
+            &[
+                ("{TITLE}", "Footbridge"),
+                ("{URL}", "https://mcp.example.com/mcp"),
+            ],
+        );
         if !client.restart.is_empty() || !note.trim().is_empty() {
             let _ = writeln!(text, "| {} | {} | {} |", client.name, client.restart, note.trim());
         }

@@ -61,6 +61,10 @@ pub(super) fn decide(question: &Question<'_>) -> Result<KeyText, String> {
         KeySource::Value(_) if can_refer => return Ok(KeyText::Variable(KEY_VARIABLE.to_owned())),
         KeySource::Value(key) => Some(key.expose().to_owned()),
         KeySource::None if question.in_work_tree => None,
+        // Nobody types a key to see what would happen.
+        KeySource::None if options.dry_run && question.is_interactive => {
+            Some("key-to-be-asked-for".to_owned())
+        }
         // A client's own program would get a key on its command line: it is never asked for.
         KeySource::None if question.is_interactive && client.how != How::Command => {
             once(question.asked, ask)?
