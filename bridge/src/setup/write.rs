@@ -258,6 +258,7 @@ fn timestamp(seconds: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::edit::Kind;
     use super::*;
 
     #[test]
@@ -271,5 +272,42 @@ mod tests {
         ] {
             assert_eq!(timestamp(seconds), text);
         }
+    }
+
+    #[test]
+    fn a_file_that_changed_meanwhile_is_left_as_it_is() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        std::fs::write(&path, "theirs").unwrap();
+        for (old, new) in [
+            (Some("read before"), Some("ours")),
+            (None, Some("ours")),
+            (Some("x"), None),
+        ] {
+            let edit = Edit {
+                kind: Kind::Updated,
+                old: old.map(str::to_owned),
+                new: new.map(str::to_owned),
+                before: None,
+                after: None,
+                is_restored: false,
+            };
+            assert!(matches!(commit(&path, &edit, true), Err(WriteError::Changed)));
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), "theirs");
+        }
+        let mut left = std::fs::read_dir(&directory).unwrap();
+        assert!(left.all(|entry| !entry.unwrap().file_name().to_string_lossy().ends_with(".tmp")));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_lead_to_the_file_even_where_there_is_none_yet() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        std::os::unix::fs::symlink("second", path("first")).unwrap();
+        std::os::unix::fs::symlink(path("third"), path("second")).unwrap();
+        assert_eq!(behind_links(&path("first")), path("third"));
+        std::os::unix::fs::symlink("loop", path("loop")).unwrap();
+        behind_links(&path("loop"));
     }
 }

@@ -8,6 +8,7 @@
 
 mod json;
 mod json_edit;
+mod text;
 mod toml;
 mod toml_edit;
 mod yaml;
@@ -17,6 +18,9 @@ mod yaml_edit;
 mod tests;
 
 use std::ops::Range;
+
+pub(crate) use text::position;
+use text::{indentation, line_end, line_start, newline, next_line, quote, splice};
 
 /// How deep values may nest: far more than any configuration, far less than the stack.
 const DEPTH: usize = 100;
@@ -178,15 +182,6 @@ impl Problem {
     }
 }
 
-/// Line and column of a byte, both from one; columns count characters.
-pub(crate) fn position(text: &str, at: usize) -> (usize, usize) {
-    let before = text.get(..at).unwrap_or(text);
-    let before = before.strip_prefix('\u{feff}').unwrap_or(before);
-    let line = before.matches('\n').count() + 1;
-    let column = before.rsplit('\n').next().map_or(0, |line| line.chars().count()) + 1;
-    (line, column)
-}
-
 /// Reads a text. An empty one is an empty map in every format.
 pub(crate) fn parse(text: &str, format: Format) -> Result<Node, Problem> {
     match format {
@@ -331,80 +326,6 @@ fn put(node: &mut Node, path: &[String], value: &Node) {
     if let Some(member) = members.get_mut(at) {
         put(&mut member.node, rest, value);
     }
-}
-
-/// The end of line that the text uses; `\n` if it uses none.
-fn newline(text: &str) -> &'static str {
-    match text.find('\n') {
-        Some(at) if text[..at].ends_with('\r') => "\r\n",
-        _ => "\n",
-    }
-}
-
-/// The white space that the line of a byte begins with.
-fn indentation(text: &str, at: usize) -> &str {
-    let start = line_start(text, at);
-    let line = text.get(start..).unwrap_or_default();
-    let line = line.strip_prefix('\u{feff}').unwrap_or(line);
-    let width = line.len() - line.trim_start_matches([' ', '\t']).len();
-    line.get(..width).unwrap_or_default()
-}
-
-/// Where the line of a byte begins.
-fn line_start(text: &str, at: usize) -> usize {
-    text.get(..at)
-        .and_then(|before| before.rfind('\n'))
-        .map_or(0, |newline| newline + 1)
-}
-
-/// Where the line of a byte ends: before its line break.
-fn line_end(text: &str, at: usize) -> usize {
-    let rest = text.get(at..).unwrap_or_default();
-    let end = rest.find('\n').unwrap_or(rest.len());
-    let line = rest.get(..end).unwrap_or_default();
-    at + line.strip_suffix('\r').unwrap_or(line).len()
-}
-
-/// Where the line after the one of a byte begins, or the end.
-fn next_line(text: &str, at: usize) -> usize {
-    let rest = text.get(at..).unwrap_or_default();
-    at + rest.find('\n').map_or(rest.len(), |newline| newline + 1)
-}
-
-/// The text with some ranges replaced. Ranges are in order and do not overlap; two insertions at one place keep their order.
-fn splice(text: &str, edits: &[(Range<usize>, String)]) -> Result<String, Problem> {
-    let mut new = String::with_capacity(text.len() + 512);
-    let mut from = 0;
-    for (range, replacement) in edits {
-        let kept = text.get(from..range.start);
-        new.push_str(kept.ok_or_else(|| Problem::new(range.start, "this place cannot be edited"))?);
-        new.push_str(replacement);
-        from = range.end;
-    }
-    new.push_str(text.get(from..).unwrap_or_default());
-    Ok(new)
-}
-
-/// A text in JSON's notation, which TOML and YAML read the same way.
-fn quote(text: &str) -> String {
-    let mut quoted = String::with_capacity(text.len() + 2);
-    quoted.push('"');
-    for letter in text.chars() {
-        match letter {
-            '"' => quoted.push_str("\\\""),
-            '\\' => quoted.push_str("\\\\"),
-            '\n' => quoted.push_str("\\n"),
-            '\t' => quoted.push_str("\\t"),
-            '\r' => quoted.push_str("\\r"),
-            // DEL too: TOML wants it escaped.
-            letter if letter < ' ' || letter == '\u{7f}' => {
-                quoted.push_str(&format!("\\u{:04x}", u32::from(letter)));
-            }
-            letter => quoted.push(letter),
-        }
-    }
-    quoted.push('"');
-    quoted
 }
 
 /// Renders a value as one piece of JSON on one line.

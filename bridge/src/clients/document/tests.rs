@@ -284,6 +284,24 @@ proptest! {
         prop_assert_eq!(root.get("servers"), Some(&Node::empty_map()));
     }
 
+    /// Whatever an entry holds, every format says it so that it reads the same.
+    #[test]
+    fn entries_read_back_as_they_were(members in any_file()) {
+        let members = members.into_iter().map(|(key, node)| Member { key, start: 0, node });
+        let entry = Node::from(Value::Map(members.collect()));
+        for format in [Format::Json, Format::Toml, Format::Yaml] {
+            let text = snippet(format, &keys(&["servers", "ours"]), &entry).unwrap();
+            let root = parse(&text, format);
+            let root = root.unwrap_or_else(|problem| panic!("{problem:?}\n{text}"));
+            let read = root.find(&["servers", "ours"]);
+            prop_assert!(read.is_some_and(|read| is_same(read, &entry, format)), "{text}");
+            if format == Format::Toml {
+                let theirs = text.parse::<::toml::Table>();
+                prop_assert_eq!(shape_of(&root), shape_of_toml(&::toml::Value::Table(theirs.unwrap())));
+            }
+        }
+    }
+
     /// No text makes a reader do worse than refuse it, and what is read is inside the text.
     #[test]
     fn readers_take_anything(text in "[ -~\\n\\t\"'{}\\[\\],:#=/*|-]{0,60}|\\PC{0,40}") {

@@ -188,7 +188,8 @@ fn render_item(item: &Node, indent: &str) -> Vec<String> {
 /// A value on one line.
 fn inline(node: &Node) -> String {
     match &node.value {
-        Value::Text(text) if text.starts_with(['|', '>']) && text.contains('\n') => text.clone(),
+        // A block text, kept as it was read.
+        Value::Text(text) if node.form == Form::Block => text.clone(),
         Value::Text(text) => word_or_quoted(text),
         Value::Plain(word) => word.clone(),
         Value::List(items) => {
