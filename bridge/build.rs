@@ -42,7 +42,7 @@ fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=build/clients.rs");
     println!("cargo::rerun-if-changed=clients.toml");
-    let out = PathBuf::from(std::env::var_os("OUT_DIR").unwrap_or_default()).join("clients.rs");
+    let out = PathBuf::from(std::env::var_os("OUT_DIR").unwrap_or_default()).join("clients.txt");
     if let Err(error) = clients::generate(Path::new("clients.toml"), &out) {
         println!("cargo::error=clients.toml: {error}");
     }

@@ -1,13 +1,19 @@
-//! `clients.toml` → `clients.rs`, a table that `src/clients/mod.rs` includes.
+//! `clients.toml` → `clients.txt`, a text that `src/clients/data.rs` takes apart when it is needed.
 //!
-//! In comes the data file; out goes one Rust expression of constants. What is misspelt, missing or inconsistent stops the
-//! build with the client's name, so that the program needs no checks of its own.
+//! In comes the data file; out goes one text of records and fields. A table of constants would be the plainer thing, but its
+//! two thousand pointers have to be put right at every start of the program, of which nearly all have no use for clients.
+//! What is misspelt, missing or inconsistent stops the build with the client's name, so that the program needs no checks.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::path::Path;
 
-/// Entries of a client that are text. The first ones are required.
+/// Ends a client's record.
+const RECORD: char = '\u{1e}';
+/// Ends a field.
+const FIELD: char = '\u{1f}';
+/// Ends an item of a field that is a list.
+const ITEM: char = '\u{1d}';
+
+/// Entries of a client that are text, in the order of their fields. The first ones are required.
 const TEXTS: [&str; 12] = [
     "id",
     "name",
@@ -23,6 +29,12 @@ const TEXTS: [&str; 12] = [
     "web_link",
 ];
 const REQUIRED: usize = 5;
+/// What some of them may be.
+const WORDS: [(&str, &[&str]); 3] = [
+    ("format", &["json", "jsonc", "toml", "yaml"]),
+    ("how", &["file", "command", "print", "gone"]),
+    ("grade", &["A", "B", "C"]),
+];
 /// Entries that are lists of texts.
 const LISTS: [&str; 9] = [
     "macos",
@@ -44,64 +56,51 @@ const SWITCHES: [(&str, bool); 6] = [
     ("only_where_installed", false),
     ("reference_on_windows", true),
 ];
-/// Entries that name a shape.
+/// Entries that name a shape, and the parts of one: a field each.
 const SHAPES: [&str; 2] = ["direct", "bridge"];
+const PARTS: [&str; 3] = ["entry", "reference", "without_key"];
 
-/// Reads `file` and writes the table to `out`.
+/// Reads `file` and writes the text to `out`.
 pub(crate) fn generate(file: &Path, out: &Path) -> Result<(), String> {
     let text = std::fs::read_to_string(file).map_err(|error| error.to_string())?;
     let table: toml::Table = text.parse().map_err(|error: toml::de::Error| error.to_string())?;
-    let shapes = shapes(&table)?;
+    let shapes = table
+        .get("shape")
+        .and_then(toml::Value::as_table)
+        .ok_or("there is no [shape]")?;
+    for (name, shape) in shapes {
+        let shape = shape
+            .as_table()
+            .ok_or_else(|| format!("shape `{name}` is no table"))?;
+        if let Some(key) = shape.keys().find(|key| !PARTS.contains(&key.as_str())) {
+            return Err(format!("shape `{name}`: `{key}` is no entry of a shape"));
+        }
+    }
     let clients = table
         .get("client")
         .and_then(toml::Value::as_array)
         .ok_or("there is no [[client]]")?;
-    let mut code = String::from("&[\n");
+    let mut records = String::new();
     let mut ids = Vec::new();
     for client in clients {
         let client = client.as_table().ok_or("a client is no table")?;
         let id = text_of(client, "id").to_owned();
-        one(&mut code, client, &shapes).map_err(|error| format!("client `{id}`: {error}"))?;
+        let fields = fields(client, shapes).map_err(|error| format!("client `{id}`: {error}"))?;
+        for field in fields {
+            records.push_str(&field);
+            records.push(FIELD);
+        }
+        records.push(RECORD);
         if ids.contains(&id) {
             return Err(format!("client `{id}` is there twice"));
         }
         ids.push(id);
     }
-    code.push(']');
-    std::fs::write(out, code).map_err(|error| error.to_string())
+    std::fs::write(out, records).map_err(|error| error.to_string())
 }
 
-/// Every shape as the Rust expression of it.
-fn shapes(table: &toml::Table) -> Result<BTreeMap<String, String>, String> {
-    let shapes = table
-        .get("shape")
-        .and_then(toml::Value::as_table)
-        .ok_or("there is no [shape]")?;
-    let mut code = BTreeMap::new();
-    for (name, shape) in shapes {
-        let shape = shape
-            .as_table()
-            .ok_or_else(|| format!("shape `{name}` is no table"))?;
-        if let Some(key) = shape
-            .keys()
-            .find(|key| !["entry", "reference", "without_key"].contains(&key.as_str()))
-        {
-            return Err(format!("shape `{name}`: `{key}` is no entry of a shape"));
-        }
-        code.insert(
-            name.clone(),
-            format!(
-                "Some(Shape {{ entry: {:?}, reference: {:?}, without_key: {:?} }})",
-                text_of(shape, "entry"),
-                text_of(shape, "reference"),
-                text_of(shape, "without_key")
-            ),
-        );
-    }
-    Ok(code)
-}
-
-fn one(code: &mut String, client: &toml::Table, shapes: &BTreeMap<String, String>) -> Result<(), String> {
+/// The fields of a client.
+fn fields(client: &toml::Table, shapes: &toml::Table) -> Result<Vec<String>, String> {
     let known = |key: &str| {
         TEXTS.contains(&key)
             || LISTS.contains(&key)
@@ -111,20 +110,18 @@ fn one(code: &mut String, client: &toml::Table, shapes: &BTreeMap<String, String
     if let Some(key) = client.keys().find(|key| !known(key)) {
         return Err(format!("`{key}` is no entry of a client"));
     }
-    code.push_str("Client {\n");
+    let mut fields = Vec::new();
     for (at, key) in TEXTS.iter().enumerate() {
         let text = match client.get(*key) {
             None if at < REQUIRED => return Err(format!("`{key}` is missing")),
             None => "",
             Some(value) => value.as_str().ok_or_else(|| format!("`{key}` is no text"))?,
         };
-        let value = match *key {
-            "format" => format!("Format::{}", variant(text, &["json", "jsonc", "toml", "yaml"])?),
-            "how" => format!("How::{}", variant(text, &["file", "command", "print", "gone"])?),
-            "grade" => format!("Grade::{}", variant(text, &["A", "B", "C"])?),
-            _ => format!("{text:?}"),
-        };
-        let _ = writeln!(code, "    {key}: {value},");
+        let words = WORDS.iter().find(|(name, _)| name == key);
+        if let Some((_, words)) = words.filter(|(_, words)| !words.contains(&text)) {
+            return Err(format!("`{key}` is `{text}`, none of {}", words.join(", ")));
+        }
+        fields.push(text.to_owned());
     }
     for key in LISTS {
         let items = match client.get(key) {
@@ -134,23 +131,28 @@ fn one(code: &mut String, client: &toml::Table, shapes: &BTreeMap<String, String
                 .and_then(|items| items.iter().map(toml::Value::as_str).collect::<Option<Vec<_>>>())
                 .ok_or_else(|| format!("`{key}` is no list of texts"))?,
         };
-        let _ = writeln!(code, "    {key}: &{items:?},");
+        fields.push(items.iter().map(|item| format!("{item}{ITEM}")).collect());
     }
     for (key, default) in SWITCHES {
         let value = client.get(key).map_or(Some(default), toml::Value::as_bool);
         let value = value.ok_or_else(|| format!("`{key}` is neither true nor false"))?;
-        let _ = writeln!(code, "    {key}: {value},");
+        fields.push(if value { "1" } else { "" }.to_owned());
     }
     for key in SHAPES {
         let shape = match client.get(key).map(|name| name.as_str().unwrap_or_default()) {
-            None => "None",
-            Some(name) => shapes
-                .get(name)
-                .ok_or_else(|| format!("`{key}`: there is no shape `{name}`"))?,
+            None => None,
+            Some(name) => Some(
+                shapes
+                    .get(name)
+                    .and_then(toml::Value::as_table)
+                    .ok_or_else(|| format!("`{key}`: there is no shape `{name}`"))?,
+            ),
         };
-        let _ = writeln!(code, "    {key}: {shape},");
+        fields.extend(PARTS.map(|part| shape.map_or("", |shape| text_of(shape, part)).to_owned()));
     }
-    code.push_str("},\n");
+    if fields.iter().any(|field| field.contains([RECORD, FIELD])) {
+        return Err("a text has a control character in it".to_owned());
+    }
     let has_file = ["macos", "linux", "windows", "project"]
         .iter()
         .any(|key| client.contains_key(*key));
@@ -161,20 +163,10 @@ fn one(code: &mut String, client: &toml::Table, shapes: &BTreeMap<String, String
         "command" if !client.contains_key("program") || !client.contains_key("remove") => {
             Err("`how` is command, but `program` or `remove` is missing".to_owned())
         }
-        _ => Ok(()),
+        _ => Ok(fields),
     }
 }
 
 fn text_of<'t>(table: &'t toml::Table, key: &str) -> &'t str {
     table.get(key).and_then(toml::Value::as_str).unwrap_or_default()
-}
-
-/// The name of an enum's variant for a word of the file.
-fn variant(word: &str, known: &[&str]) -> Result<String, String> {
-    if !known.contains(&word) {
-        return Err(format!("`{word}` is none of {}", known.join(", ")));
-    }
-    let mut letters = word.chars();
-    let first = letters.next().map(|letter| letter.to_ascii_uppercase());
-    Ok(first.into_iter().chain(letters).collect())
 }

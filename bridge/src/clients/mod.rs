@@ -3,6 +3,7 @@
 //! The facts are data (`clients.toml`, compiled in). In come the [`Surroundings`] (system, variables, directory); out go
 //! files, entries and links. Nothing here writes: that is `setup`'s. `doctor` reads the same entries with the same code.
 
+mod data;
 pub(crate) mod document;
 pub(crate) mod entry;
 mod files;
@@ -11,6 +12,8 @@ pub(crate) mod link;
 mod paths;
 #[cfg(test)]
 mod table;
+
+use std::sync::LazyLock;
 
 pub(crate) use document::Format;
 pub(crate) use files::{FileProblem, Opened, entries, open, read};
@@ -110,7 +113,7 @@ pub(crate) struct Client {
 }
 
 /// Every client, in the order that people see.
-pub(crate) const CLIENTS: &[Client] = include!(concat!(env!("OUT_DIR"), "/clients.rs"));
+pub(crate) static CLIENTS: LazyLock<Vec<Client>> = LazyLock::new(data::read);
 
 /// The client with this word.
 pub(crate) fn find(id: &str) -> Option<&'static Client> {

@@ -94,7 +94,7 @@ fn markdown() -> String {
          it.\nGrades: A from the vendor in 2026, B several guides agree, C older or a single source.\n\n\
          | Client | Word | User's file | Project's file | Modes | `setup` | Grade |\n|---|---|---|---|---|---|---|\n",
     );
-    for client in CLIENTS {
+    for client in CLIENTS.iter() {
         let modes = [(Mode::Direct, "direct"), (Mode::Bridge, "bridge")]
             .into_iter()
             .filter(|(mode, _)| client.shape(*mode).is_some())
@@ -126,7 +126,7 @@ fn markdown() -> String {
         );
     }
     text.push_str("\n## After it, and what to know\n\n| Client | Next | Note |\n|---|---|---|\n");
-    for client in CLIENTS {
+    for client in CLIENTS.iter() {
         let text_of = [client.text, client.quirk].join(" ");
         let note = entry::place(
             &text_of,
@@ -172,7 +172,9 @@ fn the_documentation_is_the_data() {
 /// Data that no file path leads to would be dead weight, and a client without a way in a broken promise.
 #[test]
 fn every_client_has_a_way_in() {
-    for client in CLIENTS {
+    let rows = include_str!("../../clients.toml").matches("[[client]]").count();
+    assert_eq!(CLIENTS.len(), rows, "every row is a client");
+    for client in CLIENTS.iter() {
         let has_shape = client.direct.is_some() || client.bridge.is_some();
         assert!(has_shape || client.how == How::Gone, "{}", client.id);
         assert!(
