@@ -366,3 +366,184 @@ pub(crate) fn merge(client: &Client, old: &Node, new: &Node) -> Node {
     }
     merged
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clients::find;
+
+    fn node(json: &str) -> Node {
+        document::parse(json, Format::Json).unwrap()
+    }
+
+    fn made(id: &str, mode: Mode, system: System, key: &KeyText) -> Result<String, String> {
+        let with = Ingredients {
+            name: "mine",
+            url: "https://s/mcp",
+            program: "/p {KEY}",
+            key,
+            variables: &[],
+        };
+        build(find(id).unwrap(), mode, system, &with).map(|node| document::minimal(&node))
+    }
+
+    #[test]
+    fn the_key_gets_in_the_way_the_client_knows() {
+        let literal = || KeyText::Literal("k {URL}".to_owned());
+        let variable = |name: &str| KeyText::Variable(name.to_owned());
+        for (id, mode, key, entry) in [
+            (
+                "lmstudio",
+                Mode::Direct,
+                KeyText::None,
+                r#"{"url":"https://s/mcp"}"#,
+            ),
+            (
+                "lmstudio",
+                Mode::Direct,
+                literal(),
+                r#"{"url":"https://s/mcp","headers":{"Authorization":"Bearer k {URL}"}}"#,
+            ),
+            (
+                "opencode",
+                Mode::Direct,
+                KeyText::None,
+                r#"{"type":"remote","url":"https://s/mcp","enabled":true}"#,
+            ),
+            (
+                "opencode",
+                Mode::Direct,
+                variable("V"),
+                r#"{"type":"remote","url":"https://s/mcp","headers":{"Authorization":"Bearer {env:V}"},"oauth":false,"enabled":true}"#,
+            ),
+            (
+                "codex",
+                Mode::Direct,
+                variable("V"),
+                r#"{"url":"https://s/mcp","bearer_token_env_var":"V"}"#,
+            ),
+            (
+                "codex",
+                Mode::Bridge,
+                KeyText::None,
+                r#"{"command":"/p {KEY}","env":{"FOOTBRIDGE_URL":"https://s/mcp"}}"#,
+            ),
+            (
+                "codex",
+                Mode::Bridge,
+                variable(KEY_VARIABLE),
+                r#"{"command":"/p {KEY}","env":{"FOOTBRIDGE_URL":"https://s/mcp"},"env_vars":["FOOTBRIDGE_KEY"]}"#,
+            ),
+            (
+                "junie",
+                Mode::Bridge,
+                KeyText::File("/k".into()),
+                r#"{"command":"/p {KEY}","args":[],"env":{"FOOTBRIDGE_URL":"https://s/mcp","FOOTBRIDGE_KEY_FILE":"/k"}}"#,
+            ),
+            (
+                "vscode",
+                Mode::Direct,
+                KeyText::Input,
+                r#"{"type":"http","url":"https://s/mcp","headers":{"Authorization":"Bearer ${input:mine-key}"}}"#,
+            ),
+        ] {
+            assert_eq!(made(id, mode, System::Linux, &key).unwrap(), entry);
+        }
+    }
+
+    #[test]
+    fn what_a_client_cannot_do_is_refused() {
+        let variable = KeyText::Variable("V".to_owned());
+        for (id, mode, system, key, word) in [
+            ("junie", Mode::Direct, System::Linux, &KeyText::None, "--direct"),
+            ("chatgpt", Mode::Bridge, System::Linux, &KeyText::None, "--bridge"),
+            ("zed", Mode::Direct, System::Linux, &variable, "--key-env"),
+            (
+                "claude-code",
+                Mode::Direct,
+                System::Windows,
+                &variable,
+                "--key-env",
+            ),
+            ("codex", Mode::Bridge, System::Linux, &variable, KEY_VARIABLE),
+            (
+                "cursor",
+                Mode::Direct,
+                System::Linux,
+                &KeyText::File("/k".into()),
+                "--bridge",
+            ),
+        ] {
+            let error = made(id, mode, system, key).unwrap_err();
+            assert!(error.contains(word), "{id}: {error}");
+        }
+    }
+
+    #[test]
+    fn entries_are_read_back_whatever_their_shape() {
+        for (entry, command, args) in [
+            (
+                r#"{"command":"/p","args":["a"],"env":{"A":"1"}}"#,
+                "/p",
+                &["a"][..],
+            ),
+            (r#"{"command":["/p","a"],"environment":{"A":"1"}}"#, "/p", &["a"]),
+            (r#"{"cmd":"/p","args":[],"envs":{"A":"1"}}"#, "/p", &[]),
+        ] {
+            let read = entry_command(&node(entry)).unwrap();
+            assert_eq!(
+                (read.command.as_str(), read.args.as_slice()),
+                (
+                    command,
+                    &args.iter().map(|arg| (*arg).to_owned()).collect::<Vec<_>>()[..]
+                )
+            );
+            assert_eq!(read.env, [("A".to_owned(), "1".to_owned())]);
+            assert!(
+                !format!("{read:?}").contains("\"1\""),
+                "values do not show themselves"
+            );
+        }
+        assert!(entry_command(&node(r#"{"url":"https://s/mcp"}"#)).is_none());
+        assert_eq!(
+            entry_url(&node(r#"{"serverUrl":"https://s/mcp"}"#)),
+            Some("https://s/mcp")
+        );
+    }
+
+    #[test]
+    fn ours_are_known_by_program_variable_or_address() {
+        for (entry, is_it) in [
+            (r#"{"command":"/any/where/footbridge"}"#, true),
+            (r#"{"command":"C:\\x\\footbridge.exe"}"#, true),
+            (
+                r#"{"command":"npx","args":["x"],"env":{"FOOTBRIDGE_URL":"y"}}"#,
+                true,
+            ),
+            (r#"{"command":"npx","args":["footbridge"]}"#, false),
+            (r#"{"url":"https://s/mcp/"}"#, true),
+            (r#"{"url":"https://other/mcp"}"#, false),
+            (r#"{"command":[]}"#, false),
+        ] {
+            assert_eq!(is_ours(&node(entry), Some("https://s/mcp")), is_it, "{entry}");
+        }
+    }
+
+    #[test]
+    fn a_persons_additions_stay_when_an_entry_is_renewed() {
+        let client = find("cursor").unwrap();
+        let old = node(
+            r#"{"command":"/old","args":["x"],"env":{"FOOTBRIDGE_URL":"u","FOOTBRIDGE_KEY":"k","HTTPS_PROXY":"p"},"disabled":true}"#,
+        );
+        let bridge = node(r#"{"command":"/new","args":[],"env":{"FOOTBRIDGE_URL":"v"}}"#);
+        assert_eq!(
+            document::minimal(&merge(client, &old, &bridge)),
+            r#"{"command":"/new","args":[],"env":{"FOOTBRIDGE_URL":"v","HTTPS_PROXY":"p"},"disabled":true}"#
+        );
+        let direct = node(r#"{"url":"v"}"#);
+        assert_eq!(
+            document::minimal(&merge(client, &old, &direct)),
+            r#"{"disabled":true,"url":"v"}"#
+        );
+    }
+}
