@@ -1,9 +1,8 @@
 //! A configuration file as text and as a tree, and the way from one text to the next.
 //!
 //! In comes the text of a file; out goes the same text with one value set or deleted and every other byte as it was. The
-//! readers here are our own because an edit needs to know where each value stands, and because they are a tenth of the
-//! weight of the editing crates (30 KB against 300 KB for jsonc-parser and toml_edit). What they do not understand they
-//! refuse. Nothing here trusts the edits: [`changed`] makes the tree that an edit has to lead to, without looking at text,
+//! readers here are our own because an edit needs to know where each value stands, and because three formats cost 74 KB of
+//! the program that way, where jsonc-parser and toml_edit cost 284 KB for two. What they do not understand they refuse. Nothing here trusts the edits: [`changed`] makes the tree that an edit has to lead to, without looking at text,
 //! and callers compare before they write.
 
 mod json;
