@@ -29,8 +29,9 @@ use crate::stdio::{Incoming, Input};
 use message::Fate;
 pub(crate) use refuse::refuse_all;
 
-/// Messages that may wait behind the gates. A host that sends more without reading answers is refused.
-const WAITING_MESSAGES: usize = 4096;
+/// Messages that may wait behind the gates; their bytes are bounded as well. A host that sends more without reading answers
+/// is refused.
+const WAITING_MESSAGES: usize = 16_384;
 /// How long a cancelled legacy request is still read: servers need not answer it, nor end its stream.
 const CANCELLED_LINGER: Duration = Duration::from_secs(10);
 

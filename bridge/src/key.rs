@@ -96,16 +96,27 @@ pub(crate) fn read(path: &Path) -> Result<Key, BridgeError> {
             "it is no file with a key in it. Check {KEY_FILE_VARIABLE}"
         )));
     }
+    if !is_private(&facts) {
+        return Err(unusable(
+            "others than its owner have access to it. Run `chmod 600` on it".to_owned(),
+        ));
+    }
+    examine(Secret::from(std::io::read_to_string(file).map_err(unreadable)?).expose())
+}
+
+/// Says whether nobody but its owner has access to a file.
+pub(crate) fn is_private(facts: &std::fs::Metadata) -> bool {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
-        if facts.permissions().mode() & 0o077 != 0 {
-            return Err(unusable(
-                "others than its owner have access to it. Run `chmod 600` on it".to_owned(),
-            ));
-        }
+        facts.permissions().mode() & 0o077 == 0
     }
-    examine(Secret::from(std::io::read_to_string(file).map_err(unreadable)?).expose())
+    #[cfg(not(unix))]
+    {
+        // Other systems keep this in lists that are not read here.
+        let _ = facts;
+        true
+    }
 }
 
 /// What may be shown of a key: a prefix we know and a few characters, or nothing but that there is one.

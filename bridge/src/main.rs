@@ -45,7 +45,7 @@ use options::{Command, KeySource, OptionError, Settings, URL_VARIABLE};
 use stdio::{Input, Output, Writer};
 use tokio::sync::SetOnce;
 use tools::ToolHeaders;
-use upstream::{Dialer, Endpoint, Limits, Tls, Upstream, bearer};
+use upstream::{Dialer, Endpoint, Limits, Upstream, bearer};
 
 /// What requests in flight get after the host has closed its end (protocol.md B-05).
 const GRACE: Duration = Duration::from_secs(2);
@@ -189,7 +189,7 @@ fn prepare(settings: Settings, output: Output) -> Result<(Shared, usize), Bridge
         response: settings.response_limit,
         alarm: alarm.clone(),
     };
-    let dialer = Arc::new(Dialer::new(Tls::new(settings.ca_file), settings.connect_limit));
+    let dialer = Arc::new(Dialer::new(settings.way, &endpoint, settings.connect_limit));
     let upstream = Upstream::new(endpoint, dialer, key, limits);
     upstream.warm_up();
     let shared = Shared {

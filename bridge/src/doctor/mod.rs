@@ -15,7 +15,7 @@ use crate::diagnosis::Diagnosis;
 use crate::error::BridgeError;
 use crate::key;
 use crate::options::{KEY_VARIABLE, KeySource, Settings, URL_VARIABLE};
-use crate::upstream::{Dialer, Endpoint, Tls};
+use crate::upstream::{Dialer, Endpoint, Way};
 use report::Report;
 use talk::{Entry, Fault, talk};
 
@@ -27,8 +27,8 @@ const SLOW_START: Duration = Duration::from_secs(5);
 /// Checks everything that `settings` lead to.
 pub(crate) fn run(settings: Settings, _client: Option<String>, json: bool) -> ExitCode {
     let mut report = Report::new(json);
-    if let Some((endpoint, tls)) = configuration(&mut report, settings)
-        && connection(&mut report, &endpoint, tls)
+    if let Some((endpoint, way)) = configuration(&mut report, settings)
+        && connection(&mut report, &endpoint, way)
     {
         conversation(&mut report);
     }
@@ -41,7 +41,7 @@ pub(crate) fn run(settings: Settings, _client: Option<String>, json: bool) -> Ex
 }
 
 /// Address and key, as far as they can be judged without touching the world.
-fn configuration(report: &mut Report, settings: Settings) -> Option<(Endpoint, Tls)> {
+fn configuration(report: &mut Report, settings: Settings) -> Option<(Endpoint, Way)> {
     const STEP: &str = "configuration";
     let Some(url) = settings.url else {
         report.fail(
@@ -62,7 +62,7 @@ fn configuration(report: &mut Report, settings: Settings) -> Option<(Endpoint, T
     let key = match settings.key {
         KeySource::None => {
             report.ok(STEP, format!("no key is set ({KEY_VARIABLE}); that is right for a server that asks for none or for a sign-in"));
-            return Some((endpoint, Tls::new(settings.ca_file)));
+            return Some((endpoint, settings.way));
         }
         KeySource::Value(key) => key::examine(key.expose()),
         KeySource::File(path) => key::read(&path),
@@ -74,7 +74,7 @@ fn configuration(report: &mut Report, settings: Settings) -> Option<(Endpoint, T
                 Some(remark) => report.warn(STEP, Diagnosis::KeyDressed, remark),
                 None => report.ok(STEP, format!("{shown} is set")),
             }
-            Some((endpoint, Tls::new(settings.ca_file)))
+            Some((endpoint, settings.way))
         }
         Err(error) => {
             fail(report, STEP, &error);
@@ -84,7 +84,7 @@ fn configuration(report: &mut Report, settings: Settings) -> Option<(Endpoint, T
 }
 
 /// Name, connection, certificate.
-fn connection(report: &mut Report, endpoint: &Endpoint, tls: Tls) -> bool {
+fn connection(report: &mut Report, endpoint: &Endpoint, way: Way) -> bool {
     const STEP: &str = "connection";
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -94,7 +94,7 @@ fn connection(report: &mut Report, endpoint: &Endpoint, tls: Tls) -> bool {
         }
     };
     let start = Instant::now();
-    let dialer = Arc::new(Dialer::new(tls, CONNECT_LIMIT));
+    let dialer = Arc::new(Dialer::new(way, endpoint, CONNECT_LIMIT));
     let connected = runtime.block_on(dialer.connect(endpoint));
     runtime.shutdown_background();
     match connected {

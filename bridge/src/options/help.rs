@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::table::{COMMANDS, Command, Row, TABLE, Verb};
+use super::table::{COMMANDS, Command, Row, STANDARD, TABLE, Verb};
 use crate::brand;
 
 /// What `--version` prints.
@@ -31,6 +31,10 @@ pub(crate) fn help(verb: Verb) -> String {
     text.push_str("Options, each with the environment variable that means the same (a flag wins):\n");
     for row in TABLE.iter().filter(|row| row.of.contains(&verb)) {
         describe(&mut text, row);
+    }
+    text.push_str("\nVariables of other programs that are honoured:\n");
+    for (names, meaning) in STANDARD {
+        let _ = write!(text, "\n  {names}\n      {meaning}\n");
     }
     text
 }
@@ -96,6 +100,12 @@ mod tests {
                 code(row.default.to_owned()),
                 row.help
             );
+        }
+        text.push_str(
+            "\nVariables of other programs that are honoured:\n\n| Variable | Meaning |\n|---|---|\n",
+        );
+        for (names, meaning) in STANDARD {
+            let _ = writeln!(text, "| `{}` | {meaning} |", names.replace(", ", "`, `"));
         }
         text
     }

@@ -19,7 +19,10 @@ pub(crate) use settings::{KeySource, Settings};
 #[cfg(feature = "setup")]
 pub(crate) use setup::SetupOptions;
 use source::Source;
-pub(crate) use table::{ALLOW_HTTP_VARIABLE, KEY_FILE_VARIABLE, KEY_VARIABLE, URL_VARIABLE, Verb};
+pub(crate) use table::{
+    ALLOW_HTTP_VARIABLE, CA_FILE_VARIABLE, CLIENT_CERT_VARIABLE, CLIENT_KEY_VARIABLE, KEY_FILE_VARIABLE,
+    KEY_VARIABLE, URL_VARIABLE, Verb,
+};
 use table::{COMMANDS, TABLE};
 
 use crate::brand;
@@ -31,6 +34,12 @@ impl Secret {
     /// The text, for the one place that sends it.
     pub(crate) fn expose(&self) -> &str {
         &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("…")
     }
 }
 
@@ -206,7 +215,7 @@ mod tests {
         assert_eq!(settings.response_limit, Duration::from_secs(120));
         assert_eq!(settings.call_limit, Duration::from_secs(900));
         assert_eq!(settings.message_bytes, 64 << 20);
-        assert_eq!(settings.in_flight, 64);
+        assert_eq!(settings.in_flight, 1024);
         assert_eq!(settings.level, Level::Warn);
     }
 

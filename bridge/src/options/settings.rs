@@ -4,9 +4,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::source::Source;
-use super::table::KEY_VARIABLE;
+use super::table::{CLIENT_CERT_VARIABLE, CLIENT_KEY_VARIABLE, KEY_VARIABLE};
 use super::{OptionError, Secret};
+use crate::brand::variable;
 use crate::log::Level;
+use crate::upstream::{Identity, Proxies, Way};
 
 /// Everything that can be said about the server and the way to it.
 #[derive(Debug)]
@@ -15,8 +17,8 @@ pub(crate) struct Settings {
     pub(crate) url: Option<String>,
     /// Where the key comes from.
     pub(crate) key: KeySource,
-    /// More certificates to trust, PEM.
-    pub(crate) ca_file: Option<PathBuf>,
+    /// What connections are made with.
+    pub(crate) way: Way,
     /// Plain HTTP to other machines is allowed.
     pub(crate) allow_http: bool,
     /// Longest wait for a connection, TLS included.
@@ -70,9 +72,7 @@ impl Settings {
         Ok(Settings {
             url: source.text("url"),
             key,
-            ca_file: source
-                .path("ca-file")
-                .or_else(|| source.standard("SSL_CERT_FILE").map(PathBuf::from)),
+            way: way(source)?,
             allow_http: source.switch("allow-http")?,
             connect_limit: source.seconds("connect-timeout")?,
             response_limit: source.seconds("response-timeout")?,
@@ -82,4 +82,31 @@ impl Settings {
             level: source.level("log")?,
         })
     }
+}
+
+/// Reads what connections are made with.
+fn way(source: &Source<'_>) -> Result<Way, OptionError> {
+    let alone = |name: &'static str, expected: &'static str| OptionError::Value {
+        name,
+        value: "…".to_owned(),
+        expected,
+    };
+    Ok(Way {
+        ca_file: source
+            .path("ca-file")
+            .or_else(|| source.standard("SSL_CERT_FILE").map(PathBuf::from)),
+        identity: match (source.path("client-cert"), source.path("client-key")) {
+            (None, None) => None,
+            (Some(certificate), Some(key)) => Some(Identity { certificate, key }),
+            (Some(_), None) => {
+                let expected = concat!("of use without ", variable!("CLIENT_KEY"));
+                return Err(alone(CLIENT_CERT_VARIABLE, expected));
+            }
+            (None, Some(_)) => {
+                let expected = concat!("of use without ", variable!("CLIENT_CERT"));
+                return Err(alone(CLIENT_KEY_VARIABLE, expected));
+            }
+        },
+        proxies: Proxies::read(|variable| Some(source.standard(variable)?.to_string_lossy().into_owned())),
+    })
 }

@@ -12,6 +12,13 @@ pub(crate) const KEY_FILE_VARIABLE: &str = variable!("KEY_FILE");
 /// The variable that allows plain HTTP to other machines.
 pub(crate) const ALLOW_HTTP_VARIABLE: &str = variable!("ALLOW_HTTP");
 
+/// The variable that names certificates to trust.
+pub(crate) const CA_FILE_VARIABLE: &str = variable!("CA_FILE");
+/// The variable that names the certificate we show.
+pub(crate) const CLIENT_CERT_VARIABLE: &str = variable!("CLIENT_CERT");
+/// The variable that names the key of that certificate.
+pub(crate) const CLIENT_KEY_VARIABLE: &str = variable!("CLIENT_KEY");
+
 /// What the program can be asked to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verb {
@@ -105,7 +112,8 @@ pub(crate) const TABLE: &[Row] = &[
         value: "URL",
         default: brand::DEFAULT_URL,
         of: EVERY,
-        help: "The server's MCP address, for example https://mcp.example.com/mcp",
+        help: "The server's MCP address, for example https://mcp.example.com/mcp; a local server's socket is written \
+               unix:/run/example.sock:/mcp",
     },
     Row {
         flag: "",
@@ -125,11 +133,28 @@ pub(crate) const TABLE: &[Row] = &[
     },
     Row {
         flag: "ca-file",
-        variable: variable!("CA_FILE"),
+        variable: CA_FILE_VARIABLE,
         value: "PATH",
         default: "",
         of: EVERY,
-        help: "Certificates (PEM) to trust besides the built-in ones; SSL_CERT_FILE means the same",
+        help: "Certificates (PEM) to trust besides the built-in ones; SSL_CERT_FILE means the same. Those of the operating \
+               system (or of SSL_CERT_DIR) are consulted when neither suffices",
+    },
+    Row {
+        flag: "client-cert",
+        variable: CLIENT_CERT_VARIABLE,
+        value: "PATH",
+        default: "",
+        of: EVERY,
+        help: "A certificate (PEM) that proves to the server who this is, for servers that ask for one",
+    },
+    Row {
+        flag: "client-key",
+        variable: CLIENT_KEY_VARIABLE,
+        value: "PATH",
+        default: "",
+        of: EVERY,
+        help: "The private key (PEM) of that certificate; only its owner may have access to it",
     },
     Row {
         flag: "allow-http",
@@ -175,9 +200,9 @@ pub(crate) const TABLE: &[Row] = &[
         flag: "max-in-flight",
         variable: variable!("MAX_IN_FLIGHT"),
         value: "COUNT",
-        default: "64",
+        default: "1024",
         of: CONNECT,
-        help: "Requests in flight at once; more wait in order",
+        help: "Requests in flight at once; more wait in order. Over HTTP/1.1 each has a connection to itself",
     },
     Row {
         flag: "log",
@@ -315,4 +340,21 @@ pub(crate) const TABLE: &[Row] = &[
         of: EVERY,
         help: "Print the version and exit",
     },
+];
+
+/// Variables that other programs read as well, so that they have no row: names and what they do here.
+pub(crate) const STANDARD: &[(&str, &str)] = &[
+    (
+        "HTTPS_PROXY, HTTP_PROXY, ALL_PROXY",
+        "The proxy (http:// or https://) through which https://, http:// or all addresses are reached, always by CONNECT; lower \
+         case wins. This machine is never reached through one",
+    ),
+    (
+        "NO_PROXY",
+        "What is reached directly: hosts with everything below them, addresses, networks (10.0.0.0/8), host:port, or *",
+    ),
+    (
+        "SSL_CERT_FILE, SSL_CERT_DIR",
+        "Certificates to trust besides the built-in ones, and the directory that stands for the operating system's",
+    ),
 ];

@@ -18,15 +18,26 @@ use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::brand::{self, variable};
+use crate::brand;
 use crate::clients::entry::{self, Ingredients, KeyText};
 use crate::clients::inspect;
 use crate::clients::{self, CLIENTS, Client, How, Mode, Place, Scope, Surroundings};
-use crate::options::{ALLOW_HTTP_VARIABLE, Settings, SetupOptions, URL_VARIABLE};
+use crate::options::{
+    ALLOW_HTTP_VARIABLE, CA_FILE_VARIABLE, CLIENT_CERT_VARIABLE, CLIENT_KEY_VARIABLE, Settings, SetupOptions,
+    URL_VARIABLE,
+};
 use edit::{Kind, Refusal};
 
 /// How often an edit starts again because the client wrote the file meanwhile.
 const ATTEMPTS: usize = 5;
+
+/// The variables about proxies that every program reads; the spelling in small letters wins.
+const PROXY_VARIABLES: [(&str, &str); 4] = [
+    ("HTTPS_PROXY", "https_proxy"),
+    ("HTTP_PROXY", "http_proxy"),
+    ("ALL_PROXY", "all_proxy"),
+    ("NO_PROXY", "no_proxy"),
+];
 
 /// Does what the options say.
 pub(crate) fn run(settings: &Settings, options: &SetupOptions) -> ExitCode {
@@ -239,13 +250,7 @@ impl Run<'_> {
             Mode::Direct => String::new(),
             Mode::Bridge => program::stable_path(self.around)?,
         };
-        let mut variables = Vec::new();
-        if let Some(path) = &self.settings.ca_file {
-            variables.push((variable!("CA_FILE"), absolute(path)));
-        }
-        if self.settings.allow_http {
-            variables.push((ALLOW_HTTP_VARIABLE, "1".to_owned()));
-        }
+        let variables = self.variables();
         let with = Ingredients {
             name: &self.options.name,
             url,
@@ -254,6 +259,37 @@ impl Run<'_> {
             variables: &variables,
         };
         entry::build(client, mode, self.around.system, &with)
+    }
+
+    /// What the bridge needs to reach the server from here, besides address and key. Clients hand on little of what a
+    /// terminal has, so the entry holds it.
+    fn variables(&self) -> Vec<(&'static str, String)> {
+        let way = &self.settings.way;
+        let identity = way.identity.as_ref();
+        let paths = [
+            (CA_FILE_VARIABLE, way.ca_file.as_ref()),
+            (
+                CLIENT_CERT_VARIABLE,
+                identity.map(|identity| &identity.certificate),
+            ),
+            (CLIENT_KEY_VARIABLE, identity.map(|identity| &identity.key)),
+        ];
+        let mut variables: Vec<(&'static str, String)> = paths
+            .into_iter()
+            .filter_map(|(name, path)| Some((name, absolute(path?))))
+            .collect();
+        if self.settings.allow_http {
+            variables.push((ALLOW_HTTP_VARIABLE, "1".to_owned()));
+        }
+        for (name, lower) in PROXY_VARIABLES {
+            let said = self.around.variable(lower).or_else(|| self.around.variable(name));
+            // One with a user and a password stays where it is: it is a secret of its own.
+            let plain = said
+                .and_then(|value| value.into_string().ok())
+                .filter(|value| !value.contains('@'));
+            variables.extend(plain.map(|value| (name, value)));
+        }
+        variables
     }
 
     /// Edits one file: shows, asks, writes.

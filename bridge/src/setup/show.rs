@@ -11,7 +11,9 @@ use crate::clients::inspect::Finding;
 use crate::clients::link::{self, SAMPLE_KEY};
 use crate::clients::{Client, Format, Grade, Scope, Surroundings};
 use crate::key;
-use crate::options::URL_VARIABLE;
+use crate::options::{
+    CA_FILE_VARIABLE, CLIENT_CERT_VARIABLE, CLIENT_KEY_VARIABLE, KEY_FILE_VARIABLE, URL_VARIABLE,
+};
 
 /// The key as it may be printed.
 pub(super) fn printable(key: &KeyText) -> KeyText {
@@ -100,8 +102,15 @@ fn mask(node: &mut Node, is_secret: bool) {
             for member in members {
                 let name = member.key.to_ascii_lowercase();
                 let holds = ["env", "envs", "environment", "headers", "http_headers"].contains(&&*name);
-                // Ours are known to be harmless; what others put there is not.
-                let is_known = name == URL_VARIABLE.to_ascii_lowercase() || name.ends_with("_file");
+                // Addresses and paths are known to be harmless; what others put there is not.
+                let is_known = [
+                    URL_VARIABLE,
+                    KEY_FILE_VARIABLE,
+                    CA_FILE_VARIABLE,
+                    CLIENT_CERT_VARIABLE,
+                    CLIENT_KEY_VARIABLE,
+                ]
+                .contains(&member.key.as_str());
                 mask(&mut member.node, (is_secret || holds) && !is_known);
             }
         }

@@ -1,26 +1,26 @@
 //! An address → a connected stream, or the cause in words.
 //!
-//! Addresses are tried a little apart rather than one after the other's time-out, so that a machine with half a network
-//! (an IPv6 route that leads nowhere) still connects at once.
+//! On the way: the proxy if one is set, the addresses behind the name, a connection to one of them, TLS. [`race`] tries the
+//! addresses.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
-use tokio::task::JoinSet;
+use socket2::{SockRef, TcpKeepalive};
 
 use super::endpoint::Endpoint;
-use super::tls::Tls;
+use super::proxy::{Proxies, Proxy};
+use super::race;
+use super::stream::{Link, Stream};
+use super::tls::{Identity, Offer, Tls};
 use crate::diagnosis::Diagnosis;
 
-/// How long one address is tried alone before the next one joins (RFC 8305 recommends 250 ms).
-const HEAD_START: Duration = Duration::from_millis(250);
+/// Silence on a connection before the system asks the other end for a sign of life, and between further attempts. They also
+/// keep routers from forgetting the connection.
+const PROBE_AFTER: Duration = Duration::from_secs(45);
+const PROBE_EVERY: Duration = Duration::from_secs(15);
 
 /// Why there is no connection. Reads as the first half of a sentence: who failed, at what.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -36,17 +36,36 @@ pub(crate) enum ConnectError {
     /// Something else on the way.
     #[error("`{place}` could not be reached ({cause}). Check the network connection")]
     Unreachable { place: String, cause: String },
+    /// The socket of a local server is not there, or not for us.
+    #[error(
+        "The socket `{path}` cannot be used ({cause}). Check that the server is running and the path is right"
+    )]
+    Socket { path: String, cause: String },
+    /// This process, or the whole system, may open no more files.
+    #[error(
+        "`{place}` was not connected to, as this process may open no more files. Raise its limit (`ulimit -n`)"
+    )]
+    NoFiles { place: String },
     /// The limit passed.
     #[error(
         "`{place}` did not accept a connection within {seconds} s. Check the network connection and any firewall"
     )]
     Slow { place: String, seconds: f64 },
+    /// A proxy is set and stands in the way. `proxy` names it with the setting it comes from and without its credentials.
+    #[error("The proxy {proxy} {cause}")]
+    Proxy { proxy: String, cause: String },
     /// The TLS handshake failed.
     #[error("No secure connection to `{place}`: {cause}")]
     Tls { place: String, cause: String },
-    /// The trusted certificates could not be read.
+    /// The server showed a certificate that is not accepted.
     #[error("{0}")]
-    Roots(String),
+    Certificate(String),
+    /// The server showed a certificate that nobody known has signed.
+    #[error("{0}")]
+    Untrusted(String),
+    /// Files that TLS needs could not be read: certificates to trust, or our own.
+    #[error("{0}")]
+    Files(String),
 }
 
 impl ConnectError {
@@ -54,63 +73,164 @@ impl ConnectError {
     pub(crate) fn diagnosis(&self) -> Diagnosis {
         match self {
             ConnectError::Lookup { .. } => Diagnosis::NameNotFound,
-            ConnectError::Refused { .. } | ConnectError::Unreachable { .. } | ConnectError::Slow { .. } => {
-                Diagnosis::NoConnection
-            }
-            ConnectError::Tls { .. } => Diagnosis::TlsCertificate,
-            ConnectError::Roots(_) => Diagnosis::TlsUntrusted,
+            ConnectError::Refused { .. }
+            | ConnectError::Unreachable { .. }
+            | ConnectError::Socket { .. }
+            | ConnectError::NoFiles { .. }
+            | ConnectError::Slow { .. } => Diagnosis::NoConnection,
+            ConnectError::Proxy { .. } => Diagnosis::Proxy,
+            ConnectError::Tls { .. } | ConnectError::Certificate(_) => Diagnosis::TlsCertificate,
+            ConnectError::Untrusted(_) | ConnectError::Files(_) => Diagnosis::TlsUntrusted,
         }
     }
+}
+
+/// The way to the server, as it was set.
+#[derive(Debug, Default)]
+pub(crate) struct Way {
+    /// More certificates to trust, PEM.
+    pub(crate) ca_file: Option<PathBuf>,
+    /// The certificate we show.
+    pub(crate) identity: Option<Identity>,
+    /// What the environment says about proxies.
+    pub(crate) proxies: Proxies,
 }
 
 /// Makes connections: to the server, and to whatever else the person asked to reach (sign-in).
 pub(crate) struct Dialer {
     tls: Tls,
+    proxies: Proxies,
     limit: Duration,
 }
 
 impl Dialer {
-    /// Nothing is opened or read yet. Each connection may take at most `limit`, TLS included.
-    pub(crate) fn new(tls: Tls, limit: Duration) -> Dialer {
-        Dialer { tls, limit }
-    }
-
-    /// Connects to `endpoint`.
-    pub(crate) async fn connect(&self, endpoint: &Endpoint) -> Result<Stream, ConnectError> {
-        match tokio::time::timeout(self.limit, self.connect_unbounded(endpoint)).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(ConnectError::Slow {
-                place: endpoint.place().to_owned(),
-                seconds: self.limit.as_secs_f64(),
-            }),
+    /// Nothing is opened or read yet. `server` is the one to whom we show who we are. Each connection may take at most
+    /// `limit`, proxy and TLS included.
+    pub(crate) fn new(way: Way, server: &Endpoint, limit: Duration) -> Dialer {
+        Dialer {
+            tls: Tls::new(way.ca_file, way.identity, server.host.clone()),
+            proxies: way.proxies,
+            limit,
         }
     }
 
-    async fn connect_unbounded(&self, endpoint: &Endpoint) -> Result<Stream, ConnectError> {
-        let addresses = look_up(endpoint).await?;
-        let tcp = connect_any(&addresses).await.map_err(|error| {
-            let place = endpoint.place().to_owned();
-            if error.kind() == io::ErrorKind::ConnectionRefused {
-                ConnectError::Refused { place }
-            } else {
-                ConnectError::Unreachable {
-                    place,
-                    cause: error.to_string(),
-                }
-            }
-        })?;
-        // Small requests must not wait for the acknowledgement of the one before.
-        let _ = tcp.set_nodelay(true);
-        let inner = if endpoint.tls {
-            Inner::Tls(Box::new(self.tls.handshake(endpoint, tcp).await?))
-        } else {
-            Inner::Plain(tcp)
-        };
-        Ok(Stream {
-            inner,
-            written: Written::default(),
-        })
+    /// Connects to `endpoint`, to speak HTTP/1.1 with it.
+    #[cfg(any(feature = "sign-in", feature = "setup"))]
+    pub(crate) async fn connect(&self, endpoint: &Endpoint) -> Result<Stream, ConnectError> {
+        self.connect_for(endpoint, Offer::Http1).await
     }
+
+    /// Connects to `endpoint`. What is to be spoken is told by the stream.
+    pub(super) async fn connect_for(
+        &self,
+        endpoint: &Endpoint,
+        offer: Offer,
+    ) -> Result<Stream, ConnectError> {
+        let proxy = self.proxies.find(endpoint)?;
+        match tokio::time::timeout(self.limit, self.reach(endpoint, proxy.as_ref(), offer)).await {
+            Ok(outcome) => outcome,
+            Err(_) => {
+                let seconds = self.limit.as_secs_f64();
+                Err(match proxy {
+                    Some(proxy) => proxy.failed(format!(
+                        "made no connection to `{}` within {seconds} s",
+                        endpoint.place()
+                    )),
+                    None => ConnectError::Slow {
+                        place: endpoint.place().to_owned(),
+                        seconds,
+                    },
+                })
+            }
+        }
+    }
+
+    async fn reach(
+        &self,
+        endpoint: &Endpoint,
+        proxy: Option<&Proxy>,
+        offer: Offer,
+    ) -> Result<Stream, ConnectError> {
+        let link = match proxy {
+            // Boxed, as are all things here that few connections need.
+            Some(proxy) => Box::pin(self.tunnel(endpoint, proxy)).await?,
+            None => open(endpoint).await?,
+        };
+        if !endpoint.tls {
+            return Ok(Stream::new(link));
+        }
+        let tls = self.tls.handshake(endpoint, link, offer).await?;
+        Ok(Stream::new(Link::Tls(Box::new(tls))))
+    }
+
+    /// A connection to `endpoint` that leads through `proxy`.
+    async fn tunnel(&self, endpoint: &Endpoint, proxy: &Proxy) -> Result<Link, ConnectError> {
+        let at = proxy.endpoint();
+        let reached = async {
+            let link = open(at).await?;
+            if !at.tls {
+                return Ok(link);
+            }
+            let tls = self.tls.handshake(at, link, Offer::Http1).await?;
+            Ok(Link::Tls(Box::new(tls)))
+        };
+        let mut link = reached.await.map_err(|error: ConnectError| match error {
+            ConnectError::NoFiles { .. } => error,
+            other => proxy.failed(format!("cannot be used. {other}")),
+        })?;
+        proxy.ask_for(endpoint, &mut link).await?;
+        Ok(link)
+    }
+}
+
+/// A connection to where `endpoint` listens, before any TLS.
+async fn open(endpoint: &Endpoint) -> Result<Link, ConnectError> {
+    #[cfg(unix)]
+    if let Some(path) = &endpoint.socket {
+        return race::unix(path)
+            .await
+            .map(Link::Unix)
+            .map_err(|error| match no_files(&error) {
+                true => ConnectError::NoFiles {
+                    place: endpoint.place().to_owned(),
+                },
+                false => ConnectError::Socket {
+                    path: endpoint.place().to_owned(),
+                    cause: error.to_string(),
+                },
+            });
+    }
+    let addresses = look_up(endpoint).await?;
+    let tcp = race::tcp(addresses).await.map_err(|error| {
+        let place = endpoint.place().to_owned();
+        if error.kind() == io::ErrorKind::ConnectionRefused {
+            ConnectError::Refused { place }
+        } else if no_files(&error) {
+            ConnectError::NoFiles { place }
+        } else {
+            ConnectError::Unreachable {
+                place,
+                cause: error.to_string(),
+            }
+        }
+    })?;
+    // Small requests must not wait for the acknowledgement of the one before.
+    let _ = tcp.set_nodelay(true);
+    if !endpoint.is_loopback() {
+        // A stream of events may rightly be silent for hours. Only this tells one whose other end is gone, say because the
+        // machine slept or a router forgot it.
+        let probes = TcpKeepalive::new()
+            .with_time(PROBE_AFTER)
+            .with_interval(PROBE_EVERY);
+        let _ = SockRef::from(&tcp).set_tcp_keepalive(&probes);
+    }
+    Ok(Link::Tcp(tcp))
+}
+
+/// Says whether `error` means that no more files may be opened.
+fn no_files(error: &io::Error) -> bool {
+    // EMFILE and ENFILE have these numbers on every Unix; the standard library has no kind for them.
+    cfg!(unix) && matches!(error.raw_os_error(), Some(23 | 24))
 }
 
 /// The addresses of the host. Literals and `localhost` need no resolver, which would cost a thread and its memory.
@@ -137,126 +257,5 @@ async fn look_up(endpoint: &Endpoint) -> Result<Vec<SocketAddr>, ConnectError> {
         Err(failed("it has none".to_owned()))
     } else {
         Ok(found)
-    }
-}
-
-async fn connect_any(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
-    if let [only] = addresses {
-        return TcpStream::connect(only).await;
-    }
-    let mut waiting = addresses.iter().copied();
-    let mut attempts = JoinSet::new();
-    let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
-    loop {
-        let next = waiting.next();
-        if let Some(address) = next {
-            attempts.spawn(TcpStream::connect(address));
-        }
-        let settled = if next.is_some() {
-            match tokio::time::timeout(HEAD_START, attempts.join_next()).await {
-                Ok(settled) => settled,
-                Err(_) => continue,
-            }
-        } else {
-            attempts.join_next().await
-        };
-        match settled {
-            Some(Ok(Ok(stream))) => return Ok(stream),
-            Some(Ok(Err(error))) => last = error,
-            Some(Err(stopped)) => last = io::Error::other(stopped),
-            None => return Err(last),
-        }
-    }
-}
-
-/// Counts the bytes a connection was given to send: the proof that a request never left.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Written(Arc<AtomicU64>);
-
-impl Written {
-    /// Bytes so far.
-    pub(crate) fn count(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    fn add(&self, outcome: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if let Poll::Ready(Ok(bytes)) = outcome {
-            self.0.fetch_add(bytes as u64, Ordering::Relaxed);
-        }
-        outcome
-    }
-}
-
-/// A connection to the upstream, plain or TLS.
-pub(crate) struct Stream {
-    inner: Inner,
-    written: Written,
-}
-
-enum Inner {
-    Plain(TcpStream),
-    Tls(Box<tokio_rustls::client::TlsStream<TcpStream>>),
-}
-
-impl Stream {
-    /// The counter of this connection.
-    pub(crate) fn written(&self) -> Written {
-        self.written.clone()
-    }
-}
-
-impl AsyncRead for Stream {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        match &mut self.inner {
-            Inner::Plain(tcp) => Pin::new(tcp).poll_read(cx, buffer),
-            Inner::Tls(tls) => Pin::new(tls).poll_read(cx, buffer),
-        }
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let outcome = match &mut self.inner {
-            Inner::Plain(tcp) => Pin::new(tcp).poll_write(cx, bytes),
-            Inner::Tls(tls) => Pin::new(tls).poll_write(cx, bytes),
-        };
-        self.written.add(outcome)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let outcome = match &mut self.inner {
-            Inner::Plain(tcp) => Pin::new(tcp).poll_write_vectored(cx, slices),
-            Inner::Tls(tls) => Pin::new(tls).poll_write_vectored(cx, slices),
-        };
-        self.written.add(outcome)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        match &self.inner {
-            Inner::Plain(tcp) => tcp.is_write_vectored(),
-            Inner::Tls(tls) => tls.is_write_vectored(),
-        }
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.inner {
-            Inner::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
-            Inner::Tls(tls) => Pin::new(tls).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.inner {
-            Inner::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
-            Inner::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
-        }
     }
 }

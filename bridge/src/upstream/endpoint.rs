@@ -1,6 +1,7 @@
 //! The server's address: checked once, then only taken apart.
 
 use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 
 use hyper::Uri;
 use hyper::header::HeaderValue;
@@ -17,10 +18,14 @@ pub(crate) struct Endpoint {
     pub(crate) host: String,
     /// The port, the scheme's own if none was given.
     pub(crate) port: u16,
+    /// The socket of a server on this machine, instead of host and port.
+    pub(crate) socket: Option<PathBuf>,
     /// The `Host` header.
     pub(crate) authority: HeaderValue,
     /// Path and query, the request target.
     pub(crate) target: Uri,
+    /// What people call the place.
+    place: String,
 }
 
 /// Why an address cannot be used.
@@ -42,13 +47,21 @@ pub(crate) enum EndpointError {
         "Plain http:// to `{0}` would send the key unencrypted. Use https://, or set {ALLOW_HTTP_VARIABLE}=1 if the network is trusted"
     )]
     Unencrypted(String),
+    /// A socket's address that names none.
+    #[error(
+        "The server address names no socket. It has the form unix:/run/example.sock:/mcp, with the absolute path of a socket \
+         and the path of the MCP endpoint"
+    )]
+    NotSocket,
 }
 
 impl EndpointError {
     /// The check that failed.
     pub(crate) fn diagnosis(&self) -> Diagnosis {
         match self {
-            EndpointError::NotUrl | EndpointError::Credentials => Diagnosis::UrlMalformed,
+            EndpointError::NotUrl | EndpointError::Credentials | EndpointError::NotSocket => {
+                Diagnosis::UrlMalformed
+            }
             EndpointError::Unencrypted(_) => Diagnosis::Unencrypted,
         }
     }
@@ -57,6 +70,9 @@ impl EndpointError {
 impl Endpoint {
     /// Reads the address a person configured. Plain HTTP is for loopback unless `allow_http`.
     pub(crate) fn parse(text: &str, allow_http: bool) -> Result<Endpoint, EndpointError> {
+        if let Some(socket) = text.strip_prefix("unix:") {
+            return Self::parse_socket(socket);
+        }
         let uri: Uri = text.parse().map_err(|_| EndpointError::NotUrl)?;
         let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
             return Err(EndpointError::NotUrl);
@@ -106,7 +122,37 @@ impl Endpoint {
             port,
             authority: HeaderValue::from_str(&authority).map_err(|_| EndpointError::NotUrl)?,
             target: target.parse().map_err(|_| EndpointError::NotUrl)?,
+            place: authority,
+            socket: None,
         })
+    }
+
+    /// Reads what follows `unix:`, in the notation of nginx: the path of a socket, and after a colon the path of the endpoint.
+    fn parse_socket(text: &str) -> Result<Endpoint, EndpointError> {
+        let (socket, target) = match text.find(":/") {
+            Some(colon) => (text.get(..colon), text.get(colon + 1..)),
+            None => (Some(text), Some("/")),
+        };
+        let (socket, target) = (socket.unwrap_or_default(), target.unwrap_or_default());
+        // Some write it like the URL of a file.
+        let socket = socket.strip_prefix("//").unwrap_or(socket);
+        if cfg!(not(unix)) || !Path::new(socket).is_absolute() || socket.contains(char::is_control) {
+            return Err(EndpointError::NotSocket);
+        }
+        Ok(Endpoint {
+            tls: false,
+            host: "localhost".to_owned(),
+            port: default_port(false),
+            socket: Some(socket.into()),
+            authority: HeaderValue::from_static("localhost"),
+            target: target.parse().map_err(|_| EndpointError::NotSocket)?,
+            place: socket.to_owned(),
+        })
+    }
+
+    /// Says whether this can only be the machine we are on.
+    pub(crate) fn is_loopback(&self) -> bool {
+        self.socket.is_some() || is_loopback(&self.host)
     }
 
     /// The request target a redirect to `location` leads to, if it stays on this origin: scheme, host and port.
@@ -121,17 +167,17 @@ impl Endpoint {
         if location.contains("://") {
             // The origin is compared below, so the rule for plain HTTP needs no second judgement.
             let other = Endpoint::parse(location, true).ok()?;
-            return (other.tls == self.tls && other.host == self.host && other.port == self.port)
-                .then_some(other.target);
+            let same = other.tls == self.tls && other.host == self.host && other.port == self.port;
+            return (same && self.socket.is_none() && other.socket.is_none()).then_some(other.target);
         }
         // A relative reference replaces the last segment of the path.
         let (directory, _) = self.target.path().rsplit_once('/')?;
         format!("{directory}/{location}").parse().ok()
     }
 
-    /// Host and port for people.
+    /// Host and port, or the socket, for people.
     pub(crate) fn place(&self) -> &str {
-        self.authority.to_str().unwrap_or(&self.host)
+        &self.place
     }
 }
 
@@ -214,6 +260,37 @@ mod tests {
             );
             assert!(Endpoint::parse(text, true).is_ok(), "{text}");
         }
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_socket_of_this_machine_has_an_address_of_its_own() {
+        for (text, socket, target) in [
+            ("unix:/run/x.sock:/mcp?a=b", "/run/x.sock", "/mcp?a=b"),
+            ("unix:/run/x.sock", "/run/x.sock", "/"),
+            ("unix:///run/x.sock:/mcp", "/run/x.sock", "/mcp"),
+            (
+                "unix:/run/a:b/x.sock:/mcp?c=http://d",
+                "/run/a:b/x.sock",
+                "/mcp?c=http://d",
+            ),
+        ] {
+            let endpoint = parse(text).unwrap();
+            assert_eq!(endpoint.socket.as_deref(), Some(Path::new(socket)), "{text}");
+            assert_eq!(endpoint.target, target);
+            assert_eq!(
+                (endpoint.place(), endpoint.authority.as_bytes()),
+                (socket, &b"localhost"[..])
+            );
+            assert!(endpoint.is_loopback() && !endpoint.tls);
+        }
+        for text in ["unix:", "unix:x.sock:/mcp", "unix:/run/\n:/mcp"] {
+            assert_eq!(parse(text).unwrap_err(), EndpointError::NotSocket, "{text}");
+        }
+        let endpoint = parse("unix:/run/x.sock:/a/b").unwrap();
+        assert_eq!(endpoint.follow("/c").unwrap(), "/c");
+        assert_eq!(endpoint.follow("c").unwrap(), "/a/c");
+        assert_eq!(endpoint.follow("http://localhost/c"), None);
     }
 
     #[test]

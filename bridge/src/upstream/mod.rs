@@ -3,38 +3,49 @@
 //! In come headers and a body that are sent as they are; out comes a [`Reply`] whose body the caller reads. This module adds
 //! what every request carries (host, credential, who we are), follows the few redirects that may be followed and turns
 //! transport failures into words. It knows nothing of JSON-RPC.
+//!
+//! From here outwards: [`pool`] (which connection carries a request), [`multiplex`] (one that carries many), `cork` (its writes), [`reply`];
+//! [`connect`] (a new one) with [`endpoint`], [`proxy`], [`race`] and [`tls`], [`trust`], [`certificate`]; [`stream`] (its bytes).
 
+mod certificate;
 mod connect;
+#[cfg(feature = "http2")]
+mod cork;
 mod endpoint;
+#[cfg_attr(not(feature = "http2"), path = "no_multiplex.rs")]
+mod multiplex;
 mod pool;
+mod proxy;
+mod race;
+mod reply;
+mod stream;
 mod tls;
+mod trust;
 
+use std::error::Error as _;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full};
-use hyper::body::{Body as _, Incoming};
+use http_body_util::Full;
 use hyper::header::{self, HeaderMap, HeaderValue};
-use hyper::{Method, Request, Response, StatusCode, Uri};
+use hyper::{Method, Request, StatusCode, Uri};
 
 use crate::alarm::Alarm;
 use crate::brand;
 use crate::error::{BridgeError, quote};
 use crate::log;
 use crate::options::{KEY_VARIABLE, URL_VARIABLE};
-pub(crate) use connect::Dialer;
+pub(crate) use connect::{Dialer, Way};
 pub(crate) use endpoint::Endpoint;
-use pool::{Connection, Pool, SendError};
-pub(crate) use tls::Tls;
+use pool::{Pool, SendError};
+pub(crate) use proxy::Proxies;
+pub(crate) use reply::{Body, BodyError, Reply};
+pub(crate) use tls::Identity;
 
 /// Redirects followed for one request (protocol.md B-16).
 const REDIRECTS: usize = 3;
-/// How long the rest of a reply that nobody needs may take; a connection read to its end can be used again.
-const LINGER: Duration = Duration::from_secs(1);
-/// How much of it is read for that.
-const LINGER_BYTES: usize = 64 * 1024;
-
 /// The one server the bridge talks to.
 pub(crate) struct Upstream {
     endpoint: Endpoint,
@@ -54,29 +65,6 @@ pub(crate) struct Limits {
     pub(crate) response: Duration,
     /// What keeps it.
     pub(crate) alarm: Alarm,
-}
-
-/// A response, its body still to be read.
-pub(crate) struct Reply {
-    pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Body,
-}
-
-/// The body of a reply. Reading it to the end frees the connection for the next request, dropping it closes the
-/// connection, which is how a modern request is cancelled.
-pub(crate) struct Body {
-    incoming: Incoming,
-    lease: Option<(Connection, Arc<Pool>)>,
-}
-
-/// Why a body did not arrive whole.
-#[derive(Debug)]
-pub(crate) enum BodyError {
-    /// The connection failed.
-    Lost(hyper::Error),
-    /// It is larger than allowed.
-    TooLarge,
 }
 
 impl Upstream {
@@ -173,8 +161,10 @@ impl Upstream {
         let mut target = target.unwrap_or(&self.endpoint.target).clone();
         let mut followed = 0;
         loop {
+            let left = AtomicBool::new(false);
             let request = || {
                 leaving();
+                left.store(true, Ordering::Relaxed);
                 let mut request = Request::new(Full::new(body.clone()));
                 *request.method_mut() = method.clone();
                 *request.uri_mut() = target.clone();
@@ -187,7 +177,8 @@ impl Upstream {
                 .await;
             let (response, connection) = match sent {
                 Ok(outcome) => outcome.map_err(|error| self.explain(&error))?,
-                Err(_) => return Err(self.too_slow()),
+                Err(_) if left.load(Ordering::Relaxed) => return Err(self.too_slow()),
+                Err(_) => return Err(self.too_busy()),
             };
             let reply = Reply::new(response, connection, &self.pool);
             if !reply.status.is_redirection() || reply.status == StatusCode::NOT_MODIFIED {
@@ -257,8 +248,9 @@ impl Upstream {
                 BridgeError::no_connection(cause.to_string()).diagnosed(cause.diagnosis())
             }
             SendError::Unsent(cause) => BridgeError::no_connection(format!(
-                "`{}` closed the connection before the request could be sent ({cause}). Try again",
-                self.place()
+                "`{}` did not take the request ({}). Nothing was sent that it could have acted on: try again",
+                self.place(),
+                words(cause)
             )),
             SendError::Lost(cause) => self.lost(cause),
         }
@@ -267,9 +259,19 @@ impl Upstream {
     /// The error for a reply that stopped on its way.
     pub(crate) fn lost(&self, cause: &hyper::Error) -> BridgeError {
         BridgeError::reply_lost(format!(
-            "The connection to `{}` ended before the reply was complete ({cause}); whether the request took effect is \
+            "The connection to `{}` ended before the reply was complete ({}); whether the request took effect is \
              unknown. Check that before you repeat it",
-            self.place()
+            self.place(),
+            words(cause)
+        ))
+    }
+
+    fn too_busy(&self) -> BridgeError {
+        BridgeError::no_connection(format!(
+            "No connection to `{}` was free for this request within {} s. Nothing was sent: try again, with fewer requests at \
+             once",
+            self.place(),
+            self.response_limit.as_secs_f64()
         ))
     }
 
@@ -283,119 +285,11 @@ impl Upstream {
     }
 }
 
-impl Reply {
-    fn new(response: Response<Incoming>, connection: Connection, pool: &Arc<Pool>) -> Reply {
-        let (head, incoming) = response.into_parts();
-        let mut body = Body {
-            incoming,
-            lease: Some((connection, Arc::clone(pool))),
-        };
-        if body.incoming.is_end_stream() {
-            body.finish();
-        }
-        Reply {
-            status: head.status,
-            headers: head.headers,
-            body,
-        }
-    }
-
-    /// A header's value as text; empty if it is absent or no text.
-    pub(crate) fn header(&self, name: impl header::AsHeaderName) -> &str {
-        self.headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default()
-    }
-
-    /// Says whether the body is of this media type, parameters ignored.
-    pub(crate) fn is_type(&self, essence: &str) -> bool {
-        let declared = self.header(header::CONTENT_TYPE);
-        declared
-            .split(';')
-            .next()
-            .unwrap_or_default()
-            .trim()
-            .eq_ignore_ascii_case(essence)
-    }
-}
-
-impl Body {
-    /// The next bytes, `None` at the end.
-    pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, hyper::Error> {
-        loop {
-            match self.incoming.frame().await {
-                Some(Ok(frame)) => {
-                    if let Ok(bytes) = frame.into_data() {
-                        return Ok(Some(bytes));
-                    }
-                }
-                Some(Err(error)) => {
-                    self.lease = None;
-                    return Err(error);
-                }
-                None => {
-                    self.finish();
-                    return Ok(None);
-                }
-            }
-        }
-    }
-
-    /// Everything, if it is at most `limit` bytes.
-    pub(crate) async fn whole(&mut self, limit: usize) -> Result<Vec<u8>, BodyError> {
-        let declared = usize::try_from(self.incoming.size_hint().lower()).unwrap_or(usize::MAX);
-        if declared > limit {
-            return Err(BodyError::TooLarge);
-        }
-        // Room that no bytes arrive for is never touched, so a declared length may be believed up to the limit; growing
-        // step by step would hold a large message twice. One more for the newline the line will end with.
-        let mut whole = Vec::with_capacity(declared + 1);
-        while let Some(bytes) = self.chunk().await.map_err(BodyError::Lost)? {
-            if whole.len() + bytes.len() > limit {
-                return Err(BodyError::TooLarge);
-            }
-            whole.extend_from_slice(&bytes);
-        }
-        Ok(whole)
-    }
-
-    /// As much as arrives of the first `limit` bytes. For texts that are quoted, never for messages.
-    pub(crate) async fn beginning(mut self, limit: usize) -> Vec<u8> {
-        let mut beginning = Vec::new();
-        while beginning.len() < limit {
-            match self.chunk().await {
-                Ok(Some(bytes)) => beginning.extend_from_slice(&bytes),
-                Ok(None) | Err(_) => break,
-            }
-        }
-        beginning.truncate(limit);
-        beginning
-    }
-
-    /// Reads on in the background, within limits, so that the connection can be used again.
-    pub(crate) fn linger(mut self) {
-        if self.lease.is_none() {
-            return;
-        }
-        tokio::spawn(async move {
-            let rest = async {
-                let mut bytes = 0;
-                while let Ok(Some(chunk)) = self.chunk().await {
-                    bytes += chunk.len();
-                    if bytes > LINGER_BYTES {
-                        break;
-                    }
-                }
-            };
-            let _ = tokio::time::timeout(LINGER, rest).await;
-        });
-    }
-
-    fn finish(&mut self) {
-        if let Some((connection, pool)) = self.lease.take() {
-            pool.give_back(connection);
-        }
+/// What a failed connection says, with its cause: hyper keeps HTTP/2's own words in there.
+fn words(error: &hyper::Error) -> String {
+    match error.source() {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
     }
 }
 

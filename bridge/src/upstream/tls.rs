@@ -1,119 +1,179 @@
-//! TLS: whom to trust, and what to say when that fails.
+//! TLS: a connection → the same, secure, or why not.
 //!
-//! Nothing here is built before the first handshake: a start over plain HTTP pays nothing for it (design.md D16). Trust is
-//! the bundled roots and the certificates of the file a person named; there is no way to switch verification off.
+//! Nothing here is built before the first handshake: a start over plain HTTP pays nothing for it (design.md D16). [`trust`]
+//! says whom to believe, [`certificate`] finds the words when that fails. There is no way to switch verification off.
+//!
+//! [`trust`]: super::trust
+//! [`certificate`]: super::certificate
 
-use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use rustls::ClientConfig;
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{CertificateError, ClientConfig, RootCertStore};
-use tokio::net::TcpStream;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::certificate;
 use super::connect::ConnectError;
 use super::endpoint::Endpoint;
+use super::stream::Link;
+use super::trust::Trust;
+use crate::key;
+use crate::options::{CLIENT_CERT_VARIABLE, CLIENT_KEY_VARIABLE};
+
+/// What a connection may be used for (ALPN, RFC 7301).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Offer {
+    /// HTTP/1.1 and nothing else.
+    Http1,
+    /// HTTP/2, or HTTP/1.1 if the server prefers that or this build knows nothing else.
+    Http2,
+}
+
+/// The certificate by which this side proves who it is.
+#[derive(Debug)]
+pub(crate) struct Identity {
+    /// The certificate and what leads to its authority, PEM.
+    pub(crate) certificate: PathBuf,
+    /// Its private key, PEM.
+    pub(crate) key: PathBuf,
+}
 
 /// The client side of TLS, made when first needed.
-pub(crate) struct Tls {
+pub(super) struct Tls {
     ca_file: Option<PathBuf>,
-    connector: OnceLock<TlsConnector>,
+    identity: Option<Identity>,
+    /// The one host that is shown it.
+    host: String,
+    made: Mutex<Made>,
+}
+
+#[derive(Default)]
+struct Made {
+    trust: Option<Arc<Trust>>,
+    /// One connector for each use, so that sessions are resumed.
+    connectors: Vec<(Use, TlsConnector)>,
+}
+
+/// What connectors differ in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Use {
+    offer: Offer,
+    shows_identity: bool,
 }
 
 impl Tls {
-    /// Remembers which certificates to trust besides the bundled ones.
-    pub(crate) fn new(ca_file: Option<PathBuf>) -> Tls {
+    /// Remembers which certificates to trust besides the bundled ones, and who we are towards `host`.
+    pub(super) fn new(ca_file: Option<PathBuf>, identity: Option<Identity>, host: String) -> Tls {
         Tls {
             ca_file,
-            connector: OnceLock::new(),
+            identity,
+            host,
+            made: Mutex::default(),
         }
     }
 
-    /// Makes `tcp` secure, with `endpoint`'s host as the name the certificate must bear.
-    pub(crate) async fn handshake(
+    /// Makes `link` secure, with `endpoint`'s host as the name the certificate must bear.
+    pub(super) async fn handshake(
         &self,
         endpoint: &Endpoint,
-        tcp: TcpStream,
-    ) -> Result<TlsStream<TcpStream>, ConnectError> {
-        let failed = |cause: String| ConnectError::Tls {
+        link: Link,
+        offer: Offer,
+    ) -> Result<TlsStream<Link>, ConnectError> {
+        let connector = self.connector(endpoint, offer)?;
+        let name = ServerName::try_from(endpoint.host.clone()).map_err(|_| ConnectError::Tls {
             place: endpoint.place().to_owned(),
-            cause,
-        };
-        let connector = match self.connector.get() {
-            Some(connector) => connector,
-            None => {
-                let made = self.connector()?;
-                self.connector.get_or_init(|| made)
-            }
-        };
-        let name = ServerName::try_from(endpoint.host.clone())
-            .map_err(|_| failed("its name cannot be in a certificate".to_owned()))?;
+            cause: "its name cannot be in a certificate".to_owned(),
+        })?;
         connector
-            .connect(name, tcp)
+            .connect(name, link)
             .await
-            .map_err(|error| failed(explain(&error)))
+            .map_err(|error| certificate::explain(endpoint, &error))
     }
 
-    fn connector(&self) -> Result<TlsConnector, ConnectError> {
-        let mut roots = RootCertStore {
-            roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+    fn connector(&self, endpoint: &Endpoint, offer: Offer) -> Result<TlsConnector, ConnectError> {
+        let identity = self.identity.as_ref().filter(|_| self.host == endpoint.host);
+        let wanted = Use {
+            offer,
+            shows_identity: identity.is_some(),
         };
-        if let Some(path) = &self.ca_file {
-            let failed = |cause: String| {
-                ConnectError::Roots(format!(
-                    "The certificates in `{}` cannot be used ({cause}). Correct or unset FOOTBRIDGE_CA_FILE (or SSL_CERT_FILE)",
-                    path.display()
-                ))
-            };
-            let certificates =
-                CertificateDer::pem_file_iter(path).map_err(|error| failed(error.to_string()))?;
-            let mut added = 0;
-            for certificate in certificates {
-                let certificate = certificate.map_err(|error| failed(error.to_string()))?;
-                // System bundles hold certificates that no verifier of today accepts: those are passed over.
-                added += usize::from(roots.add(certificate).is_ok());
-            }
-            if added == 0 {
-                return Err(failed("it holds no usable PEM certificate".to_owned()));
-            }
+        // Nothing is awaited while this is locked, and a panic leaves it as it was or completed.
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, connector)) = made.connectors.iter().find(|(made, _)| *made == wanted) {
+            return Ok(connector.clone());
         }
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| ConnectError::Roots(format!("TLS cannot be set up: {error}")))?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(TlsConnector::from(Arc::new(config)))
+        let trust = match &made.trust {
+            Some(trust) => Arc::clone(trust),
+            None => Arc::new(Trust::new(self.ca_file.as_deref(), &provider)?),
+        };
+        made.trust = Some(Arc::clone(&trust));
+        let connector = TlsConnector::from(Arc::new(configure(provider, trust, identity, offer)?));
+        made.connectors.push((wanted, connector.clone()));
+        Ok(connector)
     }
 }
 
-/// The cause of a failed handshake, then what to do about it.
-fn explain(error: &std::io::Error) -> String {
-    let certificate = error
-        .get_ref()
-        .and_then(|inner| inner.downcast_ref::<rustls::Error>())
-        .and_then(|error| match error {
-            rustls::Error::InvalidCertificate(certificate) => Some(certificate),
-            _ => None,
-        });
-    match certificate {
-        Some(CertificateError::UnknownIssuer) => "its certificate was issued by nobody this program trusts. If the \
-             server or a proxy on the way uses a private authority, name that authority's certificate in FOOTBRIDGE_CA_FILE"
-            .to_owned(),
-        Some(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
-            "its certificate has expired. The server's operator has to renew it; check this machine's clock as well"
-                .to_owned()
+fn configure(
+    provider: Arc<CryptoProvider>,
+    trust: Arc<Trust>,
+    identity: Option<&Identity>,
+    offer: Offer,
+) -> Result<ClientConfig, ConnectError> {
+    let unusable = |error: rustls::Error| ConnectError::Files(format!("TLS cannot be set up: {error}"));
+    // `dangerous` is what rustls calls every verifier of one's own. Ours asks rustls' own verifier, twice at most.
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(unusable)?
+        .dangerous()
+        .with_custom_certificate_verifier(trust);
+    let mut config = match identity {
+        None => config.with_no_client_auth(),
+        Some(identity) => {
+            let (chain, key) = read_identity(identity)?;
+            config.with_client_auth_cert(chain, key).map_err(|error| {
+                ConnectError::Files(format!(
+                    "The certificate in {CLIENT_CERT_VARIABLE} and the key in {CLIENT_KEY_VARIABLE} cannot be used together \
+                     ({error}). Check that they belong to each other"
+                ))
+            })?
         }
-        Some(CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. }) => {
-            "its certificate is not valid yet. Check this machine's clock".to_owned()
-        }
-        Some(CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }) => {
-            "its certificate belongs to another name. Check the host in the server address".to_owned()
-        }
-        Some(other) => format!("its certificate is not acceptable ({other:?})"),
-        None => format!("{error}. Check that the address really speaks https"),
+    };
+    config.alpn_protocols = match offer {
+        Offer::Http2 if cfg!(feature = "http2") => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+        _ => vec![b"http/1.1".to_vec()],
+    };
+    Ok(config)
+}
+
+/// Reads who we are. The key must be for its owner's eyes only, like every other key.
+fn read_identity(
+    identity: &Identity,
+) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), ConnectError> {
+    let failed = |what: &str, path: &Path, cause: &str, variable: &str| {
+        ConnectError::Files(format!(
+            "The client's {what} `{}` cannot be used: {cause}. Check {variable}",
+            path.display()
+        ))
+    };
+    let no_certificate =
+        |cause: &str| failed("certificate", &identity.certificate, cause, CLIENT_CERT_VARIABLE);
+    let chain = CertificateDer::pem_file_iter(&identity.certificate)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| no_certificate(&error.to_string()))?;
+    if chain.is_empty() {
+        return Err(no_certificate("it holds no PEM certificate"));
     }
+    let no_key = |cause: &str| failed("key", &identity.key, cause, CLIENT_KEY_VARIABLE);
+    let facts = std::fs::metadata(&identity.key).map_err(|error| no_key(&error.to_string()))?;
+    if !key::is_private(&facts) {
+        return Err(no_key(
+            "others than its owner have access to it. Run `chmod 600` on it",
+        ));
+    }
+    let key = PrivateKeyDer::from_pem_file(&identity.key).map_err(|error| no_key(&error.to_string()))?;
+    Ok((chain, key))
 }

@@ -172,6 +172,27 @@ impl Stub {
         Stub { address, requests }
     }
 
+    /// The same on a socket in the file system. It has no address.
+    #[cfg(unix)]
+    pub(crate) fn on_socket(
+        path: &std::path::Path,
+        handler: impl Fn(&Request, &mut Wire<'_>) + Send + Sync + 'static,
+    ) -> Stub {
+        let listener = std::os::unix::net::UnixListener::bind(path).unwrap();
+        let requests = Arc::new((Mutex::new(Vec::new()), Condvar::new()));
+        let (seen, handler): (_, Arc<Handler>) = (Arc::clone(&requests), Arc::new(handler));
+        std::thread::spawn(move || {
+            for (connection, stream) in listener.incoming().enumerate() {
+                let (seen, handler) = (Arc::clone(&seen), Arc::clone(&handler));
+                std::thread::spawn(move || serve(&mut stream.unwrap(), connection, &seen, &*handler));
+            }
+        });
+        Stub {
+            address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            requests,
+        }
+    }
+
     pub(crate) fn url(&self) -> String {
         format!("http://{}/mcp", self.address)
     }

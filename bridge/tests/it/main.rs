@@ -34,3 +34,8 @@ mod setup_clients;
 mod stdin;
 mod streams;
 mod transport;
+#[cfg(feature = "http2")]
+mod transport_http2;
+mod transport_local;
+mod transport_proxy;
+mod transport_tls;

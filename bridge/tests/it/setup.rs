@@ -441,6 +441,8 @@ fn what_the_bridge_needs_besides_goes_into_its_environment() {
         &[
             ("FOOTBRIDGE_URL", "http://mcp.internal/mcp"),
             ("FOOTBRIDGE_CA_FILE", "/etc/ca.pem"),
+            ("HTTPS_PROXY", "http://proxy:3128"),
+            ("ALL_PROXY", "http://user:secret@proxy:3128"),
         ],
     )
     .ok();
@@ -449,6 +451,7 @@ fn what_the_bridge_needs_besides_goes_into_its_environment() {
         json!({
             "FOOTBRIDGE_URL": "http://mcp.internal/mcp", "FOOTBRIDGE_KEY": KEY,
             "FOOTBRIDGE_CA_FILE": "/etc/ca.pem", "FOOTBRIDGE_ALLOW_HTTP": "1",
+            "HTTPS_PROXY": "http://proxy:3128",
         })
     );
     home.run_with(&["cursor", "--yes"], &[("FOOTBRIDGE_URL", "mcp.example.com")])

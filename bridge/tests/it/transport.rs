@@ -1,10 +1,9 @@
-//! Connections: the server down and up, redirects, what is sent again, TLS.
+//! Connections: the server down and up, redirects, what is sent again.
 
 use std::net::TcpListener;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::harness::{Bridge, ReadWrite, Stub, call, modern};
+use crate::harness::{Bridge, Stub, call, modern};
 
 #[test]
 fn the_bridge_runs_without_the_server_and_finds_it_later() {
@@ -252,84 +251,4 @@ fn b16_neither_key_nor_message_follow_a_redirect_elsewhere() {
         assert_eq!(stub.requests().len(), 1);
     }
     assert_eq!(other.requests().len(), 0);
-}
-
-/// A server with a certificate for `names`, and the certificate.
-fn tls_stub(names: &[&str]) -> (Stub, tempfile::NamedTempFile) {
-    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-    let made = rcgen::generate_simple_self_signed(names).unwrap();
-    let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), made.cert.pem()).unwrap();
-    let key = rustls::pki_types::PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
-    let config =
-        rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![made.cert.der().clone()], key)
-            .unwrap();
-    let config = Arc::new(config);
-    let stub = Stub::start_with(
-        move |mut stream| {
-            let mut connection = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
-            // A refused handshake is the bridge's right.
-            connection.complete_io(&mut stream).ok()?;
-            Some(Box::new(rustls::StreamOwned::new(connection, stream)) as Box<dyn ReadWrite>)
-        },
-        |request, wire| wire.result(request, "{}"),
-    );
-    (stub, file)
-}
-
-#[test]
-fn b16_tls_is_verified_against_the_named_authority_and_the_name() {
-    let (stub, authority) = tls_stub(&["localhost"]);
-    let port = stub.address.port();
-    let good = format!("https://localhost:{port}/mcp");
-    let path = authority.path().to_str().unwrap();
-
-    for variable in ["FOOTBRIDGE_CA_FILE", "SSL_CERT_FILE"] {
-        let mut bridge = Bridge::with(&[("FOOTBRIDGE_URL", &good), (variable, path)]);
-        bridge.send(&call("1", "t"));
-        assert_eq!(bridge.json()["id"], 1);
-    }
-    let served = stub.requests().len();
-
-    for (url, variables, says) in [
-        (good.as_str(), vec![], "nobody this program trusts"),
-        (
-            &format!("https://127.0.0.1:{port}/mcp"),
-            vec![("FOOTBRIDGE_CA_FILE", path)],
-            "another name",
-        ),
-        (
-            good.as_str(),
-            vec![("FOOTBRIDGE_CA_FILE", "/nowhere.pem")],
-            "/nowhere.pem",
-        ),
-    ] {
-        let mut all = vec![("FOOTBRIDGE_URL", url)];
-        all.extend(variables);
-        let mut bridge = Bridge::with(&all);
-        bridge.send(&call("1", "t"));
-        let error = bridge.error("1", -31001);
-        assert!(error["message"].as_str().unwrap().contains(says), "{error}");
-        assert_eq!(error["data"]["sent"], false);
-    }
-    assert_eq!(
-        stub.requests().len(),
-        served,
-        "nothing was sent over a connection that was not trusted"
-    );
-}
-
-#[test]
-fn https_to_a_server_without_tls_is_explained() {
-    let stub = Stub::start(|request, wire| wire.result(request, "{}"));
-    let mut bridge = Bridge::with(&[
-        ("FOOTBRIDGE_URL", &format!("https://{}/mcp", stub.address)),
-        ("FOOTBRIDGE_CONNECT_TIMEOUT", "2"),
-    ]);
-    bridge.send(&call("1", "t"));
-    bridge.error("1", -31001);
 }

@@ -1,0 +1,156 @@
+//! The head of a reply, and its body as it comes in.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::BodyExt as _;
+use hyper::body::{Body as _, Incoming};
+use hyper::header::{self, HeaderMap};
+use hyper::{Response, StatusCode};
+
+use super::pool::{Connection, Pool};
+
+/// How long the rest of a reply that nobody needs may take; a connection read to its end can be used again.
+const LINGER: Duration = Duration::from_secs(1);
+/// How much of it is read for that.
+const LINGER_BYTES: usize = 64 * 1024;
+
+/// A response, its body still to be read.
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Body,
+}
+
+/// The body of a reply. Reading it to the end frees the connection for the next request. Dropping it before closes the
+/// connection, or over HTTP/2 resets the stream, which is how a modern request is cancelled.
+pub(crate) struct Body {
+    incoming: Incoming,
+    lease: Option<(Connection, Arc<Pool>)>,
+}
+
+/// Why a body did not arrive whole.
+#[derive(Debug)]
+pub(crate) enum BodyError {
+    /// The connection failed.
+    Lost(hyper::Error),
+    /// It is larger than allowed.
+    TooLarge,
+}
+
+impl Reply {
+    pub(super) fn new(response: Response<Incoming>, connection: Connection, pool: &Arc<Pool>) -> Reply {
+        let (head, incoming) = response.into_parts();
+        let mut body = Body {
+            incoming,
+            lease: Some((connection, Arc::clone(pool))),
+        };
+        if body.incoming.is_end_stream() {
+            body.finish();
+        }
+        Reply {
+            status: head.status,
+            headers: head.headers,
+            body,
+        }
+    }
+
+    /// A header's value as text; empty if it is absent or no text.
+    pub(crate) fn header(&self, name: impl header::AsHeaderName) -> &str {
+        self.headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+    }
+
+    /// Says whether the body is of this media type, parameters ignored.
+    pub(crate) fn is_type(&self, essence: &str) -> bool {
+        let declared = self.header(header::CONTENT_TYPE);
+        declared
+            .split(';')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .eq_ignore_ascii_case(essence)
+    }
+}
+
+impl Body {
+    /// The next bytes, `None` at the end.
+    pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, hyper::Error> {
+        loop {
+            match self.incoming.frame().await {
+                Some(Ok(frame)) => {
+                    if let Ok(bytes) = frame.into_data() {
+                        return Ok(Some(bytes));
+                    }
+                }
+                Some(Err(error)) => {
+                    self.lease = None;
+                    return Err(error);
+                }
+                None => {
+                    self.finish();
+                    return Ok(None);
+                }
+            }
+        }
+    }
+
+    /// Everything, if it is at most `limit` bytes.
+    pub(crate) async fn whole(&mut self, limit: usize) -> Result<Vec<u8>, BodyError> {
+        let declared = usize::try_from(self.incoming.size_hint().lower()).unwrap_or(usize::MAX);
+        if declared > limit {
+            return Err(BodyError::TooLarge);
+        }
+        // Room that no bytes arrive for is never touched, so a declared length may be believed up to the limit; growing
+        // step by step would hold a large message twice. One more for the newline the line will end with.
+        let mut whole = Vec::with_capacity(declared + 1);
+        while let Some(bytes) = self.chunk().await.map_err(BodyError::Lost)? {
+            if whole.len() + bytes.len() > limit {
+                return Err(BodyError::TooLarge);
+            }
+            whole.extend_from_slice(&bytes);
+        }
+        Ok(whole)
+    }
+
+    /// As much as arrives of the first `limit` bytes. For texts that are quoted, never for messages.
+    pub(crate) async fn beginning(mut self, limit: usize) -> Vec<u8> {
+        let mut beginning = Vec::new();
+        while beginning.len() < limit {
+            match self.chunk().await {
+                Ok(Some(bytes)) => beginning.extend_from_slice(&bytes),
+                Ok(None) | Err(_) => break,
+            }
+        }
+        beginning.truncate(limit);
+        beginning
+    }
+
+    /// Reads on in the background, within limits, so that the connection can be used again.
+    pub(crate) fn linger(mut self) {
+        if self.lease.is_none() {
+            return;
+        }
+        tokio::spawn(async move {
+            let rest = async {
+                let mut bytes = 0;
+                while let Ok(Some(chunk)) = self.chunk().await {
+                    bytes += chunk.len();
+                    if bytes > LINGER_BYTES {
+                        break;
+                    }
+                }
+            };
+            let _ = tokio::time::timeout(LINGER, rest).await;
+        });
+    }
+
+    fn finish(&mut self) {
+        if let Some((connection, pool)) = self.lease.take() {
+            pool.give_back(connection);
+        }
+    }
+}
