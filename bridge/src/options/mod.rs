@@ -157,7 +157,14 @@ pub(crate) fn read(
         given,
         variable: &variable,
     };
-    let settings = Box::new(Settings::read(&source)?);
+    let settings = Settings::read(&source).map_err(|error| match (verb, error) {
+        // Only a host gets its requests answered with the error; of a command it is the end.
+        (Verb::Setup | Verb::Doctor | Verb::Login | Verb::Logout, error @ OptionError::Value { .. }) => {
+            OptionError::CommandLine(error.to_string())
+        }
+        (_, error) => error,
+    });
+    let settings = Box::new(settings?);
     match verb {
         Verb::Connect => Ok(Command::Connect(settings)),
         #[cfg(feature = "setup")]

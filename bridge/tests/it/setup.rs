@@ -603,6 +603,12 @@ fn what_cannot_be_written_is_explained() {
         .refused(&["`claude-desktop` or `claude-connector` or `claude-code`"]);
     home.run_with(&["cursor", "--yes"], &[("HOME", "")])
         .refused(&["home directory"]);
+    let said = home.run_with(&["cursor"], &[("FOOTBRIDGE_LOG", "loud")]);
+    assert!(
+        said.code == 2 && said.stderr.contains("FOOTBRIDGE_LOG"),
+        "{}",
+        said.stderr
+    );
     for (arguments, word) in [
         (&["cursor", "--direct", "--bridge"][..], "exclude"),
         (&[], "setup --list"),
