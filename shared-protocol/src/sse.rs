@@ -119,8 +119,8 @@ impl Decoder {
             self.after_cr = rest.first() == Some(&b'\r');
             *chunk = rest.get(1..).unwrap_or_default();
             self.keep(part)?;
-            let line = mem::take(&mut self.line);
-            let event = self.take_line(&line)?;
+            let mut line = mem::take(&mut self.line);
+            let event = self.take_line(&mut line)?;
             if line.capacity() <= KEPT_CAPACITY {
                 self.line = line;
                 self.line.clear();
@@ -150,7 +150,8 @@ impl Decoder {
         Ok(())
     }
 
-    fn take_line(&mut self, line: &[u8]) -> Result<Option<Event>, TooLarge> {
+    fn take_line(&mut self, whole: &mut Vec<u8>) -> Result<Option<Event>, TooLarge> {
+        let line = whole.as_slice();
         let line = match mem::take(&mut self.at_start) {
             true => line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line),
             false => line,
@@ -166,6 +167,12 @@ impl Decoder {
             b"data" => {
                 if mem::replace(&mut self.pending.has_data, true) {
                     self.pending.data.push(b'\n');
+                } else if value.len() > KEPT_CAPACITY {
+                    // The line is kept for its data: a copy would hold a large message twice.
+                    let name = whole.len() - value.len();
+                    whole.drain(..name);
+                    self.pending.data = mem::take(whole);
+                    return Ok(None);
                 }
                 self.pending.data.extend_from_slice(value);
             }

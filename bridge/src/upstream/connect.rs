@@ -6,6 +6,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
@@ -96,11 +97,17 @@ pub(crate) struct Way {
     pub(crate) proxies: Proxies,
 }
 
+/// Longest wait for a connection before there has ever been one: the host waits for its `initialize`, the strictest gives a
+/// server ten seconds, and a person reads why after five.
+const FIRST_LIMIT: Duration = Duration::from_millis(4500);
+
 /// Makes connections: to the server, and to whatever else the person asked to reach (sign-in).
 pub(crate) struct Dialer {
     tls: Tls,
     proxies: Proxies,
     limit: Duration,
+    /// Some connection has been made.
+    reached: AtomicBool,
 }
 
 impl Dialer {
@@ -111,6 +118,7 @@ impl Dialer {
             tls: Tls::new(way.ca_file, way.identity, server.host.clone()),
             proxies: way.proxies,
             limit,
+            reached: AtomicBool::new(false),
         }
     }
 
@@ -127,10 +135,18 @@ impl Dialer {
         offer: Offer,
     ) -> Result<Stream, ConnectError> {
         let proxy = self.proxies.find(endpoint)?;
-        match tokio::time::timeout(self.limit, self.reach(endpoint, proxy.as_ref(), offer)).await {
-            Ok(outcome) => outcome,
+        let limit = if self.reached.load(Ordering::Relaxed) {
+            self.limit
+        } else {
+            self.limit.min(FIRST_LIMIT)
+        };
+        match tokio::time::timeout(limit, self.reach(endpoint, proxy.as_ref(), offer)).await {
+            Ok(outcome) => {
+                self.reached.fetch_or(outcome.is_ok(), Ordering::Relaxed);
+                outcome
+            }
             Err(_) => {
-                let seconds = self.limit.as_secs_f64();
+                let seconds = limit.as_secs_f64();
                 Err(match proxy {
                     Some(proxy) => proxy.failed(format!(
                         "made no connection to `{}` within {seconds} s",

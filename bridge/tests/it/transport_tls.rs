@@ -271,6 +271,17 @@ fn b46_a_server_that_stalls_in_the_handshake_is_given_up() {
 }
 
 #[test]
+fn the_first_connection_is_given_up_before_the_client_gives_up() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}/mcp", listener.local_addr().unwrap());
+    let text = failure(&[("FOOTBRIDGE_URL", &url)]);
+    assert!(
+        text.contains("did not accept a connection within 4.5 s"),
+        "{text}"
+    );
+}
+
+#[test]
 fn calls_that_wait_for_a_connection_share_its_failure() {
     const CALLS: usize = 200;
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

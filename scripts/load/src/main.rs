@@ -1,10 +1,11 @@
-//! Load, floor and yardsticks for `scripts/bench`; the proofs of `scripts/crash` and `scripts/slow-clients`.
+//! Load, floor and yardsticks for `scripts/bench`; the proofs of `scripts/crash`, `scripts/slow-clients` and `scripts/stress`.
 //!
 //! ```text
 //! floor | stub  a server that does the least (floor.rs)      run    closed-loop load (generator.rs)
 //! idle          the price of idle connections (idle.rs)      bridge every figure of one bridge (bridge.rs)
 //! direct        the same without a bridge (direct.rs)        bench  all of it, side by side (bench/)
 //! crash         kill -9 under load (crash/)                  slow   clients that never finish (slow.rs)
+//! stress        a bridge when everything fails (stress/)
 //! ```
 //!
 //! Everything stays on the loopback. `ours.rs` holds the product's command lines.
@@ -23,6 +24,7 @@ mod process;
 mod report;
 mod slow;
 mod stats;
+mod stress;
 mod tls;
 mod wire;
 
@@ -44,6 +46,7 @@ footbridge-load direct --url URL [--quick]
 footbridge-load bench server|bridge|search|all ...   (scripts/bench calls it)
 footbridge-load crash [--rounds N] [--server PATH] [--work DIR] [--store URL] [--seed N]   (scripts/crash calls it)
 footbridge-load slow [--server PATH] [--work DIR] [--each N]   (scripts/slow-clients calls it)
+footbridge-load stress [--bridge PATH] [--quick]   (scripts/stress calls it)
 ";
 
 fn main() -> ExitCode {
@@ -70,6 +73,7 @@ fn dispatch() -> Result<(), Failure> {
         "bench" => bench::main(parser),
         "crash" => crash::main(parser),
         "slow" => slow::main(parser),
+        "stress" => stress::main(parser),
         _ => Err(USAGE.into()),
     }
 }
