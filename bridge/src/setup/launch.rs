@@ -4,7 +4,8 @@
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use super::{Run, Wanted, say, show};
+use super::wanted::Wanted;
+use super::{Run, say, show};
 use crate::clients::document::Node;
 use crate::clients::entry::{self, Entry, KeyText};
 use crate::clients::inspect::is_executable;

@@ -1,8 +1,8 @@
 //! `setup <client>`: a client's file → the same file with our entry in it, or without it.
 //!
-//! In order: [`key`] (how the key gets into the entry), [`program`] (what the entry starts), [`edit`] (the new text and the
-//! proof that nothing else changed), [`show`] (what the person sees), [`write`] (backup, rename), [`launch`] (clients that
-//! want their own program to do it), [`list`] (what is here). What a person reads goes to stdout, what went wrong to stderr.
+//! In order: [`key`] (how the key gets into the entry), [`program`] (what the entry starts), [`wanted`] (the entry),
+//! [`edit`] (the new text and the proof that nothing else changed), [`show`] (what the person sees), [`write`] (backup,
+//! rename), [`launch`] (clients that want their own program to do it), [`list`] (what is here). What a person reads goes to stdout, what went wrong to stderr.
 
 mod edit;
 mod key;
@@ -10,34 +10,24 @@ mod launch;
 mod list;
 mod program;
 mod show;
+mod wanted;
 mod write;
 
 use std::cell::OnceCell;
 use std::fmt;
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
-use std::path::Path;
 use std::process::ExitCode;
 
 use crate::brand;
-use crate::clients::entry::{self, Ingredients, KeyText};
+use crate::clients::entry::KeyText;
 use crate::clients::inspect;
 use crate::clients::{self, CLIENTS, Client, How, Mode, Place, Scope, Surroundings};
-use crate::options::{
-    ALLOW_HTTP_VARIABLE, CA_FILE_VARIABLE, CLIENT_CERT_VARIABLE, CLIENT_KEY_VARIABLE, Settings, SetupOptions,
-    URL_VARIABLE,
-};
+use crate::options::{Settings, SetupOptions};
 use edit::{Kind, Refusal};
+use wanted::Wanted;
 
 /// How often an edit starts again because the client wrote the file meanwhile.
 const ATTEMPTS: usize = 5;
-
-/// The variables about proxies that every program reads; the spelling in small letters wins.
-const PROXY_VARIABLES: [(&str, &str); 4] = [
-    ("HTTPS_PROXY", "https_proxy"),
-    ("HTTP_PROXY", "http_proxy"),
-    ("ALL_PROXY", "all_proxy"),
-    ("NO_PROXY", "no_proxy"),
-];
 
 /// Does what the options say.
 pub(crate) fn run(settings: &Settings, options: &SetupOptions) -> ExitCode {
@@ -110,13 +100,6 @@ struct Run<'a> {
     asked: OnceCell<Option<String>>,
 }
 
-/// What an entry is made from, for one client.
-struct Wanted {
-    mode: Mode,
-    key: KeyText,
-    entry: clients::document::Node,
-}
-
 impl Run<'_> {
     /// Every client found here whose entry needs no pasting. One that fails does not stop the others.
     fn every_client(&self) -> Result<(), String> {
@@ -186,110 +169,6 @@ impl Run<'_> {
             self.edit(client, place, None)?;
         }
         Ok(())
-    }
-
-    /// The files to edit.
-    fn places(&self, client: &Client, scope: Scope) -> Result<Vec<Place>, String> {
-        let places: Vec<Place> = match scope {
-            Scope::User => client.user_places(self.around),
-            Scope::Project => client
-                .project_place(self.around, &self.options.name)
-                .into_iter()
-                .collect(),
-        };
-        if !places.is_empty() {
-            return Ok(places);
-        }
-        Err(match scope {
-            Scope::Project => format!("{} has no file for projects; leave out --project", client.name),
-            Scope::User if self.around.home().is_none() => {
-                "The home directory is not known: neither HOME nor USERPROFILE is set".to_owned()
-            }
-            Scope::User => format!("{} is not installed here", client.name),
-        })
-    }
-
-    fn mode(&self, client: &Client) -> Mode {
-        match (self.options.direct, self.options.bridge) {
-            (true, _) => Mode::Direct,
-            (_, true) => Mode::Bridge,
-            _ => client.default_mode(),
-        }
-    }
-
-    fn url(&self) -> Result<&str, String> {
-        self.settings.url.as_deref().ok_or_else(|| {
-            format!("No server address is set. Add --url https://mcp.example.com/mcp, or set {URL_VARIABLE}")
-        })
-    }
-
-    /// The entry to write.
-    fn wanted(&self, client: &Client, scope: Scope, places: &[Place]) -> Result<Wanted, String> {
-        let mode = self.mode(client);
-        let in_work_tree =
-            scope == Scope::Project && places.iter().any(|place| inspect::is_in_work_tree(&place.path));
-        let key = key::decide(&key::Question {
-            client,
-            mode,
-            scope,
-            in_work_tree,
-            system: self.around.system,
-            given: &self.settings.key,
-            options: self.options,
-            is_interactive: self.is_interactive,
-            asked: &self.asked,
-        })?;
-        let entry = self.entry(client, mode, &key)?;
-        Ok(Wanted { mode, key, entry })
-    }
-
-    fn entry(&self, client: &Client, mode: Mode, key: &KeyText) -> Result<clients::document::Node, String> {
-        let url = self.url()?;
-        crate::upstream::Endpoint::parse(url, self.settings.allow_http).map_err(|error| error.to_string())?;
-        let program = match mode {
-            Mode::Direct => String::new(),
-            Mode::Bridge => program::stable_path(self.around)?,
-        };
-        let variables = self.variables();
-        let with = Ingredients {
-            name: &self.options.name,
-            url,
-            program: &program,
-            key,
-            variables: &variables,
-        };
-        entry::build(client, mode, self.around.system, &with)
-    }
-
-    /// What the bridge needs to reach the server from here, besides address and key. Clients hand on little of what a
-    /// terminal has, so the entry holds it.
-    fn variables(&self) -> Vec<(&'static str, String)> {
-        let way = &self.settings.way;
-        let identity = way.identity.as_ref();
-        let paths = [
-            (CA_FILE_VARIABLE, way.ca_file.as_ref()),
-            (
-                CLIENT_CERT_VARIABLE,
-                identity.map(|identity| &identity.certificate),
-            ),
-            (CLIENT_KEY_VARIABLE, identity.map(|identity| &identity.key)),
-        ];
-        let mut variables: Vec<(&'static str, String)> = paths
-            .into_iter()
-            .filter_map(|(name, path)| Some((name, absolute(path?))))
-            .collect();
-        if self.settings.allow_http {
-            variables.push((ALLOW_HTTP_VARIABLE, "1".to_owned()));
-        }
-        for (name, lower) in PROXY_VARIABLES {
-            let said = self.around.variable(lower).or_else(|| self.around.variable(name));
-            // One with a user and a password stays where it is: it is a secret of its own.
-            let plain = said
-                .and_then(|value| value.into_string().ok())
-                .filter(|value| !value.contains('@'));
-            variables.extend(plain.map(|value| (name, value)));
-        }
-        variables
     }
 
     /// Edits one file: shows, asks, writes.
@@ -421,12 +300,4 @@ impl Run<'_> {
         show::epilogue(client);
         Ok(())
     }
-}
-
-/// A path that holds wherever the client starts the program.
-fn absolute(path: &Path) -> String {
-    std::path::absolute(path)
-        .unwrap_or_else(|_| path.to_owned())
-        .display()
-        .to_string()
 }
