@@ -32,6 +32,11 @@ const ENTRIES: [(&str, Form); 6] = [
 ];
 
 fn main() {
+    // Set by scripts/release; a build of somebody's working copy names no commit.
+    println!("cargo::rerun-if-env-changed=FOOTBRIDGE_COMMIT");
+    let commit =
+        std::env::var("FOOTBRIDGE_COMMIT").map_or_else(|_| String::new(), |commit| format!(" ({commit})"));
+    println!("cargo::rustc-env=BUILD_COMMIT={commit}");
     println!("cargo::rerun-if-env-changed=FOOTBRIDGE_BRAND");
     let file =
         std::env::var_os("FOOTBRIDGE_BRAND").map_or_else(|| PathBuf::from("brand.toml"), PathBuf::from);

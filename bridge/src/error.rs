@@ -10,6 +10,7 @@ use footbridge_protocol::jsonrpc::{ErrorObject, Id, write_error};
 use hyper::StatusCode;
 use serde_json::json;
 
+use crate::brand::variable;
 use crate::diagnosis::Diagnosis;
 use crate::log;
 use crate::stdio::Line;
@@ -92,7 +93,10 @@ impl BridgeError {
         Self::new(
             codes::BRIDGE_TOO_LARGE,
             true,
-            format!("The reply is larger than {limit} bytes. Ask for less, or raise FOOTBRIDGE_MAX_MESSAGE"),
+            format!(
+                "The reply is larger than {limit} bytes. Ask for less, or raise {}",
+                variable!("MAX_MESSAGE")
+            ),
         )
     }
 

@@ -116,8 +116,9 @@ impl Exchange {
             self.shared.alarm.within(limit, self.attempts()).await.unwrap_or_else(|_| {
                 Err(Failure::Final(BridgeError::timeout(format!(
                     "The request was given up after {} s; whether it took effect is unknown. Check that before you \
-                     repeat it, or raise FOOTBRIDGE_CALL_TIMEOUT",
-                    limit.as_secs_f64()
+                     repeat it, or raise {}",
+                    limit.as_secs_f64(),
+                    crate::brand::variable!("CALL_TIMEOUT")
                 ))))
             })
         };

@@ -29,6 +29,19 @@ cache_directory() {
 # digest FILE...: one checksum over the contents, to tell whether an installation is still the one asked for.
 digest() { cat "$@" | cksum | tr ' ' '-'; }
 
+# sha256 FILE...: one line each, in the form that `sha256sum --check` reads.
+sha256() {
+    if command -v sha256sum >/dev/null; then sha256sum "$@"; else shasum -a 256 "$@"; fi
+}
+
+# absolute PATH FOLDER: PATH as seen from FOLDER, for scripts that change into the repository before they look at it.
+absolute() {
+    case "$1" in
+    /* | [A-Za-z]:*) printf '%s\n' "$1" ;;
+    *) printf '%s\n' "$2/$1" ;;
+    esac
+}
+
 # free_port: a port on 127.0.0.1 that nobody listens on right now.
 free_port() {
     local port attempt

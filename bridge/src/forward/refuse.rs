@@ -4,6 +4,7 @@ use footbridge_protocol::era::ProtocolVersion;
 use footbridge_protocol::jsonrpc::{DecodeError, Id, Message, Rules, decode, id_in_prefix};
 
 use super::Forward;
+use crate::brand::variable;
 use crate::error::BridgeError;
 use crate::log;
 use crate::stdio::{Incoming, Input, Line, Output};
@@ -37,7 +38,8 @@ impl Forward {
             return;
         };
         let error = BridgeError::too_large(format!(
-            "The request is longer than {limit} bytes. Send less, or raise FOOTBRIDGE_MAX_MESSAGE"
+            "The request is longer than {limit} bytes. Send less, or raise {}",
+            variable!("MAX_MESSAGE")
         ));
         self.say(error.to_line(Some(id.as_id()))).await;
     }

@@ -7,7 +7,8 @@ use crate::brand;
 
 /// What `--version` prints.
 pub(crate) fn version() -> String {
-    format!("{} {}\n", brand::NAME, env!("CARGO_PKG_VERSION"))
+    let (version, commit) = (env!("CARGO_PKG_VERSION"), env!("BUILD_COMMIT"));
+    format!("{} {version}{commit}\n", brand::NAME)
 }
 
 /// What `--help` prints for a command; for none of them, everything.

@@ -4,7 +4,11 @@
 //! option of the bridge has a variable; a flag wins over it. The key has no flag, because a command line can be read by
 //! every user of the machine (security.md B9).
 
+#[cfg(test)]
+mod completions;
 mod help;
+#[cfg(test)]
+mod manual;
 mod settings;
 #[cfg(feature = "setup")]
 mod setup;

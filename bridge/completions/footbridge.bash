@@ -1,0 +1,33 @@
+# Completions of footbridge for bash, made from its table of options.
+# Install as ~/.local/share/bash-completion/completions/footbridge
+_footbridge() {
+    local word="${COMP_WORDS[COMP_CWORD]}" previous="${COMP_WORDS[COMP_CWORD - 1]}" command='' seen words
+    for seen in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+        case "$seen" in
+        setup | doctor | login | logout) command="$seen" && break ;;
+        esac
+    done
+    COMPREPLY=()
+    case "$previous" in
+    --url) return ;;
+    --key-file) compopt -o default; return ;;
+    --ca-file) compopt -o default; return ;;
+    --client-cert) compopt -o default; return ;;
+    --client-key) compopt -o default; return ;;
+    --connect-timeout) return ;;
+    --response-timeout) return ;;
+    --call-timeout) return ;;
+    --max-message) return ;;
+    --max-in-flight) return ;;
+    --log) COMPREPLY=($(compgen -W 'off warn info debug' -- "$word")); return ;;
+    esac
+    case "$command" in
+    setup) words='--url --key-file --ca-file --client-cert --client-key --allow-http --connect-timeout --log --help --version' ;;
+    doctor) words='--url --key-file --ca-file --client-cert --client-key --allow-http --connect-timeout --log --json --help --version' ;;
+    login) words='--url --key-file --ca-file --client-cert --client-key --allow-http --connect-timeout --log --help --version' ;;
+    logout) words='--url --key-file --ca-file --client-cert --client-key --allow-http --connect-timeout --log --help --version' ;;
+    *) words='setup doctor login logout --url --key-file --ca-file --client-cert --client-key --allow-http --connect-timeout --response-timeout --call-timeout --max-message --max-in-flight --log --help --version' ;;
+    esac
+    COMPREPLY=($(compgen -W "$words" -- "$word"))
+}
+complete -F _footbridge footbridge

@@ -1,0 +1,22 @@
+# Completions of footbridge for fish, made from its table of options.
+# Install as ~/.config/fish/completions/footbridge.fish
+complete -c footbridge -f
+complete -c footbridge -n __fish_use_subcommand -a setup -d 'Add the server to a client\'s configuration, or remove it'
+complete -c footbridge -n __fish_use_subcommand -a doctor -d 'Check every step from the configuration to a live list of tools'
+complete -c footbridge -n __fish_use_subcommand -a login -d 'Sign in to the server in a browser, ahead of the first use'
+complete -c footbridge -n __fish_use_subcommand -a logout -d 'Forget the sign-in to the server'
+complete -c footbridge -l url -x -d 'The server\'s MCP address, for example https://mcp.example.com/mcp; a local server\'s socket is written unix:/run/example.sock:/mcp'
+complete -c footbridge -l key-file -r -F -d 'A file that holds the key instead; only its owner may have access to it'
+complete -c footbridge -l ca-file -r -F -d 'Certificates (PEM) to trust besides the built-in ones; SSL_CERT_FILE means the same. Those of the operating system (or of SSL_CERT_DIR) are consulted when neither suffices'
+complete -c footbridge -l client-cert -r -F -d 'A certificate (PEM) that proves to the server who this is, for servers that ask for one'
+complete -c footbridge -l client-key -r -F -d 'The private key (PEM) of that certificate; only its owner may have access to it'
+complete -c footbridge -l allow-http -d 'Allow plain http:// to other machines. The key then travels unencrypted'
+complete -c footbridge -l connect-timeout -x -d 'Longest wait for a connection, TLS included'
+complete -c footbridge -n 'not __fish_seen_subcommand_from setup doctor login logout' -l response-timeout -x -d 'Longest wait for the server to begin its reply'
+complete -c footbridge -n 'not __fish_seen_subcommand_from setup doctor login logout' -l call-timeout -x -d 'Longest time for one request from start to end, progress or not'
+complete -c footbridge -n 'not __fish_seen_subcommand_from setup doctor login logout' -l max-message -x -d 'Largest message carried, each way'
+complete -c footbridge -n 'not __fish_seen_subcommand_from setup doctor login logout' -l max-in-flight -x -d 'Requests in flight at once; more wait in order. Over HTTP/1.1 each has a connection to itself'
+complete -c footbridge -l log -x -a 'off warn info debug' -d 'What stderr is told: off, warn, info or debug. Never a body, a header value or the key'
+complete -c footbridge -n '__fish_seen_subcommand_from doctor' -l json -d 'Print one JSON document instead of lines'
+complete -c footbridge -l help -d 'Print this and exit'
+complete -c footbridge -l version -d 'Print the version and exit'

@@ -1,0 +1,49 @@
+# Completions of footbridge for PowerShell, made from its table of options.
+# Load it from $PROFILE: . path/to/this/file
+Register-ArgumentCompleter -Native -CommandName 'footbridge' -ScriptBlock {
+    param($word, $ast, $position)
+    $before = @($ast.CommandElements | Where-Object { $_.Extent.EndOffset -lt $position } | ForEach-Object { "$_" })
+    $commands = @{
+        'setup' = 'Add the server to a client''s configuration, or remove it'
+        'doctor' = 'Check every step from the configuration to a live list of tools'
+        'login' = 'Sign in to the server in a browser, ahead of the first use'
+        'logout' = 'Forget the sign-in to the server'
+    }
+    $flags = @{
+        '--url' = @{ of = @('-', 'setup', 'doctor', 'login', 'logout'); help = 'The server''s MCP address, for example https://mcp.example.com/mcp; a local server''s socket is written unix:/run/example.sock:/mcp' }
+        '--key-file' = @{ of = @('-', 'setup', 'doctor', 'login', 'logout'); help = 'A file that holds the key instead; only its owner may have access to it' }
+        '--ca-file' = @{ of = @('-', 'setup', 'doctor', 'login', 'logout'); help = 'Certificates (PEM) to trust besides the built-in ones; SSL_CERT_FILE means the same. Those of the operating system (or of SSL_CERT_DIR) are consulted when neither suffices' }
+        '--client-cert' = @{ of = @('-', 'setup', 'doctor', 'login', 'logout'); help = 'A certificate (PEM) that proves to the server who this is, for servers that ask for one' }
+        '--client-key' = @{ of = @('-', 'setup', 'doctor', 'login', 'logout'); help = 'The private key (PEM) of that certificate; only its owner may have access to it' }
+        '--allow-http' = @{ of = @('-', 'setup', 'doctor', 'login', 'logout'); help = 'Allow plain http:// to other machines. The key then travels unencrypted' }
+        '--connect-timeout' = @{ of = @('-', 'setup', 'doctor', 'login', 'logout'); help = 'Longest wait for a connection, TLS included' }
+        '--response-timeout' = @{ of = @('-'); help = 'Longest wait for the server to begin its reply' }
+        '--call-timeout' = @{ of = @('-'); help = 'Longest time for one request from start to end, progress or not' }
+        '--max-message' = @{ of = @('-'); help = 'Largest message carried, each way' }
+        '--max-in-flight' = @{ of = @('-'); help = 'Requests in flight at once; more wait in order. Over HTTP/1.1 each has a connection to itself' }
+        '--log' = @{ of = @('-', 'setup', 'doctor', 'login', 'logout'); help = 'What stderr is told: off, warn, info or debug. Never a body, a header value or the key' }
+        '--json' = @{ of = @('doctor'); help = 'Print one JSON document instead of lines' }
+        '--help' = @{ of = @('-', 'setup', 'doctor', 'login', 'logout'); help = 'Print this and exit' }
+        '--version' = @{ of = @('-', 'setup', 'doctor', 'login', 'logout'); help = 'Print the version and exit' }
+    }
+    $values = @{
+        '--url' = @()
+        '--connect-timeout' = @()
+        '--response-timeout' = @()
+        '--call-timeout' = @()
+        '--max-message' = @()
+        '--max-in-flight' = @()
+        '--log' = @('off', 'warn', 'info', 'debug')
+    }
+    $result = { param($text, $help) [System.Management.Automation.CompletionResult]::new($text, $text, 'ParameterValue', $help) }
+    $previous = if ($before.Count -gt 0) { $before[-1] } else { '' }
+    if ($values.ContainsKey($previous)) {
+        return $values[$previous] | Where-Object { $_ -like "$word*" } | ForEach-Object { & $result $_ $_ }
+    }
+    $command = $before | Select-Object -Skip 1 | Where-Object { $commands.ContainsKey($_) } | Select-Object -First 1
+    if (-not $command) {
+        $command = '-'
+        $commands.Keys | Sort-Object | Where-Object { $_ -like "$word*" } | ForEach-Object { & $result $_ $commands[$_] }
+    }
+    $flags.Keys | Sort-Object | Where-Object { $_ -like "$word*" -and $flags[$_].of -contains $command } | ForEach-Object { & $result $_ $flags[$_].help }
+}

@@ -1,0 +1,106 @@
+"""usage: bridge_readme.py crates [--write] | sizes ROW...    the tables of bridge/README.md that are made, not written
+
+crates: every crate that the bridge names, with its reason. Without --write it fails where the README says otherwise.
+sizes: each ROW is "features=bytes"; writes the table.
+"""
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+README = ROOT / "bridge/README.md"
+
+# What any program of this kind is made of. Every other reason stands above its line in bridge/Cargo.toml.
+GIVEN = {
+    "footbridge-protocol": "The wire, shared with the server: JSON-RPC, headers, events. No input or output of its own.",
+    "bytes": "hyper's buffers.",
+    "http-body-util": "hyper's bodies.",
+    "hyper": "HTTP, without a client's pool and redirects: those are ours, because a call is never sent twice.",
+    "hyper-util": "Ties hyper to tokio; one adapter of it is in the program.",
+    "serde_json": "Reads what has to be understood of a message; the rest passes as it is.",
+    "thiserror": "Errors, at compile time only.",
+    "tokio": "One thread that waits for pipes, sockets, signals and the clock.",
+    "rustls": "TLS 1.2 and 1.3 with ring; no OpenSSL.",
+    "tokio-rustls": "rustls on tokio's sockets.",
+    "webpki-roots": "The public authorities, built in: a start reads no file.",
+}
+
+
+def reasons() -> dict[str, str]:
+    """Crate → the comment above its line; a line without one shares the comment of the line before it."""
+    found, comment, table = dict(GIVEN), "", ""
+    previous_is_comment = False
+    for line in (ROOT / "bridge/Cargo.toml").read_text().splitlines():
+        if line.startswith("["):
+            table, comment = line, ""
+        elif line.startswith("#"):
+            text = line.lstrip("# ")
+            comment = f"{comment} {text}" if previous_is_comment else text
+        elif line and "dependencies]" in table and "dev-" not in table and "build-" not in table:
+            crate = re.split(r"[. =]", line, maxsplit=1)[0]
+            if comment:
+                found.setdefault(crate, comment)
+            if crate in GIVEN:
+                comment = ""
+        else:
+            comment = ""
+        previous_is_comment = line.startswith("#")
+    return found
+
+
+def crates() -> str:
+    """Those of every platform, because the table is the same on every machine."""
+    tree = subprocess.run(
+        ["cargo", "tree", "--locked", "--package", "footbridge", "--edges", "normal", "--depth", "1", "--target", "all"]
+        + ["--all-features", "--prefix", "depth", "--format", " {p}"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    known = reasons()
+    optional = {
+        name
+        for name, value in tomllib.loads((ROOT / "bridge/Cargo.toml").read_text())["dependencies"].items()
+        if isinstance(value, dict) and value.get("optional")
+    }
+    rows = ["| Crate | Why |", "|---|---|"]
+    for line in sorted(set(tree.splitlines()[1:])):
+        crate = line.split()[1]
+        if crate not in known:
+            raise SystemExit(f"bridge/Cargo.toml gives no reason for `{crate}`: write it as a comment above its line")
+        note = " (only with a feature that needs it)" if crate in optional else ""
+        rows.append(f"| `{crate}` | {known[crate]}{note} |")
+    return "\n".join(rows)
+
+
+def between(text: str, mark: str, table: str) -> str:
+    pattern = re.compile(rf"(<!-- {mark}:begin -->\n).*?(<!-- {mark}:end -->)", re.S)
+    if not pattern.search(text):
+        raise SystemExit(f"{README.name} has no place for `{mark}`")
+    return pattern.sub(lambda found: f"{found[1]}{table}\n{found[2]}", text)
+
+
+def main() -> None:
+    arguments = sys.argv[1:]
+    text = README.read_text()
+    if arguments[:1] == ["crates"]:
+        wanted = between(text, "crates", crates())
+        if arguments[1:] == ["--write"]:
+            README.write_text(wanted)
+        elif wanted != text:
+            raise SystemExit("bridge/README.md lists other crates: python3 scripts/lib/bridge_readme.py crates --write")
+    elif arguments[:1] == ["sizes"] and len(arguments) > 1:
+        rows = ["| Features | Size |", "|---|---|"]
+        for row in arguments[1:]:
+            features, size = row.split("=")
+            rows.append(f"| {features} | {int(size) / 1_000_000:.2f} MB |")
+        README.write_text(between(text, "sizes", "\n".join(rows)))
+    else:
+        raise SystemExit(__doc__)
+
+
+main()
