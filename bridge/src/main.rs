@@ -9,6 +9,8 @@
 
 mod alarm;
 mod brand;
+#[cfg(feature = "setup")]
+mod clients;
 mod cross;
 mod diagnosis;
 #[cfg(feature = "setup")]
@@ -25,6 +27,8 @@ mod options;
 mod pause;
 mod probe;
 mod relay;
+#[cfg(feature = "setup")]
+mod setup;
 mod stdio;
 mod tools;
 mod upstream;
@@ -74,6 +78,8 @@ fn main() -> ExitCode {
         }) => return doctor::run(*settings, client, json),
         Ok(Command::Version) => return print(&options::version()),
         Ok(Command::Connect(settings)) => Ok(*settings),
+        #[cfg(feature = "setup")]
+        Ok(Command::Setup(settings, options)) => return setup::run(&settings, &options),
         Err(error @ OptionError::CommandLine(_)) => {
             let _ = writeln!(std::io::stderr(), "{}: {error}", brand::NAME);
             return ExitCode::from(2);

@@ -32,6 +32,10 @@ mod repair;
 mod resume;
 mod rules;
 mod sessions;
+#[cfg(feature = "setup")]
+mod setup;
+#[cfg(feature = "setup")]
+mod setup_clients;
 mod stdin;
 mod streams;
 mod transcripts;
