@@ -1,6 +1,9 @@
-//! The brand file → constants (design.md D14). `src/brand.rs` reads them.
+//! The brand file → constants (design.md D14), which `src/brand.rs` reads; `clients.toml` → the table in `src/clients`.
 
-use std::path::PathBuf;
+#[path = "build/clients.rs"]
+mod clients;
+
+use std::path::{Path, PathBuf};
 
 /// Says whether a value has the form its entry needs.
 type Form = fn(&str) -> bool;
@@ -41,9 +44,16 @@ fn main() {
     if let Err(error) = brand(&file) {
         println!("cargo::error={}: {error}", file.display());
     }
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=build/clients.rs");
+    println!("cargo::rerun-if-changed=clients.toml");
+    let out = PathBuf::from(std::env::var_os("OUT_DIR").unwrap_or_default()).join("clients.txt");
+    if let Err(error) = clients::generate(Path::new("clients.toml"), &out) {
+        println!("cargo::error=clients.toml: {error}");
+    }
 }
 
-fn brand(file: &std::path::Path) -> Result<(), String> {
+fn brand(file: &Path) -> Result<(), String> {
     let text = std::fs::read_to_string(file).map_err(|error| error.to_string())?;
     let table: toml::Table = text.parse().map_err(|error: toml::de::Error| error.to_string())?;
     if let Some(unknown) = table

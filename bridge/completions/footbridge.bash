@@ -29,9 +29,11 @@ _footbridge() {
     --max-message) return ;;
     --max-in-flight) return ;;
     --log) COMPREPLY=($(compgen -W 'off warn info debug' -- "$word")); return ;;
+    --name) return ;;
+    --key-env) return ;;
     esac
     case "$command" in
-    setup) words='--url --key-file --ca-file --client-cert --client-key --allow-http --sign-in --sign-in-timeout --client-id --client-secret-file --client-metadata-url --scopes --grant --callback-port --connect-timeout --log --help --version' ;;
+    setup) words='--url --key-file --ca-file --client-cert --client-key --allow-http --sign-in --sign-in-timeout --client-id --client-secret-file --client-metadata-url --scopes --grant --callback-port --connect-timeout --log --list --all --direct --bridge --project --name --key-env --key-stdin --no-key --print --dry-run --yes --remove --help --version' ;;
     doctor) words='--url --key-file --ca-file --client-cert --client-key --allow-http --sign-in --sign-in-timeout --client-id --client-secret-file --client-metadata-url --scopes --grant --callback-port --connect-timeout --log --json --help --version' ;;
     login) words='--url --key-file --ca-file --client-cert --client-key --allow-http --sign-in --sign-in-timeout --client-id --client-secret-file --client-metadata-url --scopes --grant --callback-port --connect-timeout --log --help --version' ;;
     logout) words='--url --key-file --ca-file --client-cert --client-key --allow-http --sign-in --sign-in-timeout --client-id --client-secret-file --client-metadata-url --scopes --grant --callback-port --connect-timeout --log --help --version' ;;

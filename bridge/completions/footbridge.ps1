@@ -32,6 +32,19 @@ Register-ArgumentCompleter -Native -CommandName 'footbridge' -ScriptBlock {
         '--max-message' = @{ of = @('-'); help = 'Largest message carried, each way' }
         '--max-in-flight' = @{ of = @('-'); help = 'Requests in flight at once; more wait in order. Over HTTP/1.1 each has a connection to itself' }
         '--log' = @{ of = @('-', 'setup', 'doctor', 'login', 'logout'); help = 'What stderr is told: off, warn, info or debug. Never a body, a header value or the key' }
+        '--list' = @{ of = @('setup'); help = 'List the clients found here: where each keeps its entries, and whether ours is there' }
+        '--all' = @{ of = @('setup'); help = 'Every client found here that can be set up without pasting' }
+        '--direct' = @{ of = @('setup'); help = 'The client connects to the server itself; taken where it can' }
+        '--bridge' = @{ of = @('setup'); help = 'The client starts this program' }
+        '--project' = @{ of = @('setup'); help = 'The file of the project in this directory instead of the user''s' }
+        '--name' = @{ of = @('setup'); help = 'What the entry is called; this program''s name when not given' }
+        '--key-env' = @{ of = @('setup'); help = 'Write a reference to this variable instead of the key, where the client expands variables' }
+        '--key-stdin' = @{ of = @('setup'); help = 'Read the key from standard input' }
+        '--no-key' = @{ of = @('setup'); help = 'Write an entry without a key: the server needs none, or the client signs in' }
+        '--print' = @{ of = @('setup'); help = 'Print what to paste and the link to click; touch nothing' }
+        '--dry-run' = @{ of = @('setup'); help = 'Show what would change; write nothing' }
+        '--yes' = @{ of = @('setup'); help = 'Write without asking' }
+        '--remove' = @{ of = @('setup'); help = 'Take the entry out again' }
         '--json' = @{ of = @('doctor'); help = 'Print one JSON document instead of lines' }
         '--help' = @{ of = @('-', 'setup', 'doctor', 'login', 'logout'); help = 'Print this and exit' }
         '--version' = @{ of = @('-', 'setup', 'doctor', 'login', 'logout'); help = 'Print the version and exit' }
@@ -52,6 +65,8 @@ Register-ArgumentCompleter -Native -CommandName 'footbridge' -ScriptBlock {
         '--max-message' = @()
         '--max-in-flight' = @()
         '--log' = @('off', 'warn', 'info', 'debug')
+        '--name' = @()
+        '--key-env' = @()
     }
     $result = { param($text, $help) [System.Management.Automation.CompletionResult]::new($text, $text, 'ParameterValue', $help) }
     $previous = if ($before.Count -gt 0) { $before[-1] } else { '' }

@@ -2,6 +2,9 @@
 
 /// The program's name.
 pub(crate) const NAME: &str = env!("BRAND_NAME");
+/// The product's name, for people.
+#[cfg(feature = "setup")]
+pub(crate) const TITLE: &str = env!("BRAND_TITLE");
 /// The server's address when none is set; may be empty.
 pub(crate) const DEFAULT_URL: &str = env!("BRAND_DEFAULT_URL");
 /// What access keys begin with, separated by blanks; may be empty.

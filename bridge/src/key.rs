@@ -164,7 +164,8 @@ fn placeholder(text: &str) -> Option<&str> {
     (!inner.is_empty() && inner.len() <= 64).then_some(text)
 }
 
-fn known_prefix(key: &str) -> Option<&'static str> {
+/// The beginning by which a key is known as one of our servers'.
+pub(crate) fn known_prefix(key: &str) -> Option<&'static str> {
     brand::KEY_PREFIXES
         .split(' ')
         .find(|prefix| !prefix.is_empty() && key.starts_with(prefix))

@@ -9,6 +9,8 @@
 
 mod alarm;
 mod brand;
+#[cfg(feature = "setup")]
+mod clients;
 mod cross;
 mod diagnosis;
 #[cfg(feature = "setup")]
@@ -25,6 +27,8 @@ mod options;
 mod pause;
 mod probe;
 mod relay;
+#[cfg(feature = "setup")]
+mod setup;
 #[cfg(feature = "sign-in")]
 mod sign_in;
 mod stdio;
@@ -80,6 +84,8 @@ fn main() -> ExitCode {
         Ok(Command::Logout(settings)) => return sign_in::logout(*settings, connection),
         Ok(Command::Version) => return print(&options::version()),
         Ok(Command::Connect(settings)) => Ok(*settings),
+        #[cfg(feature = "setup")]
+        Ok(Command::Setup(settings, options)) => return setup::run(&settings, &options),
         Err(error @ OptionError::CommandLine(_)) => {
             let _ = writeln!(std::io::stderr(), "{}: {error}", brand::NAME);
             return ExitCode::from(2);

@@ -10,6 +10,8 @@ mod help;
 #[cfg(test)]
 mod manual;
 mod settings;
+#[cfg(feature = "setup")]
+mod setup;
 mod sign_in;
 mod source;
 mod table;
@@ -19,6 +21,8 @@ use std::ffi::OsString;
 
 pub(crate) use help::{help, version};
 pub(crate) use settings::{KeySource, Settings};
+#[cfg(feature = "setup")]
+pub(crate) use setup::SetupOptions;
 #[cfg(feature = "sign-in")]
 pub(crate) use sign_in::{SignInMode, SignInSettings};
 use source::Source;
@@ -67,6 +71,9 @@ impl From<String> for Secret {
 pub(crate) enum Command {
     /// Bridge.
     Connect(Box<Settings>),
+    /// Write a client's entry.
+    #[cfg(feature = "setup")]
+    Setup(Box<Settings>, SetupOptions),
     /// Check the way to the server; the client whose entry is meant, if any, and whether a program reads along.
     #[cfg(feature = "setup")]
     Doctor {
@@ -173,9 +180,18 @@ pub(crate) fn read(
         given,
         variable: &variable,
     };
-    let settings = Box::new(Settings::read(&source)?);
+    let settings = Settings::read(&source).map_err(|error| match (verb, error) {
+        // Only a host gets its requests answered with the error; of a command it is the end.
+        (Verb::Setup | Verb::Doctor | Verb::Login | Verb::Logout, error @ OptionError::Value { .. }) => {
+            OptionError::CommandLine(error.to_string())
+        }
+        (_, error) => error,
+    });
+    let settings = Box::new(settings?);
     match verb {
         Verb::Connect => Ok(Command::Connect(settings)),
+        #[cfg(feature = "setup")]
+        Verb::Setup => Ok(Command::Setup(settings, SetupOptions::read(operand, &source)?)),
         #[cfg(feature = "setup")]
         Verb::Doctor => Ok(Command::Doctor {
             settings,
@@ -183,7 +199,9 @@ pub(crate) fn read(
             json: source.given.contains_key("json"),
         }),
         #[cfg(not(feature = "setup"))]
-        Verb::Doctor => Err(OptionError::CommandLine("This build has no `doctor`".to_owned())),
+        Verb::Setup | Verb::Doctor => Err(OptionError::CommandLine(
+            "This build has no such command".to_owned(),
+        )),
         #[cfg(feature = "sign-in")]
         Verb::Login => Ok(Command::Login(settings)),
         #[cfg(feature = "sign-in")]
@@ -192,14 +210,16 @@ pub(crate) fn read(
         Verb::Login | Verb::Logout => Err(OptionError::CommandLine(
             "This build cannot sign in: it was made without the feature `sign-in`. Use a key".to_owned(),
         )),
-        Verb::Setup => Err(OptionError::CommandLine(
-            "This build has no such command".to_owned(),
-        )),
     }
 }
 
 fn command_line(error: &lexopt::Error) -> OptionError {
     OptionError::CommandLine(error.to_string())
+}
+
+#[cfg(feature = "setup")]
+fn command_line_text(text: &str) -> OptionError {
+    OptionError::CommandLine(text.to_owned())
 }
 
 #[cfg(test)]

@@ -32,6 +32,10 @@ mod repair;
 mod resume;
 mod rules;
 mod sessions;
+#[cfg(feature = "setup")]
+mod setup;
+#[cfg(feature = "setup")]
+mod setup_clients;
 #[cfg(all(unix, feature = "sign-in"))]
 mod sign_in;
 #[cfg(all(unix, feature = "sign-in"))]

@@ -1,0 +1,549 @@
+//! What an entry says: made from a client's shape, and read back from its file.
+
+use std::path::{Path, PathBuf};
+
+use super::document::{self, Format, Member, Node, Value};
+use super::{Client, Mode, Shape, System};
+use crate::brand;
+use crate::options::{KEY_FILE_VARIABLE, KEY_VARIABLE, URL_VARIABLE};
+
+/// The key as it goes into an entry.
+#[derive(Clone)]
+pub(crate) enum KeyText {
+    /// There is none: the server needs none, or the client signs in.
+    None,
+    /// Itself.
+    Literal(String),
+    /// The variable it is kept in.
+    Variable(String),
+    /// The file it is kept in, for the bridge.
+    File(PathBuf),
+    /// The editor asks for it.
+    Input,
+}
+
+/// Everything a new entry is made of.
+pub(crate) struct Ingredients<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) url: &'a str,
+    /// The program to start, for the bridge.
+    pub(crate) program: &'a str,
+    pub(crate) key: &'a KeyText,
+    /// More of the bridge's variables, each with its value.
+    pub(crate) variables: &'a [(&'static str, String)],
+}
+
+/// The id of the question by which an editor asks for the key.
+pub(crate) fn input_id(name: &str) -> String {
+    format!("{name}-key")
+}
+
+/// Makes the entry of a client, or says why it cannot be.
+pub(crate) fn build(
+    client: &Client,
+    mode: Mode,
+    system: System,
+    with: &Ingredients<'_>,
+) -> Result<Node, String> {
+    let Some(shape) = client.shape(mode) else {
+        return Err(match mode {
+            Mode::Direct => format!(
+                "{} cannot reach a server over HTTP with a key; leave out --direct",
+                client.name
+            ),
+            Mode::Bridge => format!(
+                "{} cannot start a program of this machine; leave out --bridge",
+                client.name
+            ),
+        });
+    };
+    let (template, key) = key_in(client, mode, system, shape, with)?;
+    let mut node = fill(template, with, key.as_deref())?;
+    if let KeyText::File(path) = with.key {
+        rename_key(&mut node, path);
+    }
+    if mode == Mode::Bridge
+        && let Some(environment) = environment_mut(&mut node)
+    {
+        for (name, value) in with.variables {
+            environment.push(Member {
+                key: (*name).to_owned(),
+                start: 0,
+                node: Node::text(value.clone()),
+            });
+        }
+    }
+    Ok(node)
+}
+
+/// The template that fits the key, and what stands in the key's place.
+fn key_in(
+    client: &Client,
+    mode: Mode,
+    system: System,
+    shape: Shape,
+    with: &Ingredients<'_>,
+) -> Result<(&'static str, Option<String>), String> {
+    let plain = if shape.entry.is_empty() {
+        shape.reference
+    } else {
+        shape.entry
+    };
+    Ok(match with.key {
+        KeyText::None if !shape.without_key.is_empty() => (shape.without_key, None),
+        KeyText::None => (plain, None),
+        KeyText::Literal(key) => (plain, Some(key.clone())),
+        KeyText::Input => (plain, Some(format!("${{input:{}}}", input_id(with.name)))),
+        KeyText::File(path) if mode == Mode::Bridge => (plain, Some(path.display().to_string())),
+        KeyText::File(_) => {
+            return Err("a key file is read by the bridge; add --bridge, or give the key itself".to_owned());
+        }
+        KeyText::Variable(name) => {
+            if !shape.reference.is_empty() {
+                // Passed on under its own name: the bridge looks for it under ours.
+                if mode == Mode::Bridge && name != KEY_VARIABLE {
+                    return Err(format!(
+                        "{} passes variables on under their own names, so the key has to be in {KEY_VARIABLE}",
+                        client.name
+                    ));
+                }
+                (shape.reference, Some(name.clone()))
+            } else if let Some(reference) = client.reference_on(system) {
+                (plain, Some(reference.replace("{VAR}", name)))
+            } else {
+                return Err(format!(
+                    "{} does not expand variables in its file; leave out --key-env",
+                    client.name
+                ));
+            }
+        }
+    })
+}
+
+/// Reads a template and puts everything in its place.
+fn fill(template: &str, with: &Ingredients<'_>, key: Option<&str>) -> Result<Node, String> {
+    let mut node = document::parse(template, Format::Json).map_err(|problem| problem.reason)?;
+    if key.is_none() {
+        without_key(&mut node);
+    }
+    let places = [
+        ("{EXE}", with.program),
+        ("{URL}", with.url),
+        ("{NAME}", with.name),
+        ("{URL_VARIABLE}", URL_VARIABLE),
+        ("{KEY_VARIABLE}", KEY_VARIABLE),
+        ("{KEY}", key.unwrap_or_default()),
+        ("{VAR}", key.unwrap_or_default()),
+    ];
+    replace(&mut node, &places);
+    Ok(node)
+}
+
+/// Puts the value of the first placeholder that a text holds in its place; what was put in is not looked at again.
+pub(crate) fn place(text: &str, places: &[(&str, &str)]) -> String {
+    let mut new = String::with_capacity(text.len() + 64);
+    let mut rest = text;
+    while let Some(open) = rest.find('{') {
+        let (before, from) = rest.split_at(open);
+        new.push_str(before);
+        if let Some((name, value)) = places.iter().find(|(name, _)| from.starts_with(name)) {
+            new.push_str(value);
+            rest = from.get(name.len()..).unwrap_or_default();
+        } else {
+            new.push('{');
+            rest = from.get(1..).unwrap_or_default();
+        }
+    }
+    new.push_str(rest);
+    new
+}
+
+fn replace(node: &mut Node, places: &[(&str, &str)]) {
+    match &mut node.value {
+        Value::Text(text) => *text = place(text, places),
+        Value::Plain(_) => {}
+        Value::List(items) => items.iter_mut().for_each(|item| replace(item, places)),
+        Value::Map(members) => {
+            for member in members {
+                member.key = place(&member.key, places);
+                replace(&mut member.node, places);
+            }
+        }
+    }
+}
+
+/// Takes out whatever mentions a key, and the maps and lists that held nothing else.
+fn without_key(node: &mut Node) {
+    let Value::Map(members) = &mut node.value else {
+        return;
+    };
+    members.retain_mut(|member| {
+        let held = !member.node.members().is_empty();
+        without_key(&mut member.node);
+        let mentions = |node: &Node| {
+            node.as_text()
+                .is_some_and(|text| text.contains("{KEY}") || text.contains("{VAR}"))
+        };
+        let is_empty = held && member.node.members().is_empty();
+        !(mentions(&member.node) || member.node.items().iter().any(mentions) || is_empty)
+    });
+}
+
+/// The names under which shapes keep the environment of a program.
+const ENVIRONMENTS: [&str; 3] = ["env", "environment", "envs"];
+
+fn environment_mut(node: &mut Node) -> Option<&mut Vec<Member>> {
+    let Value::Map(members) = &mut node.value else {
+        return None;
+    };
+    let member = members
+        .iter_mut()
+        .find(|member| ENVIRONMENTS.contains(&member.key.as_str()))?;
+    match &mut member.node.value {
+        Value::Map(members) => Some(members),
+        _ => None,
+    }
+}
+
+/// The key's variable becomes the one that names a file.
+fn rename_key(node: &mut Node, path: &Path) {
+    for member in environment_mut(node).into_iter().flatten() {
+        if member.key == KEY_VARIABLE {
+            member.key = KEY_FILE_VARIABLE.to_owned();
+            member.node = Node::text(path.display().to_string());
+        }
+    }
+}
+
+/// The question by which an editor asks for the key (VS Code, Visual Studio).
+pub(crate) fn input(name: &str) -> Node {
+    let member = |key: &str, node: Node| Member {
+        key: key.to_owned(),
+        start: 0,
+        node,
+    };
+    Value::Map(vec![
+        member("type", Node::text("promptString")),
+        member("id", Node::text(input_id(name))),
+        member("description", Node::text(format!("{} access key", brand::TITLE))),
+        member("password", Value::Plain("true".to_owned()).into()),
+    ])
+    .into()
+}
+
+/// An entry of a file.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    pub(crate) name: String,
+    /// Line and column, from one.
+    pub(crate) position: (usize, usize),
+    /// All of it.
+    pub(crate) node: Node,
+}
+
+/// What an entry starts, as it is written.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct EntryCommand {
+    pub(crate) command: String,
+    pub(crate) args: Vec<String>,
+    pub(crate) env: Vec<(String, String)>,
+}
+
+impl std::fmt::Debug for EntryCommand {
+    /// Without the values of the environment: one of them is the key.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names: Vec<&str> = self.env.iter().map(|(name, _)| name.as_str()).collect();
+        f.debug_struct("EntryCommand")
+            .field("command", &self.command)
+            .field("args", &self.args)
+            .field("env", &names)
+            .finish()
+    }
+}
+
+/// The command that a client starts for this entry, its arguments and its environment. None: it starts nothing.
+pub(crate) fn entry_command(entry: &Node) -> Option<EntryCommand> {
+    let texts = |node: &Node| -> Vec<String> {
+        node.items()
+            .iter()
+            .filter_map(Node::as_text)
+            .map(str::to_owned)
+            .collect()
+    };
+    let command = entry.get("command").or_else(|| entry.get("cmd"))?;
+    // OpenCode and Kilo keep command and arguments in one list.
+    let (command, mut args) = match command.as_text() {
+        Some(command) => (command.to_owned(), Vec::new()),
+        None => {
+            let mut words = texts(command);
+            if words.is_empty() {
+                return None;
+            }
+            (words.remove(0), words)
+        }
+    };
+    args.extend(entry.get("args").map(texts).unwrap_or_default());
+    let env = ENVIRONMENTS.iter().find_map(|name| entry.get(name));
+    let env = env.map_or(&[][..], Node::members).iter();
+    Some(EntryCommand {
+        command,
+        args,
+        env: env
+            .filter_map(|member| Some((member.key.clone(), member.node.as_text()?.to_owned())))
+            .collect(),
+    })
+}
+
+/// The address that a client connects to for this entry by itself. None: it starts a program.
+pub(crate) fn entry_url(entry: &Node) -> Option<&str> {
+    ["url", "serverUrl", "httpUrl", "uri"]
+        .iter()
+        .find_map(|name| entry.get(name))?
+        .as_text()
+}
+
+/// Whether an entry is ours: it starts this program (under any path), or leads to `url`.
+pub(crate) fn is_ours(entry: &Node, url: Option<&str>) -> bool {
+    if let Some(started) = entry_command(entry) {
+        // Both kinds of separators: the file may have been written on another system.
+        let file = started.command.rsplit(['/', '\\']).next().unwrap_or_default();
+        let stem = file.strip_suffix(".exe").unwrap_or(file);
+        return stem == brand::NAME || started.env.iter().any(|(name, _)| name == URL_VARIABLE);
+    }
+    let same = |one: &str, other: &str| one.trim_end_matches('/') == other.trim_end_matches('/');
+    entry_url(entry).is_some_and(|theirs| url.is_some_and(|ours| same(ours, theirs)))
+}
+
+/// Whether an entry sends a key of ours, or asks for one: enough to know whose it was, not where it leads.
+pub(crate) fn mentions_us(entry: &Node, name: &str) -> bool {
+    let text = document::compact(entry);
+    let mut prefixes = brand::KEY_PREFIXES.split_whitespace();
+    let has_key = prefixes.any(|prefix| text.contains(&format!("Bearer {prefix}")));
+    has_key || text.contains(KEY_VARIABLE) || text.contains(&format!("${{input:{}}}", input_id(name)))
+}
+
+/// What an entry becomes when ours is to say the same as `new`: what a person added stays, what another shape needed goes.
+pub(crate) fn merge(client: &Client, old: &Node, new: &Node) -> Node {
+    let of_shapes = [client.direct, client.bridge].into_iter().flatten();
+    let mut shaped = Vec::new();
+    for shape in of_shapes {
+        for text in [shape.entry, shape.reference] {
+            if let Ok(node) = document::parse(text, Format::Json) {
+                shaped.extend(node.members().iter().map(|member| member.key.clone()));
+            }
+        }
+    }
+    let ours_inside =
+        |key: &str| [URL_VARIABLE, KEY_VARIABLE, KEY_FILE_VARIABLE, "Authorization"].contains(&key);
+    let mut merged = old.clone();
+    let Value::Map(members) = &mut merged.value else {
+        return new.clone();
+    };
+    // Switching an entry off is the person's choice, not the shape's.
+    members.retain(|member| {
+        new.get(&member.key).is_some() || !shaped.contains(&member.key) || member.key == "enabled"
+    });
+    for member in new.members() {
+        let Some(old) = members.iter_mut().find(|old| old.key == member.key) else {
+            members.push(member.clone());
+            continue;
+        };
+        if member.key == "enabled" || member.key == "timeout" || member.key == "tools" {
+            continue;
+        }
+        match (&mut old.node.value, &member.node.value) {
+            (Value::Map(inside), Value::Map(wanted)) => {
+                inside.retain(|old| wanted.iter().any(|new| new.key == old.key) || !ours_inside(&old.key));
+                for new in wanted {
+                    match inside.iter_mut().find(|old| old.key == new.key) {
+                        Some(old) => old.node = new.node.clone(),
+                        None => inside.push(new.clone()),
+                    }
+                }
+            }
+            _ => old.node = member.node.clone(),
+        }
+    }
+    merged
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clients::find;
+
+    fn node(json: &str) -> Node {
+        document::parse(json, Format::Json).unwrap()
+    }
+
+    fn made(id: &str, mode: Mode, system: System, key: &KeyText) -> Result<String, String> {
+        let with = Ingredients {
+            name: "mine",
+            url: "https://s/mcp",
+            program: "/p {KEY}",
+            key,
+            variables: &[],
+        };
+        build(find(id).unwrap(), mode, system, &with).map(|node| document::minimal(&node))
+    }
+
+    #[test]
+    fn the_key_gets_in_the_way_the_client_knows() {
+        let literal = || KeyText::Literal("k {URL}".to_owned());
+        let variable = |name: &str| KeyText::Variable(name.to_owned());
+        for (id, mode, key, entry) in [
+            (
+                "lmstudio",
+                Mode::Direct,
+                KeyText::None,
+                r#"{"url":"https://s/mcp"}"#,
+            ),
+            (
+                "lmstudio",
+                Mode::Direct,
+                literal(),
+                r#"{"url":"https://s/mcp","headers":{"Authorization":"Bearer k {URL}"}}"#,
+            ),
+            (
+                "opencode",
+                Mode::Direct,
+                KeyText::None,
+                r#"{"type":"remote","url":"https://s/mcp","enabled":true}"#,
+            ),
+            (
+                "opencode",
+                Mode::Direct,
+                variable("V"),
+                r#"{"type":"remote","url":"https://s/mcp","headers":{"Authorization":"Bearer {env:V}"},"oauth":false,"enabled":true}"#,
+            ),
+            (
+                "codex",
+                Mode::Direct,
+                variable("V"),
+                r#"{"url":"https://s/mcp","bearer_token_env_var":"V"}"#,
+            ),
+            (
+                "codex",
+                Mode::Bridge,
+                KeyText::None,
+                r#"{"command":"/p {KEY}","env":{"FOOTBRIDGE_URL":"https://s/mcp"}}"#,
+            ),
+            (
+                "codex",
+                Mode::Bridge,
+                variable(KEY_VARIABLE),
+                r#"{"command":"/p {KEY}","env":{"FOOTBRIDGE_URL":"https://s/mcp"},"env_vars":["FOOTBRIDGE_KEY"]}"#,
+            ),
+            (
+                "junie",
+                Mode::Bridge,
+                KeyText::File("/k".into()),
+                r#"{"command":"/p {KEY}","args":[],"env":{"FOOTBRIDGE_URL":"https://s/mcp","FOOTBRIDGE_KEY_FILE":"/k"}}"#,
+            ),
+            (
+                "vscode",
+                Mode::Direct,
+                KeyText::Input,
+                r#"{"type":"http","url":"https://s/mcp","headers":{"Authorization":"Bearer ${input:mine-key}"}}"#,
+            ),
+        ] {
+            assert_eq!(made(id, mode, System::Linux, &key).unwrap(), entry);
+        }
+    }
+
+    #[test]
+    fn what_a_client_cannot_do_is_refused() {
+        let variable = KeyText::Variable("V".to_owned());
+        for (id, mode, system, key, word) in [
+            ("junie", Mode::Direct, System::Linux, &KeyText::None, "--direct"),
+            ("chatgpt", Mode::Bridge, System::Linux, &KeyText::None, "--bridge"),
+            ("zed", Mode::Direct, System::Linux, &variable, "--key-env"),
+            (
+                "claude-code",
+                Mode::Direct,
+                System::Windows,
+                &variable,
+                "--key-env",
+            ),
+            ("codex", Mode::Bridge, System::Linux, &variable, KEY_VARIABLE),
+            (
+                "cursor",
+                Mode::Direct,
+                System::Linux,
+                &KeyText::File("/k".into()),
+                "--bridge",
+            ),
+        ] {
+            let error = made(id, mode, system, key).unwrap_err();
+            assert!(error.contains(word), "{id}: {error}");
+        }
+    }
+
+    #[test]
+    fn entries_are_read_back_whatever_their_shape() {
+        for (entry, command, args) in [
+            (
+                r#"{"command":"/p","args":["a"],"env":{"A":"1"}}"#,
+                "/p",
+                &["a"][..],
+            ),
+            (r#"{"command":["/p","a"],"environment":{"A":"1"}}"#, "/p", &["a"]),
+            (r#"{"cmd":"/p","args":[],"envs":{"A":"1"}}"#, "/p", &[]),
+        ] {
+            let read = entry_command(&node(entry)).unwrap();
+            assert_eq!(
+                (read.command.as_str(), read.args.as_slice()),
+                (
+                    command,
+                    &args.iter().map(|arg| (*arg).to_owned()).collect::<Vec<_>>()[..]
+                )
+            );
+            assert_eq!(read.env, [("A".to_owned(), "1".to_owned())]);
+            assert!(
+                !format!("{read:?}").contains("\"1\""),
+                "values do not show themselves"
+            );
+        }
+        assert!(entry_command(&node(r#"{"url":"https://s/mcp"}"#)).is_none());
+        assert_eq!(
+            entry_url(&node(r#"{"serverUrl":"https://s/mcp"}"#)),
+            Some("https://s/mcp")
+        );
+    }
+
+    #[test]
+    fn ours_are_known_by_program_variable_or_address() {
+        for (entry, is_it) in [
+            (r#"{"command":"/any/where/footbridge"}"#, true),
+            (r#"{"command":"C:\\x\\footbridge.exe"}"#, true),
+            (
+                r#"{"command":"npx","args":["x"],"env":{"FOOTBRIDGE_URL":"y"}}"#,
+                true,
+            ),
+            (r#"{"command":"npx","args":["footbridge"]}"#, false),
+            (r#"{"url":"https://s/mcp/"}"#, true),
+            (r#"{"url":"https://other/mcp"}"#, false),
+            (r#"{"command":[]}"#, false),
+        ] {
+            assert_eq!(is_ours(&node(entry), Some("https://s/mcp")), is_it, "{entry}");
+        }
+    }
+
+    #[test]
+    fn a_persons_additions_stay_when_an_entry_is_renewed() {
+        let client = find("cursor").unwrap();
+        let old = node(
+            r#"{"command":"/old","args":["x"],"env":{"FOOTBRIDGE_URL":"u","FOOTBRIDGE_KEY":"k","HTTPS_PROXY":"p"},"disabled":true}"#,
+        );
+        let bridge = node(r#"{"command":"/new","args":[],"env":{"FOOTBRIDGE_URL":"v"}}"#);
+        assert_eq!(
+            document::minimal(&merge(client, &old, &bridge)),
+            r#"{"command":"/new","args":[],"env":{"FOOTBRIDGE_URL":"v","HTTPS_PROXY":"p"},"disabled":true}"#
+        );
+        let direct = node(r#"{"url":"v"}"#);
+        assert_eq!(
+            document::minimal(&merge(client, &old, &direct)),
+            r#"{"disabled":true,"url":"v"}"#
+        );
+    }
+}
