@@ -75,7 +75,7 @@ fn main() -> ExitCode {
             settings,
             client,
             json,
-        }) => return doctor::run(*settings, client, json),
+        }) => return doctor::run(*settings, client.as_deref(), json),
         Ok(Command::Version) => return print(&options::version()),
         Ok(Command::Connect(settings)) => Ok(*settings),
         #[cfg(feature = "setup")]
