@@ -77,7 +77,7 @@ fn main() -> ExitCode {
             settings,
             client,
             json,
-        }) => return doctor::run(*settings, client, json),
+        }) => return doctor::run(*settings, client.as_deref(), json),
         #[cfg(feature = "sign-in")]
         Ok(Command::Login(settings)) => return sign_in::login(*settings, connection),
         #[cfg(feature = "sign-in")]

@@ -4,6 +4,7 @@
 //! an exit code. No tool is called, nothing is written, and of a key only its beginning is shown.
 
 mod advice;
+mod entry;
 mod report;
 mod talk;
 
@@ -11,6 +12,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::clients::inspect::Inspection;
+use crate::clients::{Client, Surroundings};
 use crate::diagnosis::Diagnosis;
 use crate::error::BridgeError;
 use crate::key;
@@ -24,10 +27,12 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// A start slower than this is remarked on: the strictest client gives ten seconds.
 const SLOW_START: Duration = Duration::from_secs(5);
 
-/// Checks everything that `settings` lead to.
-pub(crate) fn run(settings: Settings, _client: Option<String>, json: bool) -> ExitCode {
+/// Checks everything that `settings` lead to; with a client, what that client's own entry leads to.
+pub(crate) fn run(settings: Settings, client: Option<&str>, json: bool) -> ExitCode {
     let mut report = Report::new(json);
-    if let Some((endpoint, way)) = configuration(&mut report, settings)
+    if let Some(client) = client {
+        entry::check(&mut report, client, settings.url.as_deref());
+    } else if let Some((endpoint, way)) = configuration(&mut report, settings)
         && connection(&mut report, &endpoint, way)
     {
         conversation(&mut report);
@@ -37,6 +42,14 @@ pub(crate) fn run(settings: Settings, _client: Option<String>, json: bool) -> Ex
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
+    }
+}
+
+/// Starts what `setup` has just written, as the client will.
+pub(crate) fn try_entries(client: &Client, around: &Surroundings, inspection: &Inspection) {
+    let mut report = Report::new(false);
+    if entry::start(&mut report, client, around, inspection) {
+        report.finish();
     }
 }
 

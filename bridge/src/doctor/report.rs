@@ -80,6 +80,17 @@ impl Report {
         self.problem(step, Outcome::Fail, diagnosis, message.into());
     }
 
+    /// Something found by others, under their own code and with the advice in its words.
+    pub(super) fn finding(&mut self, step: &'static str, outcome: Outcome, code: &str, message: &str) {
+        self.add(Finding {
+            step,
+            outcome,
+            code: (!code.is_empty()).then(|| code.to_owned()),
+            message: message.to_owned(),
+            advice: None,
+        });
+    }
+
     fn problem(
         &mut self,
         step: &'static str,

@@ -22,6 +22,7 @@ use crate::brand;
 use crate::clients::entry::KeyText;
 use crate::clients::inspect;
 use crate::clients::{self, CLIENTS, Client, How, Mode, Place, Scope, Surroundings};
+use crate::doctor;
 use crate::options::{Settings, SetupOptions};
 use edit::{Kind, Refusal};
 use wanted::Wanted;
@@ -227,11 +228,12 @@ impl Run<'_> {
         Err("The file changes all the time; close the client and try again".to_owned())
     }
 
-    /// Reads back what was written, as `doctor` would.
+    /// Reads back what was written and starts it, as `doctor` would. What that shows does not undo what was written.
     fn check(&self, client: &Client) {
         let url = self.settings.url.as_deref();
         let inspection = inspect::inspect(client, self.around, &self.options.name, url);
         show::findings(&inspection.findings);
+        doctor::try_entries(client, self.around, &inspection);
     }
 
     /// The text of a refusal. What could not be written is printed, so that the person can paste it.

@@ -47,7 +47,7 @@ fn failure(variables: &[(&str, &str)]) -> String {
 }
 
 /// A server that answers the handshake and lists two pages of tools.
-fn listing() -> Stub {
+pub(crate) fn listing() -> Stub {
     Stub::start(|request, wire| {
         if request.rpc() == "initialize" {
             let body = format!(

@@ -49,7 +49,21 @@ impl Home {
         serde_json::from_str(&self.read(path)).unwrap()
     }
 
+    /// What `doctor` says of a client's entry, as a document, and whether it is content.
+    pub(crate) fn doctor(&self, client: &str, variables: &[(&str, &str)]) -> (bool, Value) {
+        let said = said(
+            self.command_of("doctor", &[client, "--json"], variables)
+                .output()
+                .unwrap(),
+        );
+        (said.code == 0, serde_json::from_str(&said.stdout).unwrap())
+    }
+
     fn command(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Command {
+        self.command_of("setup", arguments, variables)
+    }
+
+    fn command_of(&self, verb: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_footbridge"));
         let home = if self.system == "windows" {
             "USERPROFILE"
@@ -57,7 +71,7 @@ impl Home {
             "HOME"
         };
         command
-            .arg("setup")
+            .arg(verb)
             .args(arguments)
             .env_clear()
             .env(home, self.directory.path())

@@ -243,3 +243,50 @@ fn removal_without_a_backup_leaves_the_neighbours_alone() {
         }
     }
 }
+
+/// Every client's entry works when it is started as that client would.
+#[test]
+fn what_setup_writes_is_found_and_started_by_doctor() {
+    let stub = crate::doctor::listing();
+    let url = stub.url();
+    let variables = [
+        ("FOOTBRIDGE_URL", url.as_str()),
+        ("FOOTBRIDGE_PROGRAM", env!("CARGO_BIN_EXE_footbridge")),
+    ];
+    for system in ["macos", "linux", "windows"] {
+        for known in clients(system) {
+            let home = Home::of(system);
+            let path = home.path(&known.file);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            let said = home.run_with(&[&known.id, "--bridge", "--yes"], &variables);
+            assert_eq!(
+                said.code, 0,
+                "{system} {}: {}{}",
+                known.id, said.stdout, said.stderr
+            );
+            let (is_content, report) = home.doctor(&known.id, &variables);
+            assert!(is_content, "{system} {}: {report}", known.id);
+            let asks_itself = report.to_string().contains("asks for the key itself");
+            assert!(
+                asks_itself || report.to_string().contains("2 tools"),
+                "{system} {}: {report}",
+                known.id
+            );
+        }
+    }
+}
+
+#[test]
+fn doctor_says_which_client_has_no_entry_and_which_there_is_none_of() {
+    let home = Home::of("linux");
+    let (is_content, report) = home.doctor("cursor", &[]);
+    assert!(
+        !is_content && report.to_string().contains("setup cursor"),
+        "{report}"
+    );
+    let (is_content, report) = home.doctor("no-such-client", &[]);
+    assert!(
+        !is_content && report.to_string().contains("setup --list"),
+        "{report}"
+    );
+}
