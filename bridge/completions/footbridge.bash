@@ -14,6 +14,14 @@ _footbridge() {
     --ca-file) compopt -o default; return ;;
     --client-cert) compopt -o default; return ;;
     --client-key) compopt -o default; return ;;
+    --sign-in) return ;;
+    --sign-in-timeout) return ;;
+    --client-id) return ;;
+    --client-secret-file) compopt -o default; return ;;
+    --client-metadata-url) return ;;
+    --scopes) return ;;
+    --grant) return ;;
+    --callback-port) return ;;
     --upstream) return ;;
     --connect-timeout) return ;;
     --response-timeout) return ;;
@@ -25,11 +33,11 @@ _footbridge() {
     --key-env) return ;;
     esac
     case "$command" in
-    setup) words='--url --key-file --ca-file --client-cert --client-key --allow-http --connect-timeout --log --list --all --direct --bridge --project --name --key-env --key-stdin --no-key --print --dry-run --yes --remove --help --version' ;;
-    doctor) words='--url --key-file --ca-file --client-cert --client-key --allow-http --connect-timeout --log --json --help --version' ;;
-    login) words='--url --key-file --ca-file --client-cert --client-key --allow-http --connect-timeout --log --help --version' ;;
-    logout) words='--url --key-file --ca-file --client-cert --client-key --allow-http --connect-timeout --log --help --version' ;;
-    *) words='setup doctor login logout --url --key-file --ca-file --client-cert --client-key --allow-http --upstream --translate --connect-timeout --response-timeout --call-timeout --max-message --max-in-flight --log --help --version' ;;
+    setup) words='--url --key-file --ca-file --client-cert --client-key --allow-http --sign-in --sign-in-timeout --client-id --client-secret-file --client-metadata-url --scopes --grant --callback-port --connect-timeout --log --list --all --direct --bridge --project --name --key-env --key-stdin --no-key --print --dry-run --yes --remove --help --version' ;;
+    doctor) words='--url --key-file --ca-file --client-cert --client-key --allow-http --sign-in --sign-in-timeout --client-id --client-secret-file --client-metadata-url --scopes --grant --callback-port --connect-timeout --log --json --help --version' ;;
+    login) words='--url --key-file --ca-file --client-cert --client-key --allow-http --sign-in --sign-in-timeout --client-id --client-secret-file --client-metadata-url --scopes --grant --callback-port --connect-timeout --log --help --version' ;;
+    logout) words='--url --key-file --ca-file --client-cert --client-key --allow-http --sign-in --sign-in-timeout --client-id --client-secret-file --client-metadata-url --scopes --grant --callback-port --connect-timeout --log --help --version' ;;
+    *) words='setup doctor login logout --url --key-file --ca-file --client-cert --client-key --allow-http --sign-in --sign-in-timeout --client-id --client-secret-file --client-metadata-url --scopes --grant --callback-port --upstream --translate --connect-timeout --response-timeout --call-timeout --max-message --max-in-flight --log --help --version' ;;
     esac
     COMPREPLY=($(compgen -W "$words" -- "$word"))
 }

@@ -16,6 +16,14 @@ Register-ArgumentCompleter -Native -CommandName 'footbridge' -ScriptBlock {
         '--client-cert' = @{ of = @('-', 'setup', 'doctor', 'login', 'logout'); help = 'A certificate (PEM) that proves to the server who this is, for servers that ask for one' }
         '--client-key' = @{ of = @('-', 'setup', 'doctor', 'login', 'logout'); help = 'The private key (PEM) of that certificate; only its owner may have access to it' }
         '--allow-http' = @{ of = @('-', 'setup', 'doctor', 'login', 'logout'); help = 'Allow plain http:// to other machines. The key then travels unencrypted' }
+        '--sign-in' = @{ of = @('-', 'setup', 'doctor', 'login', 'logout'); help = 'auto: sign in with a browser when no key is set and the server offers it. kept: use and renew an earlier sign-in, open no browser. never: neither' }
+        '--sign-in-timeout' = @{ of = @('-', 'setup', 'doctor', 'login', 'logout'); help = 'Longest wait for the person in the browser' }
+        '--client-id' = @{ of = @('-', 'setup', 'doctor', 'login', 'logout'); help = 'The client id agreed on with the authorization server; else one is registered' }
+        '--client-secret-file' = @{ of = @('-', 'setup', 'doctor', 'login', 'logout'); help = 'A file that holds the secret instead; only its owner may have access to it' }
+        '--client-metadata-url' = @{ of = @('-', 'setup', 'doctor', 'login', 'logout'); help = 'The https address of a document about this client, for authorization servers that take one as client id' }
+        '--scopes' = @{ of = @('-', 'setup', 'doctor', 'login', 'logout'); help = 'The scopes to ask for, separated by blanks, instead of those the server names' }
+        '--grant' = @{ of = @('-', 'setup', 'doctor', 'login', 'logout'); help = 'client_credentials: sign in as the client itself, with its id and secret and without a browser' }
+        '--callback-port' = @{ of = @('-', 'setup', 'doctor', 'login', 'logout'); help = 'The port of 127.0.0.1 that the browser comes back to; 0 is any free one' }
         '--upstream' = @{ of = @('-'); help = 'What the server speaks: modern, legacy, or auto to find out. With legacy nothing is translated' }
         '--translate' = @{ of = @('-'); help = 'Serve clients of the modern revision from a server that only knows the older ones, in a session of their own' }
         '--connect-timeout' = @{ of = @('-', 'setup', 'doctor', 'login', 'logout'); help = 'Longest wait for a connection, TLS included' }
@@ -43,6 +51,13 @@ Register-ArgumentCompleter -Native -CommandName 'footbridge' -ScriptBlock {
     }
     $values = @{
         '--url' = @()
+        '--sign-in' = @()
+        '--sign-in-timeout' = @()
+        '--client-id' = @()
+        '--client-metadata-url' = @()
+        '--scopes' = @()
+        '--grant' = @()
+        '--callback-port' = @()
         '--upstream' = @()
         '--connect-timeout' = @()
         '--response-timeout' = @()

@@ -70,6 +70,8 @@ diagnoses! {
     NotMcp = "FB134",
     /// A limit, or the server is starting or draining.
     Busy = "FB135",
+    /// The server wants a sign-in and there is none.
+    SignIn = "FB136",
     /// The first exchange failed otherwise.
     Handshake = "FB141",
     /// The first answer took long.

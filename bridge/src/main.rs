@@ -4,7 +4,7 @@
 //! requests in flight), [`exchange`] (one request from POST to answer), [`relay`] (what a message of the server is),
 //! [`tools`] and [`legacy`] (the little that is remembered, one file per era), [`probe`] and [`cross`] (a server of another era
 //! than the host's), [`upstream`] (connections and HTTP),
-//! [`alarm`] and [`pause`] (time),
+//! `sign_in` (the credential that a server asks for, in builds that have it), [`alarm`] and [`pause`] (time),
 //! [`error`] (what the host reads when something fails), [`log`] (what stderr reads).
 
 mod alarm;
@@ -29,6 +29,8 @@ mod probe;
 mod relay;
 #[cfg(feature = "setup")]
 mod setup;
+#[cfg(feature = "sign-in")]
+mod sign_in;
 mod stdio;
 mod tools;
 mod upstream;
@@ -76,6 +78,10 @@ fn main() -> ExitCode {
             client,
             json,
         }) => return doctor::run(*settings, client.as_deref(), json),
+        #[cfg(feature = "sign-in")]
+        Ok(Command::Login(settings)) => return sign_in::login(*settings, connection),
+        #[cfg(feature = "sign-in")]
+        Ok(Command::Logout(settings)) => return sign_in::logout(*settings, connection),
         Ok(Command::Version) => return print(&options::version()),
         Ok(Command::Connect(settings)) => Ok(*settings),
         #[cfg(feature = "setup")]
@@ -168,18 +174,9 @@ async fn bridge(settings: Result<Settings, BridgeError>) -> std::io::Result<()> 
 }
 
 /// Makes everything the exchanges share, or says what has to be corrected first.
-fn prepare(settings: Settings, output: Output) -> Result<(Shared, usize), BridgeError> {
+fn prepare(mut settings: Settings, output: Output) -> Result<(Shared, usize), BridgeError> {
     log::set_level(settings.level);
-    let Some(url) = settings.url else {
-        return Err(BridgeError::no_connection(format!(
-            "{URL_VARIABLE} is not set. Clients do not pass your shell's variables on; put it in the entry's `env`, or run \
-             `{} setup`",
-            brand::NAME
-        ))
-        .diagnosed(Diagnosis::UrlMissing));
-    };
-    let endpoint = Endpoint::parse(&url, settings.allow_http)
-        .map_err(|error| BridgeError::no_connection(error.to_string()).diagnosed(error.diagnosis()))?;
+    let (endpoint, dialer) = connection(&mut settings)?;
     let key = match settings.key {
         KeySource::None => None,
         KeySource::Value(key) => Some(key::examine(key.expose())?),
@@ -194,8 +191,14 @@ fn prepare(settings: Settings, output: Output) -> Result<(Shared, usize), Bridge
         response: settings.response_limit,
         alarm: alarm.clone(),
     };
-    let dialer = Arc::new(Dialer::new(settings.way, &endpoint, settings.connect_limit));
+    #[cfg(feature = "sign-in")]
+    let sign_in =
+        (key.is_none() && settings.sign_in.mode != options::SignInMode::Never && endpoint.socket.is_none())
+            .then(|| sign_in::SignIn::new(endpoint.clone(), Arc::clone(&dialer), settings.sign_in))
+            .transpose()?;
     let upstream = Upstream::new(endpoint, dialer, key, limits);
+    #[cfg(feature = "sign-in")]
+    let upstream = upstream.with_sign_in(sign_in);
     upstream.warm_up();
     let shared = Shared {
         upstream,
@@ -211,6 +214,23 @@ fn prepare(settings: Settings, output: Output) -> Result<(Shared, usize), Bridge
         stop: SetOnce::new(),
     };
     Ok((shared, settings.in_flight))
+}
+
+/// Where the server is and what connections are made with, which is taken out of the settings; or what has to be corrected first.
+fn connection(settings: &mut Settings) -> Result<(Endpoint, Arc<Dialer>), BridgeError> {
+    let Some(url) = &settings.url else {
+        return Err(BridgeError::no_connection(format!(
+            "{URL_VARIABLE} is not set. Clients do not pass your shell's variables on; put it in the entry's `env`, or run \
+             `{} setup`",
+            brand::NAME
+        ))
+        .diagnosed(Diagnosis::UrlMissing));
+    };
+    let endpoint = Endpoint::parse(url, settings.allow_http)
+        .map_err(|error| BridgeError::no_connection(error.to_string()).diagnosed(error.diagnosis()))?;
+    let way = std::mem::take(&mut settings.way);
+    let dialer = Arc::new(Dialer::new(way, &endpoint, settings.connect_limit));
+    Ok((endpoint, dialer))
 }
 
 fn print(text: &str) -> ExitCode {

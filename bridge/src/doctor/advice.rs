@@ -95,6 +95,14 @@ pub(super) fn of(diagnosis: Diagnosis) -> Advice {
             "the server refuses requests for the moment",
             "try again after the time named",
         ),
+        Diagnosis::SignIn => (
+            "the server answers nobody it does not know",
+            concat!(
+                "run `",
+                env!("BRAND_NAME"),
+                " login` with the settings of this entry, and agree in the browser"
+            ),
+        ),
         Diagnosis::Handshake => (
             "the client gets no tools",
             "if the server is newer than this program, update this program; else tell the server's operator",

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::brand::variable;
+
 /// Longest wait for one answer. Clients that wait longest give a server a minute.
 const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 /// Longest wait for the end after stdin was closed: two seconds of grace and a margin.
@@ -120,6 +122,17 @@ impl Peer {
                 .env_clear()
                 .envs(environment.iter().map(|(name, value)| (name, value)));
         }
+        // A check opens no browser: what is kept of a sign-in is used, unless the entry says otherwise.
+        let mode = crate::brand::variable!("SIGN_IN");
+        let is_set = match &entry.environment {
+            Some(environment) => environment.iter().any(|(name, _)| name == mode),
+            None => std::env::var_os(mode).is_some(),
+        };
+        if !is_set {
+            command.env(mode, "kept");
+        }
+        // A check opens no browser; a sign-in of earlier is used.
+        command.env(variable!("SIGN_IN"), "kept");
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

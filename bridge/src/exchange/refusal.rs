@@ -14,9 +14,10 @@ use hyper::header::{HeaderMap, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde_json::value::RawValue;
 
 use super::{Exchange, Failure, Kind, RETRY_AFTER_MOST, Remedy, Report, Shared};
+use crate::brand;
 use crate::diagnosis::Diagnosis;
 use crate::error::{BridgeError, quote};
-use crate::options::{KEY_VARIABLE, URL_VARIABLE};
+use crate::options::{KEY_VARIABLE, SIGN_IN_VARIABLE, URL_VARIABLE};
 use crate::probe::{Known, contradicts_legacy};
 use crate::upstream::Reply;
 
@@ -302,6 +303,15 @@ fn explain(
                     .unwrap_or_default()
             ),
         ),
+        StatusCode::UNAUTHORIZED if shared.upstream.is_signed_in() => BridgeError::authentication(
+            Some(status),
+            SIGN_IN_VARIABLE,
+            format!(
+                "`{place}` did not accept the sign-in (401). Run `{name} logout`, then `{name} login`, with the settings of this \
+                 client's entry",
+                name = brand::NAME
+            ),
+        ),
         StatusCode::UNAUTHORIZED => BridgeError::authentication(
             Some(status),
             KEY_VARIABLE,
@@ -313,12 +323,17 @@ fn explain(
         StatusCode::FORBIDDEN if parameter(challenge, "error").as_deref() == Some("insufficient_scope") => {
             let scopes =
                 parameter(challenge, "scope").unwrap_or_else(|| "not named by the server".to_owned());
+            let (credential, setting, cure) = if shared.upstream.is_signed_in() {
+                ("sign-in", SIGN_IN_VARIABLE, "to grant them to you")
+            } else {
+                ("key", KEY_VARIABLE, "for a key that has them")
+            };
             BridgeError::authentication(
                 Some(status),
-                KEY_VARIABLE,
+                setting,
                 format!(
-                    "The key lacks rights for this (403). Scopes needed: {scopes}. Ask the server's administrator for a key \
-                     that has them"
+                    "The {credential} lacks rights for this (403). Scopes needed: {scopes}. Ask the server's administrator \
+                     {cure}"
                 ),
             )
         }

@@ -12,6 +12,7 @@ mod manual;
 mod settings;
 #[cfg(feature = "setup")]
 mod setup;
+mod sign_in;
 mod source;
 mod table;
 
@@ -22,17 +23,29 @@ pub(crate) use help::{help, version};
 pub(crate) use settings::{KeySource, Settings};
 #[cfg(feature = "setup")]
 pub(crate) use setup::SetupOptions;
+#[cfg(feature = "sign-in")]
+pub(crate) use sign_in::{SignInMode, SignInSettings};
 use source::Source;
 pub(crate) use table::{
     ALLOW_HTTP_VARIABLE, CA_FILE_VARIABLE, CLIENT_CERT_VARIABLE, CLIENT_KEY_VARIABLE, KEY_FILE_VARIABLE,
-    KEY_VARIABLE, TRANSLATE_VARIABLE, URL_VARIABLE, Verb,
+    KEY_VARIABLE, SIGN_IN_VARIABLE, TRANSLATE_VARIABLE, URL_VARIABLE, Verb,
 };
+#[cfg(feature = "sign-in")]
+pub(crate) use table::{CLIENT_ID_VARIABLE, CLIENT_SECRET_VARIABLE};
 use table::{COMMANDS, TABLE};
 
 use crate::brand;
 
 /// A text that never shows itself.
+#[derive(Clone)]
 pub(crate) struct Secret(String);
+
+#[cfg(feature = "sign-in")]
+impl Drop for Secret {
+    fn drop(&mut self) {
+        zeroize::Zeroize::zeroize(&mut self.0);
+    }
+}
 
 impl Secret {
     /// The text, for the one place that sends it.
@@ -68,6 +81,12 @@ pub(crate) enum Command {
         client: Option<String>,
         json: bool,
     },
+    /// Sign in now.
+    #[cfg(feature = "sign-in")]
+    Login(Box<Settings>),
+    /// Forget the sign-in.
+    #[cfg(feature = "sign-in")]
+    Logout(Box<Settings>),
     /// Print [`help`].
     Help(Verb),
     /// Print the version.
@@ -183,8 +202,13 @@ pub(crate) fn read(
         Verb::Setup | Verb::Doctor => Err(OptionError::CommandLine(
             "This build has no such command".to_owned(),
         )),
+        #[cfg(feature = "sign-in")]
+        Verb::Login => Ok(Command::Login(settings)),
+        #[cfg(feature = "sign-in")]
+        Verb::Logout => Ok(Command::Logout(settings)),
+        #[cfg(not(feature = "sign-in"))]
         Verb::Login | Verb::Logout => Err(OptionError::CommandLine(
-            "This build has no such command".to_owned(),
+            "This build cannot sign in: it was made without the feature `sign-in`. Use a key".to_owned(),
         )),
     }
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::sign_in::SignInSettings;
 use super::source::Source;
 use super::table::{CLIENT_CERT_VARIABLE, CLIENT_KEY_VARIABLE, KEY_VARIABLE};
 use super::{OptionError, Secret};
@@ -38,6 +39,12 @@ pub(crate) struct Settings {
     pub(crate) in_flight: usize,
     /// What stderr is told.
     pub(crate) level: Level,
+    /// How to sign in.
+    #[cfg_attr(
+        not(feature = "sign-in"),
+        allow(dead_code, reason = "read for its errors alone")
+    )]
+    pub(crate) sign_in: SignInSettings,
 }
 
 /// Where the key is.
@@ -87,6 +94,7 @@ impl Settings {
             message_bytes: source.count("max-message")?,
             in_flight: source.count("max-in-flight")?,
             level: source.level("log")?,
+            sign_in: SignInSettings::read(source)?,
         })
     }
 }

@@ -9,6 +9,12 @@ pub(crate) const URL_VARIABLE: &str = variable!("URL");
 pub(crate) const KEY_VARIABLE: &str = variable!("KEY");
 /// The variable that names a file with the key.
 pub(crate) const KEY_FILE_VARIABLE: &str = variable!("KEY_FILE");
+/// The variable that names the client id agreed on with an authorization server.
+pub(crate) const CLIENT_ID_VARIABLE: &str = variable!("CLIENT_ID");
+/// The variable that holds its secret.
+pub(crate) const CLIENT_SECRET_VARIABLE: &str = variable!("CLIENT_SECRET");
+/// The variable that says whether to sign in.
+pub(crate) const SIGN_IN_VARIABLE: &str = variable!("SIGN_IN");
 /// The variable that allows plain HTTP to other machines.
 pub(crate) const ALLOW_HTTP_VARIABLE: &str = variable!("ALLOW_HTTP");
 
@@ -165,6 +171,78 @@ pub(crate) const TABLE: &[Row] = &[
         default: "",
         of: EVERY,
         help: "Allow plain http:// to other machines. The key then travels unencrypted",
+    },
+    Row {
+        flag: "sign-in",
+        variable: SIGN_IN_VARIABLE,
+        value: "WHEN",
+        default: "auto",
+        of: EVERY,
+        help: "auto: sign in with a browser when no key is set and the server offers it. kept: use and renew an earlier sign-in, open no browser. never: neither",
+    },
+    Row {
+        flag: "sign-in-timeout",
+        variable: variable!("SIGN_IN_TIMEOUT"),
+        value: "SECONDS",
+        default: "300",
+        of: EVERY,
+        help: "Longest wait for the person in the browser",
+    },
+    Row {
+        flag: "client-id",
+        variable: CLIENT_ID_VARIABLE,
+        value: "ID",
+        default: "",
+        of: EVERY,
+        help: "The client id agreed on with the authorization server; else one is registered",
+    },
+    Row {
+        flag: "",
+        variable: CLIENT_SECRET_VARIABLE,
+        value: "SECRET",
+        default: "",
+        of: EVERY,
+        help: "The secret of that client id, if it has one. Never a flag: command lines are public",
+    },
+    Row {
+        flag: "client-secret-file",
+        variable: variable!("CLIENT_SECRET_FILE"),
+        value: "PATH",
+        default: "",
+        of: EVERY,
+        help: "A file that holds the secret instead; only its owner may have access to it",
+    },
+    Row {
+        flag: "client-metadata-url",
+        variable: variable!("CLIENT_METADATA_URL"),
+        value: "URL",
+        default: "",
+        of: EVERY,
+        help: "The https address of a document about this client, for authorization servers that take one as client id",
+    },
+    Row {
+        flag: "scopes",
+        variable: variable!("SCOPES"),
+        value: "SCOPES",
+        default: "",
+        of: EVERY,
+        help: "The scopes to ask for, separated by blanks, instead of those the server names",
+    },
+    Row {
+        flag: "grant",
+        variable: variable!("GRANT"),
+        value: "GRANT",
+        default: "authorization_code",
+        of: EVERY,
+        help: "client_credentials: sign in as the client itself, with its id and secret and without a browser",
+    },
+    Row {
+        flag: "callback-port",
+        variable: variable!("CALLBACK_PORT"),
+        value: "PORT",
+        default: "0",
+        of: EVERY,
+        help: "The port of 127.0.0.1 that the browser comes back to; 0 is any free one",
     },
     Row {
         flag: "upstream",

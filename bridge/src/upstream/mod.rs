@@ -37,6 +37,8 @@ use crate::brand;
 use crate::error::{BridgeError, quote};
 use crate::log;
 use crate::options::{KEY_VARIABLE, URL_VARIABLE};
+#[cfg(feature = "sign-in")]
+use crate::sign_in::{SignIn, Tries};
 pub(crate) use connect::{Dialer, Way};
 pub(crate) use endpoint::Endpoint;
 use pool::{Pool, SendError};
@@ -55,6 +57,8 @@ pub(crate) struct Upstream {
     /// What every POST carries.
     post_headers: HeaderMap,
     has_key: bool,
+    #[cfg(feature = "sign-in")]
+    sign_in: Option<Arc<SignIn>>,
     response_limit: Duration,
     alarm: Alarm,
 }
@@ -94,8 +98,19 @@ impl Upstream {
             headers,
             post_headers,
             has_key,
+            #[cfg(feature = "sign-in")]
+            sign_in: None,
             response_limit: limits.response,
             alarm: limits.alarm,
+        }
+    }
+
+    /// Lets requests that are refused for want of a credential get one from `sign_in`. Never beside a key.
+    #[cfg(feature = "sign-in")]
+    pub(crate) fn with_sign_in(self, sign_in: Option<SignIn>) -> Upstream {
+        Upstream {
+            sign_in: sign_in.filter(|_| !self.has_key).map(Arc::new),
+            ..self
         }
     }
 
@@ -109,9 +124,22 @@ impl Upstream {
         self.has_key
     }
 
+    /// Says whether requests carry the credential of a sign-in.
+    pub(crate) fn is_signed_in(&self) -> bool {
+        #[cfg(feature = "sign-in")]
+        if let Some(sign_in) = &self.sign_in {
+            return sign_in.is_signed_in();
+        }
+        false
+    }
+
     /// A text of the server with our own credential struck out, should it repeat it. For everything that is quoted.
     pub(crate) fn without_key(&self, text: &[u8]) -> String {
         let text = String::from_utf8_lossy(text);
+        #[cfg(feature = "sign-in")]
+        if let Some(sign_in) = &self.sign_in {
+            return sign_in.strike(&text);
+        }
         match self
             .headers
             .get(header::AUTHORIZATION)
@@ -138,7 +166,8 @@ impl Upstream {
     }
 
     /// Sends one request and waits for the head of its reply. `leaving` is called each time just before bytes may leave.
-    /// Redirects within the origin are followed if method and body may be kept; every other 3xx is an error.
+    /// Redirects within the origin are followed if method and body may be kept; every other 3xx is an error. A request that
+    /// is refused for want of a credential is sent again when a sign-in has brought one (M-8).
     pub(crate) async fn send(
         &self,
         method: &Method,
@@ -158,6 +187,56 @@ impl Upstream {
         body: &Bytes,
         leaving: impl Fn(),
     ) -> Result<Reply, BridgeError> {
+        #[cfg(feature = "sign-in")]
+        if let Some(sign_in) = &self.sign_in {
+            // Boxed: it is many times the size of what a request with a key needs.
+            return Box::pin(self.send_signed_in(sign_in, target, method, headers, body, &leaving)).await;
+        }
+        self.send_as(None, target, method, headers, body, &leaving).await
+    }
+
+    #[cfg(feature = "sign-in")]
+    async fn send_signed_in(
+        &self,
+        sign_in: &Arc<SignIn>,
+        target: Option<&Uri>,
+        method: &Method,
+        headers: &HeaderMap,
+        body: &Bytes,
+        leaving: &impl Fn(),
+    ) -> Result<Reply, BridgeError> {
+        let mut tries = Tries::default();
+        loop {
+            let credential = sign_in.credential().await;
+            let reply = self
+                .send_as(credential.as_ref(), target, method, headers, body, leaving)
+                .await?;
+            let may_resend = sign_in
+                .may_resend(
+                    method,
+                    &mut tries,
+                    credential.as_ref(),
+                    reply.status,
+                    &reply.headers,
+                )
+                .await?;
+            if !may_resend {
+                return Ok(reply);
+            }
+            reply.body.linger();
+        }
+    }
+
+    /// Sends with `credential` beside the headers.
+    async fn send_as(
+        &self,
+        credential: Option<&HeaderValue>,
+        target: Option<&Uri>,
+        method: &Method,
+        headers: &HeaderMap,
+        body: &Bytes,
+        leaving: &impl Fn(),
+    ) -> Result<Reply, BridgeError> {
         let mut target = target.unwrap_or(&self.endpoint.target).clone();
         let mut followed = 0;
         loop {
@@ -169,6 +248,11 @@ impl Upstream {
                 *request.method_mut() = method.clone();
                 *request.uri_mut() = target.clone();
                 *request.headers_mut() = headers.clone();
+                if let Some(credential) = credential {
+                    request
+                        .headers_mut()
+                        .insert(header::AUTHORIZATION, credential.clone());
+                }
                 request
             };
             let sent = self

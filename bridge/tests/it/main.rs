@@ -36,6 +36,12 @@ mod sessions;
 mod setup;
 #[cfg(feature = "setup")]
 mod setup_clients;
+#[cfg(all(unix, feature = "sign-in"))]
+mod sign_in;
+#[cfg(all(unix, feature = "sign-in"))]
+mod sign_in_rules;
+#[cfg(all(unix, feature = "sign-in"))]
+mod sign_in_world;
 mod stdin;
 mod streams;
 mod transcripts;
