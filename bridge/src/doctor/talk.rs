@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::brand::variable;
+
 /// Longest wait for one answer. Clients that wait longest give a server a minute.
 const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 /// Longest wait for the end after stdin was closed: two seconds of grace and a margin.
@@ -129,6 +131,8 @@ impl Peer {
         if !is_set {
             command.env(mode, "kept");
         }
+        // A check opens no browser; a sign-in of earlier is used.
+        command.env(variable!("SIGN_IN"), "kept");
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
