@@ -123,7 +123,7 @@ impl Peer {
                 .envs(environment.iter().map(|(name, value)| (name, value)));
         }
         // A check opens no browser: what is kept of a sign-in is used, unless the entry says otherwise.
-        let mode = crate::brand::variable!("SIGN_IN");
+        let mode = variable!("SIGN_IN");
         let is_set = match &entry.environment {
             Some(environment) => environment.iter().any(|(name, _)| name == mode),
             None => std::env::var_os(mode).is_some(),
@@ -131,8 +131,6 @@ impl Peer {
         if !is_set {
             command.env(mode, "kept");
         }
-        // A check opens no browser; a sign-in of earlier is used.
-        command.env(variable!("SIGN_IN"), "kept");
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
