@@ -329,7 +329,8 @@ impl Exchange {
                 Ok(true)
             }
             Ok(Verdict::Pass) => {
-                if !self.is_cancelled() {
+                // A question of the server is closed at the host even when the call that asked it is no longer wanted.
+                if !self.is_cancelled() || relay::withdraws(&data) {
                     self.reader.pass(&self.shared, data).await?;
                 }
                 Ok(false)

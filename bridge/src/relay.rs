@@ -34,6 +34,11 @@ const RULES: Rules = Rules {
     ..Rules::BRIDGE
 };
 
+/// Whether the server takes back a request of its own.
+pub(crate) fn withdraws(data: &[u8]) -> bool {
+    matches!(decode(data, &RULES), Ok(Message::Notification(notification)) if notification.method == "notifications/cancelled")
+}
+
 /// Judges one message. A request of the server is remembered, so that the host's answer finds its way.
 pub(crate) fn judge(data: &[u8], asked: Asked<'_>, shared: &Shared) -> Result<Verdict, DecodeError> {
     // Nearly every message is the response that is waited for. Anything the quick look does not recognise is decoded.
