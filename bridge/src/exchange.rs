@@ -6,7 +6,7 @@
 //!
 //! What may help when an attempt fails is in files of its own: [`refusal`] reads what the server said, [`repair`] corrects
 //! headers, [`resume`] goes on where a stream broke, [`listen`] keeps a subscription alive, and
-//! [`recover`](crate::legacy::recover) opens a session anew.
+//! [`recover`] opens a session anew.
 
 pub(crate) mod ask;
 pub(crate) mod events;

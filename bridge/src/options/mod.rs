@@ -87,7 +87,7 @@ pub(crate) enum Command {
     /// Forget the sign-in.
     #[cfg(feature = "sign-in")]
     Logout(Box<Settings>),
-    /// Print [`help`].
+    /// Print [`help()`].
     Help(Verb),
     /// Print the version.
     Version,

@@ -1,7 +1,7 @@
 //! `setup <client>`: a client's file → the same file with our entry in it, or without it.
 //!
 //! In order: [`key`] (how the key gets into the entry), [`program`] (what the entry starts), [`wanted`] (the entry),
-//! [`edit`] (the new text and the proof that nothing else changed), [`show`] (what the person sees), [`write`] (backup,
+//! [`edit`] (the new text and the proof that nothing else changed), [`show`] (what the person sees), [`mod@write`] (backup,
 //! rename), [`launch`] (clients that want their own program to do it), [`list`] (what is here). What a person reads goes to stdout, what went wrong to stderr.
 
 mod edit;

@@ -159,7 +159,7 @@ fn x04_prompts_and_resources_may_ask_as_well() {
 }
 
 #[test]
-fn x42_several_questions_and_rounds_and_progress_under_the_retrys_token() {
+fn x42_several_questions_and_rounds_and_progress_under_the_token_of_the_retry() {
     let (answered, answers) = (Gate::default(), AtomicUsize::new(0));
     let stub = legacy_only(move |request, wire| {
         if is_answer(request) {

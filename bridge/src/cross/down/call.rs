@@ -1,7 +1,7 @@
 //! One request of a legacy host to a modern server, from the line it came in to the line that answers it.
 //!
 //! Nearly every call is one POST: keys are stamped in, modern members are taken out. What needs more (questions, a task)
-//! goes on in [`Rounds`] and [`task`](super::task). Dropping a call closes its exchange, which cancels it, and
+//! goes on in [`Rounds`] and [`task`]. Dropping a call closes its exchange, which cancels it, and
 //! withdraws what the host is being asked.
 
 use std::sync::Arc;
