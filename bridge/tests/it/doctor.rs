@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::harness::{KEY, Stub, legacy_manners};
 
 fn doctor(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
-    let output = Command::new(env!("CARGO_BIN_EXE_footbridge"))
+    let output = Command::new(crate::harness::program())
         .arg("doctor")
         .args(arguments)
         .env_clear()

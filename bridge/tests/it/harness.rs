@@ -293,6 +293,11 @@ fn read_request(stream: &mut dyn ReadWrite, connection: usize) -> Option<Request
     })
 }
 
+/// The program under test: the one built with the tests, or the one that `FOOTBRIDGE_TEST_PROGRAM` names.
+pub(crate) fn program() -> String {
+    std::env::var("FOOTBRIDGE_TEST_PROGRAM").unwrap_or_else(|_| env!("CARGO_BIN_EXE_footbridge").to_owned())
+}
+
 /// A running bridge.
 pub(crate) struct Bridge {
     child: Child,
@@ -323,7 +328,7 @@ impl Bridge {
 
     /// A bridge with this environment and nothing else in it but the key. An empty value unsets.
     pub(crate) fn with(variables: &[(&str, &str)]) -> Bridge {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_footbridge"));
+        let mut command = Command::new(program());
         command
             .env_clear()
             .env("FOOTBRIDGE_KEY", KEY)

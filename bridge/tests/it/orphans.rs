@@ -57,7 +57,7 @@ fn kill_host(stub: &Stub, lines: &[String], expected: &[&str]) {
     let mut host = Command::new("sh")
         .args(["-c", HOST])
         .env("DIRECTORY", directory.path())
-        .env("BRIDGE", env!("CARGO_BIN_EXE_footbridge"))
+        .env("BRIDGE", crate::harness::program())
         .env("FOOTBRIDGE_URL", stub.url())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -89,7 +89,7 @@ fn the_memory_of_the_bridge_is_its_own() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
     let binary = directory.path().join("footbridge");
-    std::fs::copy(env!("CARGO_BIN_EXE_footbridge"), &binary).unwrap();
+    std::fs::copy(crate::harness::program(), &binary).unwrap();
     std::fs::set_permissions(&binary, std::fs::Permissions::from_mode(0o755)).unwrap();
     let mut command = Command::new(&binary);
     command

@@ -108,7 +108,7 @@ fn b05_a_signal_ends_the_process_soon() {
 fn b05_a_host_that_closes_our_stdout_ends_the_process() {
     let stub = Stub::start(|request, wire| wire.result(request, "{}"));
     let (ours, theirs) = UnixStream::pair().unwrap();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_footbridge"))
+    let mut child = Command::new(crate::harness::program())
         .env_clear()
         .env("FOOTBRIDGE_URL", stub.url())
         .stdin(Stdio::piped())
@@ -126,7 +126,7 @@ fn b05_a_host_that_closes_our_stdout_ends_the_process() {
 fn sockets_files_and_pipes_all_serve_as_standard_streams() {
     let stub = Stub::start(|request, wire| wire.result(request, "{}"));
     let bridge = || {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_footbridge"));
+        let mut command = Command::new(crate::harness::program());
         command.env_clear().env("FOOTBRIDGE_URL", stub.url());
         command
     };
@@ -207,7 +207,7 @@ fn the_key_is_not_on_the_command_line() {
     let bridge = Bridge::to(&stub);
     let line = std::fs::read(format!("/proc/{}/cmdline", bridge.pid())).unwrap();
     assert!(!String::from_utf8_lossy(&line).contains(KEY));
-    let refused = Command::new(env!("CARGO_BIN_EXE_footbridge"))
+    let refused = Command::new(crate::harness::program())
         .args(["--key", KEY])
         .output()
         .unwrap();
@@ -219,7 +219,7 @@ fn the_key_is_not_on_the_command_line() {
 #[test]
 fn help_and_version_are_printed() {
     let run = |flag: &str| {
-        Command::new(env!("CARGO_BIN_EXE_footbridge"))
+        Command::new(crate::harness::program())
             .arg(flag)
             .output()
             .unwrap()

@@ -64,7 +64,7 @@ impl Home {
     }
 
     fn command_of(&self, verb: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_footbridge"));
+        let mut command = Command::new(crate::harness::program());
         let home = if self.system == "windows" {
             "USERPROFILE"
         } else {
@@ -677,7 +677,8 @@ fn links_and_snippets_carry_no_key() {
 fn a_program_in_a_place_that_does_not_last_is_refused() {
     let home = Home::of("linux");
     // Any directory is one for temporary files, if the system says so.
-    let program = Path::new(env!("CARGO_BIN_EXE_footbridge"));
+    let program = crate::harness::program();
+    let program = Path::new(&program);
     let output = Command::new(program)
         .args(["setup", "claude-desktop", "--yes", "--url", URL])
         .env_clear()

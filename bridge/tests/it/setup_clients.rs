@@ -249,9 +249,10 @@ fn removal_without_a_backup_leaves_the_neighbours_alone() {
 fn what_setup_writes_is_found_and_started_by_doctor() {
     let stub = crate::doctor::listing();
     let url = stub.url();
+    let program = crate::harness::program();
     let variables = [
         ("FOOTBRIDGE_URL", url.as_str()),
-        ("FOOTBRIDGE_PROGRAM", env!("CARGO_BIN_EXE_footbridge")),
+        ("FOOTBRIDGE_PROGRAM", program.as_str()),
     ];
     for system in ["macos", "linux", "windows"] {
         for known in clients(system) {

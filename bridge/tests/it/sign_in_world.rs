@@ -163,7 +163,7 @@ impl World {
 
     /// Runs a command of the program to its end.
     pub(crate) fn start(&self, verb: &str, variables: &[(&str, &str)]) -> std::thread::JoinHandle<Output> {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_footbridge"));
+        let mut command = Command::new(crate::harness::program());
         command.arg(verb).env_clear();
         for (name, value) in self.settings() {
             if !value.is_empty() {

@@ -152,7 +152,7 @@ fn a_host_that_does_not_read_stops_the_server_and_loses_nothing() {
             request.id()
         ));
     });
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_footbridge"));
+    let mut command = std::process::Command::new(crate::harness::program());
     command.env_clear().env("FOOTBRIDGE_URL", stub.url());
     let mut child = command
         .stdin(std::process::Stdio::piped())

@@ -518,7 +518,7 @@ fn b16_a_host_that_does_not_read_stops_the_reading() {
             let _ = report.send(sent);
         }
     });
-    let mut child = Command::new(env!("CARGO_BIN_EXE_footbridge"))
+    let mut child = Command::new(crate::harness::program())
         .env_clear()
         .env("FOOTBRIDGE_KEY", KEY)
         .env("FOOTBRIDGE_URL", &server.url)

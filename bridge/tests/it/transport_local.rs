@@ -92,11 +92,7 @@ fn calls_wait_for_each_other_when_no_more_files_may_be_opened() {
     });
     let mut command = Command::new("sh");
     command
-        .args([
-            "-c",
-            "ulimit -n 20; exec \"$0\"",
-            env!("CARGO_BIN_EXE_footbridge"),
-        ])
+        .args(["-c", "ulimit -n 20; exec \"$0\"", &crate::harness::program()])
         .env_clear()
         .env("FOOTBRIDGE_KEY", KEY)
         .env("FOOTBRIDGE_URL", stub.url())

@@ -129,6 +129,7 @@ impl Asked {
         if let Some(members) = params.as_object_mut() {
             members.remove("_meta");
         }
+        sort(&mut params);
         keys.hash_one((&self.method, params.to_string()))
     }
 
@@ -176,6 +177,21 @@ fn declared(capabilities: &str) -> Value {
         }
     }
     declared
+}
+
+/// Brings the members of every object into one order: a host may spell a retry in another one. How deep a value nests was
+/// bounded when its message was decoded.
+fn sort(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            let mut sorted: Vec<_> = std::mem::take(members).into_iter().collect();
+            sorted.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+            members.extend(sorted);
+            members.values_mut().for_each(sort);
+        }
+        Value::Array(items) => items.iter_mut().for_each(sort),
+        _ => {}
+    }
 }
 
 #[cfg(test)]
