@@ -47,12 +47,14 @@ pub(super) fn without_modern_meta(object: &mut Object<'_>) {
     }
 }
 
-/// A tool's result. What is structured has to be an object, or text for hosts that know no structure.
+/// A tool's result. What is structured has to be an object, or text for hosts that know no structure. In an error it is left
+/// out: clients of the handshake revisions hold it to the tool's output schema, and then show their own complaint in the
+/// place of the error (seen in the TypeScript SDK 1.32).
 fn call(result: &mut Object<'_>, revision: ProtocolVersion) {
     let structured = result.get("structuredContent").map(str::to_owned);
-    let unreadable = structured
-        .as_ref()
-        .filter(|value| revision == OLDEST || !value.starts_with('{'));
+    let unreadable = structured.as_ref().filter(|value| {
+        revision == OLDEST || !value.starts_with('{') || result.get("isError") == Some("true")
+    });
     if revision > OLDEST && unreadable.is_none() {
         return;
     }
@@ -234,6 +236,16 @@ mod tests {
                 OLDEST,
                 format!(r#"{{"content":[{text}],"structuredContent":{{}},"isError":true}}"#),
                 format!(r#"{{"content":[{text}],"isError":true}}"#),
+            ),
+            (
+                N25,
+                format!(r#"{{"content":[{text}],"structuredContent":{{"code":"c"}},"isError":true}}"#),
+                format!(r#"{{"content":[{text}],"isError":true}}"#),
+            ),
+            (
+                N25,
+                format!(r#"{{"content":[{text}],"structuredContent":{{"a":1}},"isError":false}}"#),
+                format!(r#"{{"content":[{text}],"structuredContent":{{"a":1}},"isError":false}}"#),
             ),
             (
                 OLDEST,
