@@ -16,6 +16,12 @@ const LINGER: Duration = Duration::from_secs(1);
 /// How much of it is read for that.
 const LINGER_BYTES: usize = 64 * 1024;
 
+/// A body declared larger than this is given room of its own.
+const LARGE_BYTES: usize = 1 << 20;
+/// That room. glibc hands what is this large back to the system at once, whatever else is in use; anything smaller may leave
+/// a hole that the next large reply does not fit into, and the memory of two.
+const LARGE_ROOM: usize = (32 << 20) + 4096;
+
 /// A response, its body still to be read.
 pub(crate) struct Reply {
     pub(crate) status: StatusCode,
@@ -106,7 +112,12 @@ impl Body {
         }
         // Room that no bytes arrive for is never touched, so a declared length may be believed up to the limit; growing
         // step by step would hold a large message twice. One more for the newline the line will end with.
-        let mut whole = Vec::with_capacity(declared + 1);
+        let room = if declared > LARGE_BYTES {
+            declared.max(LARGE_ROOM)
+        } else {
+            declared
+        };
+        let mut whole = Vec::with_capacity(room + 1);
         while let Some(bytes) = self.chunk().await.map_err(BodyError::Lost)? {
             if whole.len() + bytes.len() > limit {
                 return Err(BodyError::TooLarge);
