@@ -1,14 +1,15 @@
 //! `footbridge`: carries MCP between a client that speaks stdio and a Streamable HTTP server.
 //!
-//! In reading order: [`options`] (what we are told), [`stdio`] (the host's lines), [`forward`] (the loop and the table of
-//! requests in flight), [`exchange`] (one request from POST to answer), [`relay`] (what a message of the server is),
-//! [`tools`] and [`legacy`] (the little that is remembered, one file per era), [`probe`] and [`cross`] (a server of another era
-//! than the host's), [`upstream`] (connections and HTTP),
-//! `sign_in` (the credential that a server asks for, in builds that have it), [`alarm`] and [`pause`] (time),
-//! [`error`] (what the host reads when something fails), [`log`] (what stderr reads).
+//! In reading order: [`options`] (what we are told) with [`brand`] and [`key`], [`stdio`] (the host's lines), [`forward`] (the
+//! loop and the table of requests in flight), [`exchange`] (one request from POST to answer), [`relay`] (what a message of the
+//! server is), [`tools`] and [`legacy`] (the little that is remembered, one file per era), [`probe`] and [`cross`] (a server of
+//! another era than the host's), [`upstream`] (connections and HTTP), `sign_in` and [`challenge`] (OAuth), [`alarm`] and
+//! [`pause`] (time), [`error`] and [`diagnosis`] (what the host reads when something fails), [`log`] (what stderr reads).
+//! Beside the way of a message: `clients` and `setup` (the configuration of assistants), `doctor` (every step checked).
 
 mod alarm;
 mod brand;
+mod challenge;
 #[cfg(feature = "setup")]
 mod clients;
 mod cross;

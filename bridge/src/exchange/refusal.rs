@@ -15,6 +15,7 @@ use serde_json::value::RawValue;
 
 use super::{Exchange, Failure, Kind, RETRY_AFTER_MOST, Remedy, Report, Shared};
 use crate::brand;
+use crate::challenge::parameter;
 use crate::diagnosis::Diagnosis;
 use crate::error::{BridgeError, quote};
 use crate::options::{KEY_VARIABLE, SIGN_IN_VARIABLE, URL_VARIABLE};
@@ -406,66 +407,9 @@ fn said(text: &[u8]) -> String {
     }
 }
 
-/// A parameter of a `WWW-Authenticate` challenge, without its quotes.
-fn parameter(challenge: &str, name: &str) -> Option<String> {
-    let mut rest = challenge;
-    loop {
-        rest = rest.trim_start_matches([' ', ',', '\t']);
-        let word = rest
-            .split(['=', ' ', ',', '\t'])
-            .next()
-            .filter(|word| !word.is_empty())?;
-        rest = rest.strip_prefix(word)?;
-        // A word without a value is the scheme.
-        let Some(after) = rest.trim_start().strip_prefix('=') else {
-            continue;
-        };
-        let (value, tail) = value_of(after.trim_start())?;
-        if word.eq_ignore_ascii_case(name) {
-            return Some(value);
-        }
-        rest = tail;
-    }
-}
-
-/// A token or quoted string at the front of `text`, and what follows it. An unfinished quote is no value.
-fn value_of(text: &str) -> Option<(String, &str)> {
-    let Some(quoted) = text.strip_prefix('"') else {
-        let end = text.find([',', ' ', '\t']).unwrap_or(text.len());
-        let (value, tail) = text.split_at(end);
-        return Some((value.to_owned(), tail));
-    };
-    let mut value = String::new();
-    let mut characters = quoted.chars();
-    loop {
-        match characters.next()? {
-            '"' => return Some((value, characters.as_str())),
-            '\\' => value.push(characters.next()?),
-            c => value.push(c),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn parameters_of_a_challenge_are_found_by_their_whole_name() {
-        let challenge = r#"Bearer error_description="no \"x\", error=fake", error="insufficient_scope", scope="a:read b:write", x=y"#;
-        assert_eq!(parameter(challenge, "scope").as_deref(), Some("a:read b:write"));
-        assert_eq!(
-            parameter(challenge, "error").as_deref(),
-            Some("insufficient_scope")
-        );
-        assert_eq!(
-            parameter(challenge, "error_description").as_deref(),
-            Some("no \"x\", error=fake")
-        );
-        assert_eq!(parameter(challenge, "x").as_deref(), Some("y"));
-        assert_eq!(parameter(challenge, "realm"), None);
-        assert_eq!(parameter("Bearer scope=\"open", "scope"), None);
-    }
 
     #[test]
     fn only_short_pauses_are_waited_for() {
