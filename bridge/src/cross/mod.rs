@@ -3,3 +3,15 @@
 pub(crate) mod down;
 pub(crate) mod object;
 pub(crate) mod up;
+
+/// The levels of log messages as every handshake revision names them, the least important first.
+const LEVELS: [&str; 8] = [
+    "debug",
+    "info",
+    "notice",
+    "warning",
+    "error",
+    "critical",
+    "alert",
+    "emergency",
+];

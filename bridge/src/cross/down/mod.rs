@@ -41,18 +41,6 @@ use listen::Listener;
 use open::Opening;
 use welcome::{Handshake, Offers};
 
-/// The levels of log messages, as every legacy revision names them.
-const LEVELS: [&str; 8] = [
-    "debug",
-    "info",
-    "notice",
-    "warning",
-    "error",
-    "critical",
-    "alert",
-    "emergency",
-];
-
 /// The state of the crossing.
 #[derive(Debug, Default)]
 pub(crate) struct Down {
@@ -159,14 +147,14 @@ pub(crate) fn answer(shared: &Shared, request: &Request<'_>) -> Option<Line> {
         "ping" => Some(empty(request)),
         "logging/setLevel" if host.offers.logging => {
             let level = request.params.level().ok().flatten();
-            match level.filter(|level| LEVELS.contains(&level.as_ref())) {
+            match level.filter(|level| super::LEVELS.contains(&level.as_ref())) {
                 Some(level) => {
                     host.set_level(&level);
                     Some(empty(request))
                 }
                 None => refuse(
                     INVALID_PARAMS,
-                    format!("`level` must be one of {}", LEVELS.join(", ")),
+                    format!("`level` must be one of {}", super::LEVELS.join(", ")),
                 ),
             }
         }

@@ -26,18 +26,6 @@ use crate::stdio::Line;
 /// Questions of one call that may be open. A server that asks more is told that it cannot.
 const QUESTIONS: usize = 64;
 
-/// Levels of log messages, the least important first.
-const LEVELS: [&str; 8] = [
-    "debug",
-    "info",
-    "notice",
-    "warning",
-    "error",
-    "critical",
-    "alert",
-    "emergency",
-];
-
 /// A call under way.
 pub(super) struct Call {
     shared: Arc<Shared>,
@@ -304,7 +292,7 @@ impl Drop for Call {
 /// Says whether a request that asked for messages from `wanted` up is to get this one. One that asked for none gets
 /// none.
 fn wants_level(wanted: Option<&str>, notification: &Notification<'_>) -> bool {
-    let rank = |level: &str| LEVELS.iter().position(|known| *known == level);
+    let rank = |level: &str| crate::cross::LEVELS.iter().position(|known| *known == level);
     let level = notification.params.level().ok().flatten();
     match (wanted, level) {
         (Some(wanted), Some(level)) => rank(&level) >= rank(wanted),
