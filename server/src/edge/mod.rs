@@ -39,7 +39,7 @@ mod well_known;
 
 pub use listener::{EdgeError, Server, listen};
 pub use settings::EdgeSettings;
-pub use tls::TlsFiles;
+pub use tls::{TlsError, TlsFiles, check_tls};
 
 /// A stranger's text for a log line: control characters escaped, at most 200 characters.
 struct Logged<'a>(&'a str);
