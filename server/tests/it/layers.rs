@@ -5,14 +5,15 @@ use std::{collections::BTreeMap, fs, path::Path};
 /// Which rooms a room may name. What it may name besides is `vocabulary`, and itself.
 ///
 /// The hall knows all rooms; the doors know the hall. A room takes from an earlier one its proof type.
-const ALLOWED: [(&str, &[&str]); 13] = [
+const ALLOWED: [(&str, &[&str]); 14] = [
     ("vocabulary", &[]),
     ("store", &[]),
+    ("outgoing", &[]),
     ("catalogue", &[]),
-    ("access", &["catalogue", "store"]),
+    ("access", &["catalogue", "outgoing", "store"]),
     ("limits", &["access"]),
     ("policy", &["access", "catalogue", "store"]),
-    ("domain", &["access", "catalogue", "policy", "store"]),
+    ("domain", &["access", "catalogue", "outgoing", "policy", "store"]),
     ("audit", &["access", "catalogue", "domain", "store"]),
     (
         "pipeline",
@@ -48,6 +49,7 @@ const ALLOWED: [(&str, &[&str]); 13] = [
             "config",
             "domain",
             "edge",
+            "outgoing",
             "pipeline",
             "policy",
             "store",
