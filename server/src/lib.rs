@@ -15,3 +15,4 @@ pub mod pipeline;
 pub mod policy;
 pub mod store;
 pub mod vocabulary;
+pub mod web;

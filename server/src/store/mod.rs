@@ -20,6 +20,7 @@ mod records;
 mod row;
 mod session;
 mod settings;
+mod sign_ins;
 mod sqlite;
 mod tenants;
 mod text;
@@ -49,6 +50,7 @@ pub use records::{
     Condition, Draft, Field, FieldValue, Record, RecordChange, RecordCursor, RecordPage, RecordQuery, Records,
 };
 pub use settings::{Settings, SetupTokens};
+pub use sign_ins::{NewSignIn, SignIn, SignInKind, SignIns, SystemSignIns};
 pub use tenants::{NewTenant, Tenant, TenantStatus, Tenants};
 pub use text::{Matching, Ranking, TextHit, TextQuery};
 pub use tx::{SystemTx, TenantTx};

@@ -2,7 +2,7 @@
 
 use super::{
     AuditLog, AuditRecord, Counters, Jobs, Keys, Memories, Notes, Records, Session, Settings, SetupTokens,
-    StoreError, SystemJobs, SystemKeys, SystemUsers, Tenants, Topic, Users,
+    SignIns, StoreError, SystemJobs, SystemKeys, SystemSignIns, SystemUsers, Tenants, Topic, Users,
 };
 use crate::vocabulary::{TenantId, Timestamp};
 
@@ -109,6 +109,14 @@ impl<'a> TenantTx<'a> {
         }
     }
 
+    /// Who is signed in.
+    pub fn sign_ins(&mut self) -> SignIns<'_> {
+        SignIns {
+            session: self.session,
+            tenant: &self.tenant,
+        }
+    }
+
     /// Small JSON values by name.
     pub fn settings(&mut self) -> Settings<'_> {
         Settings {
@@ -160,6 +168,13 @@ impl<'a> SystemTx<'a> {
     /// Users of all tenants, for the log-in.
     pub fn users(&mut self) -> SystemUsers<'_> {
         SystemUsers {
+            session: self.session,
+        }
+    }
+
+    /// Sign-ins of all tenants, for the doors.
+    pub fn sign_ins(&mut self) -> SystemSignIns<'_> {
+        SystemSignIns {
             session: self.session,
         }
     }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 /// Which rooms a room may name. What it may name besides is `vocabulary`, and itself.
 ///
 /// The hall knows all rooms; the doors know the hall. A room takes from an earlier one its proof type.
-const ALLOWED: [(&str, &[&str]); 13] = [
+const ALLOWED: [(&str, &[&str]); 14] = [
     ("vocabulary", &[]),
     ("store", &[]),
     ("catalogue", &[]),
@@ -50,6 +50,21 @@ const ALLOWED: [(&str, &[&str]); 13] = [
             "edge",
             "pipeline",
             "policy",
+            "store",
+        ],
+    ),
+    (
+        "web",
+        &[
+            "access",
+            "audit",
+            "catalogue",
+            "config",
+            "domain",
+            "edge",
+            "limits",
+            "operate",
+            "pipeline",
             "store",
         ],
     ),
