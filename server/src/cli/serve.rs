@@ -8,6 +8,7 @@ use footbridge_server::{
     edge::{self, Server, TlsFiles},
     operate::{boot, editions::Reloader, setup},
     vocabulary::EditionName,
+    web::{self, Web},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -84,7 +85,8 @@ impl Serve {
         let shutdown = CancellationToken::new();
         tokio::spawn(signalled(shutdown.clone()));
         tokio::spawn(reload_at_hangup(Arc::clone(&booted.reloader)));
-        let mut server = Server::new(booted.house.clone(), config.edge);
+        let web = Web::new(booted.house.clone(), &config.console);
+        let mut server = Server::new(booted.house.clone(), config.edge).with_router(web::router(web));
         if let Some(files) = tls {
             server = server.with_tls(files)?;
         }

@@ -203,6 +203,15 @@ mod tests {
             (DomainError::Conflict("x".into()).into(), "409 Conflict: x"),
             (DomainError::Rule("x".into()).into(), "422 Unprocessable: x"),
             (
+                DomainError::Store(StoreError::OutcomeUnknown).into(),
+                "503 Service Unavailable: the change may have been made, the store went away before it said so; look before \
+                 you try again (request 7Q2K)",
+            ),
+            (
+                StoreError::Closed.into(),
+                "503 Service Unavailable: the call was not run; try again soon (request 7Q2K)",
+            ),
+            (
                 DomainError::internal(std::io::Error::other("secret path")).into(),
                 "500 Internal Error: request 7Q2K",
             ),

@@ -24,6 +24,7 @@ mod redact;
 mod row;
 mod session;
 mod settings;
+mod sign_ins;
 mod sqlite;
 mod tenants;
 mod text;
@@ -54,6 +55,7 @@ pub use records::{
 };
 pub use redact::redacted;
 pub use settings::{Settings, SetupTokens};
+pub use sign_ins::{NewSignIn, SignIn, SignInKind, SignIns, SystemSignIns};
 pub use tenants::{NewTenant, Tenant, TenantStatus, Tenants};
 pub use text::{Matching, Ranking, TextHit, TextQuery};
 pub use tx::{SystemTx, TenantTx};

@@ -2,8 +2,8 @@
 
 use super::{
     AuditLog, AuditRecord, Caps, ChangeLog, Counters, Jobs, Keys, Memories, NewChange, Notes, Records,
-    Session, Settings, SetupTokens, StoreError, SystemCaps, SystemJobs, SystemKeys, SystemUsers, Tenants,
-    Topic, Users,
+    Session, Settings, SetupTokens, SignIns, StoreError, SystemCaps, SystemJobs, SystemKeys, SystemSignIns,
+    SystemUsers, Tenants, Topic, Users,
 };
 use crate::vocabulary::{TenantId, Timestamp};
 
@@ -132,6 +132,14 @@ impl<'a> TenantTx<'a> {
         }
     }
 
+    /// Who is signed in.
+    pub fn sign_ins(&mut self) -> SignIns<'_> {
+        SignIns {
+            session: self.session,
+            tenant: &self.tenant,
+        }
+    }
+
     /// Small JSON values by name.
     pub fn settings(&mut self) -> Settings<'_> {
         Settings {
@@ -198,6 +206,13 @@ impl<'a> SystemTx<'a> {
     /// Users of all tenants, for the log-in.
     pub fn users(&mut self) -> SystemUsers<'_> {
         SystemUsers {
+            session: self.session,
+        }
+    }
+
+    /// Sign-ins of all tenants, for the doors.
+    pub fn sign_ins(&mut self) -> SystemSignIns<'_> {
+        SystemSignIns {
             session: self.session,
         }
     }

@@ -22,4 +22,5 @@ mod operations;
 mod process;
 mod replicas;
 mod store;
+mod web;
 mod whole_catalogue;

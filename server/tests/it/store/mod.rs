@@ -11,5 +11,6 @@ mod notes;
 mod postgres;
 mod processes;
 mod records;
+mod sign_ins;
 mod tables;
 mod work;
