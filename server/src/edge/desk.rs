@@ -1,7 +1,7 @@
 //! The work: the bytes of one message come in, a reply goes out. The same desk serves HTTP and stdio; it knows an
 //! era only as the shape of its answers.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use footbridge_protocol::{
@@ -11,7 +11,7 @@ use footbridge_protocol::{
     jsonrpc::{DecodeError, ErrorObject, Message, Request, Rules, decode},
 };
 use http::StatusCode;
-use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::{counter::Counter, histogram::Histogram};
 use serde_json::json;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -57,12 +57,13 @@ pub(super) struct Common {
 
 impl Common {
     pub(super) fn new(house: Arc<House>, settings: Arc<EdgeSettings>) -> Self {
+        let leaving = CancellationToken::new();
         Self {
+            metrics: Arc::new(Metrics::new(&house, &settings, leaving.clone())),
             house,
             settings,
-            metrics: Arc::default(),
             listens: Arc::default(),
-            leaving: CancellationToken::new(),
+            leaving,
             draining: CancellationToken::new(),
         }
     }
@@ -88,6 +89,7 @@ struct Counts {
     lists: Counter,
     /// One for each tool, in the edition's order.
     went_well: Vec<Counter>,
+    times: Vec<Histogram>,
 }
 
 impl Counts {
@@ -97,7 +99,11 @@ impl Counts {
             calls: metrics.answered(&edition.name, "tools/call"),
             lists: metrics.answered(&edition.name, "tools/list"),
             went_well: tools
+                .clone()
                 .map(|tool| metrics.went_well(&edition.name, &tool.name))
+                .collect(),
+            times: tools
+                .map(|tool| metrics.times(&edition.name, &tool.name))
                 .collect(),
         }
     }
@@ -171,6 +177,7 @@ impl Desk {
             Err(error) => error.id(),
         };
         if let Some(limit) = over_limit {
+            self.common.metrics.limit_reached(&limit);
             info!(tenant.id = %caller.principal.tenant(), request.id = caller.request_id, "refused: {limit}");
             return Reply::over_limit(id, &limit);
         }
@@ -342,8 +349,7 @@ impl Desk {
             None => call.await,
             Some((updates, notes)) => relay(call, updates, notes, line).await,
         };
-        self.common.metrics.took(started.elapsed());
-        self.count(&request.name, &result);
+        self.count(&request.name, &result, started.elapsed());
         match result {
             Ok(Answer::Done(result)) => Reply::result(envelope.id, |out| {
                 shape::write_tool_result(out, dialect, &self.modern_tail, &result);
@@ -366,8 +372,14 @@ impl Desk {
         }
     }
 
-    fn count(&self, name: &str, result: &Result<Answer, CallError>) {
+    fn count(&self, name: &str, result: &Result<Answer, CallError>, took: Duration) {
         let tool = self.bound.edition.find(name);
+        if let Some(times) = tool.and_then(|tool| self.counts.times.get(tool.index)) {
+            times.observe(took.as_secs_f64());
+        }
+        if let Err(CallError::OverLimit(limit)) = result {
+            self.common.metrics.limit_reached(limit);
+        }
         let outcome = match result {
             Ok(Answer::Done(result)) if result.is_error => "tool_error",
             Ok(Answer::Done(_)) => WENT_WELL,

@@ -314,7 +314,7 @@ impl Front {
 
     fn refuse(&self, peer: &Peer, parts: &Parts, refusal: &Refusal) -> Response<Outgoing> {
         let status = refusal.status();
-        self.common.metrics.refusal(status);
+        self.common.metrics.refusal(refusal);
         info!(
             address = %peer.address, status = status.as_u16(), method = %Logged(parts.method.as_str()),
             path = %Logged(parts.uri.path()), "refused a request: {refusal}"

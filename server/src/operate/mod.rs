@@ -8,6 +8,7 @@ pub mod check;
 pub mod editions;
 pub mod keys;
 pub mod people;
+pub mod restore;
 pub mod sessions;
 pub mod setup;
 pub mod sources;

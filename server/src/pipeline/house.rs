@@ -3,12 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
+use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
 use super::SignInError;
 use crate::{
     access::{AuthError, Keyring, Principal},
-    catalogue::{Catalogue, CatalogueError, Edition, ListCache, StrictClients, Tool},
+    catalogue::{Catalogue, CatalogueError, Edition, ListCache, ListedNames, Shape, StrictClients, Tool},
     domain::{Handler, Handlers},
     limits::{AddressMeters, Limits},
     policy::SealKey,
@@ -157,6 +158,24 @@ impl House {
         self.editions.store(Arc::new(editions));
         self.generation.send_modify(|generation| *generation += 1);
         Ok(())
+    }
+
+    /// What tells one catalogue from another: the same on every replica that serves the same tools.
+    pub fn catalogue_digest(&self) -> String {
+        let mut digest = Sha256::new();
+        for bound in self.editions.load().iter() {
+            digest.update(bound.edition.name.as_str());
+            for tool in bound.edition.tools() {
+                digest.update(tool.definition(Shape::Full, ListedNames::Native).to_string());
+                digest.update(tool.handler.as_bytes());
+            }
+        }
+        digest
+            .finalize()
+            .iter()
+            .take(6)
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
     }
 
     /// Tells when another catalogue is in force.
