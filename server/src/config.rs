@@ -11,7 +11,7 @@ use std::{
 
 use serde::Deserialize;
 
-use crate::{edge::EdgeSettings, store::StoreSettings, vocabulary::EditionName};
+use crate::{access::oauth::OAuthLimits, edge::EdgeSettings, store::StoreSettings, vocabulary::EditionName};
 
 /// The whole configuration.
 #[derive(Debug, Default, Deserialize)]
@@ -23,6 +23,8 @@ pub struct Config {
     pub limits: LimitSettings,
     /// `[edge]`: sizes and times of the HTTP side.
     pub edge: EdgeSettings,
+    /// `[oauth]`: sizes and times of access tokens.
+    pub oauth: OAuthLimits,
     /// `[store]`: how the store works.
     pub store: StoreConfig,
     /// `[log]`: what is logged, and how.

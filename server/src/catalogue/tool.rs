@@ -186,6 +186,11 @@ impl Edition {
         self.by_name.get(name).and_then(|index| self.tools.get(*index))
     }
 
+    /// The path that it is known by: the bare one, if it owns one.
+    pub fn endpoint(&self) -> String {
+        self.bare_path.clone().unwrap_or_else(|| self.path())
+    }
+
     /// The path of its endpoint.
     pub fn path(&self) -> String {
         format!("/{}/mcp", self.name)

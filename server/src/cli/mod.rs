@@ -1,5 +1,6 @@
 //! The commands: what is typed, and which operation carries it out.
 
+mod admin;
 mod audit;
 mod catalogue;
 mod key;
@@ -55,6 +56,9 @@ enum Command {
     /// Check, list and show the tools.
     #[command(subcommand)]
     Catalogue(catalogue::CatalogueCommand),
+    /// Settings of the whole server: OAuth.
+    #[command(subcommand)]
+    Admin(admin::AdminCommand),
     /// Serve one edition to a program that starts this one.
     #[command(subcommand)]
     Mcp(local::McpCommand),
@@ -100,6 +104,7 @@ pub(crate) fn run(options: Options) -> Result<()> {
             Command::Audit(command) => command.run().await,
             Command::Source(command) => command.run().await,
             Command::Catalogue(command) => command.run().await,
+            Command::Admin(command) => command.run().await,
             Command::Mcp(command) => command.run().await,
             Command::Backup(command) => command.run().await,
         }

@@ -25,12 +25,18 @@ use super::{
     gate, intake,
     line::{Line, Step, Work},
     names::Names,
+    oauth_documents::{self, Found},
     refusal::Refusal,
     reply::Reply,
     socket::Traffic,
     well_known::{self, Documents},
 };
-use crate::{catalogue::Edition, limits::AddressMeters, pipeline::SignInError};
+use crate::{
+    access::oauth::{Entrance, Resource},
+    catalogue::Edition,
+    limits::AddressMeters,
+    pipeline::SignInError,
+};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
@@ -69,19 +75,12 @@ impl Front {
             .map(|edition| Arc::new(Desk::new(Arc::clone(&common), Arc::clone(edition))))
             .collect();
         let editions: Vec<Arc<Edition>> = desks.iter().map(|desk| Arc::clone(&desk.bound.edition)).collect();
-        let base = settings.public_url.clone().unwrap_or_else(|| {
-            let scheme = if tls { "https" } else { "http" };
-            let authority = settings
-                .public_names
-                .first()
-                .cloned()
-                .unwrap_or_else(|| bound.to_string());
-            format!("{scheme}://{authority}")
-        });
+        let base = settings.base_url(bound, tls);
+        common.house.oauth().reached_at(&base);
         Self {
             work: TaskTracker::new(),
             names: Names::new(&settings, bound, tls),
-            documents: Documents::new(&settings, &editions, base.trim_end_matches('/')),
+            documents: Documents::new(&settings, &editions, &base),
             addresses: AddressMeters::new(settings.requests_per_minute_per_address),
             in_flight: Arc::new(Semaphore::new(settings.requests_in_flight)),
             browser_headers: browser_headers(&editions),
@@ -121,11 +120,15 @@ impl Front {
     async fn route(&self, peer: &Peer, request: Request<Incoming>) -> Response<Outgoing> {
         let (mut parts, body) = request.into_parts();
         let path = parts.uri.path();
-        if let Some(desk) = self.desk_at(path) {
+        if let Some((desk, entrance)) = self.entrance(path) {
             let page = self.page(&parts.headers);
-            let mut response = match self.message(peer, desk, &mut parts, body).await {
+            let resource = entrance.clone();
+            let mut response = match self.message(peer, desk, entrance, &mut parts, body).await {
                 Ok(response) => response,
-                Err(refusal) => self.refuse(peer, &parts, &refusal),
+                Err(refusal) => {
+                    let resource = resource.as_ref().and_then(Entrance::advertised);
+                    self.refuse(peer, &parts, &refusal, resource)
+                }
             };
             if let Some(origin) = page {
                 allow_page(origin, response.headers_mut());
@@ -138,13 +141,53 @@ impl Front {
         {
             return response;
         }
+        let oauth = self.common.house.oauth();
+        if let Some(found) = oauth_documents::find(oauth, path) {
+            return match found {
+                Found::Register(resource) if parts.method == Method::POST => {
+                    match self.registration(peer, &parts, body, &resource).await {
+                        Ok(response) => response,
+                        Err(refusal) => self.refuse(peer, &parts, &refusal, None),
+                    }
+                }
+                found => oauth_documents::answer(oauth, &found, &parts.method, &parts.headers).await,
+            };
+        }
         if path == "/metrics" && self.names.allow_host(&parts.uri, &parts.headers) {
             let figures = well_known::metrics(&self.common, peer, &parts.method, &parts.headers);
             if let Some(response) = figures.filter(|_| self.names.allow_origin(&parts.headers)) {
                 return response;
             }
         }
-        self.refuse(peer, &parts, &Refusal::NotFound)
+        self.refuse(peer, &parts, &Refusal::NotFound, None)
+    }
+
+    /// The desk at a path, and what it takes besides keys. Access tokens have a path of their own, or the edition's
+    /// (design.md D15).
+    fn entrance(&self, path: &str) -> Option<(&Arc<Desk>, Option<Entrance>)> {
+        let oauth = self.common.house.oauth();
+        if let Some(desk) = self.desk_at(path) {
+            return Some((desk, oauth.entrance(&desk.bound.edition.name, path)));
+        }
+        let desk = self.desk_at(path.strip_suffix("/oauth")?)?;
+        let entrance = oauth.entrance(&desk.bound.edition.name, path)?;
+        (!entrance.legacy_only).then_some((desk, Some(entrance)))
+    }
+
+    async fn registration(
+        &self,
+        peer: &Peer,
+        parts: &Parts,
+        body: Incoming,
+        resource: &Resource,
+    ) -> Result<Response<Outgoing>, Refusal> {
+        if !peer.address.is_loopback() {
+            self.addresses.count(peer.address).map_err(Refusal::Address)?;
+        }
+        gate::media(&parts.headers)?;
+        let limit = oauth_documents::REGISTRATION_BYTES;
+        let body = intake::read(body, limit, self.common.settings.body_timeout()).await?;
+        Ok(oauth_documents::register(resource, &body))
     }
 
     fn desk_at(&self, path: &str) -> Option<&Arc<Desk>> {
@@ -160,6 +203,7 @@ impl Front {
         &self,
         peer: &Peer,
         desk: &Arc<Desk>,
+        entrance: Option<Entrance>,
         parts: &mut Parts,
         body: Incoming,
     ) -> Result<Response<Outgoing>, Refusal> {
@@ -193,7 +237,7 @@ impl Front {
         let principal = self
             .common
             .house
-            .authenticate(credential, &desk.bound.edition, peer.address)
+            .admit(credential, &desk.bound.edition, peer.address, entrance.as_ref())
             .await
             .map_err(|error| match error {
                 SignInError::Credential(error) => Refusal::Credential {
@@ -210,6 +254,7 @@ impl Front {
             principal,
             address: Some(peer.address),
             request_id: request_id(),
+            entrance,
         };
         let line = Line::new(media.events);
         let (desk, own) = (Arc::clone(desk), Arc::clone(&line));
@@ -226,12 +271,19 @@ impl Front {
         })
     }
 
-    fn refuse(&self, peer: &Peer, parts: &Parts, refusal: &Refusal) -> Response<Outgoing> {
+    fn refuse(
+        &self,
+        peer: &Peer,
+        parts: &Parts,
+        refusal: &Refusal,
+        resource: Option<&Resource>,
+    ) -> Response<Outgoing> {
         let status = refusal.status();
         self.common.metrics.refusal(status);
         info!(
             address = %peer.address, status = status.as_u16(), method = %Logged(parts.method.as_str()),
-            path = %Logged(parts.uri.path()), "refused a request: {refusal}"
+            path = %Logged(parts.uri.path()), reason = refusal.reason().map(tracing::field::display),
+            "refused a request: {refusal}"
         );
         let mut response = match refusal {
             // For whoever tried Server-Sent Events first, a line that names the cure; to other methods nothing.
@@ -250,8 +302,8 @@ impl Front {
         if matches!(refusal, Refusal::Method) {
             headers.insert(header::ALLOW, HeaderValue::from_static("POST"));
         }
-        if let Some(challenge) = refusal.challenge() {
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        if let Some(challenge) = refusal.challenge(resource) {
+            add_challenge(headers, &challenge);
         }
         if refusal.closes() && parts.version < Version::HTTP_2 {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -287,8 +339,16 @@ fn allow_page(origin: HeaderValue, out: &mut HeaderMap) {
     out.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
 }
 
+fn add_challenge(headers: &mut HeaderMap, challenge: &str) {
+    // Invariant: `challenge` writes printable characters alone.
+    if let Ok(value) = HeaderValue::from_str(challenge) {
+        headers.insert(header::WWW_AUTHENTICATE, value);
+    }
+}
+
 /// A reply as HTTP.
-fn to_response(reply: Reply) -> Response<Outgoing> {
+fn to_response(mut reply: Reply) -> Response<Outgoing> {
+    let challenge = reply.challenge.take();
     let (status, retry_after, per_minute) = (reply.status, reply.retry_after, reply.per_minute);
     let empty = reply.is_empty();
     let mut response = Response::new(reply.into_body());
@@ -296,6 +356,9 @@ fn to_response(reply: Reply) -> Response<Outgoing> {
     let headers = response.headers_mut();
     if !empty {
         headers.insert(header::CONTENT_TYPE, JSON);
+    }
+    if let Some(challenge) = challenge {
+        add_challenge(headers, &challenge);
     }
     if let Some(seconds) = retry_after {
         headers.insert(header::RETRY_AFTER, seconds.into());

@@ -9,7 +9,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::{OperateError, people::LOCAL_OWNER};
 use crate::{
-    access::Keyring,
+    access::{Keyring, oauth::OAuth},
     catalogue::Catalogue,
     config::{Config, LogSettings},
     domain::{Handlers, context::Context},
@@ -66,11 +66,19 @@ pub async fn boot(
     let mut handlers = Handlers::default();
     context.register(&mut handlers);
     let keyring = Keyring::load(store.clone(), &catalogue, REQUESTS_PER_MINUTE).await?;
+    let oauth = OAuth::load(
+        store.clone(),
+        catalogue.editions(),
+        config.oauth.clone(),
+        REQUESTS_PER_MINUTE,
+    )
+    .await?;
     let house = HouseBuilder {
         store: store.clone(),
         catalogue,
         handlers,
         keyring: Arc::clone(&keyring),
+        oauth: Arc::clone(&oauth),
         seal_key: seal_key(&store).await?,
         clock: store.clock().clone(),
         call_timeout: Duration::from_secs(config.limits.call_seconds),
@@ -81,6 +89,7 @@ pub async fn boot(
     let stop = CancellationToken::new();
     let tasks = vec![
         spawn_until(&stop, keyring.follow()),
+        spawn_until(&stop, oauth.follow()),
         spawn_until(&stop, tidy(Arc::clone(&house))),
         tokio::spawn(Arc::clone(&context).run(stop.clone())),
     ];

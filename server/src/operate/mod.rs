@@ -5,6 +5,7 @@
 
 pub mod boot;
 pub mod keys;
+pub mod oauth;
 pub mod people;
 pub mod setup;
 pub mod sources;

@@ -15,6 +15,7 @@ mod jobs;
 mod keys;
 mod memory;
 mod notes;
+mod oauth;
 mod postgres;
 mod records;
 mod row;
@@ -45,6 +46,7 @@ pub use memory::{Memories, Memory, MemoryVersion, NewMemory};
 pub use notes::{
     Chunk, Entity, EntityMark, NewChunk, NewEntity, Notes, Source, SourceCount, StoredVector, VectorShelf,
 };
+pub use oauth::{OAuthMount, OAuthRow, OAuthSettings, SystemOAuth, TenantOAuth};
 pub use records::{
     Condition, Draft, Field, FieldValue, Record, RecordChange, RecordCursor, RecordPage, RecordQuery, Records,
 };

@@ -2,7 +2,7 @@
 
 use super::{
     AuditLog, AuditRecord, Counters, Jobs, Keys, Memories, Notes, Records, Session, Settings, SetupTokens,
-    StoreError, SystemJobs, SystemKeys, SystemUsers, Tenants, Topic, Users,
+    StoreError, SystemJobs, SystemKeys, SystemOAuth, SystemUsers, TenantOAuth, Tenants, Topic, Users,
 };
 use crate::vocabulary::{TenantId, Timestamp};
 
@@ -109,6 +109,14 @@ impl<'a> TenantTx<'a> {
         }
     }
 
+    /// What editions ask of access tokens, and who the people behind them are.
+    pub fn oauth(&mut self) -> TenantOAuth<'_> {
+        TenantOAuth {
+            session: self.session,
+            tenant: &self.tenant,
+        }
+    }
+
     /// Small JSON values by name.
     pub fn settings(&mut self) -> Settings<'_> {
         Settings {
@@ -160,6 +168,13 @@ impl<'a> SystemTx<'a> {
     /// Users of all tenants, for the log-in.
     pub fn users(&mut self) -> SystemUsers<'_> {
         SystemUsers {
+            session: self.session,
+        }
+    }
+
+    /// What editions ask of access tokens, for the table that is kept in memory.
+    pub fn oauth(&mut self) -> SystemOAuth<'_> {
+        SystemOAuth {
             session: self.session,
         }
     }

@@ -12,7 +12,10 @@ use std::{
 };
 
 use footbridge_server::{
-    access::Keyring,
+    access::{
+        Keyring,
+        oauth::{OAuth, OAuthLimits},
+    },
     catalogue::{Catalogue, NamedText},
     domain::{Content, DomainError, Handlers, InputRequest, InputRequired, Outcome, ToolResult},
     edge::{EdgeSettings, Server, TlsFiles, listen},
@@ -134,12 +137,22 @@ impl House {
         .unwrap();
         let keyring = Keyring::load(store.clone(), &catalogue, 1_000_000).await.unwrap();
         tokio::spawn(Arc::clone(&keyring).follow());
+        let oauth = OAuth::load(
+            store.clone(),
+            catalogue.editions(),
+            OAuthLimits::default(),
+            1_000_000,
+        )
+        .await
+        .unwrap();
+        tokio::spawn(Arc::clone(&oauth).follow());
         let noticed = Arc::<Noticed>::default();
         let rooms = HouseBuilder {
             store: store.clone(),
             catalogue: load(),
             handlers: handlers(&noticed),
             keyring: Arc::clone(&keyring),
+            oauth,
             seal_key: SealKey::new([7; 32]),
             clock,
             call_timeout: Duration::from_secs(20),

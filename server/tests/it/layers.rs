@@ -38,7 +38,7 @@ const ALLOWED: [(&str, &[&str]); 13] = [
             "store",
         ],
     ),
-    ("config", &["edge", "store"]),
+    ("config", &["access", "edge", "store"]),
     ("lib", &[]),
     (
         "operate",
