@@ -3,7 +3,7 @@
 use footbridge_protocol::{codes, jsonrpc::ErrorObject};
 use http::StatusCode;
 
-use super::{challenge, reply::Reply};
+use super::{challenge, gate::TwoCredentials, reply::Reply};
 use crate::{
     access::{
         AuthError,
@@ -73,6 +73,12 @@ pub(super) enum Refusal {
     BrokenBody,
 }
 
+impl From<TwoCredentials> for Refusal {
+    fn from(_: TwoCredentials) -> Self {
+        Self::TwoCredentials
+    }
+}
+
 fn auth_status(error: &AuthError) -> StatusCode {
     match error {
         AuthError::Missing
@@ -103,6 +109,25 @@ impl Refusal {
             Self::Accept => StatusCode::NOT_ACCEPTABLE,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
+        }
+    }
+
+    /// The word for programs in the answers of REST endpoints.
+    pub(super) fn word(&self) -> &'static str {
+        match self {
+            Self::NotFound => "not_found",
+            Self::Host => "unknown_host",
+            Self::Origin => "foreign_origin",
+            Self::Method => "method_not_allowed",
+            Self::Draining | Self::Overloaded => "unavailable",
+            Self::Address(_) => "too_many_requests",
+            Self::TwoCredentials => "two_credentials",
+            Self::Credential { .. } => "unauthorized",
+            Self::MediaType | Self::Encoding => "unsupported_media_type",
+            Self::Accept => "not_acceptable",
+            Self::TooLarge { .. } => "too_large",
+            Self::TooSlow => "too_slow",
+            Self::BrokenBody => "broken_body",
         }
     }
 

@@ -7,6 +7,7 @@ pub mod boot;
 pub mod keys;
 pub mod oauth;
 pub mod people;
+pub mod sessions;
 pub mod setup;
 pub mod sources;
 

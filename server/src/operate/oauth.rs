@@ -151,7 +151,7 @@ pub async fn status(
     let name = edition.name.clone();
     let row = store
         .read(tenant, move |tx| {
-            async move { Ok::<_, StoreError>(tx.oauth().find(&name).await?) }.boxed()
+            async move { tx.oauth().find(&name).await }.boxed()
         })
         .await?;
     let (enabled, settings) = row.map_or_else(Default::default, |row| (row.enabled, row.settings));

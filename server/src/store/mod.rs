@@ -7,6 +7,9 @@
 //! Reading order: [`StoreUrl`], [`Store`], [`TenantTx`] and [`SystemTx`], the domain files, the engines.
 
 mod audit;
+mod caps;
+mod chain;
+mod change_log;
 mod changes;
 mod counters;
 mod error;
@@ -18,9 +21,11 @@ mod notes;
 mod oauth;
 mod postgres;
 mod records;
+mod redact;
 mod row;
 mod session;
 mod settings;
+mod sign_ins;
 mod sqlite;
 mod tenants;
 mod text;
@@ -32,10 +37,10 @@ use std::{path::Path, sync::Arc};
 
 use tokio::sync::broadcast;
 
-pub use audit::{
-    AuditEntry, AuditFault, AuditFilter, AuditHead, AuditLog, AuditRecord, AuditStatus, AuditVerdict,
-    ScopeKind,
-};
+pub use audit::{AuditEntry, AuditFilter, AuditLog, AuditRecord, AuditStatus, ScopeKind};
+pub use caps::{CapAsk, CapGrant, Caps, SystemCaps};
+pub use chain::{AuditFault, AuditHead, AuditVerdict};
+pub use change_log::{Actor, ChangeEntry, ChangeFilter, ChangeLog, ChangeRecord, NewChange};
 pub use changes::{Change, Topic};
 pub use counters::Counters;
 pub use error::StoreError;
@@ -50,7 +55,9 @@ pub use oauth::{OAuthMount, OAuthRow, OAuthSettings, SystemOAuth, TenantOAuth};
 pub use records::{
     Condition, Draft, Field, FieldValue, Record, RecordChange, RecordCursor, RecordPage, RecordQuery, Records,
 };
+pub use redact::redacted;
 pub use settings::{Settings, SetupTokens};
+pub use sign_ins::{NewSignIn, SignIn, SignInKind, SignIns, SystemSignIns};
 pub use tenants::{NewTenant, Tenant, TenantStatus, Tenants};
 pub use text::{Matching, Ranking, TextHit, TextQuery};
 pub use tx::{SystemTx, TenantTx};

@@ -17,13 +17,18 @@ use footbridge_server::{
         oauth::{OAuth, OAuthLimits},
     },
     catalogue::{Catalogue, NamedText},
+    config::ConsoleSettings,
     domain::{Content, DomainError, Handlers, InputRequest, InputRequired, Outcome, ToolResult},
     edge::{EdgeSettings, Server, TlsFiles, listen},
-    operate::keys::{MintRequest, mint},
+    operate::{
+        keys::{MintRequest, mint},
+        oauth::{self, OAuthChange, Switch},
+    },
     pipeline::{self, HouseBuilder},
     policy::SealKey,
     store::{KeyLimits, Store, StoreSettings, StoreUrl},
     vocabulary::{Clock, Scope, TenantId},
+    web::{self, Web},
 };
 use futures_util::FutureExt;
 use serde_json::{Map, Value, json};
@@ -162,7 +167,8 @@ impl House {
         let rooms = Arc::new(rooms.build().unwrap());
         let mut settings = EdgeSettings::default();
         change(&mut settings);
-        let mut server = Server::new(Arc::clone(&rooms), settings);
+        let web = Web::new(Arc::clone(&rooms), &ConsoleSettings::default());
+        let mut server = Server::new(Arc::clone(&rooms), settings).with_router(web::router(web));
         if let Some(files) = tls {
             server = server.with_tls(files).unwrap();
         }
@@ -197,6 +203,15 @@ impl House {
             .unwrap();
         self.keyring.refresh().await.unwrap();
         minted.key
+    }
+
+    /// Changes what the edition asks of access tokens; returns when the server has heard of it.
+    pub(crate) async fn change_oauth(&self, switch: Switch, change: OAuthChange) {
+        let (tenant, edition) = (TenantId::new("local").unwrap(), &self.catalogue.editions()[0]);
+        oauth::change(&self.store, &tenant, edition, "", switch, change)
+            .await
+            .unwrap();
+        self.rooms.oauth().reload().await.unwrap();
     }
 
     /// Tells the server to stop, without waiting.

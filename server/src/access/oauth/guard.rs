@@ -87,7 +87,7 @@ impl OAuth {
     ) -> Result<Arc<Self>, StoreError> {
         signature::install();
         let fetcher = Fetcher::new(&limits).map_err(|e| StoreError::Invalid {
-            what: format!("ca_file under [oauth]: {e}"),
+            what: format!("access tokens, [oauth]: {e}"),
         })?;
         let guard = Self {
             lane: Lane::new(limits.checks(), limits.signature_queue),

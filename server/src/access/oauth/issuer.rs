@@ -193,17 +193,17 @@ impl Issuer {
         // Byte for byte (RFC 8414 §3.3): else one provider could speak for another.
         if metadata.get("issuer").and_then(Value::as_str) != Some(&self.url) {
             return Err(FetchFault::Document(
-                "the discovery document names another issuer".to_owned(),
+                "the discovery document names another issuer",
             ));
         }
         let keys = metadata
             .get("jwks_uri")
             .and_then(Value::as_str)
-            .ok_or_else(|| FetchFault::Document("the discovery document names no jwks_uri".to_owned()))?;
+            .ok_or_else(|| FetchFault::Document("the discovery document names no jwks_uri"))?;
         let keys = self.fetcher.get(keys, &self.host).await?;
         let keys = KeySet::read(&keys)
             .filter(|keys| keys.len() > 0)
-            .ok_or_else(|| FetchFault::Document("the key set holds no usable key".to_owned()))?;
+            .ok_or_else(|| FetchFault::Document("the key set holds no usable key"))?;
         Ok((keys, metadata))
     }
 
@@ -219,7 +219,7 @@ impl Issuer {
             result => result?,
         };
         serde_json::from_slice(&text)
-            .map_err(|_| FetchFault::Document("the discovery document is no JSON object".to_owned()))
+            .map_err(|_| FetchFault::Document("the discovery document is no JSON object"))
     }
 }
 

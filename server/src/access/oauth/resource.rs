@@ -188,9 +188,14 @@ fn basic_scopes(edition: &Edition) -> Vec<Scope> {
 /// # Errors
 /// What is wrong with it.
 pub fn check_resource_uri(uri: &str) -> Result<(), String> {
-    let host = super::fetch::host_of(uri).map_err(|e| e.to_string())?;
-    let start: String = uri.chars().take_while(|c| *c != '/').collect();
-    if host.chars().chain(start.chars()).any(|c| c.is_ascii_uppercase()) {
+    super::fetch::host_of(uri).map_err(|e| e.to_string())?;
+    let (scheme, rest) = uri.split_once("://").unwrap_or_default();
+    let authority = rest.split('/').next().unwrap_or_default();
+    if scheme
+        .chars()
+        .chain(authority.chars())
+        .any(|c| c.is_ascii_uppercase())
+    {
         return Err(format!("`{uri}`: scheme and host are written in lower case"));
     }
     if uri.ends_with('/') {
