@@ -101,7 +101,7 @@ async fn house(store: Store) -> anyhow::Result<Arc<House>> {
         text: include_str!("catalogue.toml"),
     }]])?;
     let limits = OAuthLimits::default();
-    let oauth = OAuth::load(store.clone(), catalogue.editions(), limits, REQUESTS_PER_MINUTE).await?;
+    let oauth = OAuth::load(store.clone(), &catalogue, limits, REQUESTS_PER_MINUTE).await?;
     let house = HouseBuilder {
         store,
         catalogue,

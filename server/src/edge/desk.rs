@@ -50,7 +50,9 @@ pub(super) struct Common {
     pub(super) settings: Arc<EdgeSettings>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) listens: Arc<Listens>,
-    /// Fires when the server begins to stop.
+    /// Fires when the server is told to stop: it wants no more calls, and serves those that come.
+    pub(super) leaving: CancellationToken,
+    /// Fires when it begins to stop: new work is refused.
     pub(super) draining: CancellationToken,
 }
 
@@ -61,6 +63,7 @@ impl Common {
             settings,
             metrics: Arc::default(),
             listens: Arc::default(),
+            leaving: CancellationToken::new(),
             draining: CancellationToken::new(),
         }
     }

@@ -10,6 +10,7 @@ use std::{
     },
 };
 
+use arc_swap::ArcSwap;
 use axum::Router;
 use futures_util::FutureExt;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header, request::Parts};
@@ -59,28 +60,51 @@ pub(super) struct Front {
     pub(super) common: Arc<Common>,
     /// Requests under way, those included that go on without their caller.
     pub(super) work: TaskTracker,
-    desks: Vec<Arc<Desk>>,
+    /// What the catalogue in force decides; replaced as a whole.
+    face: ArcSwap<Face>,
     names: Names,
-    documents: Documents,
     site: Arc<Site>,
     /// Whatever else is served: pages and REST endpoints.
     router: Option<Router>,
     /// Requests by address, before anybody looks at a credential.
     addresses: AddressMeters,
     in_flight: Arc<Semaphore>,
+}
+
+/// What follows from the editions that are served.
+struct Face {
+    desks: Vec<Arc<Desk>>,
+    documents: Documents,
     browser_headers: HeaderValue,
+}
+
+impl Face {
+    fn new(common: &Arc<Common>, base: &str) -> Self {
+        let bound = common.house.editions();
+        let desks: Vec<_> = bound
+            .iter()
+            .map(|edition| Arc::new(Desk::new(Arc::clone(common), Arc::clone(edition))))
+            .collect();
+        let editions: Vec<Arc<Edition>> = desks.iter().map(|desk| Arc::clone(&desk.bound.edition)).collect();
+        Self {
+            documents: Documents::new(&common.settings, &editions, base),
+            browser_headers: browser_headers(&editions),
+            desks,
+        }
+    }
+
+    fn desk_at(&self, path: &str) -> Option<&Arc<Desk>> {
+        self.desks.iter().find(|desk| {
+            let edition = &desk.bound.edition;
+            edition.bare_path.as_deref() == Some(path)
+                || path.strip_prefix('/').and_then(|p| p.strip_suffix("/mcp")) == Some(edition.name.as_str())
+        })
+    }
 }
 
 impl Front {
     pub(super) fn new(common: Arc<Common>, bound: SocketAddr, tls: bool, router: Option<Router>) -> Self {
         let settings = Arc::clone(&common.settings);
-        let desks: Vec<_> = common
-            .house
-            .editions()
-            .iter()
-            .map(|edition| Arc::new(Desk::new(Arc::clone(&common), Arc::clone(edition))))
-            .collect();
-        let editions: Vec<Arc<Edition>> = desks.iter().map(|desk| Arc::clone(&desk.bound.edition)).collect();
         let base = settings.base_url(bound, tls);
         common.house.oauth().reached_at(&base);
         let site = Arc::new(Site {
@@ -90,15 +114,19 @@ impl Front {
         Self {
             work: TaskTracker::new(),
             names: Names::new(&settings, bound, tls),
-            documents: Documents::new(&settings, &editions, &site.base),
+            face: ArcSwap::from_pointee(Face::new(&common, &site.base)),
             site,
             router,
             addresses: AddressMeters::new(settings.requests_per_minute_per_address),
             in_flight: Arc::new(Semaphore::new(settings.requests_in_flight)),
-            browser_headers: browser_headers(&editions),
             common,
-            desks,
         }
+    }
+
+    /// Shows what the catalogue in force says. Requests under way end with what they began with.
+    pub(super) fn renew(&self) {
+        self.face
+            .store(Arc::new(Face::new(&self.common, &self.site.base)));
     }
 
     /// Forgets addresses that have been quiet.
@@ -121,7 +149,7 @@ impl Front {
             Err(_) => to_response(Reply::broken()),
         };
         // HTTP/2 has no such header; there the stream alone ends, or the connection says that it is going away.
-        if http1 && self.common.draining.is_cancelled() {
+        if http1 && self.common.leaving.is_cancelled() {
             response
                 .headers_mut()
                 .insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -133,6 +161,7 @@ impl Front {
         let (mut parts, body) = request.into_parts();
         let path = parts.uri.path();
         if let Some((desk, entrance)) = self.entrance(path) {
+            let desk = &desk;
             let page = self.page(&parts.headers);
             let resource = entrance.clone();
             let mut response = match self.message(peer, desk, entrance, &mut parts, body).await {
@@ -148,9 +177,12 @@ impl Front {
             return response;
         }
         // Probes name the server by whatever address they reach it at, and documents are public: no `Host` check.
-        if let Some(response) = well_known::health(&self.common, &parts.method, path)
-            .or_else(|| self.documents.answer(&parts.method, path, &parts.headers))
-        {
+        if let Some(response) = well_known::health(&self.common, &parts.method, path).or_else(|| {
+            self.face
+                .load()
+                .documents
+                .answer(&parts.method, path, &parts.headers)
+        }) {
             return response;
         }
         let oauth = self.common.house.oauth();
@@ -237,14 +269,14 @@ impl Front {
 
     /// The desk at a path, and what it takes besides keys. Access tokens have a path of their own, or the edition's
     /// (design.md D15).
-    fn entrance(&self, path: &str) -> Option<(&Arc<Desk>, Option<Entrance>)> {
-        let oauth = self.common.house.oauth();
-        if let Some(desk) = self.desk_at(path) {
-            return Some((desk, oauth.entrance(&desk.bound.edition.name, path)));
+    fn entrance(&self, path: &str) -> Option<(Arc<Desk>, Option<Entrance>)> {
+        let (oauth, face) = (self.common.house.oauth(), self.face.load());
+        if let Some(desk) = face.desk_at(path) {
+            return Some((Arc::clone(desk), oauth.entrance(&desk.bound.edition.name, path)));
         }
-        let desk = self.desk_at(path.strip_suffix("/oauth")?)?;
+        let desk = face.desk_at(path.strip_suffix("/oauth")?)?;
         let entrance = oauth.entrance(&desk.bound.edition.name, path)?;
-        (!entrance.legacy_only).then_some((desk, Some(entrance)))
+        (!entrance.legacy_only).then_some((Arc::clone(desk), Some(entrance)))
     }
 
     async fn registration(
@@ -259,14 +291,6 @@ impl Front {
         let limit = oauth_documents::REGISTRATION_BYTES;
         let body = intake::read(body, limit, self.common.settings.body_timeout()).await?;
         Ok(oauth_documents::register(resource, &body))
-    }
-
-    fn desk_at(&self, path: &str) -> Option<&Arc<Desk>> {
-        self.desks.iter().find(|desk| {
-            let edition = &desk.bound.edition;
-            edition.bare_path.as_deref() == Some(path)
-                || path.strip_prefix('/').and_then(|p| p.strip_suffix("/mcp")) == Some(edition.name.as_str())
-        })
     }
 
     /// The gate, rows 1 to 5, in the order that can be observed; then the message, which takes the headers along.
@@ -379,7 +403,10 @@ impl Front {
             header::ACCESS_CONTROL_ALLOW_METHODS,
             HeaderValue::from_static("POST"),
         );
-        headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, self.browser_headers.clone());
+        headers.insert(
+            header::ACCESS_CONTROL_ALLOW_HEADERS,
+            self.face.load().browser_headers.clone(),
+        );
         response
     }
 

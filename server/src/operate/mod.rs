@@ -4,6 +4,8 @@
 //! Each change is in the audit log of its tenant.
 
 pub mod boot;
+pub mod check;
+pub mod editions;
 pub mod keys;
 pub mod oauth;
 pub mod people;

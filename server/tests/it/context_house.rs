@@ -66,8 +66,7 @@ impl Rooms {
         let mut handlers = Handlers::default();
         context.register(&mut handlers);
         let keyring = Keyring::load(store.clone(), &catalogue, 1_000_000).await.unwrap();
-        let editions = catalogue.editions();
-        let oauth = OAuth::load(store.clone(), editions, OAuthLimits::default(), 1_000_000).await;
+        let oauth = OAuth::load(store.clone(), &catalogue, OAuthLimits::default(), 1_000_000).await;
         let house = HouseBuilder {
             store: store.clone(),
             catalogue,

@@ -142,14 +142,9 @@ impl House {
         .unwrap();
         let keyring = Keyring::load(store.clone(), &catalogue, 1_000_000).await.unwrap();
         tokio::spawn(Arc::clone(&keyring).follow());
-        let oauth = OAuth::load(
-            store.clone(),
-            catalogue.editions(),
-            OAuthLimits::default(),
-            1_000_000,
-        )
-        .await
-        .unwrap();
+        let oauth = OAuth::load(store.clone(), &catalogue, OAuthLimits::default(), 1_000_000)
+            .await
+            .unwrap();
         tokio::spawn(Arc::clone(&oauth).follow());
         let noticed = Arc::<Noticed>::default();
         let rooms = HouseBuilder {

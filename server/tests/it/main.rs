@@ -19,6 +19,7 @@ mod edge;
 mod house;
 mod layers;
 mod oauth;
+mod operations;
 mod process;
 mod replicas;
 mod store;

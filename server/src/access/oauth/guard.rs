@@ -23,14 +23,14 @@ use super::{
     lane::Lane,
     limits::OAuthLimits,
     people::{Identity, principal, user_of},
-    resource::{Resource, issuer_of},
+    resource::Resource,
     signature,
     token::{Claims, Expected, TokenFault, Unverified, claimed_issuer},
     verified::Verified,
 };
 use crate::{
     access::{AuthError, Credential, Principal},
-    catalogue::Edition,
+    catalogue::{Catalogue, Edition},
     store::{OAuthRow, Store, StoreError, Topic},
     vocabulary::{EditionName, Timestamp},
 };
@@ -39,7 +39,6 @@ use crate::{
 pub struct OAuth {
     pub(super) store: Store,
     pub(super) limits: OAuthLimits,
-    editions: Vec<Arc<Edition>>,
     rate_per_minute: u32,
     fetcher: Arc<Fetcher>,
     lane: Lane,
@@ -64,11 +63,12 @@ impl Entrance {
     }
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct State {
     /// Scheme and authority that clients see.
     base: String,
     rows: Vec<OAuthRow>,
+    editions: Vec<Arc<Edition>>,
     resources: Vec<Arc<Resource>>,
     /// Those of the console's sign-in, and those of the resources.
     issuers: Vec<Arc<Issuer>>,
@@ -81,7 +81,7 @@ impl OAuth {
     /// When the store cannot be read, or the file of authorities.
     pub async fn load(
         store: Store,
-        editions: &[Arc<Edition>],
+        catalogue: &Catalogue,
         limits: OAuthLimits,
         rate_per_minute: u32,
     ) -> Result<Arc<Self>, StoreError> {
@@ -93,10 +93,12 @@ impl OAuth {
             lane: Lane::new(limits.checks(), limits.signature_queue),
             store,
             limits,
-            editions: editions.to_vec(),
             rate_per_minute,
             fetcher: Arc::new(fetcher),
-            state: ArcSwap::default(),
+            state: ArcSwap::from_pointee(State {
+                editions: catalogue.editions().to_vec(),
+                ..State::default()
+            }),
             epoch: AtomicU64::new(0),
         };
         guard.reload().await?;
@@ -106,8 +108,12 @@ impl OAuth {
     /// Says under which scheme and authority clients reach this server, e.g. `https://mcp.example.com`. Until then no
     /// edition takes tokens: their audience is not known.
     pub fn reached_at(&self, base: &str) {
-        self.state
-            .rcu(|old| self.build(base.to_owned(), old.rows.clone(), old));
+        self.rebuild(|state| base.clone_into(&mut state.base));
+    }
+
+    /// Judges tokens by another catalogue from now on.
+    pub fn adopt(&self, catalogue: &Catalogue) {
+        self.rebuild(|state| state.editions = catalogue.editions().to_vec());
     }
 
     /// Reads the settings anew.
@@ -119,56 +125,55 @@ impl OAuth {
             .store
             .system_read(|tx| async move { tx.oauth().enabled().await }.boxed())
             .await?;
-        self.state.rcu(|old| {
-            if old.rows == rows {
-                return Arc::clone(old);
-            }
-            Arc::new(self.build(old.base.clone(), rows.clone(), old))
-        });
+        if self.state.load().rows != rows {
+            self.rebuild(|state| state.rows.clone_from(&rows));
+        }
         Ok(())
     }
 
     /// Resources whose settings did not change go on with the tokens they know; providers with their keys.
-    fn build(&self, base: String, rows: Vec<OAuthRow>, old: &State) -> State {
-        let mut issuers = old.issuers.clone();
-        let mut resources = Vec::new();
-        if !base.is_empty() {
-            for row in &rows {
-                let Some(edition) = self.editions.iter().find(|e| e.name == row.edition) else {
-                    continue;
-                };
-                let same = old
-                    .resources
-                    .iter()
-                    .find(|known| known.is_of(row) && old.base == base);
-                if let Some(same) = same {
-                    resources.push(Arc::clone(same));
-                    continue;
+    fn rebuild(&self, change: impl Fn(&mut State)) {
+        self.state.rcu(|old| {
+            let mut next = State::clone(old);
+            change(&mut next);
+            next.resources = match next.base.is_empty() {
+                // The audience of tokens is not known yet.
+                true => Vec::new(),
+                false => {
+                    let rows = next.rows.clone();
+                    rows.iter()
+                        .filter_map(|row| self.resource(row, &mut next, old))
+                        .collect()
                 }
-                let url = row.settings.issuer.as_deref().unwrap_or_default();
-                let issuer = match issuers.iter().find(|issuer| issuer.url == url) {
-                    Some(known) => Arc::clone(known),
-                    None => match issuer_of(row, &self.fetcher, &self.limits) {
-                        Ok(issuer) => {
-                            issuers.push(Arc::clone(&issuer));
-                            issuer
-                        }
-                        Err(fault) => {
-                            warn!(edition = %row.edition, "failed to use the issuer: {fault}");
-                            continue;
-                        }
-                    },
-                };
-                let made = Resource::new(row.clone(), edition, issuer, &base, &self.limits);
-                resources.push(Arc::new(made));
-            }
+            };
+            next
+        });
+    }
+
+    fn resource(&self, row: &OAuthRow, next: &mut State, old: &State) -> Option<Arc<Resource>> {
+        let edition = next.editions.iter().find(|edition| edition.name == row.edition)?;
+        let same = |known: &&Arc<Resource>| old.base == next.base && known.is_of(row, edition);
+        if let Some(same) = old.resources.iter().find(same) {
+            return Some(Arc::clone(same));
         }
-        State {
-            base,
-            rows,
-            resources,
-            issuers,
-        }
+        let edition = Arc::clone(edition);
+        let url = row.settings.issuer.as_deref().unwrap_or_default();
+        let known = next.issuers.iter().find(|issuer| issuer.url == url).cloned();
+        let issuer = match known {
+            Some(known) => known,
+            None => match Issuer::new(url, Arc::clone(&self.fetcher), self.limits.clone()) {
+                Ok(made) => {
+                    next.issuers.push(Arc::clone(&made));
+                    made
+                }
+                Err(fault) => {
+                    warn!(edition = %row.edition, "failed to use the issuer: {fault}");
+                    return None;
+                }
+            },
+        };
+        let made = Resource::new(row.clone(), &edition, issuer, &next.base, &self.limits);
+        Some(Arc::new(made))
     }
 
     /// The resource of an edition, if it takes tokens.
@@ -195,14 +200,9 @@ impl OAuth {
         let made = Issuer::new(url, Arc::clone(&self.fetcher), self.limits.clone())
             .map_err(|_| AuthError::Token(TokenFault::Issuer))?;
         self.state.rcu(|old| {
-            let mut issuers = old.issuers.clone();
-            issuers.push(Arc::clone(&made));
-            State {
-                base: old.base.clone(),
-                rows: old.rows.clone(),
-                resources: old.resources.clone(),
-                issuers,
-            }
+            let mut next = State::clone(old);
+            next.issuers.push(Arc::clone(&made));
+            next
         });
         Ok(made)
     }
@@ -257,13 +257,14 @@ impl OAuth {
         let digest: [u8; 32] = Sha256::digest(token).into();
         let epoch = self.epoch.load(Ordering::Acquire);
         if let Some(known) = resource.verified.find(&digest, now) {
-            if known.epoch == epoch {
+            if known.epoch == epoch && known.serial == edition.serial {
                 return Ok(Some(known.principal));
             }
             let principal = self.principal(resource, edition, &known.claims).await?;
             let fresh = Verified {
                 principal: principal.clone(),
                 epoch,
+                serial: edition.serial,
                 ..known
             };
             resource.verified.add(digest, fresh);
@@ -292,6 +293,7 @@ impl OAuth {
                 claims,
                 principal: principal.clone(),
                 epoch,
+                serial: edition.serial,
                 until,
             },
         );

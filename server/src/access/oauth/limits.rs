@@ -2,11 +2,12 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// `[oauth]` of the configuration. What an edition asks of tokens stands in the store: see
 /// `footbridge-server admin mcp auth`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct OAuthLimits {
     /// Seconds that our clock and the provider's may differ. More than 60 count as 60 (protocol.md A-12): an expired

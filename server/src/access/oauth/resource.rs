@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::{
-    fetch::{FetchFault, Fetcher},
     issuer::{Issuer, well_known},
     limits::OAuthLimits,
     verified::VerifiedTokens,
@@ -51,6 +50,8 @@ pub struct Resource {
     path: String,
     title: String,
     scopes: Vec<Scope>,
+    /// The edition as of which it was made.
+    serial: u64,
 }
 
 impl Resource {
@@ -80,13 +81,14 @@ impl Resource {
             uri,
             path,
             title: edition.title.clone(),
+            serial: edition.serial,
             scopes,
         }
     }
 
-    /// Whether it was made from these settings.
-    pub(super) fn is_of(&self, row: &OAuthRow) -> bool {
-        self.row == *row
+    /// Whether it was made from these settings, for this edition.
+    pub(super) fn is_of(&self, row: &OAuthRow, edition: &Edition) -> bool {
+        self.row == *row && self.serial == edition.serial
     }
 
     /// The edition.
@@ -159,15 +161,6 @@ impl std::fmt::Debug for Resource {
 
 fn mount_of(row: &OAuthRow) -> OAuthMount {
     row.settings.mount.unwrap_or_else(|| default_mount(&row.edition))
-}
-
-pub(super) fn issuer_of(
-    row: &OAuthRow,
-    fetcher: &Arc<Fetcher>,
-    limits: &OAuthLimits,
-) -> Result<Arc<Issuer>, FetchFault> {
-    let url = row.settings.issuer.as_deref().unwrap_or_default();
-    Issuer::new(url, Arc::clone(fetcher), limits.clone())
 }
 
 /// The scopes of tools that only read and are open to everybody.

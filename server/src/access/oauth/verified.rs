@@ -20,6 +20,8 @@ pub(super) struct Verified {
     pub(super) principal: Principal,
     /// The state of people and tenants that the principal was made from.
     pub(super) epoch: u64,
+    /// The edition as of which its tools were judged.
+    pub(super) serial: u64,
     /// When it must be verified anew.
     pub(super) until: Timestamp,
 }
