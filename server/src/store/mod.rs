@@ -15,7 +15,9 @@ mod jobs;
 mod keys;
 mod memory;
 mod notes;
+mod pending;
 mod postgres;
+mod reading;
 mod records;
 mod row;
 mod session;
@@ -45,6 +47,10 @@ pub use memory::{Memories, Memory, MemoryVersion, NewMemory};
 pub use notes::{
     Chunk, Entity, EntityMark, NewChunk, NewEntity, Notes, Source, SourceCount, StoredVector, VectorShelf,
 };
+pub use pending::{
+    NewPending, PENDING_LIFETIME_MS, Pending, PendingCalls, PendingState, SystemPendingCalls, Taken,
+};
+pub use reading::{ReadMemories, ReadNotes, ReadRecords, ReadTx, ReadUsers};
 pub use records::{
     Condition, Draft, Field, FieldValue, Record, RecordChange, RecordCursor, RecordPage, RecordQuery, Records,
 };

@@ -1,8 +1,10 @@
 //! The handles that other rooms hold during a transaction: [`TenantTx`] and [`SystemTx`].
 
+use serde::de::DeserializeOwned;
+
 use super::{
-    AuditLog, AuditRecord, Counters, Jobs, Keys, Memories, Notes, Records, Session, Settings, SetupTokens,
-    StoreError, SystemJobs, SystemKeys, SystemUsers, Tenants, Topic, Users,
+    AuditLog, AuditRecord, Counters, Jobs, Keys, Memories, Notes, PendingCalls, Records, Session, Settings, SetupTokens,
+    StoreError, SystemJobs, SystemKeys, SystemPendingCalls, SystemUsers, Tenants, Topic, Users,
 };
 use crate::vocabulary::{TenantId, Timestamp};
 
@@ -18,6 +20,10 @@ pub struct TenantTx<'a> {
 impl<'a> TenantTx<'a> {
     pub(super) fn new(session: &'a mut Session, tenant: TenantId) -> Self {
         Self { session, tenant }
+    }
+
+    pub(super) fn parts(&mut self) -> (&mut Session, TenantId) {
+        (self.session, self.tenant.clone())
     }
 
     /// Whose rows these are.
@@ -88,6 +94,14 @@ impl<'a> TenantTx<'a> {
     /// Work to be done later.
     pub fn jobs(&mut self) -> Jobs<'_> {
         Jobs {
+            session: self.session,
+            tenant: &self.tenant,
+        }
+    }
+
+    /// Calls that wait for a yes.
+    pub fn pending_calls(&mut self) -> PendingCalls<'_> {
+        PendingCalls {
             session: self.session,
             tenant: &self.tenant,
         }
@@ -164,6 +178,13 @@ impl<'a> SystemTx<'a> {
         }
     }
 
+    /// Waiting calls of all tenants, for the sweep.
+    pub fn pending_calls(&mut self) -> SystemPendingCalls<'_> {
+        SystemPendingCalls {
+            session: self.session,
+        }
+    }
+
     /// Jobs of all tenants, for the workers.
     pub fn jobs(&mut self) -> SystemJobs<'_> {
         SystemJobs {
@@ -178,6 +199,14 @@ impl<'a> SystemTx<'a> {
             session: self.session,
             owner: "",
         }
+    }
+
+    /// The setting of that name of every tenant that has it.
+    pub async fn settings_of_tenants<T: DeserializeOwned>(
+        &mut self,
+        name: &str,
+    ) -> Result<Vec<(TenantId, T)>, StoreError> {
+        super::settings::of_tenants(self.session, name).await
     }
 
     /// One-time tokens that set up the first owner or invite someone.
