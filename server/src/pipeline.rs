@@ -185,12 +185,7 @@ impl House {
         }
     }
 
-    fn open_round(
-        &self,
-        binding: &str,
-        call: &ToolCall<'_>,
-        now: Timestamp,
-    ) -> Result<Round, CallError> {
+    fn open_round(&self, binding: &str, call: &ToolCall<'_>, now: Timestamp) -> Result<Round, CallError> {
         let answers = match call.input_responses {
             None => Map::new(),
             Some(raw) => serde_json::from_str(raw.get()).map_err(|_| {

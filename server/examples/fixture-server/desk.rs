@@ -156,10 +156,13 @@ async fn change(
     if old == to {
         return Err(DomainError::Rule(format!("the ticket's {field} is {to} already")));
     }
-    Plan::new(format!("Set {field} of ticket {:?} to {to}", reader.text(&ticket.title)))
-        .with(Change::update(TICKET, id.as_str(), field, reader.show(old), to))
-        .on(TICKET, id.as_str(), record.version)
-        .carrying(&Write { id: Some(id), ticket })
+    Plan::new(format!(
+        "Set {field} of ticket {:?} to {to}",
+        reader.text(&ticket.title)
+    ))
+    .with(Change::update(TICKET, id.as_str(), field, reader.show(old), to))
+    .on(TICKET, id.as_str(), record.version)
+    .carrying(&Write { id: Some(id), ticket })
 }
 
 async fn plan_rename(tx: &mut ReadTx<'_>, call: PlanCall) -> Result<Plan, DomainError> {
@@ -169,7 +172,13 @@ async fn plan_rename(tx: &mut ReadTx<'_>, call: PlanCall) -> Result<Plan, Domain
     let old = std::mem::replace(&mut ticket.title, title);
     let from = reader.show(old);
     Plan::new(format!("Rename ticket {id}"))
-        .with(Change::update(TICKET, id.as_str(), "title", from, ticket.title.as_str()))
+        .with(Change::update(
+            TICKET,
+            id.as_str(),
+            "title",
+            from,
+            ticket.title.as_str(),
+        ))
         .on(TICKET, id.as_str(), record.version)
         .carrying(&Write { id: Some(id), ticket })
 }
@@ -198,9 +207,11 @@ async fn plan_delete(tx: &mut ReadTx<'_>, call: PlanCall) -> Result<Plan, Domain
     let reader = reader(&call)?;
     let One { id } = call.arguments.parse()?;
     let (record, ticket) = find(tx, &id).await?;
-    Ok(Plan::new(format!("Delete ticket {:?}", reader.text(&ticket.title)))
-        .with(Change::delete(TICKET, id.as_str()))
-        .on(TICKET, id, record.version))
+    Ok(
+        Plan::new(format!("Delete ticket {:?}", reader.text(&ticket.title)))
+            .with(Change::delete(TICKET, id.as_str()))
+            .on(TICKET, id, record.version),
+    )
 }
 
 async fn delete(tx: &mut TenantTx<'_>, apply: Apply) -> Result<ToolResult, DomainError> {

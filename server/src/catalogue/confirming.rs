@@ -76,7 +76,9 @@ mod tests {
             "$defs": { "lead": { "type": "object", "required": ["id"] } },
         });
         let schema = jsonschema::draft202012::new(&output(Some(&inner))).unwrap();
-        assert!(schema.is_valid(&json!({ "status": "confirmation_required", "preview": {}, "confirmation_token": "cft_x" })));
+        assert!(schema.is_valid(
+            &json!({ "status": "confirmation_required", "preview": {}, "confirmation_token": "cft_x" })
+        ));
         assert!(schema.is_valid(&json!({ "status": "done", "result": { "lead": { "id": "1" } } })));
         assert!(!schema.is_valid(&json!({ "status": "done", "result": { "lead": {} } })));
         assert!(!schema.is_valid(&json!({ "lead": { "id": "1" } })));
@@ -88,8 +90,17 @@ mod tests {
         let schema = input(&schema);
         assert_eq!(schema["required"], json!(["id"]));
         assert_eq!(schema["properties"][TOKEN_ARGUMENT]["type"], "string");
-        assert_eq!(input(&json!({ "type": "object" }))["properties"][TOKEN_ARGUMENT]["type"], "string");
-        assert_eq!(description("Change a lead. Shows a preview first."), "Change a lead. Shows a preview first.");
-        assert_eq!(description("Change a lead."), "Change a lead. Shows a preview first.");
+        assert_eq!(
+            input(&json!({ "type": "object" }))["properties"][TOKEN_ARGUMENT]["type"],
+            "string"
+        );
+        assert_eq!(
+            description("Change a lead. Shows a preview first."),
+            "Change a lead. Shows a preview first."
+        );
+        assert_eq!(
+            description("Change a lead."),
+            "Change a lead. Shows a preview first."
+        );
     }
 }

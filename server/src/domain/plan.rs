@@ -310,9 +310,11 @@ pub struct Apply {
 
 type Planner =
     dyn for<'t> Fn(&'t mut ReadTx<'_>, PlanCall) -> BoxFuture<'t, Result<Plan, DomainError>> + Send + Sync;
-type Inside =
-    dyn for<'t> Fn(&'t mut TenantTx<'_>, Apply) -> BoxFuture<'t, Result<ToolResult, DomainError>> + Send + Sync;
-type Outside = dyn Fn(TenantStore, Apply) -> BoxFuture<'static, Result<ToolResult, DomainError>> + Send + Sync;
+type Inside = dyn for<'t> Fn(&'t mut TenantTx<'_>, Apply) -> BoxFuture<'t, Result<ToolResult, DomainError>>
+    + Send
+    + Sync;
+type Outside =
+    dyn Fn(TenantStore, Apply) -> BoxFuture<'static, Result<ToolResult, DomainError>> + Send + Sync;
 
 /// A handler in two steps.
 #[derive(Clone)]

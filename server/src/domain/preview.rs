@@ -162,8 +162,12 @@ mod tests {
 
     #[test]
     fn what_an_earlier_preview_did_not_show_is_marked() {
-        let one = Plan::new("s").with(Change::create("row", "a", 1)).with(Change::create("row", "b", 1));
-        let two = Plan::new("s").with(Change::create("row", "a", 1)).with(Change::create("row", "b", 2));
+        let one = Plan::new("s")
+            .with(Change::create("row", "a", 1))
+            .with(Change::create("row", "b", 1));
+        let two = Plan::new("s")
+            .with(Change::create("row", "a", 1))
+            .with(Change::create("row", "b", 2));
         let marked = json!(Preview::from(&two).marked_against(&Preview::from(&one)));
         assert_eq!(marked["changes"][0].get("changed_since_preview"), None);
         assert_eq!(marked["changes"][1]["changed_since_preview"], true);

@@ -147,9 +147,7 @@ impl House {
                 Consent::Auto | Consent::Confirm => Door::Token,
                 Consent::Human | Consent::Review => visit.door(),
             };
-            return self
-                .settle(visit, decision, yes, value, door, draft, slot)
-                .await;
+            return self.settle(visit, decision, yes, value, door, draft, slot).await;
         }
         let permit = match decision {
             Decision::Run(permit) => permit,
@@ -162,9 +160,7 @@ impl House {
                         token_hash: row.token_hash,
                         asked,
                     };
-                    return self
-                        .settle(visit, decision, yes, value, door, draft, slot)
-                        .await;
+                    return self.settle(visit, decision, yes, value, door, draft, slot).await;
                 }
                 return self.preview(&visit, value, Again::default(), door, draft).await;
             }
@@ -175,7 +171,10 @@ impl House {
     }
 
     /// Brings a yes to the store and says what became of it.
-    #[allow(clippy::too_many_arguments, reason = "each is one thing that the call brought along")]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "each is one thing that the call brought along"
+    )]
     async fn settle(
         &self,
         visit: Visit,
@@ -305,16 +304,17 @@ impl House {
             Door::Question => {
                 let state = json!(token.reveal());
                 let binding = super::binding(facts, &visit.tool, &canonical);
-                let sealed = visit.seal_key.seal(&binding, 1, state, visit.now).map_err(internal)?;
+                let sealed = visit
+                    .seal_key
+                    .seal(&binding, 1, state, visit.now)
+                    .map_err(internal)?;
                 Ok(Answer::InputRequired {
                     requests: vec![doors::question(&shown)],
                     request_state: Some(sealed),
                 })
             }
             Door::Token => doors::token(&shown, &token).map(Answer::Done),
-            Door::Elsewhere => {
-                doors::elsewhere(&shown, &code, visit.approve_at.as_deref()).map(Answer::Done)
-            }
+            Door::Elsewhere => doors::elsewhere(&shown, &code, visit.approve_at.as_deref()).map(Answer::Done),
         }
     }
 
@@ -467,13 +467,14 @@ pub(super) fn internal(error: StateError) -> CallError {
 /// Takes the token out of the arguments: it is none of the tool's. An empty one is none at all, because some models
 /// fill in every optional field.
 fn take_token(value: &mut Value) -> Result<Option<Token>, ArgumentError> {
-    match value.as_object_mut().and_then(|map| map.shift_remove(TOKEN_ARGUMENT)) {
+    match value
+        .as_object_mut()
+        .and_then(|map| map.shift_remove(TOKEN_ARGUMENT))
+    {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) if text.trim().is_empty() => Ok(None),
         Some(Value::String(text)) => Ok(Some(Token::from_caller(text.trim()))),
-        Some(_) => Err(ArgumentError::one(format!(
-            "{TOKEN_ARGUMENT}: must be a string"
-        ))),
+        Some(_) => Err(ArgumentError::one(format!("{TOKEN_ARGUMENT}: must be a string"))),
     }
 }
 
@@ -547,7 +548,11 @@ mod tests {
         let token = take_token(&mut value).unwrap();
         assert_eq!(token, Some(Token::from_caller("cft_x")));
         assert_eq!(value, json!({"a": 1}));
-        for none in [json!({}), json!({"confirmation_token": ""}), json!({"confirmation_token": null})] {
+        for none in [
+            json!({}),
+            json!({"confirmation_token": ""}),
+            json!({"confirmation_token": null}),
+        ] {
             assert_eq!(take_token(&mut none.clone()).unwrap(), None);
         }
         assert!(take_token(&mut json!({"confirmation_token": 7})).is_err());

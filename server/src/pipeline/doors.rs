@@ -287,7 +287,10 @@ mod tests {
              Then call create_lead again with the same arguments."
         );
         let local = json_of(&elsewhere(&shown(&preview), "7Q2K-M4PX", None).unwrap());
-        assert_eq!(local["approve"], json!({ "command": "footbridge-server approve 7Q2K-M4PX" }));
+        assert_eq!(
+            local["approve"],
+            json!({ "command": "footbridge-server approve 7Q2K-M4PX" })
+        );
         assert_eq!(json_of(&declined().unwrap()), json!({ "status": "declined" }));
     }
 
@@ -305,7 +308,11 @@ mod tests {
             r#"{"status":"done","result":{"id":1.0},"replayed":true}"#
         );
         assert_eq!(
-            done(ToolResult::default(), false).unwrap().structured.unwrap().get(),
+            done(ToolResult::default(), false)
+                .unwrap()
+                .structured
+                .unwrap()
+                .get(),
             r#"{"status":"done"}"#
         );
     }

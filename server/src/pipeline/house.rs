@@ -133,16 +133,30 @@ impl HouseBuilder {
 }
 
 fn bind(edition: &Arc<Edition>, handlers: &Handlers) -> Result<BoundEdition, HouseError> {
-    let names = |tool: &Tool| (edition.name.to_string(), tool.name.to_string(), tool.handler.clone());
+    let names = |tool: &Tool| {
+        (
+            edition.name.to_string(),
+            tool.name.to_string(),
+            tool.handler.clone(),
+        )
+    };
     let bound = edition.tools().iter().map(|tool| {
         let found = handlers.find(&tool.handler).cloned();
         let handler = found.ok_or_else(|| {
             let (edition, tool, handler) = names(tool);
-            HouseError::NoHandler { edition, tool, handler }
+            HouseError::NoHandler {
+                edition,
+                tool,
+                handler,
+            }
         })?;
         if edition.consent(tool) > Consent::Auto && !matches!(handler, Handler::Planned(_)) {
             let (edition, tool, handler) = names(tool);
-            return Err(HouseError::NoPlan { edition, tool, handler });
+            return Err(HouseError::NoPlan {
+                edition,
+                tool,
+                handler,
+            });
         }
         Ok(handler)
     });

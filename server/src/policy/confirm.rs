@@ -223,9 +223,18 @@ mod tests {
     #[test]
     fn whoever_is_not_the_caller_learns_nothing() {
         let others = [
-            Asked { user: UserId::new("usr_2").unwrap(), ..asked() },
-            Asked { edition: EditionName::new("other").unwrap(), ..asked() },
-            Asked { tool: ToolName::new("sync").unwrap(), ..asked() },
+            Asked {
+                user: UserId::new("usr_2").unwrap(),
+                ..asked()
+            },
+            Asked {
+                edition: EditionName::new("other").unwrap(),
+                ..asked()
+            },
+            Asked {
+                tool: ToolName::new("sync").unwrap(),
+                ..asked()
+            },
         ];
         for asked in others {
             for state in PendingState::ALL {
@@ -239,19 +248,34 @@ mod tests {
     fn time_arguments_and_a_stricter_rule_are_looked_at_before_a_yes_counts() {
         let open = row(PendingState::Pending, Consent::Confirm);
         assert_eq!(verdict(Some(&open), &asked(), open.expires_at), Verdict::Expired);
-        let other = Asked { args_digest: Some([9; 32]), ..asked() };
+        let other = Asked {
+            args_digest: Some([9; 32]),
+            ..asked()
+        };
         assert_eq!(verdict(Some(&open), &other, NOW), Verdict::ArgumentsChanged);
         assert_eq!(
             verdict(Some(&row(PendingState::Done, Consent::Confirm)), &other, NOW),
             Verdict::Used
         );
-        let alone = Asked { args_digest: None, ..asked() };
+        let alone = Asked {
+            args_digest: None,
+            ..asked()
+        };
         assert_eq!(verdict(Some(&open), &alone, NOW), Verdict::Ready);
-        let stricter = Asked { need: Consent::Human, ..asked() };
+        let stricter = Asked {
+            need: Consent::Human,
+            ..asked()
+        };
         assert_eq!(verdict(Some(&open), &stricter, NOW), Verdict::Waiting);
-        let person = Asked { elicited: true, ..stricter };
+        let person = Asked {
+            elicited: true,
+            ..stricter
+        };
         assert_eq!(verdict(Some(&open), &person, NOW), Verdict::Ready);
-        let review = Asked { need: Consent::Review, ..person };
+        let review = Asked {
+            need: Consent::Review,
+            ..person
+        };
         assert_eq!(verdict(Some(&open), &review, NOW), Verdict::Waiting);
     }
 

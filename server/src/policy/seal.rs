@@ -188,7 +188,10 @@ mod tests {
     fn a_row_opens_for_itself_only() {
         let key = SealKey::new([7; 32]);
         let sealed = key.seal_row("acme 1", &json!({"a": "x".repeat(9000)})).unwrap();
-        assert_eq!(key.open_row::<Value>("acme 1", &sealed).unwrap()["a"], "x".repeat(9000));
+        assert_eq!(
+            key.open_row::<Value>("acme 1", &sealed).unwrap()["a"],
+            "x".repeat(9000)
+        );
         assert_eq!(key.open_row::<Value>("acme 2", &sealed), Err(StateError));
         assert_eq!(key.open_row::<Value>("acme 1", &[0; 10]), Err(StateError));
     }

@@ -178,7 +178,8 @@ pub struct SystemPendingCalls<'t> {
 impl PendingCalls<'_> {
     /// Keeps a call; gives until when a yes counts.
     pub async fn insert(&mut self, new: &NewPending) -> Result<Timestamp, StoreError> {
-        const INSERT: &str = "INSERT INTO pending_calls (tenant_id, token_hash, code, user_id, edition, tool_name,
+        const INSERT: &str =
+            "INSERT INTO pending_calls (tenant_id, token_hash, code, user_id, edition, tool_name,
                 args_digest, plan_digest, need, state, sealed, created_at, expires_at, keep_until)
             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'pending', $10, $11, $12, $13)";
         // SQLite wants a limit before an offset.
@@ -214,7 +215,11 @@ impl PendingCalls<'_> {
     /// The call of that token, held until this transaction ends: nobody takes it in between.
     pub async fn hold(&mut self, token_hash: &[u8; 32]) -> Result<Option<Pending>, StoreError> {
         // SQLite has one writer, who holds everything.
-        let hold = if self.session.is_postgres() { " FOR UPDATE" } else { "" };
+        let hold = if self.session.is_postgres() {
+            " FOR UPDATE"
+        } else {
+            ""
+        };
         let sql =
             format!("SELECT {COLUMNS} FROM pending_calls WHERE tenant_id = $1 AND token_hash = $2{hold}");
         let params = params![self.tenant.as_str(), &token_hash[..]];
@@ -262,7 +267,8 @@ impl PendingCalls<'_> {
 
     /// Keeps what a taken call came to.
     pub async fn finish(&mut self, token_hash: &[u8; 32], result: &[u8]) -> Result<(), StoreError> {
-        const FINISH: &str = "UPDATE pending_calls SET state = 'done', result = $1, sealed = $2, keep_until = $3
+        const FINISH: &str =
+            "UPDATE pending_calls SET state = 'done', result = $1, sealed = $2, keep_until = $3
             WHERE tenant_id = $4 AND token_hash = $5 AND state = 'running'";
         let nothing: &[u8] = &[];
         let keep = self.session.now.plus_millis(RESULT_LIFETIME_MS);

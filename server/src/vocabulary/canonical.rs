@@ -86,7 +86,10 @@ mod tests {
 
     #[test]
     fn order_spacing_and_spelling_of_numbers_do_not_count_and_all_else_does() {
-        assert_eq!(form(r#"{"a":1,"b":{"d":[1.0,2],"c":"x"}}"#), form(r#"{ "b": {"c":"x", "d":[1,2]}, "a":1.0 }"#));
+        assert_eq!(
+            form(r#"{"a":1,"b":{"d":[1.0,2],"c":"x"}}"#),
+            form(r#"{ "b": {"c":"x", "d":[1,2]}, "a":1.0 }"#)
+        );
         assert_ne!(form(r#"{"d":[1,2]}"#), form(r#"{"d":[2,1]}"#));
         assert_ne!(form("9007199254740993"), form("9007199254740992"));
         assert_ne!(form("1"), form("\"1\""));

@@ -112,14 +112,20 @@ fn door_c_a_question_then_its_answer() {
         }
         // A no is final: the same state cannot become a yes.
         let (message, _) = call(Some(yes()), Some(second)).await.unwrap().question();
-        assert!(message.starts_with("That confirmation was used before; nothing was changed now.\n\n"), "{message}");
+        assert!(
+            message.starts_with("That confirmation was used before; nothing was changed now.\n\n"),
+            "{message}"
+        );
         assert_eq!(rooms.status(&ada, &id).await, "open");
         // Yes, and the same yes again.
         let done = call(Some(yes()), Some(state.clone())).await.unwrap().result();
         assert_eq!(done["status"], "done");
         assert_eq!(rooms.status(&ada, &id).await, "closed");
         let again = call(Some(yes()), Some(state)).await.unwrap().result();
-        assert_eq!((&again["replayed"], &again["result"]), (&json!(true), &done["result"]));
+        assert_eq!(
+            (&again["replayed"], &again["result"]),
+            (&json!(true), &done["result"])
+        );
     });
 }
 
@@ -132,16 +138,29 @@ fn door_d_a_person_elsewhere() {
         let arguments = json!({ "id": id });
         let waiting = rooms.call(&ada, "ticket_escalate", arguments.clone()).await;
         assert_eq!(waiting["status"], "pending_approval");
-        assert_eq!(waiting.get("confirmation_token"), None, "a model cannot confirm this to itself");
+        assert_eq!(
+            waiting.get("confirmation_token"),
+            None,
+            "a model cannot confirm this to itself"
+        );
         let command = waiting["approve"]["command"].as_str().unwrap();
-        let code = command.strip_prefix("footbridge-server approve ").unwrap().to_owned();
-        assert_eq!(waiting["approve"]["url"], format!("http://desk.test/approve/{code}"));
+        let code = command
+            .strip_prefix("footbridge-server approve ")
+            .unwrap()
+            .to_owned();
+        assert_eq!(
+            waiting["approve"]["url"],
+            format!("http://desk.test/approve/{code}")
+        );
         // Asked again, it is the same call that waits.
         let again = rooms.call(&ada, "ticket_escalate", arguments.clone()).await;
         assert_eq!(again["approve"], waiting["approve"]);
         let listed = approvals::pending(&rooms.store, &tenant("acme")).await.unwrap();
         assert_eq!(listed.len(), 1);
-        assert_eq!((listed[0].code.as_str(), listed[0].need), (code.as_str(), Consent::Human));
+        assert_eq!(
+            (listed[0].code.as_str(), listed[0].need),
+            (code.as_str(), Consent::Human)
+        );
 
         // A stranger may not say yes, and no code of another tenant's is known here.
         rooms.add_member("eve@acme.test").await;
@@ -150,8 +169,17 @@ fn door_d_a_person_elsewhere() {
             is_admin: false,
         };
         let refused = approvals::decide(&rooms.store, &tenant("acme"), &code, true, Some(&eve)).await;
-        assert!(refused.unwrap_err().to_string().contains("only its caller or an admin"));
-        assert!(approvals::decide(&rooms.store, &tenant("zeta"), &code, true, None).await.is_err());
+        assert!(
+            refused
+                .unwrap_err()
+                .to_string()
+                .contains("only its caller or an admin")
+        );
+        assert!(
+            approvals::decide(&rooms.store, &tenant("zeta"), &code, true, None)
+                .await
+                .is_err()
+        );
 
         approvals::decide(&rooms.store, &tenant("acme"), &code.to_lowercase(), true, None)
             .await
@@ -160,14 +188,28 @@ fn door_d_a_person_elsewhere() {
         assert_eq!(done["status"], "done", "{done}");
         assert_eq!(done["result"]["ticket"]["priority"], "urgent");
         // One yes, one call: escalating again is refused by the ticket itself, not replayed.
-        let refused = rooms.try_call(&ada, "ticket_escalate", arguments).await.unwrap_err();
-        assert!(refused.starts_with("422 Unprocessable: the ticket's priority is urgent already"), "{refused}");
+        let refused = rooms
+            .try_call(&ada, "ticket_escalate", arguments)
+            .await
+            .unwrap_err();
+        assert!(
+            refused.starts_with("422 Unprocessable: the ticket's priority is urgent already"),
+            "{refused}"
+        );
 
         // No.
         let other = json!({ "id": rooms.ticket(&ada).await });
         let waiting = rooms.call(&ada, "ticket_escalate", other.clone()).await;
-        let code = waiting["approve"]["command"].as_str().unwrap().rsplit(' ').next().unwrap().to_owned();
-        approvals::decide(&rooms.store, &tenant("acme"), &code, false, None).await.unwrap();
+        let code = waiting["approve"]["command"]
+            .as_str()
+            .unwrap()
+            .rsplit(' ')
+            .next()
+            .unwrap()
+            .to_owned();
+        approvals::decide(&rooms.store, &tenant("acme"), &code, false, None)
+            .await
+            .unwrap();
         let declined = rooms.call(&ada, "ticket_escalate", other.clone()).await;
         assert_eq!(declined, json!({ "status": "declined" }));
         let anew = rooms.call(&ada, "ticket_escalate", other).await;
@@ -184,7 +226,10 @@ fn a_person_in_front_of_the_client_counts_as_one() {
         let id = rooms.ticket(&ada).await;
         ada.elicits = true;
         let arguments = json!({ "id": id });
-        let asked = rooms.try_call(&ada, "ticket_escalate", arguments.clone()).await.unwrap();
+        let asked = rooms
+            .try_call(&ada, "ticket_escalate", arguments.clone())
+            .await
+            .unwrap();
         let (_, state) = asked.question();
         let done = rooms
             .full_call(&ada, "ticket_escalate", arguments, Some(yes()), Some(&state))
@@ -209,9 +254,7 @@ fn a_key_tightens_what_a_tool_leaves_open() {
             .await;
         assert_eq!(renamed["ticket"]["title"], "Scanner");
         let strict = rooms.caller_of("acme", None, ALL, KeyConfirm::Human).await;
-        let waiting = rooms
-            .call(&strict, "ticket_close", json!({ "id": id }))
-            .await;
+        let waiting = rooms.call(&strict, "ticket_close", json!({ "id": id })).await;
         assert_eq!(waiting["status"], "pending_approval");
         // A reading tool is no business of the key's.
         assert_eq!(rooms.status(&strict, &id).await, "open");
@@ -227,13 +270,21 @@ fn an_effect_outside_the_store_is_confirmed_once_and_its_result_is_kept() {
         let arguments = json!({ "id": id, "text": "Hello" });
         // The other spelling of the name is in the text, because it is what the caller knows.
         let preview = rooms.call(&ada, "letter_send", arguments.clone()).await;
-        assert!(preview["next_step"].as_str().unwrap().contains("call letter_send again"));
+        assert!(
+            preview["next_step"]
+                .as_str()
+                .unwrap()
+                .contains("call letter_send again")
+        );
         let token = preview["confirmation_token"].as_str().unwrap();
         assert_eq!(rooms.desk.letters.lock().await.len(), 0);
         let done = rooms.call(&ada, "letter.send", with(&arguments, token)).await;
         assert_eq!(done["result"], json!({ "sent": 1 }));
         let again = rooms.call(&ada, "letter.send", with(&arguments, token)).await;
-        assert_eq!((&again["replayed"], &again["result"]), (&json!(true), &json!({ "sent": 1 })));
+        assert_eq!(
+            (&again["replayed"], &again["result"]),
+            (&json!(true), &json!({ "sent": 1 }))
+        );
         assert_eq!(*rooms.desk.letters.lock().await, ["acme: Hello"]);
         assert_eq!(
             logged(&rooms, "letter.send").await[..3],

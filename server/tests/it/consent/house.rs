@@ -163,7 +163,12 @@ impl Rooms {
             .unwrap()
     }
 
-    pub(crate) async fn try_call(&self, caller: &Caller, tool: &str, arguments: Value) -> Result<Said, String> {
+    pub(crate) async fn try_call(
+        &self,
+        caller: &Caller,
+        tool: &str,
+        arguments: Value,
+    ) -> Result<Said, String> {
         self.full_call(caller, tool, arguments, None, None).await
     }
 
@@ -208,7 +213,10 @@ impl Rooms {
                 let value: Value = serde_json::from_str(result.structured.as_ref().unwrap().get()).unwrap();
                 if let Some(token) = value["confirmation_token"].as_str() {
                     let prose = result.prose.as_deref().unwrap();
-                    assert!(prose.contains(token), "a model that reads text only finds the token: {prose}");
+                    assert!(
+                        prose.contains(token),
+                        "a model that reads text only finds the token: {prose}"
+                    );
                 }
                 Ok(Said::Result(value))
             }
@@ -250,7 +258,9 @@ impl Rooms {
 
     /// A ticket of acme's.
     pub(crate) async fn ticket(&self, caller: &Caller) -> String {
-        let opened = self.confirmed(caller, "ticket_open", json!({ "title": "Printer" })).await;
+        let opened = self
+            .confirmed(caller, "ticket_open", json!({ "title": "Printer" }))
+            .await;
         opened["ticket"]["id"].as_str().unwrap().to_owned()
     }
 

@@ -25,7 +25,9 @@ fn mangled(example: Value) -> impl Strategy<Value = Value> {
     let token = proptest::option::of("cft_[A-Za-z0-9_-]{0,43}");
     (keep, token).prop_map(move |(keep, token)| {
         let kept = example.as_object().into_iter().flatten().zip(keep);
-        let kept = kept.filter(|(_, keep)| *keep).map(|((k, v), _)| (k.clone(), v.clone()));
+        let kept = kept
+            .filter(|(_, keep)| *keep)
+            .map(|((k, v), _)| (k.clone(), v.clone()));
         let arguments = Value::Object(kept.collect());
         match token {
             Some(token) => with(&arguments, &token),
@@ -57,20 +59,34 @@ fn nothing_changes_without_a_yes_in_the_desk() {
             for _ in 0..20 {
                 let arguments = mangled(example.clone()).new_tree(&mut runner).unwrap().current();
                 for elicits in [false, true] {
-                    let caller = super::house::Caller { elicits, ..strict.clone() };
-                    let answer = rooms.try_call(&caller, tool.name.as_str(), arguments.clone()).await;
+                    let caller = super::house::Caller {
+                        elicits,
+                        ..strict.clone()
+                    };
+                    let answer = rooms
+                        .try_call(&caller, tool.name.as_str(), arguments.clone())
+                        .await;
                     if let Ok(super::house::Said::Result(answer)) = &answer {
-                        assert_ne!(answer["status"], "done", "`{}` with {arguments}: {answer}", tool.name);
+                        assert_ne!(
+                            answer["status"], "done",
+                            "`{}` with {arguments}: {answer}",
+                            tool.name
+                        );
                     }
                     asked += usize::from(answer.is_ok());
                 }
             }
         }
-        assert!(asked > 50, "too few of the calls were fit to be previewed: {asked}");
+        assert!(
+            asked > 50,
+            "too few of the calls were fit to be previewed: {asked}"
+        );
         assert_eq!(rooms.place.dump(&NOT_OURS).await, before);
         assert!(rooms.desk.letters.lock().await.is_empty());
         // What the comparison sees, a yes changes.
-        rooms.confirmed(&strict, "ticket_close", json!({ "id": ticket })).await;
+        rooms
+            .confirmed(&strict, "ticket_close", json!({ "id": ticket }))
+            .await;
         assert_ne!(rooms.place.dump(&NOT_OURS).await, before);
     });
 }
@@ -90,14 +106,29 @@ fn every_changing_tool_of_the_built_in_editions_plans() {
         let key = rooms.limited_key("acme", context_house::ALL, limits).await;
         rooms.store.flush().await.unwrap();
         let (before, files) = (rooms.dump(&NOT_OURS).await, rooms.files());
-        for tool in rooms.edition.tools().iter().filter(|tool| tool.effect != Effect::Read) {
+        for tool in rooms
+            .edition
+            .tools()
+            .iter()
+            .filter(|tool| tool.effect != Effect::Read)
+        {
             let handler = rooms.handlers.find(&tool.handler).unwrap();
-            assert!(matches!(handler, Handler::Planned(_)), "`{}` does not plan", tool.name);
+            assert!(
+                matches!(handler, Handler::Planned(_)),
+                "`{}` does not plan",
+                tool.name
+            );
             for example in &tool.examples {
                 let arguments = serde_json::to_value(&example.arguments).unwrap();
                 let principal = rooms.authenticate(Some(&key)).await.unwrap();
-                let answer = rooms.call_quietly(&principal, tool.name.as_str(), &arguments).await;
-                assert_eq!(answer["status"], "confirmation_required", "`{}`: {answer}", tool.name);
+                let answer = rooms
+                    .call_quietly(&principal, tool.name.as_str(), &arguments)
+                    .await;
+                assert_eq!(
+                    answer["status"], "confirmation_required",
+                    "`{}`: {answer}",
+                    tool.name
+                );
                 let definition = tool.definition(
                     footbridge_server::catalogue::Shape::Full,
                     footbridge_server::catalogue::ListedNames::Native,
@@ -116,10 +147,15 @@ fn every_changing_tool_of_the_built_in_editions_plans() {
         let token = preview["confirmation_token"].as_str().unwrap();
         // A minute later the same moment is meant as in the preview.
         rooms.clock.advance(60_000);
-        let done = rooms.call_quietly(&principal, "memory_put", &with(&put, token)).await;
+        let done = rooms
+            .call_quietly(&principal, "memory_put", &with(&put, token))
+            .await;
         assert_eq!(done["status"], "done");
         let changes = preview["preview"]["changes"].as_array().unwrap();
-        let shown = changes.iter().find(|change| change["field"] == "expires_at").unwrap();
+        let shown = changes
+            .iter()
+            .find(|change| change["field"] == "expires_at")
+            .unwrap();
         assert_eq!(done["result"]["memory"]["expires_at"], shown["to"]);
     });
 }

@@ -14,7 +14,14 @@ use crate::store::harness::{for_each_engine, on_postgres};
 const MINUTE: i64 = 60 * 1000;
 
 /// Calls with a token that must not count.
-async fn refused(rooms: &Rooms, caller: &Caller, tool: &str, arguments: &Value, token: &str, reason: &str) -> String {
+async fn refused(
+    rooms: &Rooms,
+    caller: &Caller,
+    tool: &str,
+    arguments: &Value,
+    token: &str,
+    reason: &str,
+) -> String {
     let answer = rooms.call(caller, tool, with(arguments, token)).await;
     assert_eq!(answer["status"], "confirmation_required", "{answer}");
     assert_eq!(answer["reason"], reason, "{answer}");
@@ -30,11 +37,24 @@ fn every_token_that_does_not_count_yields_a_new_preview_with_the_reason() {
         let close = json!({ "id": id });
 
         // Forged.
-        let token = refused(&rooms, &ada, "ticket_close", &close, "cft_made-up", "token_unknown").await;
+        let token = refused(
+            &rooms,
+            &ada,
+            "ticket_close",
+            &close,
+            "cft_made-up",
+            "token_unknown",
+        )
+        .await;
         // Another person's of the same tenant.
         rooms.add_member("bob@acme.test").await;
         let bob = rooms
-            .caller_of("acme", Some("bob@acme.test"), "desk:read desk:write", KeyConfirm::Inherit)
+            .caller_of(
+                "acme",
+                Some("bob@acme.test"),
+                "desk:read desk:write",
+                KeyConfirm::Inherit,
+            )
             .await;
         refused(&rooms, &bob, "ticket_close", &close, &token, "token_unknown").await;
         // Another tool's.
@@ -45,7 +65,15 @@ fn every_token_that_does_not_count_yields_a_new_preview_with_the_reason() {
         refused(&rooms, &zoe, "ticket_open", &rename, &token, "token_unknown").await;
         // Other arguments.
         let second = rooms.ticket(&ada).await;
-        refused(&rooms, &ada, "ticket_close", &json!({ "id": second }), &token, "arguments_changed").await;
+        refused(
+            &rooms,
+            &ada,
+            "ticket_close",
+            &json!({ "id": second }),
+            &token,
+            "arguments_changed",
+        )
+        .await;
         assert_eq!(rooms.status(&ada, &id).await, "open");
         assert_eq!(rooms.status(&ada, &second).await, "open");
         // Expired, alone or with its arguments.
@@ -54,7 +82,10 @@ fn every_token_that_does_not_count_yields_a_new_preview_with_the_reason() {
         refused(&rooms, &ada, "ticket_close", &json!({}), &token, "token_expired").await;
         assert_eq!(rooms.status(&ada, &id).await, "open");
         // Nothing is remembered of a made-up token that comes alone, so there is nothing to preview.
-        let text = rooms.try_call(&ada, "ticket_close", with(&json!({}), "cft_x")).await.unwrap_err();
+        let text = rooms
+            .try_call(&ada, "ticket_close", with(&json!({}), "cft_x"))
+            .await
+            .unwrap_err();
         assert!(text.contains("id: is required"), "{text}");
 
         // Another key of the same person is welcome.
@@ -63,15 +94,29 @@ fn every_token_that_does_not_count_yields_a_new_preview_with_the_reason() {
         let done = rooms.call(&other_key, "ticket_close", with(&close, &token)).await;
         assert_eq!(done["status"], "done");
         // Used, with other arguments than those it was used for.
-        refused(&rooms, &ada, "ticket_close", &json!({ "id": second }), &token, "token_used").await;
+        refused(
+            &rooms,
+            &ada,
+            "ticket_close",
+            &json!({ "id": second }),
+            &token,
+            "token_used",
+        )
+        .await;
         // Its result is kept for a day, and then forgotten.
         let replay = rooms.call(&ada, "ticket_close", with(&close, &token)).await;
         assert_eq!(replay["replayed"], true);
         rooms.clock.advance(24 * 60 * MINUTE + 1);
         let purged = rooms.house.sweep().await.unwrap();
         assert!(purged > 0);
-        let text = rooms.try_call(&ada, "ticket_close", with(&close, &token)).await.unwrap_err();
-        assert!(text.contains("the ticket's status is closed already"), "planned anew: {text}");
+        let text = rooms
+            .try_call(&ada, "ticket_close", with(&close, &token))
+            .await
+            .unwrap_err();
+        assert!(
+            text.contains("the ticket's status is closed already"),
+            "planned anew: {text}"
+        );
     });
 }
 
@@ -84,7 +129,9 @@ fn a_record_that_changed_is_shown_again_with_the_difference_marked() {
         let rename = json!({ "id": id, "title": "Scanner" });
         let careful = rooms.caller_of("acme", None, ALL, KeyConfirm::Preview).await;
         let token = rooms.preview(&careful, "ticket_rename", rename.clone()).await;
-        rooms.call(&ada, "ticket_rename", json!({ "id": id, "title": "Plotter" })).await;
+        rooms
+            .call(&ada, "ticket_rename", json!({ "id": id, "title": "Plotter" }))
+            .await;
         let answer = rooms.call(&careful, "ticket_rename", with(&rename, &token)).await;
         assert_eq!(answer["reason"], "changed_since_preview");
         assert_eq!(
@@ -102,8 +149,18 @@ fn a_record_that_changed_is_shown_again_with_the_difference_marked() {
         // A change that leaves the words of the plan as they were is a change all the same.
         let close = json!({ "id": id });
         let token = rooms.preview(&ada, "ticket_close", close.clone()).await;
-        rooms.call(&ada, "ticket_rename", json!({ "id": id, "title": "Scanner" })).await;
-        refused(&rooms, &ada, "ticket_close", &close, &token, "changed_since_preview").await;
+        rooms
+            .call(&ada, "ticket_rename", json!({ "id": id, "title": "Scanner" }))
+            .await;
+        refused(
+            &rooms,
+            &ada,
+            "ticket_close",
+            &close,
+            &token,
+            "changed_since_preview",
+        )
+        .await;
     });
 }
 
@@ -113,14 +170,22 @@ fn a_key_that_may_not_read_sees_that_there_is_something_and_not_what() {
         let rooms = Rooms::new(place).await;
         let ada = rooms.caller(ALL).await;
         let id = rooms.ticket(&ada).await;
-        let blind = rooms.caller_of("acme", None, "desk:write", KeyConfirm::Inherit).await;
+        let blind = rooms
+            .caller_of("acme", None, "desk:write", KeyConfirm::Inherit)
+            .await;
         let close = json!({ "id": id });
         let answer = rooms.call(&blind, "ticket_close", close.clone()).await;
-        assert_eq!(answer["preview"]["changes"][0]["from"], "(hidden: needs desk:read)");
+        assert_eq!(
+            answer["preview"]["changes"][0]["from"],
+            "(hidden: needs desk:read)"
+        );
         assert!(!answer.to_string().contains("Printer"), "{answer}");
         // The plan is the same for a key that sees more.
         let token = answer["confirmation_token"].as_str().unwrap();
-        assert_eq!(rooms.call(&ada, "ticket_close", with(&close, token)).await["status"], "done");
+        assert_eq!(
+            rooms.call(&ada, "ticket_close", with(&close, token)).await["status"],
+            "done"
+        );
     });
 }
 
@@ -132,12 +197,18 @@ fn no_bit_of_a_sealed_state_can_be_changed() {
         let id = rooms.ticket(&ada).await;
         ada.elicits = true;
         let close = json!({ "id": id });
-        let (_, state) = rooms.try_call(&ada, "ticket_close", close.clone()).await.unwrap().question();
+        let (_, state) = rooms
+            .try_call(&ada, "ticket_close", close.clone())
+            .await
+            .unwrap()
+            .question();
         for position in 0..state.len() {
             for bit in 0..7 {
                 let mut bytes = state.clone().into_bytes();
                 bytes[position] ^= 1 << bit;
-                let Ok(changed) = String::from_utf8(bytes) else { continue };
+                let Ok(changed) = String::from_utf8(bytes) else {
+                    continue;
+                };
                 let answer = rooms
                     .full_call(&ada, "ticket_close", close.clone(), Some(yes()), Some(&changed))
                     .await;
@@ -147,13 +218,28 @@ fn no_bit_of_a_sealed_state_can_be_changed() {
         }
         // Nor does it open for other arguments, or for somebody else.
         let other = json!({ "id": rooms.ticket(&Caller { elicits: false, ..ada.clone() }).await });
-        assert!(rooms.full_call(&ada, "ticket_close", other, Some(yes()), Some(&state)).await.is_err());
+        assert!(
+            rooms
+                .full_call(&ada, "ticket_close", other, Some(yes()), Some(&state))
+                .await
+                .is_err()
+        );
         rooms.add_member("bob@acme.test").await;
         let mut bob = rooms
-            .caller_of("acme", Some("bob@acme.test"), "desk:read desk:write", KeyConfirm::Inherit)
+            .caller_of(
+                "acme",
+                Some("bob@acme.test"),
+                "desk:read desk:write",
+                KeyConfirm::Inherit,
+            )
             .await;
         bob.elicits = true;
-        assert!(rooms.full_call(&bob, "ticket_close", close.clone(), Some(yes()), Some(&state)).await.is_err());
+        assert!(
+            rooms
+                .full_call(&bob, "ticket_close", close.clone(), Some(yes()), Some(&state))
+                .await
+                .is_err()
+        );
         assert_eq!(rooms.status(&ada, &id).await, "open");
         // On another replica, after a restart, it does.
         let other = rooms.another().await;
@@ -203,7 +289,10 @@ async fn race(rooms: Vec<Arc<Rooms>>, calls: usize) {
         match answer.unwrap() {
             Ok(said) => first += usize::from(said.result().get("replayed").is_none()),
             // While the letter was on its way.
-            Err(text) => assert!(text.starts_with("409 Conflict: this confirmation is being carried out"), "{text}"),
+            Err(text) => assert!(
+                text.starts_with("409 Conflict: this confirmation is being carried out"),
+                "{text}"
+            ),
         }
     }
     assert_eq!(first, 1);
@@ -248,7 +337,10 @@ fn a_call_that_was_cut_off_outside_the_store_is_not_tried_again() {
         }
         let again = rooms.try_call(&ada, "letter.send", with(&letter, &token)).await;
         let text = again.expect_err("it cannot be over");
-        assert!(text.starts_with("409 Conflict: this confirmation is being carried out"), "{text}");
+        assert!(
+            text.starts_with("409 Conflict: this confirmation is being carried out"),
+            "{text}"
+        );
         caller.abort();
         let _ = caller.await;
         drop(held);
@@ -259,6 +351,9 @@ fn a_call_that_was_cut_off_outside_the_store_is_not_tried_again() {
                 Err(_) => tokio::time::sleep(Duration::from_millis(1)).await,
             }
         };
-        assert_eq!((&replay["replayed"], &replay["result"]), (&json!(true), &json!({ "sent": 1 })));
+        assert_eq!(
+            (&replay["replayed"], &replay["result"]),
+            (&json!(true), &json!({ "sent": 1 }))
+        );
     });
 }

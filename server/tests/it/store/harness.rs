@@ -130,7 +130,8 @@ impl Place {
                         let values: Vec<_> = (0..columns).map(|at| row.get_ref(at).unwrap()).collect();
                         Ok(format!("{table}: {values:?}"))
                     };
-                    let mut rows: Vec<String> = rows.query_map([], text).unwrap().map(Result::unwrap).collect();
+                    let mut rows: Vec<String> =
+                        rows.query_map([], text).unwrap().map(Result::unwrap).collect();
                     rows.sort();
                     all.extend(rows);
                 }

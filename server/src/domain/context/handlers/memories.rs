@@ -115,8 +115,15 @@ pub(super) async fn plan_put(tx: &mut ReadTx<'_>, call: PlanCall) -> Result<Plan
         }
         Some(old) => {
             let from = fields(&old.content, &old.tags, &old.metadata, old.expires_at);
-            for ((field, from), (_, to)) in from.into_iter().zip(to).filter(|((_, from), (_, to))| from != to) {
-                plan = plan.with(Change::update("memory", old.id.as_str(), field, reader.show(from), to));
+            for ((field, from), (_, to)) in from.into_iter().zip(to).filter(|((_, from), (_, to))| from != to)
+            {
+                plan = plan.with(Change::update(
+                    "memory",
+                    old.id.as_str(),
+                    field,
+                    reader.show(from),
+                    to,
+                ));
             }
             plan = plan
                 .on("memory", old.id.as_str(), old.version)
