@@ -58,7 +58,7 @@ impl AuthError {
 /// Who may come in.
 pub struct Keyring {
     door: Door,
-    prefixes: Vec<String>,
+    prefixes: ArcSwap<Vec<String>>,
     rate_per_minute: u32,
     used: Mutex<HashMap<KeyId, Use>>,
 }
@@ -101,11 +101,7 @@ impl Keyring {
                 store,
                 table: ArcSwap::from_pointee(table),
             },
-            prefixes: catalogue
-                .editions()
-                .iter()
-                .map(|e| e.key_prefix.clone())
-                .collect(),
+            prefixes: ArcSwap::from_pointee(prefixes_of(catalogue)),
             rate_per_minute,
             used: Mutex::default(),
         }))
@@ -115,7 +111,7 @@ impl Keyring {
     pub fn without_credentials(tenant: TenantId, user: UserId, rate_per_minute: u32) -> Arc<Self> {
         Arc::new(Self {
             door: Door::Open(tenant, user),
-            prefixes: Vec::new(),
+            prefixes: ArcSwap::default(),
             rate_per_minute,
             used: Mutex::default(),
         })
@@ -142,7 +138,8 @@ impl Keyring {
                 ));
             }
         };
-        let prefixes: Vec<&str> = self.prefixes.iter().map(String::as_str).collect();
+        let prefixes = self.prefixes.load();
+        let prefixes: Vec<&str> = prefixes.iter().map(String::as_str).collect();
         let key = ApiKey::parse(credential.ok_or(AuthError::Missing)?, &prefixes)
             .map_err(|fault| AuthError::NotRecognised((fault != Fault::Prefix).then_some(fault)))?;
         let hash = key.hash();
@@ -234,20 +231,20 @@ impl Keyring {
         Ok(())
     }
 
+    /// Judges keys by another catalogue from now on.
+    pub fn adopt(&self, catalogue: &Catalogue) {
+        self.prefixes.store(Arc::new(prefixes_of(catalogue)));
+        if let Door::Keys { table, .. } = &self.door {
+            table.rcu(|old| old.with_people(old.people.clone()));
+        }
+    }
+
     async fn reload_people(&self) -> Result<(), StoreError> {
         let Door::Keys { store, table } = &self.door else {
             return Ok(());
         };
         let people = load_people(store).await?;
-        table.rcu(|old| {
-            let mut next = Table {
-                by_hash: HashMap::new(),
-                version: old.version,
-                people: people.clone(),
-            };
-            next.add(old.by_hash.values().map(|entry| entry.key.clone()).collect());
-            next
-        });
+        table.rcu(|old| old.with_people(people.clone()));
         Ok(())
     }
 
@@ -291,4 +288,9 @@ impl Keyring {
         }
         Ok(())
     }
+}
+
+fn prefixes_of(catalogue: &Catalogue) -> Vec<String> {
+    let editions = catalogue.editions().iter();
+    editions.map(|edition| edition.key_prefix.clone()).collect()
 }

@@ -4,7 +4,10 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use footbridge_protocol::param_headers::ParamHeaders;
@@ -168,7 +171,9 @@ pub(super) fn edition(files: &[NamedText<'_>]) -> Result<Edition, CatalogueError
         }
         tools.push(Arc::new(tool));
     }
+    static LOADED: AtomicU64 = AtomicU64::new(0);
     Ok(Edition {
+        serial: LOADED.fetch_add(1, Ordering::Relaxed),
         name: head.name,
         title: head.title,
         instructions: head.instructions,

@@ -189,6 +189,8 @@ impl ToolSet {
 /// A named group of tools on one endpoint (design.md D1).
 #[derive(Debug)]
 pub struct Edition {
+    /// Different for every edition that this process ever loaded, whatever its name.
+    pub serial: u64,
     /// Its name, and the first segment of its endpoint's path.
     pub name: EditionName,
     /// A name for people.

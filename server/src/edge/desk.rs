@@ -52,7 +52,9 @@ pub(super) struct Common {
     pub(super) settings: Arc<EdgeSettings>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) listens: Arc<Listens>,
-    /// Fires when the server begins to stop.
+    /// Fires when the server is told to stop: it wants no more calls, and serves those that come.
+    pub(super) leaving: CancellationToken,
+    /// Fires when it begins to stop: new work is refused.
     pub(super) draining: CancellationToken,
     /// Where people approve calls in a browser, once the server knows its own address; never on stdio.
     pub(super) approve_at: OnceLock<String>,
@@ -65,6 +67,7 @@ impl Common {
             settings,
             metrics: Arc::default(),
             listens: Arc::default(),
+            leaving: CancellationToken::new(),
             draining: CancellationToken::new(),
             approve_at: OnceLock::new(),
         }

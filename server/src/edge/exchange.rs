@@ -10,6 +10,7 @@ use std::{
     },
 };
 
+use arc_swap::ArcSwap;
 use axum::Router;
 use futures_util::FutureExt;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header, request::Parts};
@@ -53,28 +54,51 @@ pub(super) struct Front {
     pub(super) common: Arc<Common>,
     /// Requests under way, those included that go on without their caller.
     pub(super) work: TaskTracker,
-    desks: Vec<Arc<Desk>>,
+    /// What the catalogue in force decides; replaced as a whole.
+    face: ArcSwap<Face>,
     names: Names,
-    documents: Documents,
     site: Arc<Site>,
     /// Whatever else is served: pages and REST endpoints.
     router: Option<Router>,
     /// Requests by address, before anybody looks at a credential.
     addresses: AddressMeters,
     in_flight: Arc<Semaphore>,
+}
+
+/// What follows from the editions that are served.
+struct Face {
+    desks: Vec<Arc<Desk>>,
+    documents: Documents,
     browser_headers: HeaderValue,
+}
+
+impl Face {
+    fn new(common: &Arc<Common>, base: &str) -> Self {
+        let bound = common.house.editions();
+        let desks: Vec<_> = bound
+            .iter()
+            .map(|edition| Arc::new(Desk::new(Arc::clone(common), Arc::clone(edition))))
+            .collect();
+        let editions: Vec<Arc<Edition>> = desks.iter().map(|desk| Arc::clone(&desk.bound.edition)).collect();
+        Self {
+            documents: Documents::new(&common.settings, &editions, base),
+            browser_headers: browser_headers(&editions),
+            desks,
+        }
+    }
+
+    fn desk_at(&self, path: &str) -> Option<&Arc<Desk>> {
+        self.desks.iter().find(|desk| {
+            let edition = &desk.bound.edition;
+            edition.bare_path.as_deref() == Some(path)
+                || path.strip_prefix('/').and_then(|p| p.strip_suffix("/mcp")) == Some(edition.name.as_str())
+        })
+    }
 }
 
 impl Front {
     pub(super) fn new(common: Arc<Common>, bound: SocketAddr, tls: bool, router: Option<Router>) -> Self {
         let settings = Arc::clone(&common.settings);
-        let desks: Vec<_> = common
-            .house
-            .editions()
-            .iter()
-            .map(|edition| Arc::new(Desk::new(Arc::clone(&common), Arc::clone(edition))))
-            .collect();
-        let editions: Vec<Arc<Edition>> = desks.iter().map(|desk| Arc::clone(&desk.bound.edition)).collect();
         let base = settings.public_url.clone().unwrap_or_else(|| {
             let scheme = if tls { "https" } else { "http" };
             let authority = settings
@@ -91,15 +115,19 @@ impl Front {
         Self {
             work: TaskTracker::new(),
             names: Names::new(&settings, bound, tls),
-            documents: Documents::new(&settings, &editions, &site.base),
+            face: ArcSwap::from_pointee(Face::new(&common, &site.base)),
             site,
             router,
             addresses: AddressMeters::new(settings.requests_per_minute_per_address),
             in_flight: Arc::new(Semaphore::new(settings.requests_in_flight)),
-            browser_headers: browser_headers(&editions),
             common,
-            desks,
         }
+    }
+
+    /// Shows what the catalogue in force says. Requests under way end with what they began with.
+    pub(super) fn renew(&self) {
+        self.face
+            .store(Arc::new(Face::new(&self.common, &self.site.base)));
     }
 
     /// Forgets addresses that have been quiet.
@@ -122,7 +150,7 @@ impl Front {
             Err(_) => to_response(Reply::broken()),
         };
         // HTTP/2 has no such header; there the stream alone ends, or the connection says that it is going away.
-        if http1 && self.common.draining.is_cancelled() {
+        if http1 && self.common.leaving.is_cancelled() {
             response
                 .headers_mut()
                 .insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -133,7 +161,10 @@ impl Front {
     async fn route(&self, peer: &Peer, request: Request<Incoming>) -> Response<Outgoing> {
         let (mut parts, body) = request.into_parts();
         let path = parts.uri.path();
-        if let Some(desk) = self.desk_at(path) {
+        let face = self.face.load();
+        if let Some(desk) = face.desk_at(path).cloned() {
+            drop(face);
+            let desk = &desk;
             let page = self.page(&parts.headers);
             let mut response = match self.message(peer, desk, &mut parts, body).await {
                 Ok(response) => response,
@@ -146,7 +177,7 @@ impl Front {
         }
         // Probes name the server by whatever address they reach it at, and documents are public: no `Host` check.
         if let Some(response) = well_known::health(&self.common, &parts.method, path)
-            .or_else(|| self.documents.answer(&parts.method, path, &parts.headers))
+            .or_else(|| face.documents.answer(&parts.method, path, &parts.headers))
         {
             return response;
         }
@@ -217,14 +248,6 @@ impl Front {
         Ok(Held {
             _counted: counted,
             _place: place,
-        })
-    }
-
-    fn desk_at(&self, path: &str) -> Option<&Arc<Desk>> {
-        self.desks.iter().find(|desk| {
-            let edition = &desk.bound.edition;
-            edition.bare_path.as_deref() == Some(path)
-                || path.strip_prefix('/').and_then(|p| p.strip_suffix("/mcp")) == Some(edition.name.as_str())
         })
     }
 
@@ -329,7 +352,10 @@ impl Front {
             header::ACCESS_CONTROL_ALLOW_METHODS,
             HeaderValue::from_static("POST"),
         );
-        headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, self.browser_headers.clone());
+        headers.insert(
+            header::ACCESS_CONTROL_ALLOW_HEADERS,
+            self.face.load().browser_headers.clone(),
+        );
         response
     }
 

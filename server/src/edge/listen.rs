@@ -110,6 +110,7 @@ pub(super) async fn listen(
     };
     // Subscribed before the acknowledgement: nothing that happens after it is missed.
     let mut changes = desk.common.house.store().changes();
+    let mut catalogue = desk.common.house.catalogue_changes();
     line.send(acknowledgement(id, tools));
     let mut watch = Watch::new(
         caller.principal.clone(),
@@ -120,6 +121,7 @@ pub(super) async fn listen(
         tokio::select! {
             () = desk.common.draining.cancelled() => break,
             () = sleep_until(end) => break,
+            Ok(()) = catalogue.changed() => watch.hear(Topic::Catalogue),
             change = changes.recv() => match change {
                 Ok(Change { topic, .. }) => watch.hear(topic),
                 // Too much at once: anything may have changed.

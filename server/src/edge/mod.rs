@@ -42,7 +42,7 @@ mod well_known;
 pub use gate::{TwoCredentials, credential};
 pub use listener::{EdgeError, Server, listen};
 pub use settings::EdgeSettings;
-pub use tls::TlsFiles;
+pub use tls::{TlsError, TlsFiles, check_tls};
 pub use visit::{BodyTooSlow, Site, Visit};
 
 /// A stranger's text for a log line: control characters escaped, at most 200 characters.

@@ -133,32 +133,31 @@ impl Document {
 
 /// Health: whether the process lives, and whether it wants calls. `None` for other paths.
 pub(super) fn health(common: &Common, method: &Method, path: &str) -> Option<Response<Outgoing>> {
-    let draining = common.draining.is_cancelled();
+    let draining = common.leaving.is_cancelled();
     let healthy = common.house.store().healthy();
     let store = if healthy { "ready" } else { "failing" };
     let (status, body) = match path {
-        "/healthz" => (StatusCode::OK, json!({ "ok": true })),
-        "/readyz" if healthy && !draining => (StatusCode::OK, json!({ "ready": true })),
-        "/readyz" => {
+        "/health/live" | "/healthz" => (StatusCode::OK, json!({ "ok": true })),
+        "/health/ready" | "/readyz" if healthy && !draining => (StatusCode::OK, json!({ "ready": true })),
+        "/health/ready" | "/readyz" => {
             let body = json!({ "ready": false, "store": store, "draining": draining });
             (StatusCode::SERVICE_UNAVAILABLE, body)
         }
         "/health" => {
-            let editions: Vec<_> = common
-                .house
-                .editions()
-                .iter()
-                .map(|e| e.edition.name.as_str())
-                .collect();
+            let editions = common.house.editions();
+            let editions: Vec<_> = editions.iter().map(|e| e.edition.name.as_str()).collect();
             let version = env!("CARGO_PKG_VERSION");
-            let status = if healthy {
+            let ok = healthy && !draining;
+            let status = if ok {
                 StatusCode::OK
             } else {
                 StatusCode::SERVICE_UNAVAILABLE
             };
             (
                 status,
-                json!({ "ok": healthy, "version": version, "store": store, "editions": editions }),
+                json!({
+                    "ok": ok, "version": version, "store": store, "draining": draining, "editions": editions
+                }),
             )
         }
         _ => return None,

@@ -5,6 +5,8 @@
 
 pub mod approvals;
 pub mod boot;
+pub mod check;
+pub mod editions;
 pub mod keys;
 pub mod people;
 pub mod sessions;

@@ -141,11 +141,24 @@ impl CallError {
         }
     }
 
+    /// Whether nobody can say if the call took effect. "Not run" would be a guess, and the caller would run it twice.
+    fn outcome_is_unknown(&self) -> bool {
+        matches!(
+            self,
+            Self::Unavailable(StoreError::OutcomeUnknown)
+                | Self::Domain(DomainError::Store(StoreError::OutcomeUnknown))
+        )
+    }
+
     /// The line that a model and a person read alike: `<http> <Title>: <message>`. Failures of ours show the
     /// reference only.
     pub fn text(&self, reference: &str) -> String {
         match self.code() {
             "internal" => format!("500 Internal Error: request {reference}"),
+            "unavailable" if self.outcome_is_unknown() => format!(
+                "503 Service Unavailable: the change may have been made, the store went away before it said so; look \
+                 before you try again (request {reference})"
+            ),
             "unavailable" => {
                 format!("503 Service Unavailable: the call was not run; try again soon (request {reference})")
             }
@@ -195,6 +208,15 @@ mod tests {
             ),
             (DomainError::Conflict("x".into()).into(), "409 Conflict: x"),
             (DomainError::Rule("x".into()).into(), "422 Unprocessable: x"),
+            (
+                DomainError::Store(StoreError::OutcomeUnknown).into(),
+                "503 Service Unavailable: the change may have been made, the store went away before it said so; look before \
+                 you try again (request 7Q2K)",
+            ),
+            (
+                StoreError::Closed.into(),
+                "503 Service Unavailable: the call was not run; try again soon (request 7Q2K)",
+            ),
             (
                 DomainError::internal(std::io::Error::other("secret path")).into(),
                 "500 Internal Error: request 7Q2K",

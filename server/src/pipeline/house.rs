@@ -2,7 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
+use arc_swap::ArcSwap;
 use futures_util::FutureExt;
+use tokio::sync::watch;
 
 use super::SignInError;
 use crate::{
@@ -78,7 +80,10 @@ pub struct House {
     pub(super) rules: Arc<Rules>,
     pub(super) clock: Clock,
     pub(super) call_timeout: Duration,
-    editions: Vec<Arc<BoundEdition>>,
+    editions: ArcSwap<Vec<Arc<BoundEdition>>>,
+    /// Counts the catalogues that were in force.
+    generation: watch::Sender<u64>,
+    handlers: Handlers,
     pub(super) keyring: Arc<Keyring>,
     failed_sign_ins: AddressMeters,
 }
@@ -111,12 +116,7 @@ impl HouseBuilder {
     /// # Errors
     /// When a row names a handler that is not there.
     pub fn build(self) -> Result<House, HouseError> {
-        let editions = self
-            .catalogue
-            .editions()
-            .iter()
-            .map(|edition| bind(edition, &self.handlers).map(Arc::new))
-            .collect::<Result<Vec<_>, _>>()?;
+        let editions = bind_all(&self.catalogue, &self.handlers)?;
         Ok(House {
             rules: Arc::new(Rules::new(self.store.clone())),
             store: self.store,
@@ -125,11 +125,20 @@ impl HouseBuilder {
             seal_key: Arc::new(self.seal_key),
             clock: self.clock,
             call_timeout: self.call_timeout,
-            editions,
+            editions: ArcSwap::from_pointee(editions),
+            generation: watch::Sender::new(0),
+            handlers: self.handlers,
             keyring: self.keyring,
             failed_sign_ins: AddressMeters::new(self.failed_sign_ins_per_minute),
         })
     }
+}
+
+fn bind_all(catalogue: &Catalogue, handlers: &Handlers) -> Result<Vec<Arc<BoundEdition>>, HouseError> {
+    let editions = catalogue.editions().iter();
+    editions
+        .map(|edition| bind(edition, handlers).map(Arc::new))
+        .collect()
 }
 
 fn bind(edition: &Arc<Edition>, handlers: &Handlers) -> Result<BoundEdition, HouseError> {
@@ -169,9 +178,26 @@ fn bind(edition: &Arc<Edition>, handlers: &Handlers) -> Result<BoundEdition, Hou
 }
 
 impl House {
-    /// The editions served, in catalogue order.
-    pub fn editions(&self) -> &[Arc<BoundEdition>] {
-        &self.editions
+    /// The editions served, in catalogue order: those in force now. Another moment may have others.
+    pub fn editions(&self) -> Arc<Vec<Arc<BoundEdition>>> {
+        self.editions.load_full()
+    }
+
+    /// Puts another catalogue in the place of the one in force. Calls under way end with the old one.
+    ///
+    /// # Errors
+    /// When a row names a handler that is not there; the old catalogue stays.
+    pub fn replace_catalogue(&self, catalogue: &Catalogue) -> Result<(), HouseError> {
+        let editions = bind_all(catalogue, &self.handlers)?;
+        self.keyring.adopt(catalogue);
+        self.editions.store(Arc::new(editions));
+        self.generation.send_modify(|generation| *generation += 1);
+        Ok(())
+    }
+
+    /// Tells when another catalogue is in force.
+    pub fn catalogue_changes(&self) -> watch::Receiver<u64> {
+        self.generation.subscribe()
     }
 
     /// Finds out who is calling (room 3). `address` is where failures are counted.
@@ -226,8 +252,11 @@ impl House {
         self.failed_sign_ins.forget_quiet();
     }
 
-    pub(super) fn edition_of(&self, principal: &Principal) -> Option<&Arc<BoundEdition>> {
+    /// The edition as it is in force now. Invariant: its rows are judged anew by whoever asks, since the principal
+    /// may have been let in under the catalogue before.
+    pub(super) fn edition_of(&self, principal: &Principal) -> Option<Arc<BoundEdition>> {
         let name: &EditionName = &principal.facts().edition;
-        self.editions.iter().find(|bound| bound.edition.name == *name)
+        let editions = self.editions.load();
+        editions.iter().find(|bound| bound.edition.name == *name).cloned()
     }
 }
