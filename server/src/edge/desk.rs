@@ -1,7 +1,10 @@
 //! The work: the bytes of one message come in, a reply goes out. The same desk serves HTTP and stdio; it knows an
 //! era only as the shape of its answers.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::IpAddr,
+    sync::{Arc, OnceLock},
+};
 
 use bytes::Bytes;
 use footbridge_protocol::{
@@ -54,6 +57,8 @@ pub(super) struct Common {
     pub(super) leaving: CancellationToken,
     /// Fires when it begins to stop: new work is refused.
     pub(super) draining: CancellationToken,
+    /// Where people approve calls in a browser, once the server knows its own address; never on stdio.
+    pub(super) approve_at: OnceLock<String>,
 }
 
 impl Common {
@@ -65,6 +70,7 @@ impl Common {
             listens: Arc::default(),
             leaving: CancellationToken::new(),
             draining: CancellationToken::new(),
+            approve_at: OnceLock::new(),
         }
     }
 }
@@ -334,6 +340,7 @@ impl Desk {
             request_state: request.request_state.as_deref(),
             capabilities: modern::capabilities(request.capabilities),
             can_ask: dialect.is_modern(),
+            approve_at: self.common.approve_at.get().map(String::as_str),
             check_headers: &check_headers,
             progress,
             cancelled,

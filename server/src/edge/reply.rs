@@ -260,6 +260,7 @@ pub(super) fn of_call_error(error: &CallError, asker: Asker<'_>) -> Reply {
         }
         CallError::Arguments(_)
         | CallError::CannotAsk
+        | CallError::NoPreview
         | CallError::Denied(_)
         | CallError::Timeout { .. }
         | CallError::Domain(

@@ -92,11 +92,14 @@ pub async fn boot(
         failed_sign_ins_per_minute: config.limits.failed_sign_ins_per_minute,
     };
     let house = Arc::new(house.build()?);
+    house.rules().refresh().await.map_err(HouseError::from)?;
+    let rules = Arc::clone(house.rules());
     let reloader = Arc::new(Reloader::new(Arc::clone(&house), source));
     let stop = CancellationToken::new();
     let tasks = vec![
         spawn_until(&stop, keyring.follow()),
         spawn_until(&stop, oauth.follow()),
+        spawn_until(&stop, async move { rules.follow().await }),
         spawn_until(&stop, Arc::clone(&reloader).follow()),
         spawn_until(&stop, tidy(Arc::clone(&house))),
         tokio::spawn(Arc::clone(&context).run(stop.clone())),
@@ -122,6 +125,9 @@ async fn tidy(house: Arc<House>) {
     loop {
         interval.tick().await;
         house.tidy();
+        if let Err(error) = house.sweep().await {
+            tracing::warn!("failed to sweep calls that waited too long: {error}");
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! Whoever gets here may do all of it: the person with the data folder, or a door that has checked a role.
 //! Each change is in the audit log of its tenant.
 
+pub mod approvals;
 pub mod boot;
 pub mod check;
 pub mod editions;

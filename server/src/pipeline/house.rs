@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
+use futures_util::FutureExt;
 use tokio::sync::watch;
 
 use super::SignInError;
@@ -14,10 +15,13 @@ use crate::{
     catalogue::{Catalogue, CatalogueError, Edition, ListCache, StrictClients, Tool},
     domain::{Handler, Handlers},
     limits::{AddressMeters, Limits},
-    policy::SealKey,
+    policy::{Rules, SealKey},
     store::{Store, StoreError},
-    vocabulary::{Clock, EditionName},
+    vocabulary::{Clock, Consent, EditionName},
 };
+
+/// Rows that one sweep removes: a transaction that others need not wait for.
+const SWEPT_AT_ONCE: u32 = 1000;
 
 /// Why the house cannot be built.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +34,19 @@ pub enum HouseError {
         /// The tool.
         tool: String,
         /// The name that nothing answers to.
+        handler: String,
+    },
+    /// A row asks for consent, and its handler cannot say what it would do.
+    #[error(
+        "tool `{tool}` of edition `{edition}` asks for consent, and the handler `{handler}` does not plan: register it \
+         with `planned`, or set its policy to auto"
+    )]
+    NoPlan {
+        /// The edition.
+        edition: String,
+        /// The tool.
+        tool: String,
+        /// The handler that runs at once.
         handler: String,
     },
     /// The catalogue is not in order.
@@ -62,7 +79,8 @@ pub struct House {
     pub(super) store: Store,
     pub(super) limits: Limits,
     pub(super) strict_clients: StrictClients,
-    pub(super) seal_key: SealKey,
+    pub(super) seal_key: Arc<SealKey>,
+    pub(super) rules: Arc<Rules>,
     pub(super) clock: Clock,
     pub(super) call_timeout: Duration,
     editions: ArcSwap<Vec<Arc<BoundEdition>>>,
@@ -106,10 +124,11 @@ impl HouseBuilder {
     pub fn build(self) -> Result<House, HouseError> {
         let editions = bind_all(&self.catalogue, &self.handlers)?;
         Ok(House {
+            rules: Arc::new(Rules::new(self.store.clone())),
             store: self.store,
             limits: Limits::new(self.most_running_per_key),
             strict_clients: StrictClients::builtin()?,
-            seal_key: self.seal_key,
+            seal_key: Arc::new(self.seal_key),
             clock: self.clock,
             call_timeout: self.call_timeout,
             editions: ArcSwap::from_pointee(editions),
@@ -130,15 +149,32 @@ fn bind_all(catalogue: &Catalogue, handlers: &Handlers) -> Result<Vec<Arc<BoundE
 }
 
 fn bind(edition: &Arc<Edition>, handlers: &Handlers) -> Result<BoundEdition, HouseError> {
+    let names = |tool: &Tool| {
+        (
+            edition.name.to_string(),
+            tool.name.to_string(),
+            tool.handler.clone(),
+        )
+    };
     let bound = edition.tools().iter().map(|tool| {
-        handlers
-            .find(&tool.handler)
-            .cloned()
-            .ok_or_else(|| HouseError::NoHandler {
-                edition: edition.name.to_string(),
-                tool: tool.name.to_string(),
-                handler: tool.handler.clone(),
-            })
+        let found = handlers.find(&tool.handler).cloned();
+        let handler = found.ok_or_else(|| {
+            let (edition, tool, handler) = names(tool);
+            HouseError::NoHandler {
+                edition,
+                tool,
+                handler,
+            }
+        })?;
+        if edition.consent(tool) > Consent::Auto && !matches!(handler, Handler::Planned(_)) {
+            let (edition, tool, handler) = names(tool);
+            return Err(HouseError::NoPlan {
+                edition,
+                tool,
+                handler,
+            });
+        }
+        Ok(handler)
     });
     let handlers = bound.collect::<Result<Vec<_>, _>>()?;
     Ok(BoundEdition {
@@ -227,6 +263,21 @@ impl House {
     /// The time.
     pub fn clock(&self) -> &Clock {
         &self.clock
+    }
+
+    /// What tenants ask for beyond their tools' own policies.
+    pub fn rules(&self) -> &Arc<Rules> {
+        &self.rules
+    }
+
+    /// Removes waiting calls that nobody can ask for any more, a bounded number; gives how many.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub async fn sweep(&self) -> Result<u64, StoreError> {
+        self.store
+            .system_write(|tx| async move { tx.pending_calls().purge(SWEPT_AT_ONCE).await }.boxed())
+            .await
     }
 
     /// Forgets what only strangers left behind; called now and then.

@@ -1,16 +1,22 @@
-//! Whether a call that may be made runs now: a [`Grant`] and its arguments come in, a [`Permit`] goes out.
+//! Whether a call that may be made runs now: a [`Grant`] comes in, a [`Permit`] or a [`Question`] goes out.
 //!
 //! A permit can be made only here and every handler takes one, so no effect happens that this room did not allow.
-//! Rows may ask for `auto` or `admin`; a row that asks for confirmation or review is refused when the catalogue
-//! loads, because nothing here could keep that promise yet.
+//! A question becomes a permit only against [`Taken`], the store's proof that the call was confirmed and that
+//! nobody else has used the confirmation.
 
+mod confirm;
+mod rules;
 mod seal;
 
+pub use confirm::{Asked, Remembered, Token, Verdict, new_code, verdict};
+pub use rules::{Rules, TenantRules};
 pub use seal::{SealKey, StateError};
 
 use crate::{
     access::{Grant, Principal},
-    catalogue::{Arguments, PolicyRow, Tool},
+    catalogue::{Edition, Tool},
+    store::{KeyConfirm, Taken},
+    vocabulary::{Consent, Effect},
 };
 
 /// Proof that policy allowed this call now.
@@ -31,10 +37,54 @@ impl Permit {
     }
 }
 
-/// Decides on one call.
-pub fn decide(grant: Grant, _arguments: &Arguments) -> Permit {
-    match grant.tool().policy {
-        // The role gate of `admin` stood in `access::judge`, where the list asks the same question.
-        PolicyRow::Auto | PolicyRow::Admin => Permit { grant },
+/// A call that needs a yes first.
+#[derive(Debug)]
+pub struct Question {
+    grant: Grant,
+    need: Consent,
+}
+
+impl Question {
+    /// Who may say yes.
+    pub fn need(&self) -> Consent {
+        self.need
     }
+
+    /// The yes was given and is used up.
+    pub fn settle(self, _: Taken) -> Permit {
+        Permit { grant: self.grant }
+    }
+}
+
+/// What policy says about a call.
+#[derive(Debug)]
+pub enum Decision {
+    /// It runs.
+    Run(Permit),
+    /// It needs a yes first.
+    Ask(Question),
+}
+
+/// Decides on one call.
+pub fn decide(grant: Grant, edition: &Edition, rules: &TenantRules) -> Decision {
+    match consent(edition, grant.tool(), grant.principal(), rules) {
+        // The role gate of `admin` stood in `access::judge`, where the list asks the same question.
+        Consent::Auto => Decision::Run(Permit { grant }),
+        need => Decision::Ask(Question { grant, need }),
+    }
+}
+
+/// The consent that a call needs: the strictest that tool, edition, tenant and key ask for (catalogue.md §2.7).
+/// A list and a call ask this same function.
+pub fn consent(edition: &Edition, tool: &Tool, principal: &Principal, rules: &TenantRules) -> Consent {
+    let own = edition.consent(tool);
+    if tool.effect == Effect::Read {
+        return own.max(rules.of_tool(&tool.name));
+    }
+    let key = match principal.facts().confirm {
+        KeyConfirm::Inherit => Consent::Auto,
+        KeyConfirm::Preview => Consent::Confirm,
+        KeyConfirm::Human => Consent::Human,
+    };
+    own.max(rules.writes).max(rules.of_tool(&tool.name)).max(key)
 }

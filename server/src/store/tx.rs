@@ -1,9 +1,11 @@
 //! The handles that other rooms hold during a transaction: [`TenantTx`] and [`SystemTx`].
 
+use serde::de::DeserializeOwned;
+
 use super::{
-    AuditLog, AuditRecord, Caps, ChangeLog, Counters, Jobs, Keys, Memories, NewChange, Notes, Records,
-    Session, Settings, SetupTokens, SignIns, StoreError, SystemCaps, SystemJobs, SystemKeys, SystemOAuth,
-    SystemSignIns, SystemUsers, TenantOAuth, Tenants, Topic, Users,
+    AuditLog, AuditRecord, Caps, ChangeLog, Counters, Jobs, Keys, Memories, NewChange, Notes, PendingCalls,
+    Records, Session, Settings, SetupTokens, SignIns, StoreError, SystemCaps, SystemJobs, SystemKeys,
+    SystemOAuth, SystemPendingCalls, SystemSignIns, SystemUsers, TenantOAuth, Tenants, Topic, Users,
 };
 use crate::vocabulary::{TenantId, Timestamp};
 
@@ -19,6 +21,10 @@ pub struct TenantTx<'a> {
 impl<'a> TenantTx<'a> {
     pub(super) fn new(session: &'a mut Session, tenant: TenantId) -> Self {
         Self { session, tenant }
+    }
+
+    pub(super) fn parts(&mut self) -> (&mut Session, TenantId) {
+        (self.session, self.tenant.clone())
     }
 
     /// Whose rows these are.
@@ -111,6 +117,14 @@ impl<'a> TenantTx<'a> {
     /// Work to be done later.
     pub fn jobs(&mut self) -> Jobs<'_> {
         Jobs {
+            session: self.session,
+            tenant: &self.tenant,
+        }
+    }
+
+    /// Calls that wait for a yes.
+    pub fn pending_calls(&mut self) -> PendingCalls<'_> {
+        PendingCalls {
             session: self.session,
             tenant: &self.tenant,
         }
@@ -225,6 +239,13 @@ impl<'a> SystemTx<'a> {
         }
     }
 
+    /// Waiting calls of all tenants, for the sweep.
+    pub fn pending_calls(&mut self) -> SystemPendingCalls<'_> {
+        SystemPendingCalls {
+            session: self.session,
+        }
+    }
+
     /// Sign-ins of all tenants, for the doors.
     pub fn sign_ins(&mut self) -> SystemSignIns<'_> {
         SystemSignIns {
@@ -253,6 +274,14 @@ impl<'a> SystemTx<'a> {
             session: self.session,
             owner: "",
         }
+    }
+
+    /// The setting of that name of every tenant that has it.
+    pub async fn settings_of_tenants<T: DeserializeOwned>(
+        &mut self,
+        name: &str,
+    ) -> Result<Vec<(TenantId, T)>, StoreError> {
+        super::settings::of_tenants(self.session, name).await
     }
 
     /// One-time tokens that set up the first owner or invite someone.

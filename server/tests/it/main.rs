@@ -8,6 +8,7 @@
 )]
 
 mod cli;
+mod consent;
 mod context_house;
 mod context_isolation;
 mod context_memory;

@@ -11,7 +11,10 @@ use super::{resource::Resource, token::Claims};
 use crate::{
     access::{AuthError, Credential, Principal, PrincipalFacts, visible_tools},
     catalogue::Edition,
-    store::{AuditRecord, AuditStatus, NewUser, ScopeKind, Store, StoreError, TenantStatus, TenantTx, User},
+    store::{
+        AuditRecord, AuditStatus, KeyConfirm, NewUser, ScopeKind, Store, StoreError, TenantStatus, TenantTx,
+        User,
+    },
     vocabulary::{NameStyle, Role, Scope, TenantId, ToolName, UserId, new_id},
 };
 
@@ -247,6 +250,7 @@ pub(super) fn principal(
         read_only: role == Role::Auditor,
         tools_allow: Vec::new(),
         tools_deny: Vec::new(),
+        confirm: KeyConfirm::default(),
         names: NameStyle::Auto,
         rate_per_minute,
     };
