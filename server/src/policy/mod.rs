@@ -8,8 +8,8 @@ mod confirm;
 mod rules;
 mod seal;
 
-pub use confirm::{Asked, Remembered, Token, Verdict, new_code, verdict};
-pub use rules::{Rules, TenantRules};
+pub use confirm::{Asked, Remembered, Token, Verdict, new_code, row_binding, verdict};
+pub use rules::{RULES, Rules, TenantRules};
 pub use seal::{SealKey, StateError};
 
 use crate::{

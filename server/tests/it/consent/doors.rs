@@ -155,7 +155,8 @@ fn door_d_a_person_elsewhere() {
         // Asked again, it is the same call that waits.
         let again = rooms.call(&ada, "ticket_escalate", arguments.clone()).await;
         assert_eq!(again["approve"], waiting["approve"]);
-        let listed = approvals::pending(&rooms.store, &tenant("acme")).await.unwrap();
+        let (store, acme, key) = (&rooms.store, &tenant("acme"), rooms.house.seal_key());
+        let listed = approvals::pending(store, acme, key, None).await.unwrap();
         assert_eq!(listed.len(), 1);
         assert_eq!(
             (listed[0].code.as_str(), listed[0].need),
@@ -168,7 +169,13 @@ fn door_d_a_person_elsewhere() {
             user: "usr_eve".parse().unwrap(),
             is_admin: false,
         };
-        let refused = approvals::decide(&rooms.store, &tenant("acme"), &code, true, Some(&eve)).await;
+        assert!(
+            approvals::pending(store, acme, key, Some(&eve))
+                .await
+                .unwrap()
+                .is_empty()
+        );
+        let refused = approvals::decide(store, acme, &code, true, Some(&eve), key).await;
         assert!(
             refused
                 .unwrap_err()
@@ -176,12 +183,12 @@ fn door_d_a_person_elsewhere() {
                 .contains("only its caller or an admin")
         );
         assert!(
-            approvals::decide(&rooms.store, &tenant("zeta"), &code, true, None)
+            approvals::decide(store, &tenant("zeta"), &code, true, None, key)
                 .await
                 .is_err()
         );
 
-        approvals::decide(&rooms.store, &tenant("acme"), &code.to_lowercase(), true, None)
+        approvals::decide(store, acme, &code.to_lowercase(), true, None, key)
             .await
             .unwrap();
         let done = rooms.call(&ada, "ticket_escalate", arguments.clone()).await;
@@ -207,7 +214,7 @@ fn door_d_a_person_elsewhere() {
             .next()
             .unwrap()
             .to_owned();
-        approvals::decide(&rooms.store, &tenant("acme"), &code, false, None)
+        approvals::decide(store, acme, &code, false, None, key)
             .await
             .unwrap();
         let declined = rooms.call(&ada, "ticket_escalate", other.clone()).await;
