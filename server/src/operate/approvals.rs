@@ -111,6 +111,12 @@ pub async fn decide(
                         "only its caller or an admin may answer for this call".to_owned(),
                     ));
                 }
+                // Invariant: nobody reviews their own call (catalogue.md §2.9), whatever their role.
+                if row.need == Consent::Review && by.as_ref().is_some_and(|by| by.user == row.user) {
+                    return Err(OperateError::Rule(
+                        "somebody else must approve this call: it is your own".to_owned(),
+                    ));
+                }
                 let who = by.map_or_else(|| "operator".to_owned(), |by| by.user.to_string());
                 if !tx.pending_calls().decide(&code, approve, &who).await? {
                     return Err(match row.state {
