@@ -44,7 +44,7 @@ async fn an_admin_answers_for_everybody_and_a_member_for_nobody_else() {
 
     let listed = house.rest("GET", "/v1/approvals", &member).send().await.json();
     assert_eq!(listed, json!({ "items": [] }), "somebody else's call");
-    assert_eq!(answer(member, path.clone(), "approve").await.status, 400);
+    assert_eq!(answer(member, path.clone(), "approve").await.status, 422);
     assert_eq!(house.rest("GET", "/v1/approvals", "").send().await.status, 401);
 
     let listed = house.rest("GET", "/v1/approvals", &admin).send().await.json();
