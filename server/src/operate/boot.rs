@@ -132,7 +132,10 @@ async fn tidy(house: Arc<House>) {
 }
 
 /// The sealing key: made once, then read by every replica.
-async fn seal_key(store: &Store) -> Result<SealKey, StoreError> {
+///
+/// # Errors
+/// When the store cannot be used, or the machine gives no random bytes.
+pub async fn seal_key(store: &Store) -> Result<SealKey, StoreError> {
     let mut fresh = [0_u8; 32];
     getrandom::fill(&mut fresh).map_err(|e| StoreError::Invalid {
         what: format!("no random bytes: {e}"),

@@ -10,6 +10,7 @@ pub mod editions;
 pub mod keys;
 pub mod oauth;
 pub mod people;
+pub mod rules;
 pub mod sessions;
 pub mod setup;
 pub mod sources;

@@ -265,6 +265,11 @@ impl House {
         &self.clock
     }
 
+    /// What opens the sealed parts of waiting calls.
+    pub fn seal_key(&self) -> &SealKey {
+        &self.seal_key
+    }
+
     /// What tenants ask for beyond their tools' own policies.
     pub fn rules(&self) -> &Arc<Rules> {
         &self.rules

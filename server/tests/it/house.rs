@@ -18,7 +18,9 @@ use footbridge_server::{
     },
     catalogue::{Catalogue, NamedText},
     config::ConsoleSettings,
-    domain::{Content, DomainError, Handlers, InputRequest, InputRequired, Outcome, ToolResult},
+    domain::{
+        Change, Content, DomainError, Handlers, InputRequest, InputRequired, Outcome, Plan, ToolResult,
+    },
     edge::{EdgeSettings, Server, TlsFiles, listen},
     operate::{
         keys::{MintRequest, mint},
@@ -601,8 +603,20 @@ fn handlers(noticed: &Arc<Noticed>) -> Handlers {
         }
         .boxed()
     });
-    handlers.write("tests::note", |_, call| {
-        async move { Outcome::structured(&json!({ "text": call.arguments.as_map()["text"] })) }.boxed()
-    });
+    handlers.planned(
+        "tests::note",
+        |_, call| {
+            async move {
+                let text = call.arguments.as_map()["text"].clone();
+                Plan::new("Write a note")
+                    .with(Change::create("note", "text", text.clone()))
+                    .carrying(&text)
+            }
+            .boxed()
+        },
+        |_, apply| {
+            async move { ToolResult::structured(&json!({ "text": apply.plan.payload::<Value>()? })) }.boxed()
+        },
+    );
     handlers
 }
