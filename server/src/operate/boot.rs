@@ -5,9 +5,10 @@ use std::{path::Path, sync::Arc, time::Duration};
 use futures_util::FutureExt;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 use tracing_subscriber::EnvFilter;
 
-use super::{OperateError, people::LOCAL_OWNER};
+use super::{OperateError, invitations, people::LOCAL_OWNER, sign_in::SignIns};
 use crate::{
     access::Keyring,
     catalogue::Catalogue,
@@ -22,7 +23,7 @@ use crate::{
 /// The name under which the store keeps the key that seals multi-round states, the same for all replicas.
 const SEAL_KEY: &str = "seal_key";
 /// Requests a minute for keys that say nothing themselves (catalogue.md §2.11).
-const REQUESTS_PER_MINUTE: u32 = 60;
+pub const REQUESTS_PER_MINUTE: u32 = 60;
 /// How often tables are rid of what only strangers left behind.
 const TIDY_EVERY: Duration = Duration::from_secs(60);
 
@@ -32,6 +33,8 @@ pub struct Booted {
     pub house: Arc<House>,
     /// The context edition's engine, for commands that use it directly.
     pub context: Arc<Context>,
+    /// Checks passwords of people who sign in.
+    pub sign_ins: Arc<SignIns>,
     stop: CancellationToken,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -78,15 +81,20 @@ pub async fn boot(
         failed_sign_ins_per_minute: config.limits.failed_sign_ins_per_minute,
     };
     let house = Arc::new(house.build()?);
+    let sign_ins = Arc::new(SignIns::new(
+        store.clone(),
+        config.limits.failed_sign_ins_per_minute,
+    ));
     let stop = CancellationToken::new();
     let tasks = vec![
         spawn_until(&stop, keyring.follow()),
-        spawn_until(&stop, tidy(Arc::clone(&house))),
+        spawn_until(&stop, tidy(Arc::clone(&house), Arc::clone(&sign_ins))),
         tokio::spawn(Arc::clone(&context).run(stop.clone())),
     ];
     Ok(Booted {
         house,
         context,
+        sign_ins,
         stop,
         tasks,
     })
@@ -99,11 +107,16 @@ fn spawn_until(stop: &CancellationToken, work: impl Future<Output = ()> + Send +
     })
 }
 
-async fn tidy(house: Arc<House>) {
+async fn tidy(house: Arc<House>, sign_ins: Arc<SignIns>) {
     let mut interval = tokio::time::interval(TIDY_EVERY);
     loop {
         interval.tick().await;
         house.tidy();
+        for done in [sign_ins.tidy().await, invitations::tidy(house.store()).await] {
+            if let Err(error) = done {
+                warn!(error = %error, "old sign-ins and invitations not forgotten");
+            }
+        }
     }
 }
 

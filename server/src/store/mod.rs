@@ -11,6 +11,7 @@ mod changes;
 mod counters;
 mod error;
 mod health;
+mod invitations;
 mod jobs;
 mod keys;
 mod memory;
@@ -20,6 +21,7 @@ mod records;
 mod row;
 mod session;
 mod settings;
+mod sign_ins;
 mod sqlite;
 mod tenants;
 mod text;
@@ -39,8 +41,9 @@ pub use changes::{Change, Topic};
 pub use counters::Counters;
 pub use error::StoreError;
 pub use futures_util::future::BoxFuture;
+pub use invitations::{Invitation, Invitations, NewInvitation, SystemInvitations};
 pub use jobs::{Job, JobState, Jobs, NewJob, SystemJobs};
-pub use keys::{Key, KeyConfirm, KeyLimits, Keys, NewKey, SystemKeys};
+pub use keys::{Key, KeyConfirm, KeyLimits, KeyRights, Keys, NewKey, SystemKeys};
 pub use memory::{Memories, Memory, MemoryVersion, NewMemory};
 pub use notes::{
     Chunk, Entity, EntityMark, NewChunk, NewEntity, Notes, Source, SourceCount, StoredVector, VectorShelf,
@@ -49,6 +52,7 @@ pub use records::{
     Condition, Draft, Field, FieldValue, Record, RecordChange, RecordCursor, RecordPage, RecordQuery, Records,
 };
 pub use settings::{Settings, SetupTokens};
+pub use sign_ins::{Attempts, SignInAttempts};
 pub use tenants::{NewTenant, Tenant, TenantStatus, Tenants};
 pub use text::{Matching, Ranking, TextHit, TextQuery};
 pub use tx::{SystemTx, TenantTx};

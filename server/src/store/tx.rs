@@ -1,8 +1,9 @@
 //! The handles that other rooms hold during a transaction: [`TenantTx`] and [`SystemTx`].
 
 use super::{
-    AuditLog, AuditRecord, Counters, Jobs, Keys, Memories, Notes, Records, Session, Settings, SetupTokens,
-    StoreError, SystemJobs, SystemKeys, SystemUsers, Tenants, Topic, Users,
+    AuditLog, AuditRecord, Counters, Invitations, Jobs, Keys, Memories, Notes, Records, Session, Settings,
+    SetupTokens, SignInAttempts, StoreError, SystemInvitations, SystemJobs, SystemKeys, SystemUsers, Tenants,
+    Topic, Users,
 };
 use crate::vocabulary::{TenantId, Timestamp};
 
@@ -55,6 +56,14 @@ impl<'a> TenantTx<'a> {
     /// People and services of the tenant.
     pub fn users(&mut self) -> Users<'_> {
         Users {
+            session: self.session,
+            tenant: &self.tenant,
+        }
+    }
+
+    /// Invitations into the tenant.
+    pub fn invitations(&mut self) -> Invitations<'_> {
+        Invitations {
             session: self.session,
             tenant: &self.tenant,
         }
@@ -160,6 +169,20 @@ impl<'a> SystemTx<'a> {
     /// Users of all tenants, for the log-in.
     pub fn users(&mut self) -> SystemUsers<'_> {
         SystemUsers {
+            session: self.session,
+        }
+    }
+
+    /// Invitations of all tenants, for those who follow a link.
+    pub fn invitations(&mut self) -> SystemInvitations<'_> {
+        SystemInvitations {
+            session: self.session,
+        }
+    }
+
+    /// Attempts to sign in.
+    pub fn sign_in_attempts(&mut self) -> SignInAttempts<'_> {
+        SignInAttempts {
             session: self.session,
         }
     }

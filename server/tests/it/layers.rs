@@ -48,6 +48,7 @@ const ALLOWED: [(&str, &[&str]); 13] = [
             "config",
             "domain",
             "edge",
+            "limits",
             "pipeline",
             "policy",
             "store",
