@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 use tracing_subscriber::EnvFilter;
 
-use super::{OperateError, invitations, people::LOCAL_OWNER, sign_in::SignIns};
+use super::{OperateError, invitations, people::LOCAL_OWNER, sign_in::PasswordCheck};
 use crate::{
     access::Keyring,
     catalogue::Catalogue,
@@ -34,7 +34,7 @@ pub struct Booted {
     /// The context edition's engine, for commands that use it directly.
     pub context: Arc<Context>,
     /// Checks passwords of people who sign in.
-    pub sign_ins: Arc<SignIns>,
+    pub password_check: Arc<PasswordCheck>,
     stop: CancellationToken,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -81,20 +81,20 @@ pub async fn boot(
         failed_sign_ins_per_minute: config.limits.failed_sign_ins_per_minute,
     };
     let house = Arc::new(house.build()?);
-    let sign_ins = Arc::new(SignIns::new(
+    let password_check = Arc::new(PasswordCheck::new(
         store.clone(),
         config.limits.failed_sign_ins_per_minute,
     ));
     let stop = CancellationToken::new();
     let tasks = vec![
         spawn_until(&stop, keyring.follow()),
-        spawn_until(&stop, tidy(Arc::clone(&house), Arc::clone(&sign_ins))),
+        spawn_until(&stop, tidy(Arc::clone(&house), Arc::clone(&password_check))),
         tokio::spawn(Arc::clone(&context).run(stop.clone())),
     ];
     Ok(Booted {
         house,
         context,
-        sign_ins,
+        password_check,
         stop,
         tasks,
     })
@@ -107,12 +107,15 @@ fn spawn_until(stop: &CancellationToken, work: impl Future<Output = ()> + Send +
     })
 }
 
-async fn tidy(house: Arc<House>, sign_ins: Arc<SignIns>) {
+async fn tidy(house: Arc<House>, password_check: Arc<PasswordCheck>) {
     let mut interval = tokio::time::interval(TIDY_EVERY);
     loop {
         interval.tick().await;
         house.tidy();
-        for done in [sign_ins.tidy().await, invitations::tidy(house.store()).await] {
+        for done in [
+            password_check.tidy().await,
+            invitations::tidy(house.store()).await,
+        ] {
             if let Err(error) = done {
                 warn!(error = %error, "old sign-ins and invitations not forgotten");
             }

@@ -30,7 +30,7 @@ const ACCOUNT_WINDOW_MS: i64 = 60 * MINUTE_MS;
 
 /// The one place that checks passwords of people who sign in.
 #[derive(Debug)]
-pub struct SignIns {
+pub struct PasswordCheck {
     store: Store,
     addresses: AddressMeters,
 }
@@ -48,7 +48,7 @@ pub struct Attempt {
     pub address: IpAddr,
 }
 
-impl SignIns {
+impl PasswordCheck {
     /// Lets one address try `per_minute` times a minute.
     pub fn new(store: Store, per_minute: u32) -> Self {
         Self {
@@ -131,7 +131,14 @@ impl SignIns {
                     tx.sign_in_attempts().forget(&pair).await?;
                     tx.sign_in_attempts().forgive(&account).await?;
                     let by = Standing::Person(Box::new(user.clone()));
-                    note(&mut tx.within(&tenant), &by, "user.sign_in", user.id.as_str())?;
+                    note(
+                        &mut tx.within(&tenant),
+                        &by,
+                        "user.sign_in",
+                        user.id.as_str(),
+                        None,
+                        None,
+                    );
                     Ok((tenant, user))
                 }
                 .boxed()

@@ -6,7 +6,11 @@
 //!
 //! Reading order: [`StoreUrl`], [`Store`], [`TenantTx`] and [`SystemTx`], the domain files, the engines.
 
+mod attempts;
 mod audit;
+mod caps;
+mod chain;
+mod change_log;
 mod changes;
 mod counters;
 mod error;
@@ -18,6 +22,7 @@ mod memory;
 mod notes;
 mod postgres;
 mod records;
+mod redact;
 mod row;
 mod session;
 mod settings;
@@ -33,10 +38,11 @@ use std::{path::Path, sync::Arc};
 
 use tokio::sync::broadcast;
 
-pub use audit::{
-    AuditEntry, AuditFault, AuditFilter, AuditHead, AuditLog, AuditRecord, AuditStatus, AuditVerdict,
-    ScopeKind,
-};
+pub use attempts::{Attempts, SignInAttempts};
+pub use audit::{AuditEntry, AuditFilter, AuditLog, AuditRecord, AuditStatus, ScopeKind};
+pub use caps::{CapAsk, CapGrant, Caps, SystemCaps};
+pub use chain::{AuditFault, AuditHead, AuditVerdict};
+pub use change_log::{Actor, ChangeEntry, ChangeFilter, ChangeLog, ChangeRecord, NewChange};
 pub use changes::{Change, Topic};
 pub use counters::Counters;
 pub use error::StoreError;
@@ -51,8 +57,9 @@ pub use notes::{
 pub use records::{
     Condition, Draft, Field, FieldValue, Record, RecordChange, RecordCursor, RecordPage, RecordQuery, Records,
 };
+pub use redact::redacted;
 pub use settings::{Settings, SetupTokens};
-pub use sign_ins::{Attempts, SignInAttempts};
+pub use sign_ins::{NewSignIn, SignIn, SignInKind, SignIns, SystemSignIns};
 pub use tenants::{NewTenant, Tenant, TenantStatus, Tenants};
 pub use text::{Matching, Ranking, TextHit, TextQuery};
 pub use tx::{SystemTx, TenantTx};

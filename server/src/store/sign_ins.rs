@@ -1,62 +1,175 @@
-//! Attempts to sign in, counted for all replicas together. Subjects are what the caller makes of an account or
-//! an address; no e-mail address stands here.
+//! Who is signed in to the console or over REST: rows and statements. Only hashes come in.
 
-use super::{Session, StoreError, row::params};
-use crate::vocabulary::Timestamp;
+use super::{
+    Session, StoreError,
+    row::{RowRef, params},
+};
+use crate::vocabulary::{InvalidName, Role, TenantId, Timestamp, UserId};
 
-/// Statements on attempts.
-pub struct SignInAttempts<'t> {
+/// Through what a person is signed in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignInKind {
+    /// A browser with a cookie.
+    Browser,
+    /// A program with a bearer token.
+    Token,
+}
+
+impl SignInKind {
+    /// The word in the table.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Browser => "browser",
+            Self::Token => "token",
+        }
+    }
+}
+
+impl std::str::FromStr for SignInKind {
+    type Err = InvalidName;
+
+    fn from_str(value: &str) -> Result<Self, InvalidName> {
+        [Self::Browser, Self::Token]
+            .into_iter()
+            .find(|kind| kind.as_str() == value)
+            .ok_or_else(|| InvalidName {
+                what: "kind of sign-in",
+                value: value.chars().take(80).collect(),
+                rule: "browser or token",
+            })
+    }
+}
+
+/// A person who is signed in now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignIn {
+    /// Identity, `ses_<ULID>`.
+    pub id: String,
+    /// Whose rows they see.
+    pub tenant: TenantId,
+    /// Who.
+    pub user: UserId,
+    /// Their address.
+    pub email: String,
+    /// Their name for people.
+    pub name: String,
+    /// What they may do, as of now.
+    pub role: Role,
+    /// Free names that policies refer to, as of now.
+    pub groups: Vec<String>,
+    /// When they signed in.
+    pub created_at: Timestamp,
+    /// When they were last seen, to the minute.
+    pub used_at: Timestamp,
+    /// When they have to sign in again at the latest.
+    pub expires_at: Timestamp,
+}
+
+/// A sign-in to be stored.
+#[derive(Clone, Debug)]
+pub struct NewSignIn {
+    /// Identity.
+    pub id: String,
+    /// SHA-256 of the secret.
+    pub hash: [u8; 32],
+    /// Who.
+    pub user: UserId,
+    /// Through what.
+    pub kind: SignInKind,
+    /// When it ends at the latest.
+    pub expires_at: Timestamp,
+}
+
+/// Statements on one tenant's sign-ins.
+pub struct SignIns<'t> {
+    pub(super) session: &'t mut Session,
+    pub(super) tenant: &'t TenantId,
+}
+
+/// Statements on all sign-ins: who holds this secret is asked before a tenant is known.
+pub struct SystemSignIns<'t> {
     pub(super) session: &'t mut Session,
 }
 
-/// How a subject stands after an attempt was counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Attempts {
-    /// When its present window began.
-    pub since: Timestamp,
-    /// Attempts in it, this one included.
-    pub count: i64,
+fn sign_in(row: &RowRef<'_>) -> Result<SignIn, StoreError> {
+    Ok(SignIn {
+        id: row.text(0)?,
+        tenant: row.name(1)?,
+        user: row.name(2)?,
+        email: row.text(3)?,
+        name: row.text(4)?,
+        role: row.name(5)?,
+        groups: row.json(6)?,
+        created_at: row.time(7)?,
+        used_at: row.time(8)?,
+        expires_at: row.time(9)?,
+    })
 }
 
-impl SignInAttempts<'_> {
-    /// Counts an attempt. A window that began `window_ms` ago or more, or in the future (the clock was set back),
-    /// starts anew.
-    pub async fn count(&mut self, subject: &str, window_ms: i64) -> Result<Attempts, StoreError> {
-        const COUNT: &str = "INSERT INTO sign_in_attempts (subject, since, attempts) VALUES ($1, $2, 1)
-            ON CONFLICT (subject) DO UPDATE SET
-                attempts = CASE WHEN sign_in_attempts.since <= $3 OR sign_in_attempts.since > $2
-                    THEN 1 ELSE sign_in_attempts.attempts + 1 END,
-                since = CASE WHEN sign_in_attempts.since <= $3 OR sign_in_attempts.since > $2
-                    THEN $2 ELSE sign_in_attempts.since END
-            RETURNING since, attempts";
-        let now = self.session.now;
-        let params = params![subject, now, now.plus_millis(-window_ms)];
-        let counted = self.session.query_one(COUNT, params, |row| {
-            Ok(Attempts {
-                since: row.time(0)?,
-                count: row.int(1)?,
-            })
-        });
-        let counted = counted.await?;
-        counted.ok_or_else(|| StoreError::Row("an attempt was not counted".into()))
+impl SignIns<'_> {
+    /// Adds one.
+    pub async fn insert(&mut self, new: &NewSignIn) -> Result<(), StoreError> {
+        const INSERT: &str = "INSERT INTO sign_ins
+            (tenant_id, sign_in_id, hash, user_id, kind, created_at, used_at, expires_at)
+            VALUES ($1, $2, $3, $4, $5, $6, $6, $7)";
+        let params = params![
+            self.tenant.as_str(),
+            &new.id,
+            &new.hash[..],
+            new.user.as_str(),
+            new.kind.as_str(),
+            self.session.now,
+            new.expires_at,
+        ];
+        self.session.execute(INSERT, params).await.map(|_| ())
     }
 
-    /// Takes one attempt back: it succeeded.
-    pub async fn forgive(&mut self, subject: &str) -> Result<(), StoreError> {
-        const FORGIVE: &str =
-            "UPDATE sign_in_attempts SET attempts = attempts - 1 WHERE subject = $1 AND attempts > 0";
-        self.session.execute(FORGIVE, params![subject]).await.map(|_| ())
+    /// Notes that it was used now.
+    pub async fn touch(&mut self, id: &str) -> Result<(), StoreError> {
+        const TOUCH: &str = "UPDATE sign_ins SET used_at = $1 WHERE tenant_id = $2 AND sign_in_id = $3";
+        let params = params![self.session.now, self.tenant.as_str(), id];
+        self.session.execute(TOUCH, params).await.map(|_| ())
     }
 
-    /// Forgets all attempts of a subject.
-    pub async fn forget(&mut self, subject: &str) -> Result<(), StoreError> {
-        const FORGET: &str = "DELETE FROM sign_in_attempts WHERE subject = $1";
-        self.session.execute(FORGET, params![subject]).await.map(|_| ())
+    /// Ends one; `false` when it had ended.
+    pub async fn end(&mut self, id: &str) -> Result<bool, StoreError> {
+        const END: &str = "DELETE FROM sign_ins WHERE tenant_id = $1 AND sign_in_id = $2";
+        let params = params![self.tenant.as_str(), id];
+        Ok(self.session.execute(END, params).await? > 0)
     }
 
-    /// Forgets windows that began before `before`; gives how many.
-    pub async fn purge(&mut self, before: Timestamp) -> Result<u64, StoreError> {
-        const PURGE: &str = "DELETE FROM sign_in_attempts WHERE since < $1";
-        self.session.execute(PURGE, params![before]).await
+    /// Ends all of one person, as after a new password; gives how many.
+    pub async fn end_all(&mut self, user: &UserId) -> Result<u64, StoreError> {
+        const END: &str = "DELETE FROM sign_ins WHERE tenant_id = $1 AND user_id = $2";
+        let params = params![self.tenant.as_str(), user.as_str()];
+        self.session.execute(END, params).await
+    }
+}
+
+impl SystemSignIns<'_> {
+    /// Who holds this secret. `None` when it is unknown, was ended, expired, or was not used since `idle_since`, and
+    /// when the person or their tenant is shut out: all of these look the same.
+    pub async fn find(
+        &mut self,
+        hash: &[u8; 32],
+        kind: SignInKind,
+        idle_since: Timestamp,
+    ) -> Result<Option<SignIn>, StoreError> {
+        const FIND: &str =
+            "SELECT s.sign_in_id, s.tenant_id, s.user_id, u.email, u.name, u.role, u.groups_json,
+                s.created_at, s.used_at, s.expires_at
+            FROM sign_ins s
+            JOIN users u ON u.tenant_id = s.tenant_id AND u.user_id = s.user_id
+            JOIN tenants t ON t.tenant_id = s.tenant_id
+            WHERE s.hash = $1 AND s.kind = $2 AND s.expires_at > $3 AND s.used_at > $4
+              AND u.disabled_at IS NULL AND t.status = 'active'";
+        let params = params![&hash[..], kind.as_str(), self.session.now, idle_since];
+        self.session.query_one(FIND, params, sign_in).await
+    }
+
+    /// Forgets those that can be used no more; gives how many.
+    pub async fn purge(&mut self) -> Result<u64, StoreError> {
+        const PURGE: &str = "DELETE FROM sign_ins WHERE expires_at <= $1";
+        self.session.execute(PURGE, params![self.session.now]).await
     }
 }
