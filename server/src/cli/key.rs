@@ -3,7 +3,6 @@
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use footbridge_server::{
-    catalogue::Catalogue,
     operate::{
         Actor,
         boot::REQUESTS_PER_MINUTE,
@@ -227,7 +226,7 @@ impl KeyCommand {
 
 impl Mint {
     async fn run(self) -> Result<()> {
-        let catalogue = Catalogue::builtin()?;
+        let catalogue = self.place.catalogue()?;
         let store = self.place.open().await?;
         let request = MintRequest {
             tenant: self.tenant.tenant,
@@ -268,7 +267,7 @@ fn show_once(minted: &MintedKey, json: bool) -> Result<()> {
 
 impl Rotate {
     async fn run(self) -> Result<()> {
-        let catalogue = Catalogue::builtin()?;
+        let catalogue = self.place.catalogue()?;
         let store = self.place.open().await?;
         let (editions, tenant) = (catalogue.editions(), &self.tenant.tenant);
         let rotation = Rotation {
@@ -283,7 +282,7 @@ impl Rotate {
 
 impl Narrow {
     async fn run(self) -> Result<()> {
-        let catalogue = Catalogue::builtin()?;
+        let catalogue = self.place.catalogue()?;
         let store = self.place.open().await?;
         let wish = KeyNarrowing {
             name: self.name,

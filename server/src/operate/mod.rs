@@ -6,11 +6,16 @@
 //! the log of its tenant.
 
 mod actor;
+pub mod approvals;
 pub mod boot;
+pub mod check;
+pub mod editions;
 pub mod invitations;
 pub mod keys;
+pub mod oauth;
 pub mod passwords;
 pub mod people;
+pub mod rules;
 pub mod sessions;
 pub mod setup;
 pub mod sign_in;
