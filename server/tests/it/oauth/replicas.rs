@@ -9,8 +9,9 @@ use footbridge_server::{
     },
     catalogue::{Catalogue, Edition, NamedText},
     operate::{
+        Actor,
         oauth::{OAuthChange, Switch, change},
-        people,
+        people::{self, PersonChange},
     },
     store::Store,
 };
@@ -105,7 +106,12 @@ fn what_one_server_is_told_the_other_acts_on() {
             .unwrap();
         assert_eq!(here.facts().user, admitted.facts().user);
 
-        people::disable_user(&one.store, &tenant("acme"), "ada@example.test")
+        let out = PersonChange {
+            active: Some(false),
+            ..PersonChange::default()
+        };
+        let ada = "ada@example.test";
+        people::change_user(&one.store, &Actor::Operator, &tenant("acme"), ada, out)
             .await
             .unwrap();
         eventually("the other shuts ada out", HANGS, async || {
