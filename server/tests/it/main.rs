@@ -21,4 +21,5 @@ mod layers;
 mod process;
 mod replicas;
 mod store;
+mod web;
 mod whole_catalogue;
