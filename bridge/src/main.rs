@@ -69,6 +69,8 @@ fn main() -> ExitCode {
         // The message of a panic may quote a body; its place cannot.
         let place = info.location().map_or_else(String::new, ToString::to_string);
         log::warn(format_args!("internal error at {place}; please report it"));
+        // Where a panic ends the process (`[profile.bridge]`), nobody says this later.
+        log::flush();
     }));
     keep_out_of_core_dumps();
     let settings = match options::read(std::env::args_os().skip(1), |name| std::env::var_os(name)) {
