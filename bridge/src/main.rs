@@ -3,8 +3,8 @@
 //! In reading order: [`options`] (what we are told) with [`brand`] and [`key`], [`stdio`] (the host's lines), [`forward`] (the
 //! loop and the table of requests in flight), [`exchange`] (one request from POST to answer), [`relay`] (what a message of the
 //! server is), [`tools`] and [`legacy`] (the little that is remembered, one file per era), [`probe`] and [`cross`] (a server of
-//! another era than the host's), [`upstream`] (connections and HTTP), `sign_in` and [`challenge`] (OAuth), [`alarm`] and
-//! [`pause`] (time), [`error`] and [`diagnosis`] (what the host reads when something fails), [`log`] (what stderr reads).
+//! another era than the host's), [`upstream`] (connections and HTTP), `sign_in` and [`challenge`] (OAuth), [`alarm`],
+//! [`pause`] and [`seconds`] (time), [`error`] and [`diagnosis`] (what the host reads when something fails), [`log`] (what stderr reads).
 //! Beside the way of a message: `clients` and `setup` (the configuration of assistants), `doctor` (every step checked).
 
 mod alarm;
@@ -28,6 +28,7 @@ mod options;
 mod pause;
 mod probe;
 mod relay;
+mod seconds;
 #[cfg(feature = "setup")]
 mod setup;
 #[cfg(feature = "sign-in")]

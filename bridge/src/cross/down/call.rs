@@ -27,6 +27,7 @@ use crate::error::BridgeError;
 use crate::exchange::{Exchange, Flags, Kind, Reader, Shared};
 use crate::forward::message;
 use crate::probe::contradicts_modern;
+use crate::seconds::Seconds;
 use crate::stdio::{Line, Output};
 
 /// A crossed request.
@@ -291,7 +292,7 @@ impl Call {
         BridgeError::timeout(format!(
             "The request was given up after {} s, before all questions were answered; whether it took effect is unknown. \
              Check that before you repeat it, or raise {}",
-            self.shared.call_limit.as_secs_f64(),
+            Seconds(self.shared.call_limit),
             crate::brand::variable!("CALL_TIMEOUT")
         ))
         .to_line(Some(self.id.as_id()))

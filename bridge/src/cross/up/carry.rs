@@ -24,6 +24,7 @@ use crate::error::{BridgeError, quote};
 use crate::exchange::Shared;
 use crate::log;
 use crate::pause::{Backoff, jittered};
+use crate::seconds::Seconds;
 use crate::stdio::Line;
 
 /// Pause before a lost request is sent again (B-41).
@@ -59,7 +60,7 @@ impl Crossing {
                     Err(BridgeError::timeout(format!(
                         "The request was given up after {} s; whether it took effect is unknown. Check that before you \
                          repeat it, or raise the limit for a call",
-                        limit.as_secs_f64()
+                        Seconds(limit)
                     ))
                     .into())
                 })
