@@ -9,6 +9,7 @@ pub mod check;
 pub mod editions;
 pub mod keys;
 pub mod people;
+pub mod reviews;
 pub mod rules;
 pub mod sessions;
 pub mod setup;
