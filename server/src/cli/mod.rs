@@ -1,5 +1,6 @@
 //! The commands: what is typed, and which operation carries it out.
 
+mod admin;
 mod approve;
 mod audit;
 mod catalogue;
@@ -11,6 +12,7 @@ mod print;
 mod review;
 mod serve;
 mod source;
+mod user;
 
 use std::{fmt, path::PathBuf, process::ExitCode};
 
@@ -41,15 +43,15 @@ pub(crate) struct Options {
 enum Command {
     /// Serve the editions over HTTP.
     Serve(serve::Serve),
-    /// Mint, list, show and revoke API keys.
+    /// Mint, list, show, rotate, narrow and revoke API keys.
     #[command(subcommand)]
     Key(key::KeyCommand),
-    /// Add and list tenants.
+    /// Add, list, suspend and admit tenants.
     #[command(subcommand)]
     Tenant(people::TenantCommand),
-    /// Add, list and change the people of a tenant.
+    /// Add, invite, list and change the people of a tenant.
     #[command(subcommand)]
-    User(people::UserCommand),
+    User(user::UserCommand),
     /// Make the first owner with the token that the first start printed.
     Setup(people::Setup),
     /// List the calls that wait for a person.
@@ -69,6 +71,9 @@ enum Command {
     /// Check, list and show the tools.
     #[command(subcommand)]
     Catalogue(catalogue::CatalogueCommand),
+    /// Settings of the whole server: OAuth.
+    #[command(subcommand)]
+    Admin(admin::AdminCommand),
     /// Serve one edition to a program that starts this one.
     #[command(subcommand)]
     Mcp(local::McpCommand),
@@ -146,6 +151,7 @@ pub(crate) fn run(options: Options) -> Result<()> {
             Command::Audit(command) => command.run().await,
             Command::Source(command) => command.run().await,
             Command::Catalogue(command) => command.run().await,
+            Command::Admin(command) => command.run().await,
             Command::Mcp(command) => command.run().await,
             Command::Backup(command) => command.run().await,
             Command::CheckConfig(command) => command.run().await,

@@ -3,9 +3,10 @@
 use serde::de::DeserializeOwned;
 
 use super::{
-    AuditLog, AuditRecord, Caps, ChangeLog, Counters, Jobs, Keys, Memories, NewChange, Notes, PendingCalls,
-    Records, Session, Settings, SetupTokens, SignIns, StoreError, SystemCaps, SystemJobs, SystemKeys,
-    SystemPendingCalls, SystemSignIns, SystemUsers, Tenants, Topic, Users,
+    AuditLog, AuditRecord, Caps, ChangeLog, Counters, Invitations, Jobs, Keys, Memories, NewChange, Notes,
+    PendingCalls, Records, Session, Settings, SetupTokens, SignInAttempts, SignIns, StoreError, SystemCaps,
+    SystemInvitations, SystemJobs, SystemKeys, SystemOAuth, SystemPendingCalls, SystemSignIns, SystemUsers,
+    TenantOAuth, Tenants, Topic, Users,
 };
 use crate::vocabulary::{TenantId, Timestamp};
 
@@ -81,6 +82,14 @@ impl<'a> TenantTx<'a> {
         }
     }
 
+    /// Invitations into the tenant.
+    pub fn invitations(&mut self) -> Invitations<'_> {
+        Invitations {
+            session: self.session,
+            tenant: &self.tenant,
+        }
+    }
+
     /// API keys of the tenant.
     pub fn keys(&mut self) -> Keys<'_> {
         Keys {
@@ -141,6 +150,14 @@ impl<'a> TenantTx<'a> {
     /// Sources, entities and chunks of the context edition.
     pub fn notes(&mut self) -> Notes<'_> {
         Notes {
+            session: self.session,
+            tenant: &self.tenant,
+        }
+    }
+
+    /// What editions ask of access tokens, and who the people behind them are.
+    pub fn oauth(&mut self) -> TenantOAuth<'_> {
+        TenantOAuth {
             session: self.session,
             tenant: &self.tenant,
         }
@@ -220,6 +237,27 @@ impl<'a> SystemTx<'a> {
     /// Users of all tenants, for the log-in.
     pub fn users(&mut self) -> SystemUsers<'_> {
         SystemUsers {
+            session: self.session,
+        }
+    }
+
+    /// Invitations of all tenants, for those who follow a link.
+    pub fn invitations(&mut self) -> SystemInvitations<'_> {
+        SystemInvitations {
+            session: self.session,
+        }
+    }
+
+    /// What editions ask of access tokens, for the table that is kept in memory.
+    pub fn oauth(&mut self) -> SystemOAuth<'_> {
+        SystemOAuth {
+            session: self.session,
+        }
+    }
+
+    /// Attempts to sign in.
+    pub fn sign_in_attempts(&mut self) -> SignInAttempts<'_> {
+        SignInAttempts {
             session: self.session,
         }
     }

@@ -9,7 +9,10 @@ use std::{
 };
 
 use footbridge_server::{
-    access::{Keyring, Principal},
+    access::{
+        Keyring, Principal,
+        oauth::{OAuth, OAuthLimits},
+    },
     audit::RequestFacts,
     catalogue::{Catalogue, Edition},
     domain::{
@@ -20,6 +23,7 @@ use footbridge_server::{
         },
     },
     operate::{
+        Actor,
         keys::{MintRequest, mint},
         sources::{self, NewSource},
     },
@@ -63,11 +67,13 @@ impl Rooms {
         let mut handlers = Handlers::default();
         context.register(&mut handlers);
         let keyring = Keyring::load(store.clone(), &catalogue, 1_000_000).await.unwrap();
+        let oauth = OAuth::load(store.clone(), &catalogue, OAuthLimits::default(), 1_000_000).await;
         let house = HouseBuilder {
             store: store.clone(),
             catalogue,
             handlers: handlers.clone(),
             keyring: Arc::clone(&keyring),
+            oauth: oauth.unwrap(),
             seal_key: SealKey::new([7; 32]),
             clock: place.clock.clone(),
             call_timeout: Duration::from_secs(55),
@@ -156,6 +162,7 @@ impl Rooms {
             tenant: tenant(name),
             owner: None,
             name: "test".to_owned(),
+            editions: vec![self.edition.name.clone()],
             scopes: scopes
                 .split(' ')
                 .filter(|s| !s.is_empty())
@@ -164,7 +171,10 @@ impl Rooms {
             expires_in_days: None,
             limits,
         };
-        let minted = mint(&self.store, &self.edition, request).await.unwrap();
+        let editions = std::slice::from_ref(&self.edition);
+        let minted = mint(&self.store, editions, &Actor::Operator, request)
+            .await
+            .unwrap();
         self.keyring.refresh().await.unwrap();
         minted.key
     }

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use footbridge_server::{
-    access::Keyring,
+    access::{
+        Keyring,
+        oauth::{OAuth, OAuthLimits},
+    },
     catalogue::{Catalogue, NamedText},
     domain::{Handlers, Outcome},
     operate::{
@@ -375,11 +378,13 @@ fn a_row_that_asks_is_refused_where_its_handler_cannot_plan() {
         let mut handlers = Handlers::default();
         handlers.plain("w::w", |_| Box::pin(async { Ok(Outcome::text("done")) }));
         let keyring = Keyring::load(store.clone(), &catalogue, 60).await.unwrap();
+        let oauth = OAuth::load(store.clone(), &catalogue, OAuthLimits::default(), 60).await;
         let house = HouseBuilder {
             store,
             catalogue,
             handlers,
             keyring,
+            oauth: oauth.unwrap(),
             seal_key: SealKey::new([7; 32]),
             clock: place.clock.clone(),
             call_timeout: Duration::from_secs(20),
