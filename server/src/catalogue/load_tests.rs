@@ -62,7 +62,6 @@ fn every_broken_rule_names_file_line_and_tool() {
             ),
             "1 to 1",
         ),
-        (tool("a", "policy = \"sometimes\""), "admin+confirm"),
         (
             tool("a", "").replace("scope = \"read\"", "scope = \"write\""),
             "[scopes]",

@@ -4,8 +4,8 @@ use anyhow::Result;
 use clap::Subcommand;
 use footbridge_server::{
     operate::{
-        boot, people,
-        reviews::{self, Answer, Reviewer},
+        Actor, boot, people,
+        reviews::{self, Answer},
     },
     store::Store,
 };
@@ -70,7 +70,7 @@ impl ReviewCommand {
         match self {
             Self::List { json, tenant, place } => {
                 let store = place.open().await?;
-                let all = reviews::list(&store, &tenant.tenant, None).await?;
+                let all = reviews::list(&store, &tenant.tenant, &Actor::Operator).await?;
                 store.close().await;
                 if json {
                     return print::json(&all);
@@ -94,7 +94,7 @@ impl ReviewCommand {
             Self::Show { id, tenant, place } => {
                 let store = place.open().await?;
                 let key = boot::seal_key(&store).await?;
-                let shown = reviews::show(&store, &tenant.tenant, &id, None, &key).await?;
+                let shown = reviews::show(&store, &tenant.tenant, &id, &Actor::Operator, &key).await?;
                 store.close().await;
                 print::json(&shown)
             }
@@ -130,22 +130,7 @@ async fn answer_as(
     email: &str,
     answer: Answer,
 ) -> Result<String> {
-    let users = people::users(store, &tenant.tenant).await?;
-    let user = users
-        .into_iter()
-        .find(|user| user.email.eq_ignore_ascii_case(email));
-    let user = user.filter(|user| user.disabled_at.is_none());
-    let user = user.ok_or_else(|| {
-        anyhow::anyhow!(
-            "nobody of {} has the address {email}; see `user list`",
-            tenant.tenant
-        )
-    })?;
-    let who = Reviewer {
-        user: user.id,
-        role: user.role,
-        groups: user.groups,
-    };
-    let review = reviews::answer(store, &tenant.tenant, id, &who, answer).await?;
+    let user = people::find_user(store, &Actor::Operator, &tenant.tenant, email).await?;
+    let review = reviews::answer(store, &tenant.tenant, id, &user.id, answer).await?;
     Ok(format!("{} is {}", review.id, review.status.as_str()))
 }

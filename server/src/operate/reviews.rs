@@ -3,16 +3,15 @@
 use futures_util::FutureExt;
 use serde::Serialize;
 
-use super::{OperateError, approvals::Waiting, note};
-pub use crate::policy::review::Reviewer;
+use super::{Actor, OperateError, actor::Standing, approvals::Waiting, logged, note};
 use crate::{
     domain::Preview,
     policy::{
         SealKey,
-        review::{self, APPROVED_LIFETIME_MS, Review, ReviewStatus},
+        review::{self, APPROVED_LIFETIME_MS, Review, ReviewStatus, Reviewer},
     },
-    store::{PendingState, Store, StoreError, TenantTx},
-    vocabulary::{Role, TenantId, sha256},
+    store::{PendingState, Store, TenantTx},
+    vocabulary::{Role, TenantId, UserId, sha256},
 };
 
 /// Reviews that are listed at once.
@@ -45,6 +44,7 @@ pub enum Answer {
     },
 }
 
+/// Whether somebody is shown a review. The operator is shown all.
 fn sees(who: Option<&Reviewer>, review: &Review) -> bool {
     who.is_none_or(|who| {
         who.role.is_admin()
@@ -55,29 +55,35 @@ fn sees(who: Option<&Reviewer>, review: &Review) -> bool {
     })
 }
 
+/// Somebody's role and groups, as the store has them now.
+fn reviewer(standing: &Standing) -> Option<Reviewer> {
+    standing.user().map(|user| Reviewer {
+        user: user.id.clone(),
+        role: user.role,
+        groups: user.groups.clone(),
+    })
+}
+
 /// The reviews that somebody may see, the newest first; the operator sees all.
 ///
 /// # Errors
 /// When the store cannot be read.
-pub async fn list(
-    store: &Store,
-    tenant: &TenantId,
-    who: Option<&Reviewer>,
-) -> Result<Vec<Review>, OperateError> {
-    let now = store.clock().now();
-    let all = store
-        .read(tenant, |tx| {
-            async move { review::list(tx, MOST_LISTED).await }.boxed()
+pub async fn list(store: &Store, tenant: &TenantId, by: &Actor) -> Result<Vec<Review>, OperateError> {
+    let by = by.clone();
+    store
+        .read(tenant, move |tx| {
+            async move {
+                let who = reviewer(&by.standing(tx).await?);
+                let mut all = review::list(tx, MOST_LISTED).await?;
+                all.retain(|review| sees(who.as_ref(), review));
+                for review in &mut all {
+                    review.status = review.status_at(tx.now());
+                }
+                Ok(all)
+            }
+            .boxed()
         })
-        .await?;
-    Ok(all
-        .into_iter()
-        .filter(|review| sees(who, review))
-        .map(|mut review| {
-            review.status = review.status_at(now);
-            review
-        })
-        .collect())
+        .await
 }
 
 /// One review, with what its call would do.
@@ -88,22 +94,23 @@ pub async fn show(
     store: &Store,
     tenant: &TenantId,
     id: &str,
-    who: Option<&Reviewer>,
+    by: &Actor,
     key: &SealKey,
 ) -> Result<Shown, OperateError> {
-    let wanted = id.to_owned();
-    let (found, row) = store
+    let (id, by) = (id.to_owned(), by.clone());
+    let (review, row) = store
         .read(tenant, move |tx| {
             async move {
-                let found = review::find(tx, &wanted).await?;
-                Ok::<_, StoreError>((found, tx.pending_calls().find_code(&wanted).await?))
+                let who = reviewer(&by.standing(tx).await?);
+                let found = review::find(tx, &id).await?.map(|(review, _)| review);
+                let found = found.filter(|review| sees(who.as_ref(), review));
+                let mut review = found.ok_or_else(|| unknown(&id))?;
+                review.status = review.status_at(tx.now());
+                Ok::<_, OperateError>((review, tx.pending_calls().find_code(&id).await?))
             }
             .boxed()
         })
         .await?;
-    let found = found.map(|(review, _)| review).filter(|review| sees(who, review));
-    let mut review = found.ok_or_else(|| unknown(id))?;
-    review.status = review.status_at(store.clock().now());
     let preview = row.and_then(|row| Waiting::of(row, tenant, key).preview);
     Ok(Shown { review, preview })
 }
@@ -116,17 +123,19 @@ pub async fn answer(
     store: &Store,
     tenant: &TenantId,
     id: &str,
-    who: &Reviewer,
+    by: &UserId,
     answer: Answer,
 ) -> Result<Review, OperateError> {
-    let (id, who) = (id.to_owned(), who.clone());
+    let (id, by) = (id.to_owned(), Actor::Person(by.clone()));
     store
         .write(tenant, move |tx| {
             async move {
+                let standing = by.standing(tx).await?;
+                let who = reviewer(&standing).ok_or_else(|| unknown(&id))?;
                 let found = review::find(tx, &id).await?;
                 let found = found.filter(|(review, _)| sees(Some(&who), review));
                 let (before, version) = found.ok_or_else(|| unknown(&id))?;
-                let after = answered(tx, before, &who, answer)?;
+                let after = answered(tx, before.clone(), &who, answer)?;
                 review::change(tx, &after, version, who.user.as_str()).await?;
                 let command = match after.status {
                     ReviewStatus::Rejected => {
@@ -152,7 +161,7 @@ pub async fn answer(
                     }
                     _ => "review.approve",
                 };
-                note(tx, command, &id)?;
+                note(tx, &standing, command, &id, logged(&before), logged(&after));
                 Ok(after)
             }
             .boxed()

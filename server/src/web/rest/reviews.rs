@@ -10,7 +10,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
-    operate::reviews::{self, Answer, Reviewer},
+    operate::{
+        Actor,
+        reviews::{self, Answer},
+    },
     web::{Json, RestError, SignedIn, Web},
 };
 
@@ -33,18 +36,12 @@ enum Given {
     },
 }
 
-fn reviewer(signed_in: &SignedIn) -> Reviewer {
-    let session = signed_in.session();
-    Reviewer {
-        user: session.user.clone(),
-        role: session.role,
-        groups: session.groups.clone(),
-    }
+fn actor(signed_in: &SignedIn) -> Actor {
+    Actor::Person(signed_in.user().clone())
 }
 
 async fn list(State(web): State<Web>, signed_in: SignedIn) -> Result<Json<Value>, RestError> {
-    let who = reviewer(&signed_in);
-    let all = reviews::list(web.store(), signed_in.tenant(), Some(&who)).await?;
+    let all = reviews::list(web.store(), signed_in.tenant(), &actor(&signed_in)).await?;
     Ok(Json(json!({ "items": all })))
 }
 
@@ -53,9 +50,9 @@ async fn show(
     signed_in: SignedIn,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, RestError> {
-    let who = reviewer(&signed_in);
+    let by = actor(&signed_in);
     let key = web.house().seal_key();
-    let shown = reviews::show(web.store(), signed_in.tenant(), &id, Some(&who), key).await?;
+    let shown = reviews::show(web.store(), signed_in.tenant(), &id, &by, key).await?;
     Ok(Json(json!(shown)))
 }
 
@@ -65,11 +62,10 @@ async fn answer(
     Path(id): Path<String>,
     Json(given): Json<Given>,
 ) -> Result<Json<Value>, RestError> {
-    let who = reviewer(&signed_in);
     let answer = match given {
         Given::Approve { force } => Answer::Approve { force },
         Given::Reject { reason } => Answer::Reject { reason },
     };
-    let review = reviews::answer(web.store(), signed_in.tenant(), &id, &who, answer).await?;
+    let review = reviews::answer(web.store(), signed_in.tenant(), &id, signed_in.user(), answer).await?;
     Ok(Json(json!(review)))
 }

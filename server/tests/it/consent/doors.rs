@@ -177,7 +177,7 @@ fn door_d_a_person_elsewhere() {
         );
 
         // A stranger may not say yes, and no code of another tenant's is known here.
-        rooms.add_member("eve@acme.test").await;
+        rooms.add_member("eve", &[]).await;
         let eve = Approver {
             user: "usr_eve".parse().unwrap(),
             is_admin: false,
