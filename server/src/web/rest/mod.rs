@@ -2,6 +2,8 @@
 
 mod account;
 mod approvals;
+mod keys;
+mod people;
 mod reviews;
 
 use axum::Router;
@@ -12,5 +14,7 @@ pub(super) fn router() -> Router<Web> {
     Router::new()
         .merge(account::router())
         .merge(approvals::router())
+        .merge(keys::router())
+        .merge(people::router())
         .merge(reviews::router())
 }
