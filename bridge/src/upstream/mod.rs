@@ -42,10 +42,10 @@ use crate::seconds::Seconds;
 use crate::sign_in::{SignIn, Tries};
 pub(crate) use connect::{Dialer, Way};
 pub(crate) use endpoint::Endpoint;
-#[cfg(feature = "sign-in")]
-pub(crate) use http1::{Outgoing, Wire};
 #[cfg(not(feature = "sign-in"))]
 use http1::Outgoing;
+#[cfg(feature = "sign-in")]
+pub(crate) use http1::{Outgoing, Wire};
 pub(crate) use pool::TransportError;
 use pool::{Pool, SendError};
 pub(crate) use proxy::Proxies;

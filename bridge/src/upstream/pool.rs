@@ -176,7 +176,10 @@ impl Pool {
                 Connection::Turn(mut turn) => {
                     refusals += 1;
                     let sent = turn.send(request).await;
-                    (sent.map(|response| Reply::multiplexed(response, turn)), refusals <= REFUSALS)
+                    (
+                        sent.map(|response| Reply::multiplexed(response, turn)),
+                        refusals <= REFUSALS,
+                    )
                 }
             };
             match sent {

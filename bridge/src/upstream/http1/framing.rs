@@ -58,13 +58,21 @@ impl Framing {
             return Ok(Framing::Length(0));
         }
         if let Some(last) = headers.get_all(header::TRANSFER_ENCODING).iter().next_back() {
-            let last = last.as_bytes().rsplit(|byte| *byte == b',').next().unwrap_or_default();
+            let last = last
+                .as_bytes()
+                .rsplit(|byte| *byte == b',')
+                .next()
+                .unwrap_or_default();
             let chunked = last.trim_ascii().eq_ignore_ascii_case(b"chunked");
             // Two answers to where the body ends are one too many, and so is one in a version that does not know the question.
             if is_old || headers.contains_key(header::CONTENT_LENGTH) {
                 return Err(Malformed("it names two ways to find its end"));
             }
-            return Ok(if chunked { Framing::Chunked(Chunk::Size) } else { Framing::Close });
+            return Ok(if chunked {
+                Framing::Chunked(Chunk::Size)
+            } else {
+                Framing::Close
+            });
         }
         let mut length = None;
         for value in headers.get_all(header::CONTENT_LENGTH) {
@@ -120,8 +128,13 @@ impl Framing {
                     let Some(line) = line_of(arrived, SIZE_LINE_BYTES)? else {
                         return Ok(Step::More);
                     };
-                    let size = line.as_ref().split(|byte| *byte == b';').next().unwrap_or_default();
-                    let size = number(size.trim_ascii(), 16).ok_or(Malformed("the size of a chunk is no number"))?;
+                    let size = line
+                        .as_ref()
+                        .split(|byte| *byte == b';')
+                        .next()
+                        .unwrap_or_default();
+                    let size =
+                        number(size.trim_ascii(), 16).ok_or(Malformed("the size of a chunk is no number"))?;
                     *chunk = match size {
                         0 => Chunk::Trailers(0),
                         size => Chunk::Data(size),

@@ -64,7 +64,10 @@ pub(super) fn write(out: &mut Vec<u8>, request: &Outgoing<'_>) {
         field(header::AUTHORIZATION.as_str(), credential.as_bytes());
     }
     if *request.method == Method::POST || !request.body.is_empty() {
-        field(header::CONTENT_LENGTH.as_str(), request.body.len().to_string().as_bytes());
+        field(
+            header::CONTENT_LENGTH.as_str(),
+            request.body.len().to_string().as_bytes(),
+        );
     }
     out.extend_from_slice(b"\r\n");
 }
@@ -106,7 +109,8 @@ impl HeadReader {
     /// Looks for an empty line, so that a head that comes byte by byte is not parsed for each of them.
     fn may_be_whole(&mut self, arrived: &[u8]) -> bool {
         let unscanned = arrived.get(self.scanned..).unwrap_or_default();
-        let whole = memmem::find(unscanned, b"\n\r\n").is_some() || memmem::find(unscanned, b"\n\n").is_some();
+        let whole =
+            memmem::find(unscanned, b"\n\r\n").is_some() || memmem::find(unscanned, b"\n\n").is_some();
         if !whole {
             self.scanned = arrived.len().saturating_sub(2);
         }

@@ -213,7 +213,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         let mut byte = [0];
         let mut byte = ReadBuf::new(&mut byte);
         let mut cx = Context::from_waker(Waker::noop());
-        Pin::new(&mut self.stream).poll_read(&mut cx, &mut byte).is_pending()
+        Pin::new(&mut self.stream)
+            .poll_read(&mut cx, &mut byte)
+            .is_pending()
     }
 
     /// Lets go of memory that an idle connection need not hold.

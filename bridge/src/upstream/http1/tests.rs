@@ -78,7 +78,11 @@ async fn hypers(pieces: Vec<Vec<u8>>) -> Result<Seen, hyper::Error> {
     let request = Request::post("/mcp").header("host", "h.example");
     let request = request.body(Full::new(Bytes::from_static(BODY))).unwrap();
     let (head, body) = sender.send_request(request).await?.into_parts();
-    Ok((head.status, head.headers, body.collect().await?.to_bytes().to_vec()))
+    Ok((
+        head.status,
+        head.headers,
+        body.collect().await?.to_bytes().to_vec(),
+    ))
 }
 
 /// Cuts `bytes` into pieces.
@@ -102,7 +106,11 @@ fn reply() -> impl Strategy<Value = (Vec<u8>, Vec<u8>)> {
         chunks,
         0..4_u8,
         any::<bool>(),
-        prop::sample::select(vec!["", "HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n"]),
+        prop::sample::select(vec![
+            "",
+            "HTTP/1.1 100 Continue\r\n\r\n",
+            "HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n",
+        ]),
     )
         .prop_map(|(status, fields, chunks, framing, spelled, interim)| {
             let mut bytes = format!("{interim}HTTP/1.1 {status} Some words\r\n").into_bytes();
@@ -202,7 +210,9 @@ fn a_request_is_written_as_it_is_said() {
         super::head::write(&mut out, &request);
         assert_eq!(
             String::from_utf8(out).unwrap(),
-            format!("{method} /mcp?a=b HTTP/1.1\r\nhost: h.example\r\nauthorization: Bearer new\r\n{length}\r\n")
+            format!(
+                "{method} /mcp?a=b HTTP/1.1\r\nhost: h.example\r\nauthorization: Bearer new\r\n{length}\r\n"
+            )
         );
     }
 }
@@ -223,7 +233,10 @@ fn lengths_that_contradict_each_other_are_refused() {
             "{head}"
         );
     }
-    for head in ["content-length: 3, 3\r\n", "content-length: 3\r\ncontent-length: 3\r\n"] {
+    for head in [
+        "content-length: 3, 3\r\n",
+        "content-length: 3\r\ncontent-length: 3\r\n",
+    ] {
         let bytes = format!("HTTP/1.1 200 OK\r\n{head}\r\nabc").into_bytes();
         assert_eq!(run(ours(vec![bytes], true)).unwrap().2, b"abc", "{head}");
     }
@@ -234,7 +247,10 @@ fn nothing_between_the_bytes_of_a_body_is_without_a_bound() {
     for flood in [
         ["HTTP/1.1 200 OK\r\n".to_owned(), "x: y\r\n".repeat(100_000)],
         [String::new(), "HTTP/1.1 100 Continue\r\n\r\n".repeat(100_000)],
-        ["HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1;".to_owned(), "x".repeat(200_000)],
+        [
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1;".to_owned(),
+            "x".repeat(200_000),
+        ],
         [
             "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n".to_owned(),
             "x: y\r\n".repeat(100_000),
@@ -272,12 +288,21 @@ fn a_connection_is_used_again_only_if_both_ends_are_done_with_the_last_exchange(
     for (reply, reusable) in [
         ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", true),
         ("HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n", true),
-        ("HTTP/1.0 200 OK\r\nconnection: Keep-Alive\r\ncontent-length: 2\r\n\r\nok", true),
+        (
+            "HTTP/1.0 200 OK\r\nconnection: Keep-Alive\r\ncontent-length: 2\r\n\r\nok",
+            true,
+        ),
         ("HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\nok", false),
-        ("HTTP/1.1 200 OK\r\nconnection: x, Close\r\ncontent-length: 2\r\n\r\nok", false),
+        (
+            "HTTP/1.1 200 OK\r\nconnection: x, Close\r\ncontent-length: 2\r\n\r\nok",
+            false,
+        ),
         ("HTTP/1.1 200 OK\r\n\r\nok", false),
         // Something was said that nobody asked for.
-        ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nokHTTP/1.1 200 OK\r\n", false),
+        (
+            "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nokHTTP/1.1 200 OK\r\n",
+            false,
+        ),
     ] {
         run(async {
             let (mut wire, far) = after(reply).await;
@@ -310,7 +335,9 @@ fn a_server_may_answer_before_it_has_read_the_request() {
     run(async {
         // One that reads no further.
         let (mut far, near) = duplex(1024);
-        far.write_all(b"HTTP/1.1 413 Too Large\r\ncontent-length: 2\r\n\r\nno").await.unwrap();
+        far.write_all(b"HTTP/1.1 413 Too Large\r\ncontent-length: 2\r\n\r\nno")
+            .await
+            .unwrap();
         let mut wire = Wire::new(near);
         let mut head = post(&mut wire, large.clone()).await.unwrap();
         wire.begin(&mut head);
@@ -322,7 +349,9 @@ fn a_server_may_answer_before_it_has_read_the_request() {
         // One that reads on while it answers.
         let (mut far, near) = duplex(1024);
         let server = tokio::spawn(async move {
-            far.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n").await.unwrap();
+            far.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n")
+                .await
+                .unwrap();
             let (mut head, mut rest) = (Vec::new(), vec![0; 1 << 20]);
             while !head.ends_with(b"\r\n\r\n") {
                 head.push(far.read_u8().await.unwrap());
