@@ -7,6 +7,7 @@
 //! Reading order: [`StoreUrl`], [`Store`], [`TenantTx`] and [`SystemTx`], the domain files, the engines.
 
 mod audit;
+mod call_view;
 mod caps;
 mod chain;
 mod change_log;
@@ -42,6 +43,7 @@ pub use audit::{AuditEntry, AuditFilter, AuditLog, AuditRecord, AuditStatus, Sco
 pub use caps::{CapAsk, CapGrant, Caps, SystemCaps};
 pub use chain::{AuditFault, AuditHead, AuditVerdict};
 pub use change_log::{Actor, ChangeEntry, ChangeFilter, ChangeLog, ChangeRecord, NewChange};
+pub use call_view::{CallDay, CallView, LogPart, MOST_SUMMED};
 pub use changes::{Change, Topic};
 pub use counters::Counters;
 pub use error::StoreError;

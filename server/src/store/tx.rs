@@ -3,9 +3,9 @@
 use serde::de::DeserializeOwned;
 
 use super::{
-    AuditLog, AuditRecord, Caps, ChangeLog, Counters, Jobs, Keys, Memories, NewChange, Notes, PendingCalls,
-    Records, Session, Settings, SetupTokens, SignIns, StoreError, SystemCaps, SystemJobs, SystemKeys,
-    SystemPendingCalls, SystemSignIns, SystemUsers, Tenants, Topic, Users,
+    AuditLog, AuditRecord, CallView, Caps, ChangeLog, Counters, Jobs, Keys, Memories, NewChange, Notes,
+    PendingCalls, Records, Session, Settings, SetupTokens, SignIns, StoreError, SystemCaps, SystemJobs,
+    SystemKeys, SystemPendingCalls, SystemSignIns, SystemUsers, Tenants, Topic, Users,
 };
 use crate::vocabulary::{TenantId, Timestamp};
 
@@ -68,6 +68,14 @@ impl<'a> TenantTx<'a> {
     /// The audit log, for readers.
     pub fn audit_log(&mut self) -> AuditLog<'_> {
         AuditLog {
+            session: self.session,
+            tenant: &self.tenant,
+        }
+    }
+
+    /// The call log as people read it.
+    pub fn call_view(&mut self) -> CallView<'_> {
+        CallView {
             session: self.session,
             tenant: &self.tenant,
         }

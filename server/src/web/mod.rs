@@ -23,6 +23,7 @@
 //! Every answer gets the headers of `headers.rs`. Nothing here compares a cookie under `/v1`, nor a bearer token under
 //! `/console`: a page of another site can make a browser send the first, but not the second.
 
+mod console;
 mod error;
 mod headers;
 mod read;
@@ -37,7 +38,13 @@ pub use error::RestError;
 pub use read::{Json, Query};
 pub use session::{AdminSession, Credential, ReaderSession, SignedIn};
 
-use crate::{config::ConsoleSettings, operate::sessions::Lifetime, pipeline::House, store::Store};
+use crate::{
+    catalogue::Edition,
+    config::ConsoleSettings,
+    operate::{sessions::Lifetime, sign_in::SignIns},
+    pipeline::House,
+    store::Store,
+};
 
 /// What every handler gets a share of.
 #[derive(Clone)]
@@ -47,18 +54,23 @@ pub struct Web {
 
 struct Inner {
     house: Arc<House>,
+    sign_ins: Arc<SignIns>,
     lifetime: Lifetime,
 }
 
 impl Web {
     /// The door of one house.
-    pub fn new(house: Arc<House>, settings: &ConsoleSettings) -> Self {
+    pub fn new(house: Arc<House>, sign_ins: Arc<SignIns>, settings: &ConsoleSettings) -> Self {
         let lifetime = Lifetime {
             idle: Duration::from_secs(settings.idle_minutes.saturating_mul(60)),
             whole: Duration::from_secs(settings.session_hours.saturating_mul(60 * 60)),
         };
         Self {
-            inner: Arc::new(Inner { house, lifetime }),
+            inner: Arc::new(Inner {
+                house,
+                sign_ins,
+                lifetime,
+            }),
         }
     }
 
@@ -72,6 +84,17 @@ impl Web {
         self.inner.house.store()
     }
 
+    /// The editions served, in catalogue order.
+    pub fn editions(&self) -> Vec<Arc<Edition>> {
+        let bound = self.inner.house.editions().iter();
+        bound.map(|bound| Arc::clone(&bound.edition)).collect()
+    }
+
+    /// The one place that checks passwords.
+    pub fn sign_ins(&self) -> &SignIns {
+        &self.inner.sign_ins
+    }
+
     /// How long sessions last.
     pub fn lifetime(&self) -> Lifetime {
         self.inner.lifetime
@@ -82,6 +105,7 @@ impl Web {
 pub fn router(web: Web) -> Router {
     Router::new()
         .merge(rest::router())
+        .merge(console::router())
         .fallback(|| async { RestError::no_such_path() })
         .method_not_allowed_fallback(|| async { RestError::no_such_method() })
         .layer(axum::middleware::map_response(headers::harden))
