@@ -2,7 +2,7 @@
 
 use futures_util::FutureExt;
 
-use super::{OperateError, note};
+use super::{Actor, OperateError, Standing, note};
 use crate::{
     store::{Pending, PendingState, Store},
     vocabulary::{TenantId, UserId},
@@ -60,6 +60,10 @@ pub async fn decide(
                         "only its caller or an admin may answer for this call".to_owned(),
                     ));
                 }
+                let standing = match &by {
+                    None => Standing::Operator,
+                    Some(by) => Actor::Person(by.user.clone()).standing(tx).await?,
+                };
                 let who = by.map_or_else(|| "operator".to_owned(), |by| by.user.to_string());
                 if !tx.pending_calls().decide(&code, approve, &who).await? {
                     return Err(match row.state {
@@ -73,7 +77,7 @@ pub async fn decide(
                     });
                 }
                 let command = if approve { "call.approve" } else { "call.decline" };
-                note(tx, command, &code)?;
+                note(tx, &standing, command, &code)?;
                 Ok(row)
             }
             .boxed()

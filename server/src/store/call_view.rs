@@ -80,9 +80,9 @@ impl CallView<'_> {
             "SELECT seq, body, hash FROM audit_log WHERE tenant_id = $1 AND seq < $2
              AND (CAST($3 AS TEXT) IS NULL OR api_key_id = $3) AND (CAST($4 AS TEXT) IS NULL OR tool_name = $4)
              AND (CAST($5 AS TEXT) IS NULL OR status = $5) AND ts >= $6 AND ts < $7 AND {} AND {}
-             ORDER BY seq DESC LIMIT $8",
+             ORDER BY seq DESC LIMIT $10",
             part_of(part),
-            whose(9)
+            whose(8)
         );
         let mark = mark_of(owner);
         let params = params![
@@ -93,9 +93,9 @@ impl CallView<'_> {
             filter.status.map(AuditStatus::as_str),
             filter.from.map_or(i64::MIN, |t| t.0),
             filter.to.map_or(i64::MAX, |t| t.0),
-            limit,
             owner.map(UserId::as_str),
             mark.as_deref(),
+            limit,
         ];
         self.session
             .query(&sql, params, |row| {

@@ -3,9 +3,10 @@
 use serde::de::DeserializeOwned;
 
 use super::{
-    AuditLog, AuditRecord, CallView, Caps, ChangeLog, Counters, Jobs, Keys, Memories, NewChange, Notes,
-    PendingCalls, Records, Session, Settings, SetupTokens, SignIns, StoreError, SystemCaps, SystemJobs,
-    SystemKeys, SystemPendingCalls, SystemSignIns, SystemUsers, Tenants, Topic, Users,
+    AuditLog, AuditRecord, CallView, Caps, ChangeLog, Counters, Invitations, Jobs, Keys, Memories, NewChange,
+    Notes, PendingCalls, Records, Session, Settings, SetupTokens, SignInAttempts, SignIns, StoreError,
+    SystemCaps, SystemInvitations, SystemJobs, SystemKeys, SystemPendingCalls, SystemSignIns, SystemUsers,
+    Tenants, Topic, Users,
 };
 use crate::vocabulary::{TenantId, Timestamp};
 
@@ -84,6 +85,14 @@ impl<'a> TenantTx<'a> {
     /// People and services of the tenant.
     pub fn users(&mut self) -> Users<'_> {
         Users {
+            session: self.session,
+            tenant: &self.tenant,
+        }
+    }
+
+    /// Invitations into the tenant.
+    pub fn invitations(&mut self) -> Invitations<'_> {
+        Invitations {
             session: self.session,
             tenant: &self.tenant,
         }
@@ -239,9 +248,23 @@ impl<'a> SystemTx<'a> {
         }
     }
 
+    /// Invitations of all tenants, for those who follow a link.
+    pub fn invitations(&mut self) -> SystemInvitations<'_> {
+        SystemInvitations {
+            session: self.session,
+        }
+    }
+
     /// Sign-ins of all tenants, for the doors.
     pub fn sign_ins(&mut self) -> SystemSignIns<'_> {
         SystemSignIns {
+            session: self.session,
+        }
+    }
+
+    /// Attempts to sign in.
+    pub fn sign_in_attempts(&mut self) -> SignInAttempts<'_> {
+        SignInAttempts {
             session: self.session,
         }
     }

@@ -23,7 +23,7 @@
 //! Every answer gets the headers of `headers.rs`. Nothing here compares a cookie under `/v1`, nor a bearer token under
 //! `/console`: a page of another site can make a browser send the first, but not the second.
 
-mod console;
+pub mod console;
 mod error;
 mod headers;
 mod read;
@@ -32,7 +32,11 @@ mod session;
 
 use std::{sync::Arc, time::Duration};
 
-use axum::Router;
+use axum::{
+    Router,
+    response::{IntoResponse, Response},
+};
+use console::PageError;
 
 pub use error::RestError;
 pub use read::{Json, Query};
@@ -41,7 +45,7 @@ pub use session::{AdminSession, Credential, ReaderSession, SignedIn};
 use crate::{
     catalogue::Edition,
     config::ConsoleSettings,
-    operate::{sessions::Lifetime, sign_in::SignIns},
+    operate::{sessions::Lifetime, sign_in::PasswordCheck},
     pipeline::House,
     store::Store,
 };
@@ -54,13 +58,13 @@ pub struct Web {
 
 struct Inner {
     house: Arc<House>,
-    sign_ins: Arc<SignIns>,
+    password_check: Arc<PasswordCheck>,
     lifetime: Lifetime,
 }
 
 impl Web {
     /// The door of one house.
-    pub fn new(house: Arc<House>, sign_ins: Arc<SignIns>, settings: &ConsoleSettings) -> Self {
+    pub fn new(house: Arc<House>, password_check: Arc<PasswordCheck>, settings: &ConsoleSettings) -> Self {
         let lifetime = Lifetime {
             idle: Duration::from_secs(settings.idle_minutes.saturating_mul(60)),
             whole: Duration::from_secs(settings.session_hours.saturating_mul(60 * 60)),
@@ -68,7 +72,7 @@ impl Web {
         Self {
             inner: Arc::new(Inner {
                 house,
-                sign_ins,
+                password_check,
                 lifetime,
             }),
         }
@@ -86,13 +90,13 @@ impl Web {
 
     /// The editions served, in catalogue order.
     pub fn editions(&self) -> Vec<Arc<Edition>> {
-        let bound = self.inner.house.editions().iter();
-        bound.map(|bound| Arc::clone(&bound.edition)).collect()
+        let bound = self.inner.house.editions();
+        bound.iter().map(|bound| Arc::clone(&bound.edition)).collect()
     }
 
     /// The one place that checks passwords.
-    pub fn sign_ins(&self) -> &SignIns {
-        &self.inner.sign_ins
+    pub fn password_check(&self) -> &PasswordCheck {
+        &self.inner.password_check
     }
 
     /// How long sessions last.
@@ -101,12 +105,20 @@ impl Web {
     }
 }
 
+/// Nothing is at this path: said as a page to people, as JSON to programs.
+async fn nothing_there(uri: http::Uri) -> Response {
+    if uri.path().starts_with("/console") {
+        return PageError::not_found("There is no such page.").into_response();
+    }
+    RestError::no_such_path().into_response()
+}
+
 /// Everything that is served beside the MCP endpoints, ready for [`crate::edge::Server::with_router`].
 pub fn router(web: Web) -> Router {
     Router::new()
         .merge(rest::router())
         .merge(console::router())
-        .fallback(|| async { RestError::no_such_path() })
+        .fallback(nothing_there)
         .method_not_allowed_fallback(|| async { RestError::no_such_method() })
         .layer(axum::middleware::map_response(headers::harden))
         .with_state(web)

@@ -76,8 +76,12 @@ pub(super) fn router() -> Router<Web> {
 async fn file(Path((mark, name)): Path<(String, String)>) -> Response {
     let path = format!("/console/assets/{mark}/{name}");
     let Some(asset) = ALL.iter().find(|asset| asset.path() == path) else {
-        return RestError::new(StatusCode::NOT_FOUND, "not_found", "Nothing is served at this path.")
-            .into_response();
+        return RestError::new(
+            StatusCode::NOT_FOUND,
+            "not_found",
+            "Nothing is served at this path.",
+        )
+        .into_response();
     };
     let mut response = Bytes::from_static(asset.bytes).into_response();
     let headers = response.headers_mut();
@@ -95,7 +99,10 @@ mod tests {
 
     #[test]
     fn htmx_is_the_file_that_its_origin_names() {
-        let digest: String = Sha256::digest(HTMX.bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest: String = Sha256::digest(HTMX.bytes)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
         let origin = include_str!("../../../assets/htmx/ORIGIN");
         assert!(origin.contains(&digest), "{digest}");
     }

@@ -74,7 +74,8 @@ async fn audit_page(
     verdicts: Vec<(&'static str, String)>,
 ) -> Result<AuditPage, PageError> {
     let names = keys::names(web, person).await?;
-    let who = |id: Option<String>| id.map_or_else(|| "–".to_owned(), |id| names.get(&id).cloned().unwrap_or(id));
+    let who =
+        |id: Option<String>| id.map_or_else(|| "–".to_owned(), |id| names.get(&id).cloned().unwrap_or(id));
     let acts = query.log == "acts";
     let before = query.before.parse::<i64>().ok();
     let ((calls_head, changes_head), (rows, last)) = web
@@ -195,7 +196,13 @@ async fn verify(State(web): State<Web>, posted: Posted<ReaderPerson>) -> Result<
 
 fn verdict(log: &str, verdict: &AuditVerdict) -> (&'static str, String) {
     match &verdict.fault {
-        None => ("good", format!("{log}: whole. Every one of its {} rows fits its neighbours.", verdict.rows)),
+        None => (
+            "good",
+            format!(
+                "{log}: whole. Every one of its {} rows fits its neighbours.",
+                verdict.rows
+            ),
+        ),
         Some(fault) => (
             "bad",
             format!(
@@ -217,13 +224,22 @@ mod tests {
     fn a_broken_chain_is_named_with_its_row() {
         let mut found = AuditVerdict {
             rows: 3,
-            head: AuditHead { seq: 3, hash: "ab".into() },
+            head: AuditHead {
+                seq: 3,
+                hash: "ab".into(),
+            },
             fault: None,
         };
         assert_eq!(verdict("Call log", &found).0, "good");
-        found.fault = Some(AuditFault { seq: 2, what: "its hash does not fit" });
+        found.fault = Some(AuditFault {
+            seq: 2,
+            what: "its hash does not fit",
+        });
         let (class, text) = verdict("Call log", &found);
-        assert!(class == "bad" && text.contains("broken at row 2: its hash does not fit"), "{text}");
+        assert!(
+            class == "bad" && text.contains("broken at row 2: its hash does not fit"),
+            "{text}"
+        );
     }
 
     #[test]

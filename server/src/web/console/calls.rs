@@ -150,7 +150,11 @@ struct CallsPage {
     to: String,
 }
 
-async fn page(State(web): State<Web>, person: Person, Query(query): Query<CallsQuery>) -> Result<Response, PageError> {
+async fn page(
+    State(web): State<Web>,
+    person: Person,
+    Query(query): Query<CallsQuery>,
+) -> Result<Response, PageError> {
     let owner = (!person.sees_everybody()).then(|| person.user().clone());
     let before = query.before.parse::<i64>().ok();
     let filter = query.to_filter();
@@ -183,19 +187,39 @@ async fn page(State(web): State<Web>, person: Person, Query(query): Query<CallsQ
         key.map_or_else(|| id.to_string(), |key| text::name_or(&key.name, &key.prefix))
     };
     let more = calls.len() > PER_PAGE as usize;
-    let shown = calls.get(..calls.len().min(PER_PAGE as usize)).unwrap_or_default();
-    let older = shown.last().filter(|_| more).map(|last| query.link(Some(last.seq)));
+    let shown = calls
+        .get(..calls.len().min(PER_PAGE as usize))
+        .unwrap_or_default();
+    let older = shown
+        .last()
+        .filter(|_| more)
+        .map(|last| query.link(Some(last.seq)));
     let rows = shown.iter().map(|entry| {
         let record = &entry.record;
-        let user = record.user_id.as_ref().map(|id| id.to_string()).unwrap_or_default();
+        let user = record
+            .user_id
+            .as_ref()
+            .map(|id| id.to_string())
+            .unwrap_or_default();
         CallRow {
             when: text::when_exactly(record.ts),
-            tool: record.tool_name.as_ref().map_or_else(|| "–".to_owned(), ToolName::to_string),
-            edition: record.edition.as_ref().map(ToString::to_string).unwrap_or_default(),
+            tool: record
+                .tool_name
+                .as_ref()
+                .map_or_else(|| "–".to_owned(), ToolName::to_string),
+            edition: record
+                .edition
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
             status: record.status.as_str(),
             status_class: class(record.status),
             error: record.error_class.as_deref().unwrap_or_default().to_owned(),
-            key_id: record.api_key_id.as_ref().map(ToString::to_string).unwrap_or_default(),
+            key_id: record
+                .api_key_id
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
             key: record.api_key_id.as_ref().map(&key_name).unwrap_or_default(),
             kind: kind(record.scope_kind),
             user: names.get(&user).cloned().unwrap_or(user),

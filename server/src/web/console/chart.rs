@@ -83,7 +83,10 @@ pub(super) fn draw(known: &[CallDay], since: Timestamp, count: i64) -> Result<St
         }
     }
     let line = if dots.len() > 1 {
-        dots.iter().map(|(x, y)| format!("{x},{y}")).collect::<Vec<_>>().join(" ")
+        dots.iter()
+            .map(|(x, y)| format!("{x},{y}"))
+            .collect::<Vec<_>>()
+            .join(" ")
     } else {
         String::new()
     };
@@ -136,7 +139,10 @@ mod tests {
         }];
         let drawn = draw(&known, since, 14).unwrap();
         assert_eq!(drawn.matches("<rect class=\"calls\"").count(), 14);
-        assert!(drawn.contains("16 Nov 2026: 10 calls, 2 refused or failed"), "{drawn}");
+        assert!(
+            drawn.contains("16 Nov 2026: 10 calls, 2 refused or failed"),
+            "{drawn}"
+        );
         assert!(drawn.contains("height=\"120\"") && drawn.contains("height=\"24\""));
         assert!(drawn.contains("40 ms"));
         assert!(draw(&[], since, 14).unwrap().contains("–"));

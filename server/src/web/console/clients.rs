@@ -26,8 +26,11 @@ struct File {
 }
 
 /// Invariant: the file is ours and compiled in; a test reads it.
-static ROWS: LazyLock<Vec<Snippet>> =
-    LazyLock::new(|| toml::from_str::<File>(include_str!("clients.toml")).unwrap_or_default().client);
+static ROWS: LazyLock<Vec<Snippet>> = LazyLock::new(|| {
+    toml::from_str::<File>(include_str!("clients.toml"))
+        .unwrap_or_default()
+        .client
+});
 
 /// The snippets for one endpoint.
 pub(super) fn snippets(url: &str) -> Vec<Snippet> {
@@ -52,7 +55,11 @@ mod tests {
         let ids: HashSet<_> = all.iter().map(|row| row.id.clone()).collect();
         assert_eq!(ids.len(), all.len());
         for row in all {
-            assert!(row.snippet.contains("https://mcp.example.com/context/mcp"), "{}", row.id);
+            assert!(
+                row.snippet.contains("https://mcp.example.com/context/mcp"),
+                "{}",
+                row.id
+            );
             // VS Code asks for the key itself.
             assert_eq!(row.snippet.contains("YOUR_KEY"), row.id != "vscode", "{}", row.id);
         }

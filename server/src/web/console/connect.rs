@@ -35,11 +35,11 @@ pub(super) fn router() -> Router<Web> {
 /// Whether a key was used yet.
 #[derive(Debug, Default)]
 pub(super) struct Tick {
-    key_id: String,
-    lit: bool,
-    tool: String,
-    when: String,
-    client: String,
+    pub(super) key_id: String,
+    pub(super) lit: bool,
+    pub(super) tool: String,
+    pub(super) when: String,
+    pub(super) client: String,
 }
 
 /// Looks for the newest call of a key, which the person may see.
@@ -63,9 +63,15 @@ pub(super) async fn tick_of(web: &Web, person: &Person, key: &KeyId) -> Result<T
     Ok(Tick {
         key_id: key.to_string(),
         lit: true,
-        tool: call.record.tool_name.map_or_else(|| "a tool".to_owned(), |name| name.to_string()),
+        tool: call
+            .record
+            .tool_name
+            .map_or_else(|| "a tool".to_owned(), |name| name.to_string()),
         when: text::when_exactly(call.record.ts),
-        client: call.record.client_name.map_or_else(String::new, |name| name.into_owned()),
+        client: call
+            .record
+            .client_name
+            .map_or_else(String::new, |name| name.into_owned()),
     })
 }
 
@@ -86,7 +92,11 @@ struct TickPart {
     tick: Tick,
 }
 
-async fn tick(State(web): State<Web>, person: Person, Path(key): Path<String>) -> Result<Response, PageError> {
+async fn tick(
+    State(web): State<Web>,
+    person: Person,
+    Path(key): Path<String>,
+) -> Result<Response, PageError> {
     let key = keys::show(web.store(), &person.actor(), person.tenant(), &key).await?;
     let part = TickPart {
         tick: tick_of(&web, &person, &key.id).await?,
@@ -145,7 +155,10 @@ async fn page(
         .iter()
         .flat_map(|key| key.editions.iter().map(EditionName::to_string))
         .collect();
-    let wanted = editions.iter().find(|name| **name == query.edition).or(editions.first());
+    let wanted = editions
+        .iter()
+        .find(|name| **name == query.edition)
+        .or(editions.first());
     let edition_chosen = wanted.cloned().unwrap_or_default();
     let url = edition_url(&web, &visit, Some(&edition_chosen));
     let tick = match &chosen {

@@ -78,7 +78,8 @@ async fn page(
     };
     let role = match &chosen {
         Some(key) => {
-            let owner = people::find_user(web.store(), &actor, person.tenant(), key.owner_id.as_str()).await?;
+            let owner =
+                people::find_user(web.store(), &actor, person.tenant(), key.owner_id.as_str()).await?;
             Some(owner.role)
         }
         None => None,
@@ -151,6 +152,7 @@ fn facts_of(edition: &Edition, key: &KeyView, role: Role) -> PrincipalFacts {
         edition: edition.name.clone(),
         scopes: key.scopes.clone(),
         read_only: key.read_only,
+        confirm: key.confirm,
         tools_allow: key.tools_allow.clone(),
         tools_deny: key.tools_deny.clone(),
         names: key.names,

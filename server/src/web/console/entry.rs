@@ -92,7 +92,7 @@ async fn sign_in(State(web): State<Web>, posted: Posted<Visitor>) -> Result<Resp
         tenant: TenantId::new(tenant).ok(),
         address: visitor.visit().address,
     };
-    match web.sign_ins().sign_in(attempt).await {
+    match web.password_check().sign_in(attempt).await {
         Ok((tenant, user)) => {
             let next = own_page(fields.get("next"));
             let next = if next.is_empty() { "/console" } else { next };
@@ -131,7 +131,11 @@ async fn enter(
     Ok((visitor.admit(&opened.secret), Redirect::to(next)).into_response())
 }
 
-async fn sign_out(State(web): State<Web>, visitor: Visitor, posted: Posted<Person>) -> Result<Response, PageError> {
+async fn sign_out(
+    State(web): State<Web>,
+    visitor: Visitor,
+    posted: Posted<Person>,
+) -> Result<Response, PageError> {
     sessions::end(web.store(), posted.by.session()).await?;
     let gone = forget(&visitor.visit().site);
     Ok((gone, Redirect::to("/console/sign-in?done=signed-out")).into_response())

@@ -23,12 +23,13 @@ pub struct Fields(Vec<(String, String)>);
 impl Fields {
     /// The first field of a name, without the blanks around it; empty when there is none.
     pub fn get(&self, name: &str) -> &str {
-        self.all(name).next().unwrap_or_default().trim()
+        self.exact(name).trim()
     }
 
     /// The first field of a name, to the last blank: passwords are taken as they are.
     pub fn exact(&self, name: &str) -> &str {
-        self.all(name).next().unwrap_or_default()
+        let found = self.0.iter().find(|(key, _)| key == name);
+        found.map_or("", |(_, value)| value)
     }
 
     /// All fields of a name.
@@ -131,7 +132,10 @@ mod tests {
             ("cap".into(), "x1".into()),
         ]);
         assert_eq!(fields.all("scope").collect::<Vec<_>>(), ["a", "b"]);
-        assert_eq!((fields.get("name"), fields.exact("name"), fields.get("none")), ("Ada", " Ada ", ""));
+        assert_eq!(
+            (fields.get("name"), fields.exact("name"), fields.get("none")),
+            ("Ada", " Ada ", "")
+        );
         assert!(fields.number::<u32>("cap", "Calls").is_err());
         assert_eq!(fields.number::<u32>("none", "Calls"), Ok(None));
     }

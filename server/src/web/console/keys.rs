@@ -14,8 +14,8 @@ use serde::Deserialize;
 
 use super::{
     Fields, Frame, PageError, Person, Posted,
-    connect::{Tick, edition_url, tick_of},
     clients::{self, Snippet},
+    connect::{Tick, edition_url, tick_of},
     render, text,
 };
 use crate::{
@@ -145,7 +145,11 @@ struct ListQuery {
     done: String,
 }
 
-async fn list(State(web): State<Web>, person: Person, Query(query): Query<ListQuery>) -> Result<Response, PageError> {
+async fn list(
+    State(web): State<Web>,
+    person: Person,
+    Query(query): Query<ListQuery>,
+) -> Result<Response, PageError> {
     let page = KeyPage {
         before: KeyId::new(&query.before).ok(),
         limit: PER_PAGE,
@@ -212,7 +216,11 @@ struct NewQuery {
     edition: String,
 }
 
-async fn new_page(State(web): State<Web>, person: Person, Query(query): Query<NewQuery>) -> Result<Response, PageError> {
+async fn new_page(
+    State(web): State<Web>,
+    person: Person,
+    Query(query): Query<NewQuery>,
+) -> Result<Response, PageError> {
     if !may_mint(person.role()) {
         return Err(PageError::role_required("owner, admin or member"));
     }
@@ -272,7 +280,11 @@ fn choose(edition: &Edition, role: Role, filled: &Fields) -> Chosen {
                 name: name.to_owned(),
                 title: title.to_owned(),
                 roles: roles.map_or(String::new(), |roles| {
-                    roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(", ")
+                    roles
+                        .iter()
+                        .map(|role| role.as_str())
+                        .collect::<Vec<_>>()
+                        .join(", ")
                 }),
                 tools: edition.tools().iter().filter(|tool| needs(tool)).count(),
                 picked: filled.all("scope").any(|picked| picked == name),
@@ -281,7 +293,11 @@ fn choose(edition: &Edition, role: Role, filled: &Fields) -> Chosen {
             })
         })
         .collect();
-    let first_sentence = edition.instructions.split_inclusive(". ").next().unwrap_or_default();
+    let first_sentence = edition
+        .instructions
+        .split_inclusive(". ")
+        .next()
+        .unwrap_or_default();
     Chosen {
         name: edition.name.to_string(),
         title: edition.title.clone(),
@@ -292,7 +308,10 @@ fn choose(edition: &Edition, role: Role, filled: &Fields) -> Chosen {
 
 fn mint_request(person: &Person, fields: &Fields) -> Result<MintRequest, OperateError> {
     let number = |problem: String| OperateError::Invalid(problem);
-    let scopes = fields.all("scope").map(Scope::new).collect::<Result<Vec<_>, _>>()?;
+    let scopes = fields
+        .all("scope")
+        .map(Scope::new)
+        .collect::<Result<Vec<_>, _>>()?;
     Ok(MintRequest {
         tenant: person.tenant().clone(),
         owner: Some(fields.get("owner").to_owned()).filter(|owner| !owner.is_empty()),
@@ -302,7 +321,9 @@ fn mint_request(person: &Person, fields: &Fields) -> Result<MintRequest, Operate
         expires_in_days: fields.number("days", "Expires").map_err(number)?,
         limits: KeyLimits {
             monthly_cap: fields.number("monthly_cap", "Calls a month").map_err(number)?,
-            rate_per_minute: fields.number("rate_per_minute", "Calls a minute").map_err(number)?,
+            rate_per_minute: fields
+                .number("rate_per_minute", "Calls a minute")
+                .map_err(number)?,
             read_only: fields.is_ticked("read_only"),
             ..KeyLimits::default()
         },
@@ -433,7 +454,11 @@ struct ConfirmPage {
     back: String,
 }
 
-async fn revoke_page(State(web): State<Web>, person: Person, Path(id): Path<String>) -> Result<Response, PageError> {
+async fn revoke_page(
+    State(web): State<Web>,
+    person: Person,
+    Path(id): Path<String>,
+) -> Result<Response, PageError> {
     let key = keys::show(web.store(), &person.actor(), person.tenant(), &id).await?;
     let page = ConfirmPage {
         frame: Frame::new(&person, "Keys", None),
@@ -448,7 +473,11 @@ async fn revoke_page(State(web): State<Web>, person: Person, Path(id): Path<Stri
     Ok(render(&page)?.into_response())
 }
 
-async fn revoke(State(web): State<Web>, Path(id): Path<String>, posted: Posted<Person>) -> Result<Response, PageError> {
+async fn revoke(
+    State(web): State<Web>,
+    Path(id): Path<String>,
+    posted: Posted<Person>,
+) -> Result<Response, PageError> {
     let person = posted.by;
     match keys::revoke(web.store(), &person.actor(), person.tenant(), &id).await {
         Ok(key) => Ok(Redirect::to(&format!("/console/keys/{}?done=revoked", key.id)).into_response()),
@@ -472,7 +501,15 @@ async fn rotate(
         });
     let rotated = match rotation {
         Ok(rotation) => {
-            keys::rotate(web.store(), &web.editions(), &person.actor(), person.tenant(), &id, rotation).await
+            keys::rotate(
+                web.store(),
+                &web.editions(),
+                &person.actor(),
+                person.tenant(),
+                &id,
+                rotation,
+            )
+            .await
         }
         Err(error) => Err(error),
     };
@@ -480,7 +517,9 @@ async fn rotate(
         Ok(minted) => {
             let grace = match fields.get("grace") {
                 "0" => "The key before it has ended.".to_owned(),
-                minutes => format!("The key before it works for {minutes} more minutes, so that you can replace it."),
+                minutes => {
+                    format!("The key before it works for {minutes} more minutes, so that you can replace it.")
+                }
             };
             fresh(&web, &visit, &person, &minted, grace).await
         }
@@ -488,7 +527,11 @@ async fn rotate(
     }
 }
 
-async fn narrow(State(web): State<Web>, Path(id): Path<String>, posted: Posted<Person>) -> Result<Response, PageError> {
+async fn narrow(
+    State(web): State<Web>,
+    Path(id): Path<String>,
+    posted: Posted<Person>,
+) -> Result<Response, PageError> {
     let Posted { by: person, fields } = posted;
     let scopes: Result<Vec<Scope>, _> = fields.all("scope").map(Scope::new).collect();
     let narrowed = match scopes {
@@ -500,7 +543,16 @@ async fn narrow(State(web): State<Web>, Path(id): Path<String>, posted: Posted<P
                 ..KeyNarrowing::default()
             };
             let (actor, served) = (person.actor(), web.editions());
-            keys::narrow(web.store(), &served, &actor, person.tenant(), &id, wish, REQUESTS_PER_MINUTE).await
+            keys::narrow(
+                web.store(),
+                &served,
+                &actor,
+                person.tenant(),
+                &id,
+                wish,
+                REQUESTS_PER_MINUTE,
+            )
+            .await
         }
         Err(error) => Err(error.into()),
     };

@@ -81,7 +81,9 @@ impl Frame {
 /// # Errors
 /// When its template fails, which is a fault of ours.
 pub fn render(page: &impl Template) -> Result<Html<String>, PageError> {
-    page.render().map(Html).map_err(|error| PageError::internal(&error))
+    page.render()
+        .map(Html)
+        .map_err(|error| PageError::internal(&error))
 }
 
 /// What is shown instead of a page.
@@ -136,7 +138,9 @@ impl PageError {
         Self::refused(
             StatusCode::INTERNAL_SERVER_ERROR,
             "Something went wrong here",
-            format!("It was not you. Whoever runs this server finds the cause in its log under `{reference}`."),
+            format!(
+                "It was not you. Whoever runs this server finds the cause in its log under `{reference}`."
+            ),
         )
     }
 }
@@ -167,7 +171,10 @@ impl From<StoreError> for PageError {
             return Self::internal(&error);
         }
         let reference = new_id("ref", Clock::System.now());
-        error!(request.id = reference, "the store failed while a page was made: {error}");
+        error!(
+            request.id = reference,
+            "the store failed while a page was made: {error}"
+        );
         Self::refused(
             StatusCode::SERVICE_UNAVAILABLE,
             "One moment",

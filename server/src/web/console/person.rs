@@ -61,7 +61,10 @@ impl Cookie {
     /// A session cookie lives in the store; the browser drops its own when it is closed.
     fn set(self, site: &Site, value: &str) -> String {
         let secure = if site.secure { "; Secure" } else { "" };
-        format!("{}={value}; Path=/; HttpOnly; SameSite=Lax{secure}", self.name(site))
+        format!(
+            "{}={value}; Path=/; HttpOnly; SameSite=Lax{secure}",
+            self.name(site)
+        )
     }
 
     fn clear(self, site: &Site) -> String {
@@ -231,7 +234,10 @@ impl Visitor {
     pub fn admit(&self, secret: &SecretString) -> AppendHeaders<[(HeaderName, String); 2]> {
         let site = &self.visit.site;
         AppendHeaders([
-            (header::SET_COOKIE, Cookie::Session.set(site, secret.expose_secret())),
+            (
+                header::SET_COOKIE,
+                Cookie::Session.set(site, secret.expose_secret()),
+            ),
             (header::SET_COOKIE, Cookie::Visit.clear(site)),
         ])
     }

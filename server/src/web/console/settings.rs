@@ -76,7 +76,11 @@ fn settings_page(
             error => text::sentence(&error.to_string()),
         }),
         email: &session.email,
-        groups: if groups.is_empty() { "none".to_owned() } else { groups },
+        groups: if groups.is_empty() {
+            "none".to_owned()
+        } else {
+            groups
+        },
         since: text::when(session.created_at),
         until: text::when(session.expires_at),
         base: &visit.site.base,
@@ -124,7 +128,7 @@ async fn change_password(
     };
     let present = SecretString::from(fields.exact("present"));
     let new = SecretString::from(fields.exact("new"));
-    let changed = match web.sign_ins().sign_in(attempt).await {
+    let changed = match web.password_check().sign_in(attempt).await {
         Ok(_) => people::change_own_password(web.store(), person.tenant(), person.user(), present, new).await,
         Err(error) => Err(error),
     };

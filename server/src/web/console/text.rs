@@ -104,7 +104,10 @@ mod tests {
         assert_eq!(when_exactly(moment), "28 Nov 09:05:07 UTC");
         assert_eq!((took(42), took(12_345)), ("42 ms".to_owned(), "12 s".to_owned()));
         assert_eq!(sentence("there is no key `x`"), "There is no key `x`");
-        assert_eq!(sentence("a key lives 1 to 730 days"), "A key lives 1 to 730 days.");
+        assert_eq!(
+            sentence("a key lives 1 to 730 days"),
+            "A key lives 1 to 730 days."
+        );
     }
 
     #[test]

@@ -7,7 +7,7 @@ use axum::{
 };
 use http::StatusCode;
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
 use crate::{
@@ -30,9 +30,14 @@ pub(super) fn router() -> Router<Web> {
 #[serde(deny_unknown_fields)]
 struct Login {
     email: String,
+    #[serde(deserialize_with = "secret")]
     password: SecretString,
     /// Which tenant, for somebody who belongs to several.
     tenant: Option<TenantId>,
+}
+
+fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SecretString, D::Error> {
+    Ok(String::deserialize(deserializer)?.into())
 }
 
 async fn login(
@@ -46,7 +51,7 @@ async fn login(
         tenant: login.tenant,
         address: visit.address,
     };
-    let (tenant, user) = web.sign_ins().sign_in(attempt).await?;
+    let (tenant, user) = web.password_check().sign_in(attempt).await?;
     let opened = sessions::open(web.store(), &tenant, &user.id, SignInKind::Token, web.lifetime()).await?;
     Ok(Json(json!({
         "token": opened.secret.expose_secret(),

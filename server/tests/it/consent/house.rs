@@ -12,7 +12,10 @@ use footbridge_server::{
     audit::RequestFacts,
     catalogue::{Catalogue, Edition, NamedText},
     domain::{Handlers, InputRequest, Progress},
-    operate::keys::{MintRequest, mint},
+    operate::{
+        Actor,
+        keys::{MintRequest, mint},
+    },
     pipeline::{Answer, CallError, House, HouseBuilder, ToolCall},
     policy::SealKey,
     store::{KeyConfirm, KeyLimits, NewUser, Store},
@@ -126,6 +129,7 @@ impl Rooms {
             tenant: tenant(name),
             owner: owner.map(str::to_owned),
             name: "test".to_owned(),
+            editions: vec![self.edition.name.clone()],
             scopes: scopes.split(' ').map(|s| Scope::new(s).unwrap()).collect(),
             expires_in_days: None,
             limits: KeyLimits {
@@ -133,7 +137,14 @@ impl Rooms {
                 ..KeyLimits::default()
             },
         };
-        let minted = mint(&self.store, &self.edition, request).await.unwrap();
+        let minted = mint(
+            &self.store,
+            std::slice::from_ref(&self.edition),
+            &Actor::Operator,
+            request,
+        )
+        .await
+        .unwrap();
         Caller {
             key: minted.key,
             elicits: false,
