@@ -13,7 +13,7 @@
 
 use super::OperateError;
 use crate::{
-    store::{TenantTx, User},
+    store::{self, TenantTx, User},
     vocabulary::{Role, UserId},
 };
 
@@ -55,6 +55,14 @@ impl Standing {
         match self {
             Self::Operator => None,
             Self::Person(user) => Some(user),
+        }
+    }
+
+    /// As the change log names them.
+    pub(super) fn as_logged(&self) -> store::Actor {
+        match self {
+            Self::Operator => store::Actor::operator(),
+            Self::Person(user) => store::Actor::person(user.id.clone()),
         }
     }
 

@@ -77,7 +77,7 @@ pub async fn decide(
                     });
                 }
                 let command = if approve { "call.approve" } else { "call.decline" };
-                note(tx, &standing, command, &code)?;
+                note(tx, &standing, command, &code, None, None);
                 Ok(row)
             }
             .boxed()

@@ -10,8 +10,8 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::{
-    Actor, OperateError, Standing, note, passwords,
-    people::{NewPerson, insert},
+    Actor, OperateError, Standing, logged, note, passwords,
+    people::{NewPerson, PersonView, insert},
 };
 use crate::{
     store::{Invitation, NewInvitation, Store, User},
@@ -138,16 +138,14 @@ pub async fn invite(
                     expires_at: tx.now().plus_millis(i64::from(days) * DAY_MS),
                 };
                 let made = tx.invitations().insert(&new).await?;
-                note(tx, &by, "user.invite", &made.id)?;
+                let made = InvitationView::from(made);
+                note(tx, &by, "invitation.make", &made.id, None, logged(&made));
                 Ok(made)
             }
             .boxed()
         })
         .await?;
-    Ok(Invited {
-        invitation: invitation.into(),
-        token,
-    })
+    Ok(Invited { invitation, token })
 }
 
 /// The open invitations of a tenant, newest first.
@@ -196,8 +194,9 @@ pub async fn revoke(
                         "there is no open invitation `{id}`"
                     )));
                 };
-                note(tx, &by, "user.uninvite", &gone.id)?;
-                Ok(gone.into())
+                let gone = InvitationView::from(gone);
+                note(tx, &by, "invitation.revoke", &gone.id, logged(&gone), None);
+                Ok(gone)
             }
             .boxed()
         })
@@ -265,7 +264,8 @@ pub async fn accept(
                 }
                 let user = insert(&mut tx, person, Some(password_hash)).await?;
                 let by = Standing::Person(Box::new(user.clone()));
-                note(&mut tx, &by, "user.accept", user.id.as_str())?;
+                let after = logged(&PersonView::from(&user));
+                note(&mut tx, &by, "user.join", user.id.as_str(), None, after);
                 Ok((tenant, user))
             }
             .boxed()

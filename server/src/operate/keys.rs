@@ -15,7 +15,11 @@ use serde::Serialize;
 pub use change::{DEFAULT_GRACE_MINUTES, Rotation, revoke, rotate};
 pub use narrow::{KeyNarrowing, narrow};
 
-use super::{Actor, OperateError, Standing, note, people::person, people::prepare_tenant, words};
+use super::{
+    Actor, OperateError, Standing, logged, note,
+    people::{person, prepare_tenant},
+    words,
+};
 use crate::{
     access::ApiKey,
     catalogue::Edition,
@@ -169,7 +173,7 @@ pub async fn mint(
     let (hash, prefix) = (plain.hash(), plain.shown_prefix());
     let gates = gates(&chosen, &request.scopes);
     let actor = actor.clone();
-    let (key, now) = store
+    let view = store
         .system_write(move |tx| {
             async move {
                 if actor == Actor::Operator {
@@ -195,14 +199,15 @@ pub async fn mint(
                     replaces: None,
                 };
                 let key = tx.keys().insert(&new).await?;
-                note(&mut tx, &by, "key.mint", key.id.as_str())?;
-                Ok::<_, OperateError>((key, now))
+                let view = KeyView::new(key, now);
+                note(&mut tx, &by, "key.mint", view.id.as_str(), None, logged(&view));
+                Ok::<_, OperateError>(view)
             }
             .boxed()
         })
         .await?;
     Ok(MintedKey {
-        view: KeyView::new(key, now),
+        view,
         key: plain.reveal().to_owned(),
     })
 }

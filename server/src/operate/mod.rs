@@ -20,14 +20,15 @@ pub mod sign_in;
 pub mod sources;
 mod words;
 
-use std::borrow::Cow;
+use serde::Serialize;
+use serde_json::Value;
 
 pub use actor::Actor;
 use actor::Standing;
 
 use crate::{
-    store::{AuditRecord, AuditStatus, ScopeKind, StoreError, TenantTx},
-    vocabulary::{InvalidName, ToolName},
+    store::{NewChange, StoreError, TenantTx},
+    vocabulary::InvalidName,
 };
 
 /// Why a wish was not carried out. Every text is a sentence for whoever wished, and says what to do next.
@@ -106,16 +107,23 @@ impl OperateError {
     }
 }
 
-/// Notes a change in the tenant's log, in the same transaction. `command` is what was done, as `key.revoke`.
-fn note(tx: &mut TenantTx<'_>, by: &Standing, command: &str, record_id: &str) -> Result<(), StoreError> {
-    let kind = match by {
-        Standing::Operator => ScopeKind::Operator,
-        Standing::Person(_) => ScopeKind::Session,
-    };
-    let mut record = AuditRecord::new(tx.now(), AuditStatus::Allow, kind);
-    record.user_id = by.user().map(|user| user.id.clone());
-    record.tool_name = ToolName::new(command).ok();
-    record.kind = Some(Cow::Borrowed("operator"));
-    record.record_ids = vec![record_id.to_owned()];
-    tx.audit(record)
+/// Notes a change in the tenant's change log, in the same transaction. `action` is `<kind of record>.<verb>`; the log
+/// keeps of `before` and `after` what differs.
+fn note(
+    tx: &mut TenantTx<'_>,
+    by: &Standing,
+    action: &'static str,
+    object_id: &str,
+    before: Option<Value>,
+    after: Option<Value>,
+) {
+    let kind = action.split('.').next().unwrap_or(action);
+    let mut change = NewChange::new(by.as_logged(), action, kind, object_id);
+    (change.before, change.after) = (before, after);
+    tx.log_change(change);
+}
+
+/// A row as the change log keeps it: what lists show of it.
+fn logged(view: &impl Serialize) -> Option<Value> {
+    serde_json::to_value(view).ok()
 }

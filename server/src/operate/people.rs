@@ -6,8 +6,9 @@
 use futures_util::FutureExt;
 use secrecy::SecretString;
 use serde::Serialize;
+use serde_json::json;
 
-use super::{Actor, OperateError, Standing, note, passwords, words};
+use super::{Actor, OperateError, Standing, logged, note, passwords, sessions, words};
 use crate::{
     store::{NewTenant, NewUser, Store, SystemTx, Tenant, TenantStatus, TenantTx, User},
     vocabulary::{Role, TenantId, Timestamp, UserId, new_id},
@@ -106,7 +107,15 @@ pub async fn add_tenant(store: &Store, id: &str, name: &str) -> Result<Tenant, O
             async move {
                 let tenant = tx.tenants().insert(&new).await?;
                 let mut tx = tx.within(&tenant.id);
-                note(&mut tx, &Standing::Operator, "tenant.add", tenant.id.as_str())?;
+                let after = Some(json!({ "name": tenant.name }));
+                note(
+                    &mut tx,
+                    &Standing::Operator,
+                    "tenant.add",
+                    tenant.id.as_str(),
+                    None,
+                    after,
+                );
                 Ok(tenant)
             }
             .boxed()
@@ -135,7 +144,16 @@ pub async fn set_tenant_status(
                     TenantStatus::Suspended => "tenant.suspend",
                 };
                 let mut tx = tx.within(&tenant);
-                Ok(note(&mut tx, &Standing::Operator, command, tenant.as_str())?)
+                let after = Some(json!({ "status": status.as_str() }));
+                note(
+                    &mut tx,
+                    &Standing::Operator,
+                    command,
+                    tenant.as_str(),
+                    None,
+                    after,
+                );
+                Ok(())
             }
             .boxed()
         })
@@ -221,7 +239,14 @@ pub async fn add_user(
                 let by = actor.standing(tx).await?;
                 by.must_command(person.role)?;
                 let user = insert(tx, person, None).await?;
-                note(tx, &by, "user.add", user.id.as_str())?;
+                note(
+                    tx,
+                    &by,
+                    "user.add",
+                    user.id.as_str(),
+                    None,
+                    logged(&PersonView::from(&user)),
+                );
                 Ok(user)
             }
             .boxed()
@@ -378,37 +403,44 @@ pub async fn change_user(
                 if !(stays_owner && stays_active) {
                     keep_an_owner(tx, &user).await?;
                 }
+                let before = logged(&PersonView::from(&user));
+                let mut actions = Vec::new();
                 if let Some(role) = role.filter(|role| *role != user.role) {
                     tx.users().set_role(&user.id, role).await?;
-                    note(tx, &by, "user.role", user.id.as_str())?;
+                    actions.push("user.role");
                 }
                 if let Some(groups) = groups.filter(|groups| *groups != user.groups) {
                     tx.users().set_groups(&user.id, &groups).await?;
-                    note(tx, &by, "user.groups", user.id.as_str())?;
+                    actions.push("user.groups");
                 }
                 if let Some(name) = name.filter(|name| *name != user.name) {
                     tx.users().set_name(&user.id, &name).await?;
-                    note(tx, &by, "user.name", user.id.as_str())?;
+                    actions.push("user.name");
                 }
                 match active {
                     Some(false) if user.disabled_at.is_none() => {
                         tx.users().disable(&user.id).await?;
-                        note(tx, &by, "user.disable", user.id.as_str())?;
+                        actions.push("user.disable");
                     }
                     Some(true) if user.disabled_at.is_some() => {
                         tx.users().enable(&user.id).await?;
-                        note(tx, &by, "user.enable", user.id.as_str())?;
+                        actions.push("user.enable");
                     }
                     _ => {}
                 }
-                person(tx, user.id.as_str()).await
+                let now = person(tx, user.id.as_str()).await?;
+                let after = logged(&PersonView::from(&now));
+                for action in actions {
+                    note(tx, &by, action, user.id.as_str(), before.clone(), after.clone());
+                }
+                Ok(now)
             }
             .boxed()
         })
         .await
 }
 
-/// Sets a person's password as the operator, without asking for the old one.
+/// Sets a person's password as the operator, without asking for the old one. Their sessions end.
 ///
 /// # Errors
 /// When there is nobody of that name, or the password is too weak.
@@ -423,7 +455,8 @@ pub async fn set_password(
     write_password(store, &Actor::Operator, tenant, user.id, password).await
 }
 
-/// Changes the password of the person who asks, who proves to know the present one.
+/// Changes the password of the person who asks, who proves to know the present one. All their sessions end, this one
+/// included: the door opens a new one.
 ///
 /// # Errors
 /// [`OperateError::WrongPassword`] when they do not; when the new one is too weak.
@@ -457,7 +490,9 @@ async fn write_password(
                 if !tx.users().set_password_hash(&id, Some(&hash)).await? {
                     return Err(nobody(id.as_str()));
                 }
-                note(tx, &by, "user.password", id.as_str())?;
+                // Whoever knew the old one may be signed in.
+                sessions::end_all(tx, &id).await?;
+                note(tx, &by, "user.password", id.as_str(), None, None);
                 person(tx, id.as_str()).await
             }
             .boxed()

@@ -6,8 +6,8 @@ use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 
 use super::{
-    OperateError, Standing, note, passwords,
-    people::{NewPerson, insert},
+    OperateError, Standing, logged, note, passwords,
+    people::{NewPerson, PersonView, insert},
 };
 use crate::{
     store::{NewTenant, Store, SystemTx, User},
@@ -110,9 +110,11 @@ pub async fn redeem(store: &Store, token: &str, owner: FirstOwner) -> Result<Use
                 note(
                     &mut tx,
                     &Standing::Person(Box::new(owner.clone())),
-                    "setup.owner",
+                    "user.first_owner",
                     owner.id.as_str(),
-                )?;
+                    None,
+                    logged(&PersonView::from(&owner)),
+                );
                 Ok(owner)
             }
             .boxed()

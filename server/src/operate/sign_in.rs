@@ -131,7 +131,14 @@ impl PasswordCheck {
                     tx.sign_in_attempts().forget(&pair).await?;
                     tx.sign_in_attempts().forgive(&account).await?;
                     let by = Standing::Person(Box::new(user.clone()));
-                    note(&mut tx.within(&tenant), &by, "user.sign_in", user.id.as_str())?;
+                    note(
+                        &mut tx.within(&tenant),
+                        &by,
+                        "user.sign_in",
+                        user.id.as_str(),
+                        None,
+                        None,
+                    );
                     Ok((tenant, user))
                 }
                 .boxed()

@@ -1,4 +1,4 @@
-//! The call log as people read it: calls apart from administration, everybody's or one person's, and sums by day.
+//! The call log as people read it: everybody's calls or one person's, and sums by day.
 //! What makes the log trustworthy stands in `audit.rs`.
 
 use super::{
@@ -10,15 +10,6 @@ use crate::vocabulary::{KeyId, TenantId, Timestamp, ToolName, UserId};
 
 /// Newest rows that sums by day are made of, so that a page costs the same however long the log is.
 pub const MOST_SUMMED: u32 = 20_000;
-
-/// Which part of the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogPart {
-    /// Calls of tools.
-    Calls,
-    /// What operators and administrators did.
-    Administration,
-}
 
 /// The calls of one day.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,23 +32,13 @@ pub struct CallView<'t> {
     pub(super) tenant: &'t TenantId,
 }
 
-/// Only rows of operators and administrators have this, and no key. A text within a row has its quotes escaped, so
-/// nothing that a stranger writes looks like it.
-const ADMINISTRATION: &str = "(api_key_id IS NULL AND body LIKE '%\"kind\":\"operator\"%')";
-
-fn part_of(part: LogPart) -> String {
-    match part {
-        LogPart::Calls => format!("NOT {ADMINISTRATION}"),
-        LogPart::Administration => ADMINISTRATION.to_owned(),
-    }
-}
-
 /// A condition on whose rows, with its two parameters at `$at` and the next.
 fn whose(at: usize) -> String {
     let next = at + 1;
     format!(
         "(CAST(${at} AS TEXT) IS NULL OR api_key_id IN
             (SELECT key_id FROM api_keys WHERE tenant_id = $1 AND owner_id = ${at})
+          -- Of calls without a key. A text within a row has its quotes escaped: nothing a stranger writes looks like it.
           OR (api_key_id IS NULL AND body LIKE ${next}))"
     )
 }
@@ -70,7 +51,6 @@ impl CallView<'_> {
     /// Rows newest first, those before number `before` when given; of one person when `owner` names them.
     pub async fn list(
         &mut self,
-        part: LogPart,
         filter: &AuditFilter,
         owner: Option<&UserId>,
         before: Option<i64>,
@@ -79,9 +59,8 @@ impl CallView<'_> {
         let sql = format!(
             "SELECT seq, body, hash FROM audit_log WHERE tenant_id = $1 AND seq < $2
              AND (CAST($3 AS TEXT) IS NULL OR api_key_id = $3) AND (CAST($4 AS TEXT) IS NULL OR tool_name = $4)
-             AND (CAST($5 AS TEXT) IS NULL OR status = $5) AND ts >= $6 AND ts < $7 AND {} AND {}
+             AND (CAST($5 AS TEXT) IS NULL OR status = $5) AND ts >= $6 AND ts < $7 AND {}
              ORDER BY seq DESC LIMIT $10",
-            part_of(part),
             whose(8)
         );
         let mark = mark_of(owner);
@@ -127,10 +106,9 @@ impl CallView<'_> {
                 COUNT(latency)
              FROM (SELECT ts, CASE WHEN status IN ('allow', 'preview', 'pending_review') THEN 0 ELSE 1 END AS bad,
                     {latency} AS latency
-                FROM audit_log WHERE tenant_id = $1 AND ts >= $2 AND status <> 'intent' AND {} AND {}
+                FROM audit_log WHERE tenant_id = $1 AND ts >= $2 AND status <> 'intent' AND {}
                 ORDER BY seq DESC LIMIT $5) AS newest
              GROUP BY ts / 86400000 ORDER BY day",
-            part_of(LogPart::Calls),
             whose(3)
         );
         let mark = mark_of(owner);

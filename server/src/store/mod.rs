@@ -43,7 +43,7 @@ use tokio::sync::broadcast;
 
 pub use attempts::{Attempts, SignInAttempts};
 pub use audit::{AuditEntry, AuditFilter, AuditLog, AuditRecord, AuditStatus, ScopeKind};
-pub use call_view::{CallDay, CallView, LogPart, MOST_SUMMED};
+pub use call_view::{CallDay, CallView, MOST_SUMMED};
 pub use caps::{CapAsk, CapGrant, Caps, SystemCaps};
 pub use chain::{AuditFault, AuditHead, AuditVerdict};
 pub use change_log::{Actor, ChangeEntry, ChangeFilter, ChangeLog, ChangeRecord, NewChange};

@@ -7,7 +7,7 @@ use futures_util::FutureExt;
 use super::{KeyView, MintedKey, check_days, choose, find, fresh, gates, judge_minting};
 use crate::{
     catalogue::Edition,
-    operate::{Actor, OperateError, note},
+    operate::{Actor, OperateError, logged, note},
     store::{NewKey, Store},
     vocabulary::{KeyId, TenantId, new_id},
 };
@@ -49,7 +49,7 @@ pub async fn rotate(
     }
     check_days(rotation.expires_in_days)?;
     let (actor, name, served) = (actor.clone(), name.to_owned(), editions.to_vec());
-    let (key, plain, now) = store
+    let (view, plain) = store
         .write(tenant, move |tx| {
             async move {
                 tx.keys().lock().await?;
@@ -93,14 +93,15 @@ pub async fn rotate(
                 // A key that would die sooner anyway keeps its own end.
                 let end = now.plus_millis(i64::from(grace) * MINUTE_MS);
                 tx.keys().expire_at(&old.id, end).await?;
-                note(tx, &by, "key.rotate", old.id.as_str())?;
-                Ok((twin, plain, now))
+                let view = KeyView::new(twin, now);
+                note(tx, &by, "key.rotate", view.id.as_str(), None, logged(&view));
+                Ok((view, plain))
             }
             .boxed()
         })
         .await?;
     Ok(MintedKey {
-        view: KeyView::new(key, now),
+        view,
         key: plain.reveal().to_owned(),
     })
 }
@@ -128,9 +129,18 @@ pub async fn revoke(
                         key.id
                     )));
                 }
-                note(tx, &by, "key.revoke", key.id.as_str())?;
                 let now = tx.now();
-                Ok(KeyView::new(find(tx, &by, key.id.as_str()).await?, now))
+                let after = KeyView::new(find(tx, &by, key.id.as_str()).await?, now);
+                let before = KeyView::new(key, now);
+                note(
+                    tx,
+                    &by,
+                    "key.revoke",
+                    after.id.as_str(),
+                    logged(&before),
+                    logged(&after),
+                );
+                Ok(after)
             }
             .boxed()
         })

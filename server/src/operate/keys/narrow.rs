@@ -7,7 +7,7 @@ use futures_util::FutureExt;
 use super::{KeyView, check_days, check_limits, check_scopes, choose, find};
 use crate::{
     catalogue::Edition,
-    operate::{Actor, OperateError, note, words},
+    operate::{Actor, OperateError, logged, note, words},
     store::{Key, KeyConfirm, KeyRights, Store},
     vocabulary::{EditionName, NameStyle, Scope, TenantId, Timestamp},
 };
@@ -74,8 +74,17 @@ pub async fn narrow(
                 }
                 let rights = narrowed(&key, &served, wish, default_rate, now)?;
                 tx.keys().narrow(&key.id, &rights).await?;
-                note(tx, &by, "key.narrow", key.id.as_str())?;
-                Ok(KeyView::new(find(tx, &by, key.id.as_str()).await?, now))
+                let after = KeyView::new(find(tx, &by, key.id.as_str()).await?, now);
+                let before = KeyView::new(key, now);
+                note(
+                    tx,
+                    &by,
+                    "key.narrow",
+                    after.id.as_str(),
+                    logged(&before),
+                    logged(&after),
+                );
+                Ok(after)
             }
             .boxed()
         })

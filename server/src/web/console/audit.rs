@@ -1,4 +1,4 @@
-//! The audit page: who changed what, what people and operators did, and whether the chains are whole.
+//! The audit page: who changed what, and whether the chains are whole.
 
 use askama::Template;
 use axum::{
@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::{Frame, PageError, Posted, ReaderPerson, calls, keys, render, text};
 use crate::{
-    store::{AuditFilter, AuditHead, AuditVerdict, ChangeFilter, LogPart, StoreError},
+    store::{AuditHead, AuditVerdict, ChangeFilter, StoreError},
     web::{Query, Web},
 };
 
@@ -31,7 +31,6 @@ pub(super) fn router() -> Router<Web> {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct AuditQuery {
-    log: String,
     before: String,
 }
 
@@ -50,7 +49,6 @@ struct Row {
 #[template(path = "console/audit.html")]
 struct AuditPage {
     frame: Frame,
-    acts: bool,
     verdicts: Vec<(&'static str, String)>,
     calls_head: String,
     changes_head: String,
@@ -76,90 +74,45 @@ async fn audit_page(
     let names = keys::names(web, person).await?;
     let who =
         |id: Option<String>| id.map_or_else(|| "–".to_owned(), |id| names.get(&id).cloned().unwrap_or(id));
-    let acts = query.log == "acts";
     let before = query.before.parse::<i64>().ok();
-    let ((calls_head, changes_head), (rows, last)) = web
+    let (calls_head, changes_head, changes) = web
         .store()
         .read(person.tenant(), move |tx| {
             async move {
-                let heads = (tx.audit_log().head().await?, tx.change_log().head().await?);
-                let mut last = None;
-                let mut rows = Vec::new();
-                if acts {
-                    let filter = AuditFilter::default();
-                    let part = LogPart::Administration;
-                    for entry in tx.call_view().list(part, &filter, None, before, PER_PAGE).await? {
-                        last = Some(entry.seq);
-                        let record = entry.record;
-                        rows.push(RawRow {
-                            id: entry.id,
-                            when: text::when_exactly(record.ts),
-                            user: record.user_id.map(|id| id.to_string()),
-                            through: calls::kind(record.scope_kind),
-                            action: record.tool_name.map(|name| name.to_string()).unwrap_or_default(),
-                            object: record.record_ids.join(" "),
-                            before: None,
-                            after: None,
-                        });
-                    }
-                } else {
-                    let filter = ChangeFilter::default();
-                    for entry in tx.change_log().list(&filter, before, PER_PAGE).await? {
-                        last = Some(entry.seq);
-                        let record = entry.record;
-                        rows.push(RawRow {
-                            id: entry.id,
-                            when: text::when_exactly(record.ts),
-                            user: record.actor.user_id.map(|id| id.to_string()),
-                            through: calls::kind(record.actor.scope_kind),
-                            action: record.action,
-                            object: format!("{} {}", record.object_kind, record.object_id),
-                            before: record.before,
-                            after: record.after,
-                        });
-                    }
-                }
-                Ok::<_, StoreError>((heads, (rows, last)))
+                let calls_head = tx.audit_log().head().await?;
+                let changes_head = tx.change_log().head().await?;
+                let changes = tx
+                    .change_log()
+                    .list(&ChangeFilter::default(), before, PER_PAGE)
+                    .await?;
+                Ok::<_, StoreError>((calls_head, changes_head, changes))
             }
             .boxed()
         })
         .await?;
-    let more = rows.len() == PER_PAGE as usize;
-    let log = if acts { "log=acts&" } else { "" };
+    let last = changes.last().filter(|_| changes.len() == PER_PAGE as usize);
     Ok(AuditPage {
         frame: Frame::new(person, "Audit", None),
-        acts,
         verdicts,
         calls_head: head(&calls_head),
         changes_head: head(&changes_head),
-        older: last
-            .filter(|_| more)
-            .map_or(String::new(), |last| format!("/console/audit?{log}before={last}")),
-        rows: rows
+        older: last.map_or(String::new(), |last| {
+            format!("/console/audit?before={}", last.seq)
+        }),
+        rows: changes
             .into_iter()
-            .map(|row| Row {
-                id: row.id,
-                when: row.when,
-                who: who(row.user),
-                through: row.through,
-                action: row.action,
-                object: row.object,
-                before: shown(row.before),
-                after: shown(row.after),
+            .map(|entry| Row {
+                id: entry.id,
+                when: text::when_exactly(entry.record.ts),
+                who: who(entry.record.actor.user_id.map(|id| id.to_string())),
+                through: calls::kind(entry.record.actor.scope_kind),
+                action: entry.record.action,
+                object: format!("{} {}", entry.record.object_kind, entry.record.object_id),
+                before: shown(entry.record.before),
+                after: shown(entry.record.after),
             })
             .collect(),
     })
-}
-
-struct RawRow {
-    id: String,
-    when: String,
-    user: Option<String>,
-    through: &'static str,
-    action: String,
-    object: String,
-    before: Option<Value>,
-    after: Option<Value>,
 }
 
 fn shown(value: Option<Value>) -> String {

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use super::{Frame, PageError, Person, chart, keys, render, text};
 use crate::{
     operate::keys as operate_keys,
-    store::{AuditEntry, AuditFilter, AuditStatus, CallDay, LogPart},
+    store::{AuditEntry, AuditFilter, AuditStatus, CallDay},
     vocabulary::{KeyId, Timestamp, ToolName},
     web::{Query, Web},
 };
@@ -166,7 +166,7 @@ async fn page(
                 let calls = match &filter {
                     Some(filter) => {
                         tx.call_view()
-                            .list(LogPart::Calls, filter, owner.as_ref(), before, PER_PAGE + 1)
+                            .list(filter, owner.as_ref(), before, PER_PAGE + 1)
                             .await?
                     }
                     None => Vec::new(),

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     edge::Visit,
     operate::keys::{self, KeyPage, KeyView},
-    store::{AuditFilter, LogPart},
+    store::AuditFilter,
     vocabulary::{EditionName, KeyId, Role},
     web::{Query, Web},
 };
@@ -51,7 +51,7 @@ pub(super) async fn tick_of(web: &Web, person: &Person, key: &KeyId) -> Result<T
     let newest = web
         .store()
         .read(person.tenant(), move |tx| {
-            async move { tx.call_view().list(LogPart::Calls, &filter, None, None, 1).await }.boxed()
+            async move { tx.call_view().list(&filter, None, None, 1).await }.boxed()
         })
         .await?;
     let Some(call) = newest.into_iter().next() else {

@@ -22,7 +22,7 @@ enum For {
     Managers,
 }
 
-const PAGES: [(&str, For); 12] = [
+const PAGES: [(&str, For); 11] = [
     ("/console/connect", For::Everybody),
     ("/console/keys", For::Everybody),
     ("/console/keys/new", For::Minters),
@@ -32,7 +32,6 @@ const PAGES: [(&str, For); 12] = [
     ("/console/editions", For::Everybody),
     ("/console/settings", For::Everybody),
     ("/console/audit", For::Readers),
-    ("/console/audit?log=acts", For::Readers),
     ("/console/members", For::Readers),
     ("/console/members/{owner}", For::Managers),
 ];
