@@ -55,6 +55,8 @@ impl Draft {
                 Some(Cow::Owned(shown_prefix.clone())),
                 ScopeKind::ApiKey,
             ),
+            Credential::Token { .. } => (None, None, ScopeKind::Jwt),
+            Credential::LegacyToken => (None, None, ScopeKind::Legacy),
             Credential::Local => (None, None, ScopeKind::Operator),
         };
         let mut record = AuditRecord::new(now, AuditStatus::Allow, scope_kind);

@@ -20,7 +20,10 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use footbridge_server::{
-    access::Keyring,
+    access::{
+        Keyring,
+        oauth::{OAuth, OAuthLimits},
+    },
     catalogue::{Catalogue, NamedText},
     domain::Handlers,
     edge::{EdgeSettings, Server},
@@ -95,18 +98,22 @@ async fn house(store: Store) -> anyhow::Result<Arc<House>> {
     let mut seal_key = [0_u8; 32];
     getrandom::fill(&mut seal_key).context("failed to get random bytes")?;
     let keyring = Keyring::without_credentials(tenant, UserId::new("usr_suite")?, REQUESTS_PER_MINUTE);
+    let catalogue = Catalogue::load(&[
+        &[NamedText {
+            name: "catalogue.toml",
+            text: include_str!("catalogue.toml"),
+        }],
+        &[NamedText {
+            name: "desk.toml",
+            text: include_str!("desk.toml"),
+        }],
+    ])?;
+    let limits = OAuthLimits::default();
+    let oauth = OAuth::load(store.clone(), &catalogue, limits, REQUESTS_PER_MINUTE).await?;
     let house = HouseBuilder {
         store,
-        catalogue: Catalogue::load(&[
-            &[NamedText {
-                name: "catalogue.toml",
-                text: include_str!("catalogue.toml"),
-            }],
-            &[NamedText {
-                name: "desk.toml",
-                text: include_str!("desk.toml"),
-            }],
-        ])?,
+        catalogue,
+        oauth,
         handlers: handlers(),
         keyring,
         seal_key: SealKey::new(seal_key),

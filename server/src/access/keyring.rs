@@ -13,6 +13,7 @@ use tracing::warn;
 
 use super::{
     api_key::{ApiKey, Fault},
+    oauth::{ProviderFault, TokenFault},
     principal::{Credential, Principal, local_principal},
     table::{Table, keys_since, load_people},
 };
@@ -43,15 +44,42 @@ pub enum AuthError {
     /// The tenant or the key's owner was suspended.
     #[error("this account is suspended")]
     Suspended,
+    /// It is a token of the right provider, and not good. One text for every reason (protocol.md A-14).
+    #[error(
+        "the access token is not valid here: it has expired, or was made for something else; sign in again"
+    )]
+    Token(#[from] TokenFault),
+    /// A person's first token came without an address.
+    #[error(
+        "your access token carries no verified e-mail address; ask the people who run your identity provider to \
+         release `email` in access tokens"
+    )]
+    NoEmail,
+    /// A person's first token came with an address that is somebody's already.
+    #[error(
+        "an account with the address {0} exists here and is not linked to this sign-in; ask an admin to run \
+         `footbridge-server admin mcp auth link`"
+    )]
+    EmailTaken(String),
+    /// The provider's keys are not at hand.
+    #[error("access tokens cannot be checked right now: {0}")]
+    Provider(#[from] ProviderFault),
+    /// Too many tokens wait for a check.
+    #[error("too many access tokens are being checked right now")]
+    Busy,
     /// The store that knows the key cannot be asked.
     #[error("keys cannot be checked right now")]
-    Unavailable(#[source] StoreError),
+    Unavailable(#[from] StoreError),
 }
 
 impl AuthError {
     /// Whether it counts against the address it came from: guesses do, a known key that is out of date does not.
     pub fn counts_as_failure(&self) -> bool {
-        matches!(self, Self::NotRecognised(_))
+        match self {
+            Self::NotRecognised(_) => true,
+            Self::Token(fault) => fault.is_suspicious(),
+            _ => false,
+        }
     }
 }
 
@@ -304,15 +332,15 @@ impl Keyring {
     }
 }
 
-fn prefixes_of(catalogue: &Catalogue) -> Vec<String> {
-    let editions = catalogue.editions().iter();
-    editions.map(|edition| edition.key_prefix.clone()).collect()
-}
-
 /// Whether something must be read again, because this time it could not be.
 fn still_due(read: &Result<(), StoreError>) -> bool {
     if let Err(error) = read {
         warn!(error = %error, "keys and people not refreshed, trying again");
     }
     read.is_err()
+}
+
+fn prefixes_of(catalogue: &Catalogue) -> Vec<String> {
+    let editions = catalogue.editions().iter();
+    editions.map(|edition| edition.key_prefix.clone()).collect()
 }

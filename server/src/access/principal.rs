@@ -19,6 +19,13 @@ pub enum Credential {
         /// Its prefix and six characters.
         shown_prefix: String,
     },
+    /// An OAuth access token.
+    Token {
+        /// Scopes that a new token could bring; `None`: whatever its provider grants.
+        reachable: Option<Vec<Scope>>,
+    },
+    /// A token that says nothing of scopes, judged by its owner's role alone (catalogue.md §4.6).
+    LegacyToken,
     /// None at all: test fixtures and a local `mcp stdio` process, which whoever starts it owns.
     Local,
 }

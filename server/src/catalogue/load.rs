@@ -21,7 +21,7 @@ use super::{
     scopes::ScopeRules,
     tool::{Edition, MOST_TOOLS, ScopeRule, Tool},
 };
-use crate::vocabulary::{Effect, ToolName, is_hidden};
+use crate::vocabulary::{Consent, Effect, ToolName, is_hidden};
 
 /// Names that no catalogue may bring in (catalogue.md §2.13).
 const RESERVED: [&str; 10] = [
@@ -137,6 +137,12 @@ pub(super) fn edition(files: &[NamedText<'_>]) -> Result<Edition, CatalogueError
             message: "no [edition] head".to_owned(),
         });
     };
+    if head.write_policy == Consent::Review {
+        return Err(CatalogueError::Edition {
+            file: file.to_owned(),
+            message: "write_policy `review` cannot be kept yet; write auto, confirm or human".to_owned(),
+        });
+    }
     if rows.len() > MOST_TOOLS {
         let message = format!("{} tools; at most {MOST_TOOLS} fit on one page", rows.len());
         return Err(CatalogueError::Edition {
@@ -222,6 +228,12 @@ fn tool(row: ToolRow, index: usize, scopes: &ScopeRules) -> Result<Tool, String>
         ScopeNeed::All { all } => ScopeRule::All(all),
         ScopeNeed::Any { any } => ScopeRule::Any(any),
     };
+    if row.policy.consent() == Consent::Review {
+        return Err(
+            "policy `review` cannot be kept yet; write `confirm`, or `always_human = true` beside it"
+                .to_owned(),
+        );
+    }
     if scope.scopes().is_empty() {
         return Err("it asks for no scope; every tool names at least one".to_owned());
     }

@@ -224,6 +224,11 @@ impl Edition {
         self.by_name.get(name).and_then(|index| self.tools.get(*index))
     }
 
+    /// The path that it is known by: the bare one, if it owns one.
+    pub fn endpoint(&self) -> String {
+        self.bare_path.clone().unwrap_or_else(|| self.path())
+    }
+
     /// The consent that a tool asks for in this edition, before tenant and key have a say.
     pub fn consent(&self, tool: &Tool) -> Consent {
         match tool.effect {

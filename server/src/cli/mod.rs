@@ -1,5 +1,7 @@
 //! The commands: what is typed, and which operation carries it out.
 
+mod admin;
+mod approve;
 mod audit;
 mod catalogue;
 mod check_config;
@@ -51,6 +53,12 @@ enum Command {
     User(user::UserCommand),
     /// Make the first owner with the token that the first start printed.
     Setup(people::Setup),
+    /// List the calls that wait for a person.
+    Pending(approve::Pending),
+    /// Say yes to a call that waits for a person.
+    Approve(approve::Answer),
+    /// Say no to a call that waits for a person.
+    Decline(approve::Answer),
     /// Read or verify the log of calls.
     Audit(audit::Audit),
     /// Add, list and synchronise folders of notes.
@@ -59,6 +67,9 @@ enum Command {
     /// Check, list and show the tools.
     #[command(subcommand)]
     Catalogue(catalogue::CatalogueCommand),
+    /// Settings of the whole server: OAuth.
+    #[command(subcommand)]
+    Admin(admin::AdminCommand),
     /// Serve one edition to a program that starts this one.
     #[command(subcommand)]
     Mcp(local::McpCommand),
@@ -129,9 +140,13 @@ pub(crate) fn run(options: Options) -> Result<()> {
             Command::Tenant(command) => command.run().await,
             Command::User(command) => command.run().await,
             Command::Setup(command) => command.run().await,
+            Command::Pending(command) => command.run().await,
+            Command::Approve(command) => command.run(true).await,
+            Command::Decline(command) => command.run(false).await,
             Command::Audit(command) => command.run().await,
             Command::Source(command) => command.run().await,
             Command::Catalogue(command) => command.run().await,
+            Command::Admin(command) => command.run().await,
             Command::Mcp(command) => command.run().await,
             Command::Backup(command) => command.run().await,
             Command::CheckConfig(command) => command.run().await,

@@ -22,6 +22,7 @@ use tracing::{debug, info};
 
 use super::{
     Logged,
+    challenge::Stepping,
     envelope::{Ask, Dialect, Envelope, Mirror, ToolRequest, admit_notification, open},
     legacy,
     line::{Events, Line},
@@ -34,7 +35,7 @@ use super::{
     shape,
 };
 use crate::{
-    access::Principal,
+    access::{Principal, oauth::Entrance},
     audit::RequestFacts,
     catalogue::{Edition, Tool},
     domain::Progress,
@@ -115,6 +116,8 @@ pub(super) struct Caller {
     pub(super) address: Option<IpAddr>,
     /// Unique per request; shown to the caller where a cause is not.
     pub(super) request_id: String,
+    /// The entrance, where it takes access tokens.
+    pub(super) entrance: Option<Entrance>,
 }
 
 impl Desk {
@@ -365,6 +368,10 @@ impl Desk {
                 let asker = Asker {
                     id: envelope.id,
                     dialect,
+                    stepping: Stepping::of(
+                        &caller.principal,
+                        caller.entrance.as_ref().and_then(Entrance::advertised),
+                    ),
                     reference: &caller.request_id,
                     modern_tail: &self.modern_tail,
                 };

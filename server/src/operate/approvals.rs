@@ -1,11 +1,14 @@
 //! Calls that wait for a person: who may answer, and what the log says of it (catalogue.md §2.8, path D).
 
 use futures_util::FutureExt;
+use serde::Serialize;
 
-use super::{Actor, OperateError, Standing, note};
+use super::{Actor, OperateError, note};
 use crate::{
+    domain::Preview,
+    policy::{self, Remembered, SealKey},
     store::{Pending, PendingState, Store},
-    vocabulary::{TenantId, UserId},
+    vocabulary::{Consent, EditionName, TenantId, Timestamp, ToolName, UserId},
 };
 
 /// Waiting calls that are listed at once.
@@ -20,15 +23,62 @@ pub struct Approver {
     pub is_admin: bool,
 }
 
-/// Calls of a tenant that wait for a person, the oldest first.
+/// A call that waits, as whoever answers sees it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Waiting {
+    /// What it is answered by.
+    pub code: String,
+    /// Whose call it is.
+    pub user: UserId,
+    /// Through which edition.
+    pub edition: EditionName,
+    /// Which tool.
+    pub tool: ToolName,
+    /// Who may say yes.
+    pub need: Consent,
+    /// What it would do. Nothing when the server's sealing key was changed since; then it cannot be approved.
+    pub preview: Option<Preview>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Until when a yes counts.
+    pub expires_at: Timestamp,
+}
+
+impl Waiting {
+    fn of(row: Pending, tenant: &TenantId, key: &SealKey) -> Self {
+        let binding = policy::row_binding(tenant, &row.token_hash);
+        let remembered: Option<Remembered<Preview>> = key.open_row(&binding, &row.sealed).ok();
+        Self {
+            code: row.code,
+            user: row.user,
+            edition: row.edition,
+            tool: row.tool,
+            need: row.need,
+            preview: remembered.map(|remembered| remembered.preview),
+            created_at: row.created_at,
+            expires_at: row.expires_at,
+        }
+    }
+}
+
+/// Calls of a tenant that wait for a person, the oldest first. With `by`, only those that they may answer.
 ///
 /// # Errors
 /// When the store cannot be read.
-pub async fn pending(store: &Store, tenant: &TenantId) -> Result<Vec<Pending>, OperateError> {
+pub async fn pending(
+    store: &Store,
+    tenant: &TenantId,
+    key: &SealKey,
+    by: Option<&Approver>,
+) -> Result<Vec<Waiting>, OperateError> {
     let waiting = store.read(tenant, |tx| {
         async move { tx.pending_calls().waiting(MOST_LISTED).await }.boxed()
     });
-    Ok(waiting.await?)
+    let rows = waiting.await?.into_iter();
+    Ok(rows
+        .filter(|row| by.is_none_or(|by| by.is_admin || by.user == row.user))
+        .map(|row| Waiting::of(row, tenant, key))
+        .collect())
 }
 
 /// Answers one call by its code. `by` is `None` for the operator, who has the data folder.
@@ -41,9 +91,10 @@ pub async fn decide(
     code: &str,
     approve: bool,
     by: Option<&Approver>,
-) -> Result<Pending, OperateError> {
+    key: &SealKey,
+) -> Result<Waiting, OperateError> {
     let (code, by) = (normal(code), by.cloned());
-    store
+    let row = store
         .write(tenant, move |tx| {
             async move {
                 let unknown = || {
@@ -60,10 +111,14 @@ pub async fn decide(
                         "only its caller or an admin may answer for this call".to_owned(),
                     ));
                 }
-                let standing = match &by {
-                    None => Standing::Operator,
-                    Some(by) => Actor::Person(by.user.clone()).standing(tx).await?,
-                };
+                // Invariant: nobody reviews their own call (catalogue.md §2.9), whatever their role.
+                if row.need == Consent::Review && by.as_ref().is_some_and(|by| by.user == row.user) {
+                    return Err(OperateError::Rule(
+                        "somebody else must approve this call: it is your own".to_owned(),
+                    ));
+                }
+                let actor = by.as_ref().map_or(Actor::Operator, |by| Actor::Person(by.user.clone()));
+                let standing = actor.standing(tx).await?;
                 let who = by.map_or_else(|| "operator".to_owned(), |by| by.user.to_string());
                 if !tx.pending_calls().decide(&code, approve, &who).await? {
                     return Err(match row.state {
@@ -82,7 +137,8 @@ pub async fn decide(
             }
             .boxed()
         })
-        .await
+        .await?;
+    Ok(Waiting::of(row, tenant, key))
 }
 
 /// A code as it was given out, however it is typed.

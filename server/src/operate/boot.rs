@@ -16,7 +16,7 @@ use super::{
     sign_in::PasswordCheck,
 };
 use crate::{
-    access::Keyring,
+    access::{Keyring, oauth::OAuth},
     config::{Config, LogSettings},
     domain::{Handlers, context::Context},
     pipeline::{House, HouseBuilder, HouseError},
@@ -76,11 +76,20 @@ pub async fn boot(
     let keyring = Keyring::load(store.clone(), &catalogue, REQUESTS_PER_MINUTE)
         .await
         .map_err(HouseError::from)?;
+    let oauth = OAuth::load(
+        store.clone(),
+        &catalogue,
+        config.oauth.clone(),
+        REQUESTS_PER_MINUTE,
+    )
+    .await
+    .map_err(HouseError::from)?;
     let house = HouseBuilder {
         store: store.clone(),
         catalogue,
         handlers,
         keyring: Arc::clone(&keyring),
+        oauth: Arc::clone(&oauth),
         seal_key: seal_key(&store).await.map_err(HouseError::from)?,
         clock: store.clock().clone(),
         call_timeout: Duration::from_secs(config.limits.call_seconds),
@@ -98,6 +107,7 @@ pub async fn boot(
     let stop = CancellationToken::new();
     let tasks = vec![
         spawn_until(&stop, keyring.follow()),
+        spawn_until(&stop, oauth.follow()),
         spawn_until(&stop, async move { rules.follow().await }),
         spawn_until(&stop, Arc::clone(&reloader).follow()),
         spawn_until(&stop, tidy(Arc::clone(&house), Arc::clone(&password_check))),
@@ -125,9 +135,6 @@ async fn tidy(house: Arc<House>, password_check: Arc<PasswordCheck>) {
     loop {
         interval.tick().await;
         house.tidy();
-        if let Err(error) = house.sweep().await {
-            warn!(error = %error, "calls that waited too long not swept");
-        }
         for done in [
             password_check.tidy().await,
             invitations::tidy(house.store()).await,
@@ -136,11 +143,17 @@ async fn tidy(house: Arc<House>, password_check: Arc<PasswordCheck>) {
                 warn!(error = %error, "old sign-ins and invitations not forgotten");
             }
         }
+        if let Err(error) = house.sweep().await {
+            tracing::warn!("failed to sweep calls that waited too long: {error}");
+        }
     }
 }
 
 /// The sealing key: made once, then read by every replica.
-async fn seal_key(store: &Store) -> Result<SealKey, StoreError> {
+///
+/// # Errors
+/// When the store cannot be used, or the machine gives no random bytes.
+pub async fn seal_key(store: &Store) -> Result<SealKey, StoreError> {
     let mut fresh = [0_u8; 32];
     getrandom::fill(&mut fresh).map_err(|e| StoreError::Invalid {
         what: format!("no random bytes: {e}"),

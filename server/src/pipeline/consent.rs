@@ -28,7 +28,7 @@ use crate::{
     limits::Slot,
     policy::{self, Asked, Decision, Permit, Remembered, SealKey, StateError, Token},
     store::{AuditStatus, NewPending, Pending, PendingState},
-    vocabulary::{Consent, Timestamp, hexadecimal, sha256},
+    vocabulary::{Consent, Timestamp, sha256},
 };
 
 /// What stays the same for the whole of one call.
@@ -441,8 +441,7 @@ impl Visit {
 
     /// What a row's sealed parts are bound to.
     pub(super) fn row_binding(&self, token_hash: &[u8; 32]) -> String {
-        let tenant = self.grant.principal().tenant();
-        format!("pending call\n{tenant}\n{}", hexadecimal(token_hash))
+        policy::row_binding(self.grant.principal().tenant(), token_hash)
     }
 
     /// What was sealed beside a row; nothing when the key was changed since.

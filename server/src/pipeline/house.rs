@@ -8,7 +8,10 @@ use tokio::sync::watch;
 
 use super::SignInError;
 use crate::{
-    access::{AuthError, Keyring, Principal},
+    access::{
+        AuthError, Keyring, Principal,
+        oauth::{Entrance, OAuth},
+    },
     catalogue::{Catalogue, CatalogueError, Edition, ListCache, StrictClients, Tool},
     domain::{Handler, Handlers},
     limits::{AddressMeters, Limits},
@@ -85,6 +88,7 @@ pub struct House {
     generation: watch::Sender<u64>,
     handlers: Handlers,
     pub(super) keyring: Arc<Keyring>,
+    oauth: Arc<OAuth>,
     failed_sign_ins: AddressMeters,
 }
 
@@ -96,8 +100,10 @@ pub struct HouseBuilder {
     pub catalogue: Catalogue,
     /// The functions behind the tools.
     pub handlers: Handlers,
-    /// Who may come in.
+    /// Who may come in with a key.
     pub keyring: Arc<Keyring>,
+    /// Who may come in with an access token.
+    pub oauth: Arc<OAuth>,
     /// Seals multi-round states; the same on every replica.
     pub seal_key: SealKey,
     /// The time.
@@ -129,6 +135,7 @@ impl HouseBuilder {
             generation: watch::Sender::new(0),
             handlers: self.handlers,
             keyring: self.keyring,
+            oauth: self.oauth,
             failed_sign_ins: AddressMeters::new(self.failed_sign_ins_per_minute),
         })
     }
@@ -190,6 +197,7 @@ impl House {
     pub fn replace_catalogue(&self, catalogue: &Catalogue) -> Result<(), HouseError> {
         let editions = bind_all(catalogue, &self.handlers)?;
         self.keyring.adopt(catalogue);
+        self.oauth.adopt(catalogue);
         self.editions.store(Arc::new(editions));
         self.generation.send_modify(|generation| *generation += 1);
         Ok(())
@@ -210,10 +218,30 @@ impl House {
         edition: &Edition,
         address: std::net::IpAddr,
     ) -> Result<Principal, SignInError> {
-        let result = self
-            .keyring
-            .authenticate(credential, edition, self.clock.now())
-            .await;
+        self.admit(credential, edition, address, None).await
+    }
+
+    /// The same at an entrance that takes access tokens too.
+    ///
+    /// # Errors
+    /// As [`House::authenticate`].
+    pub async fn admit(
+        &self,
+        credential: Option<&str>,
+        edition: &Edition,
+        address: std::net::IpAddr,
+        entrance: Option<&Entrance>,
+    ) -> Result<Principal, SignInError> {
+        let now = self.clock.now();
+        let by_token = match (credential, entrance) {
+            (Some(token), Some(entrance)) => self.oauth.admit(entrance, edition, token, address, now).await,
+            _ => Ok(None),
+        };
+        let result = match by_token {
+            Ok(Some(principal)) => Ok(principal),
+            Ok(None) => self.keyring.authenticate(credential, edition, now).await,
+            Err(error) => Err(error),
+        };
         if result.as_ref().is_err_and(AuthError::counts_as_failure)
             && let Err(limit) = self.failed_sign_ins.count(address)
         {
@@ -227,9 +255,19 @@ impl House {
         &self.store
     }
 
+    /// What editions ask of access tokens.
+    pub fn oauth(&self) -> &Arc<OAuth> {
+        &self.oauth
+    }
+
     /// The time.
     pub fn clock(&self) -> &Clock {
         &self.clock
+    }
+
+    /// What opens the sealed parts of waiting calls.
+    pub fn seal_key(&self) -> &SealKey {
+        &self.seal_key
     }
 
     /// What tenants ask for beyond their tools' own policies.

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::StateError;
 use crate::{
     store::{Pending, PendingState},
-    vocabulary::{Consent, EditionName, Timestamp, ToolName, UserId, sha256},
+    vocabulary::{Consent, EditionName, TenantId, Timestamp, ToolName, UserId, hexadecimal, sha256},
 };
 
 const PREFIX: &str = "cft_";
@@ -67,6 +67,11 @@ pub fn new_code() -> Result<String, StateError> {
         .collect();
     code.insert(4, '-');
     Ok(code)
+}
+
+/// What a row's sealed parts are bound to.
+pub fn row_binding(tenant: &TenantId, token_hash: &[u8; 32]) -> String {
+    format!("pending call\n{tenant}\n{}", hexadecimal(token_hash))
 }
 
 /// What is sealed beside a token.

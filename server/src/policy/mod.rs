@@ -8,8 +8,8 @@ mod confirm;
 mod rules;
 mod seal;
 
-pub use confirm::{Asked, Remembered, Token, Verdict, new_code, verdict};
-pub use rules::{Rules, TenantRules};
+pub use confirm::{Asked, Remembered, Token, Verdict, new_code, row_binding, verdict};
+pub use rules::{RULES, Rules, TenantRules};
 pub use seal::{SealKey, StateError};
 
 use crate::{
@@ -77,14 +77,60 @@ pub fn decide(grant: Grant, edition: &Edition, rules: &TenantRules) -> Decision 
 /// The consent that a call needs: the strictest that tool, edition, tenant and key ask for (catalogue.md §2.7).
 /// A list and a call ask this same function.
 pub fn consent(edition: &Edition, tool: &Tool, principal: &Principal, rules: &TenantRules) -> Consent {
-    let own = edition.consent(tool);
-    if tool.effect == Effect::Read {
-        return own.max(rules.of_tool(&tool.name));
+    strictest(
+        edition.consent(tool),
+        tool.effect,
+        rules.writes,
+        rules.of_tool(&tool.name),
+        principal.facts().confirm,
+    )
+}
+
+/// Nothing here can loosen what another asks for. What is asked for before every change is not asked before a read.
+fn strictest(own: Consent, effect: Effect, writes: Consent, this_tool: Consent, key: KeyConfirm) -> Consent {
+    let own = own.max(this_tool);
+    if effect == Effect::Read {
+        return own;
     }
-    let key = match principal.facts().confirm {
+    let key = match key {
         KeyConfirm::Inherit => Consent::Auto,
         KeyConfirm::Preview => Consent::Confirm,
         KeyConfirm::Human => Consent::Human,
     };
-    own.max(rules.writes).max(rules.of_tool(&tool.name)).max(key)
+    own.max(writes).max(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEYS: [KeyConfirm; 3] = [KeyConfirm::Inherit, KeyConfirm::Preview, KeyConfirm::Human];
+
+    /// Every combination there is: whatever one side asks for, the result is at least that, and it is never more
+    /// than the most that anybody asks for.
+    #[test]
+    fn the_strictest_holds_and_nothing_loosens() {
+        for own in Consent::ALL {
+            for writes in Consent::ALL {
+                for this_tool in Consent::ALL {
+                    for (key, as_consent) in KEYS.into_iter().zip(Consent::ALL) {
+                        let all = [own, writes, this_tool, as_consent];
+                        let found = strictest(own, Effect::Update, writes, this_tool, key);
+                        assert_eq!(Some(found), all.into_iter().max(), "{all:?}");
+                        let read = strictest(own, Effect::Read, writes, this_tool, key);
+                        assert_eq!(read, own.max(this_tool), "{all:?}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn strictness_has_the_order_of_the_catalogue() {
+        assert!(Consent::Auto < Consent::Confirm && Consent::Confirm < Consent::Human);
+        assert!(Consent::Human < Consent::Review);
+        for consent in Consent::ALL {
+            assert_eq!(Consent::parse(consent.as_str()), Some(consent));
+        }
+    }
 }

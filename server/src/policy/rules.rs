@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// The tenant's setting that holds its rules.
-pub(super) const RULES: &str = "policy";
+pub const RULES: &str = "policy";
 
 /// One tenant's rules.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -21,6 +21,7 @@ mod jobs;
 mod keys;
 mod memory;
 mod notes;
+mod oauth;
 mod pending;
 mod postgres;
 mod reading;
@@ -58,6 +59,7 @@ pub use memory::{Memories, Memory, MemoryVersion, NewMemory};
 pub use notes::{
     Chunk, Entity, EntityMark, NewChunk, NewEntity, Notes, Source, SourceCount, StoredVector, VectorShelf,
 };
+pub use oauth::{OAuthMount, OAuthRow, OAuthSettings, SystemOAuth, TenantOAuth};
 pub use pending::{
     NewPending, PENDING_LIFETIME_MS, Pending, PendingCalls, PendingState, SystemPendingCalls, Taken,
 };

@@ -5,8 +5,8 @@ use serde::de::DeserializeOwned;
 use super::{
     AuditLog, AuditRecord, CallView, Caps, ChangeLog, Counters, Invitations, Jobs, Keys, Memories, NewChange,
     Notes, PendingCalls, Records, Session, Settings, SetupTokens, SignInAttempts, SignIns, StoreError,
-    SystemCaps, SystemInvitations, SystemJobs, SystemKeys, SystemPendingCalls, SystemSignIns, SystemUsers,
-    Tenants, Topic, Users,
+    SystemCaps, SystemInvitations, SystemJobs, SystemKeys, SystemOAuth, SystemPendingCalls, SystemSignIns,
+    SystemUsers, TenantOAuth, Tenants, Topic, Users,
 };
 use crate::vocabulary::{TenantId, Timestamp};
 
@@ -163,6 +163,14 @@ impl<'a> TenantTx<'a> {
         }
     }
 
+    /// What editions ask of access tokens, and who the people behind them are.
+    pub fn oauth(&mut self) -> TenantOAuth<'_> {
+        TenantOAuth {
+            session: self.session,
+            tenant: &self.tenant,
+        }
+    }
+
     /// Who is signed in.
     pub fn sign_ins(&mut self) -> SignIns<'_> {
         SignIns {
@@ -241,13 +249,6 @@ impl<'a> SystemTx<'a> {
         }
     }
 
-    /// Waiting calls of all tenants, for the sweep.
-    pub fn pending_calls(&mut self) -> SystemPendingCalls<'_> {
-        SystemPendingCalls {
-            session: self.session,
-        }
-    }
-
     /// Invitations of all tenants, for those who follow a link.
     pub fn invitations(&mut self) -> SystemInvitations<'_> {
         SystemInvitations {
@@ -258,6 +259,20 @@ impl<'a> SystemTx<'a> {
     /// Sign-ins of all tenants, for the doors.
     pub fn sign_ins(&mut self) -> SystemSignIns<'_> {
         SystemSignIns {
+            session: self.session,
+        }
+    }
+
+    /// What editions ask of access tokens, for the table that is kept in memory.
+    pub fn oauth(&mut self) -> SystemOAuth<'_> {
+        SystemOAuth {
+            session: self.session,
+        }
+    }
+
+    /// Waiting calls of all tenants, for the sweep.
+    pub fn pending_calls(&mut self) -> SystemPendingCalls<'_> {
+        SystemPendingCalls {
             session: self.session,
         }
     }

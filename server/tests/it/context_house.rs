@@ -9,7 +9,10 @@ use std::{
 };
 
 use footbridge_server::{
-    access::{Keyring, Principal},
+    access::{
+        Keyring, Principal,
+        oauth::{OAuth, OAuthLimits},
+    },
     audit::RequestFacts,
     catalogue::{Catalogue, Edition},
     domain::{
@@ -64,11 +67,13 @@ impl Rooms {
         let mut handlers = Handlers::default();
         context.register(&mut handlers);
         let keyring = Keyring::load(store.clone(), &catalogue, 1_000_000).await.unwrap();
+        let oauth = OAuth::load(store.clone(), &catalogue, OAuthLimits::default(), 1_000_000).await;
         let house = HouseBuilder {
             store: store.clone(),
             catalogue,
             handlers: handlers.clone(),
             keyring: Arc::clone(&keyring),
+            oauth: oauth.unwrap(),
             seal_key: SealKey::new([7; 32]),
             clock: place.clock.clone(),
             call_timeout: Duration::from_secs(55),

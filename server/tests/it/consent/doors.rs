@@ -1,14 +1,27 @@
 //! The four doors of catalogue.md §2.8, each walked from the call to the effect.
 
+use std::time::Duration;
+
 use footbridge_server::{
-    operate::approvals::{self, Approver},
+    access::{
+        Keyring,
+        oauth::{OAuth, OAuthLimits},
+    },
+    catalogue::{Catalogue, NamedText},
+    domain::{Handlers, Outcome},
+    operate::{
+        approvals::{self, Approver},
+        rules,
+    },
+    pipeline::HouseBuilder,
+    policy::SealKey,
     store::{AuditFilter, AuditStatus, KeyConfirm},
     vocabulary::Consent,
 };
 use serde_json::{Value, json};
 
 use super::house::{ALL, Rooms, with, yes};
-use crate::store::harness::{for_each_engine, read, tenant};
+use crate::store::harness::{Place, for_each_engine, read, run, tenant};
 
 /// Statuses in the log of calls, the oldest first, with whether a plan was noted.
 async fn logged(rooms: &Rooms, tool: &str) -> Vec<(AuditStatus, bool)> {
@@ -155,7 +168,8 @@ fn door_d_a_person_elsewhere() {
         // Asked again, it is the same call that waits.
         let again = rooms.call(&ada, "ticket_escalate", arguments.clone()).await;
         assert_eq!(again["approve"], waiting["approve"]);
-        let listed = approvals::pending(&rooms.store, &tenant("acme")).await.unwrap();
+        let (store, acme, key) = (&rooms.store, &tenant("acme"), rooms.house.seal_key());
+        let listed = approvals::pending(store, acme, key, None).await.unwrap();
         assert_eq!(listed.len(), 1);
         assert_eq!(
             (listed[0].code.as_str(), listed[0].need),
@@ -168,7 +182,13 @@ fn door_d_a_person_elsewhere() {
             user: "usr_eve".parse().unwrap(),
             is_admin: false,
         };
-        let refused = approvals::decide(&rooms.store, &tenant("acme"), &code, true, Some(&eve)).await;
+        assert!(
+            approvals::pending(store, acme, key, Some(&eve))
+                .await
+                .unwrap()
+                .is_empty()
+        );
+        let refused = approvals::decide(store, acme, &code, true, Some(&eve), key).await;
         assert!(
             refused
                 .unwrap_err()
@@ -176,12 +196,12 @@ fn door_d_a_person_elsewhere() {
                 .contains("only its caller or an admin")
         );
         assert!(
-            approvals::decide(&rooms.store, &tenant("zeta"), &code, true, None)
+            approvals::decide(store, &tenant("zeta"), &code, true, None, key)
                 .await
                 .is_err()
         );
 
-        approvals::decide(&rooms.store, &tenant("acme"), &code.to_lowercase(), true, None)
+        approvals::decide(store, acme, &code.to_lowercase(), true, None, key)
             .await
             .unwrap();
         let done = rooms.call(&ada, "ticket_escalate", arguments.clone()).await;
@@ -207,7 +227,7 @@ fn door_d_a_person_elsewhere() {
             .next()
             .unwrap()
             .to_owned();
-        approvals::decide(&rooms.store, &tenant("acme"), &code, false, None)
+        approvals::decide(store, acme, &code, false, None, key)
             .await
             .unwrap();
         let declined = rooms.call(&ada, "ticket_escalate", other.clone()).await;
@@ -304,5 +324,82 @@ fn an_effect_outside_the_store_is_confirmed_once_and_its_result_is_kept() {
                 .unwrap_err();
             assert!(text.contains("the postman will not take it"), "{text}");
         }
+    });
+}
+
+#[test]
+fn a_tenant_tightens_its_tools_and_cannot_loosen_them() {
+    for_each_engine(|place| async move {
+        let rooms = Rooms::new(place).await;
+        let ada = rooms.caller(ALL).await;
+        let id = rooms.ticket(&ada).await;
+        let rename = json!({ "id": id, "title": "Plotter" });
+        let set = |tool: Option<&str>, consent: Consent| {
+            let tool = tool.map(|tool| tool.parse().unwrap());
+            let rooms = &rooms;
+            async move {
+                let rules = rules::set(&rooms.store, &tenant("acme"), tool.as_ref(), consent).await;
+                rooms.house.rules().refresh().await.unwrap();
+                rules
+            }
+        };
+        set(Some("ticket_rename"), Consent::Confirm).await.unwrap();
+        rooms.preview(&ada, "ticket_rename", rename.clone()).await;
+        set(Some("ticket_rename"), Consent::Auto).await.unwrap();
+        assert_eq!(
+            rooms.call(&ada, "ticket_rename", rename.clone()).await["ticket"]["version"],
+            2
+        );
+        set(None, Consent::Human).await.unwrap();
+        let waiting = rooms.call(&ada, "ticket_rename", rename.clone()).await;
+        assert_eq!(waiting["status"], "pending_approval");
+        assert_eq!(rooms.status(&ada, &id).await, "open", "reading is no change");
+        // Another tenant has rules of its own.
+        let zoe = rooms.caller_of("zeta", None, ALL, KeyConfirm::Inherit).await;
+        rooms
+            .preview(&zoe, "ticket_open", json!({ "title": "Theirs" }))
+            .await;
+        // What the row asks for stays, whatever the tenant says.
+        set(None, Consent::Auto).await.unwrap();
+        set(Some("ticket_close"), Consent::Auto).await.unwrap();
+        rooms.preview(&ada, "ticket_close", json!({ "id": id })).await;
+        assert!(set(None, Consent::Review).await.is_err());
+    });
+}
+
+#[test]
+fn a_row_that_asks_is_refused_where_its_handler_cannot_plan() {
+    let text = "format = 1\n[edition]\nname = \"x\"\ntitle = \"X\"\ninstructions = \"X.\"\nkey_prefix = \"x_\"\n\
+        write_policy = \"confirm\"\n[scopes.w]\ntitle = \"W\"\n[[tool]]\nname = \"w\"\ntitle = \"W\"\n\
+        description = \"Writes.\"\nscope = \"w\"\neffect = \"update\"\nhandler = \"w::w\"\n[[tool.example]]\ntitle = \"W\"\n";
+    run(async move {
+        let place = Place::sqlite();
+        let store = place.open().await;
+        let catalogue = Catalogue::load(&[&[NamedText { name: "x.toml", text }]]).unwrap();
+        let mut handlers = Handlers::default();
+        handlers.plain("w::w", |_| Box::pin(async { Ok(Outcome::text("done")) }));
+        let keyring = Keyring::load(store.clone(), &catalogue, 60).await.unwrap();
+        let oauth = OAuth::load(store.clone(), &catalogue, OAuthLimits::default(), 60).await;
+        let house = HouseBuilder {
+            store,
+            catalogue,
+            handlers,
+            keyring,
+            oauth: oauth.unwrap(),
+            seal_key: SealKey::new([7; 32]),
+            clock: place.clock.clone(),
+            call_timeout: Duration::from_secs(20),
+            most_running_per_key: 8,
+            failed_sign_ins_per_minute: 60,
+        };
+        let error = house
+            .build()
+            .err()
+            .expect("the promise of the file cannot be kept")
+            .to_string();
+        assert!(
+            error.contains("tool `w` of edition `x` asks for consent"),
+            "{error}"
+        );
     });
 }

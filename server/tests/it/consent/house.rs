@@ -8,7 +8,10 @@ use std::{
 };
 
 use footbridge_server::{
-    access::{Keyring, Principal},
+    access::{
+        Keyring, Principal,
+        oauth::{OAuth, OAuthLimits},
+    },
     audit::RequestFacts,
     catalogue::{Catalogue, Edition, NamedText},
     domain::{Handlers, InputRequest, Progress},
@@ -88,11 +91,13 @@ impl Rooms {
         let mut handlers = Handlers::default();
         desk::register(&mut handlers, &desk);
         let keyring = Keyring::load(store.clone(), &catalogue, 1_000_000).await.unwrap();
+        let oauth = OAuth::load(store.clone(), &catalogue, OAuthLimits::default(), 1_000_000).await;
         let house = HouseBuilder {
             store: store.clone(),
             catalogue,
             handlers,
             keyring,
+            oauth: oauth.unwrap(),
             seal_key: SealKey::new([7; 32]),
             clock: place.clock.clone(),
             call_timeout: Duration::from_secs(20),
@@ -137,14 +142,10 @@ impl Rooms {
                 ..KeyLimits::default()
             },
         };
-        let minted = mint(
-            &self.store,
-            std::slice::from_ref(&self.edition),
-            &Actor::Operator,
-            request,
-        )
-        .await
-        .unwrap();
+        let editions = std::slice::from_ref(&self.edition);
+        let minted = mint(&self.store, editions, &Actor::Operator, request)
+            .await
+            .unwrap();
         Caller {
             key: minted.key,
             elicits: false,

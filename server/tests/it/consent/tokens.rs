@@ -7,6 +7,7 @@ use std::{
 
 use footbridge_server::store::KeyConfirm;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 use super::house::{ALL, Caller, Rooms, with, yes};
 use crate::store::harness::{for_each_engine, on_postgres};
@@ -252,7 +253,10 @@ fn no_bit_of_a_sealed_state_can_be_changed() {
     });
 }
 
-/// How often a ticket's version grew, and how many answers were the first.
+/// Confirmations under way at once: more wait in line for a connection to PostgreSQL until they are told to come back.
+const AT_ONCE: usize = 600;
+
+/// Confirms one call many times, on all replicas in turn: exactly one answer is the first.
 async fn race(rooms: Vec<Arc<Rooms>>, calls: usize) {
     let ada = rooms[0].caller(ALL).await;
     let id = rooms[0].ticket(&ada).await;
@@ -260,11 +264,19 @@ async fn race(rooms: Vec<Arc<Rooms>>, calls: usize) {
     let token = rooms[0].preview(&ada, "ticket_close", close.clone()).await;
     let letter = json!({ "id": id, "text": "Once" });
     let sending = rooms[0].preview(&ada, "letter.send", letter.clone()).await;
+    let line = Arc::new(Semaphore::new(AT_ONCE));
     let mut tasks = tokio::task::JoinSet::new();
     for number in 0..calls {
-        let (rooms, ada) = (Arc::clone(&rooms[number % rooms.len()]), ada.clone());
+        let (rooms, ada, line) = (
+            Arc::clone(&rooms[number % rooms.len()]),
+            ada.clone(),
+            Arc::clone(&line),
+        );
         let arguments = with(&close, &token);
-        tasks.spawn(async move { rooms.call(&ada, "ticket_close", arguments).await });
+        tasks.spawn(async move {
+            let _place = line.acquire().await.unwrap();
+            rooms.call(&ada, "ticket_close", arguments).await
+        });
     }
     let mut first = 0;
     while let Some(answer) = tasks.join_next().await {
@@ -280,9 +292,16 @@ async fn race(rooms: Vec<Arc<Rooms>>, calls: usize) {
     let sending = stale["confirmation_token"].as_str().unwrap().to_owned();
     let mut tasks = tokio::task::JoinSet::new();
     for number in 0..calls {
-        let (rooms, ada) = (Arc::clone(&rooms[number % rooms.len()]), ada.clone());
+        let (rooms, ada, line) = (
+            Arc::clone(&rooms[number % rooms.len()]),
+            ada.clone(),
+            Arc::clone(&line),
+        );
         let arguments = with(&letter, &sending);
-        tasks.spawn(async move { rooms.try_call(&ada, "letter.send", arguments).await });
+        tasks.spawn(async move {
+            let _place = line.acquire().await.unwrap();
+            rooms.try_call(&ada, "letter.send", arguments).await
+        });
     }
     let mut first = 0;
     while let Some(answer) = tasks.join_next().await {
@@ -307,7 +326,7 @@ fn many_confirmations_of_one_token_apply_once() {
     });
 }
 
-/// `FOOTBRIDGE_CONFIRMATIONS` says how many; the slow scripts ask for 10 000.
+/// `FOOTBRIDGE_CONFIRMATIONS` says how many; `scripts/confirmations` asks for 10 000.
 #[test]
 fn many_confirmations_of_one_token_apply_once_over_three_replicas() {
     let calls = std::env::var("FOOTBRIDGE_CONFIRMATIONS").map_or(300, |n| n.parse().unwrap());
