@@ -21,6 +21,7 @@ mod house;
 mod layers;
 mod oauth;
 mod operations;
+mod people;
 mod process;
 mod replicas;
 mod store;
