@@ -22,6 +22,7 @@ use serde::Deserialize;
 pub use read::{ConfigError, Fault};
 
 use crate::{
+    access::oauth::OAuthLimits,
     edge::EdgeSettings,
     store::{StoreSettings, StoreUrl},
     vocabulary::EditionName,
@@ -37,6 +38,8 @@ pub struct Config {
     pub limits: LimitSettings,
     /// `[edge]`: sizes and times of the HTTP side.
     pub edge: EdgeSettings,
+    /// `[oauth]`: sizes and times of access tokens.
+    pub oauth: OAuthLimits,
     /// `[console]`: the pages for people, and how long they stay signed in.
     pub console: ConsoleSettings,
     /// `[store]`: how the store works.

@@ -140,6 +140,7 @@ fn principal(key: &Key, owner: &User, edition: &Edition, rate_per_minute: u32) -
         read_only: key.limits.read_only,
         tools_allow: key.limits.tools_allow.clone(),
         tools_deny: key.limits.tools_deny.clone(),
+        confirm: key.limits.confirm,
         names: key.limits.names,
         rate_per_minute: key.limits.rate_per_minute.unwrap_or(rate_per_minute),
     };

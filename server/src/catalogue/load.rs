@@ -15,12 +15,13 @@ use footbridge_protocol::param_headers::ParamHeaders;
 use super::{
     arguments::InputSchema,
     builtin::NamedText,
+    confirming::TOKEN_ARGUMENT,
     file::{CatalogueFile, EditionRow, ScopeNeed, ScopeRow, ToolRow},
     schema,
     scopes::ScopeRules,
-    tool::{Edition, MOST_TOOLS, ScopeRule, Tool},
+    tool::{Edition, MOST_TOOLS, ReviewRule, ScopeRule, Tool},
 };
-use crate::vocabulary::{Effect, ToolName};
+use crate::vocabulary::{Consent, Effect, ToolName, is_hidden};
 
 /// Names that no catalogue may bring in (catalogue.md §2.13).
 const RESERVED: [&str; 10] = [
@@ -52,6 +53,9 @@ const LONGEST_NAME: usize = 64;
 /// Longest description (catalogue.md §2.5): a list is a bill paid on every turn.
 const LONGEST_DESCRIPTION: usize = 300;
 const LONGEST_FIRST_SENTENCE: usize = 100;
+
+/// The group that every owner and admin is in.
+pub const ADMINS: &str = "admin";
 
 /// Why a catalogue cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -180,6 +184,7 @@ pub(super) fn edition(files: &[NamedText<'_>]) -> Result<Edition, CatalogueError
         key_prefix: head.key_prefix,
         bare_path: head.bare_path,
         flat_for_bare_callers: head.flat_for_bare_callers,
+        write_policy: head.write_policy,
         scopes,
         tools,
         by_name,
@@ -215,6 +220,7 @@ fn tool(row: ToolRow, index: usize, scopes: &ScopeRules) -> Result<Tool, String>
     let name = ToolName::new(row.name.get_ref()).map_err(|e| e.to_string())?;
     check_name(&name)?;
     check_texts(&row)?;
+    let review = review_rule(&row)?;
     let scope = match row.scope {
         ScopeNeed::One(scope) => ScopeRule::All(vec![scope]),
         ScopeNeed::All { all } => ScopeRule::All(all),
@@ -234,6 +240,15 @@ fn tool(row: ToolRow, index: usize, scopes: &ScopeRules) -> Result<Tool, String>
         },
         None => schema::build(row.input)?,
     };
+    if built
+        .schema
+        .pointer(&format!("/properties/{TOKEN_ARGUMENT}"))
+        .is_some()
+    {
+        return Err(format!(
+            "the input `{TOKEN_ARGUMENT}` is the engine's own; name yours differently"
+        ));
+    }
     if let Some(properties) = built
         .schema
         .get("properties")
@@ -263,6 +278,8 @@ fn tool(row: ToolRow, index: usize, scopes: &ScopeRules) -> Result<Tool, String>
         effect: row.effect,
         open_world: row.open_world,
         policy: row.policy,
+        always_human: row.always_human,
+        review,
         handler: row.handler,
         input,
         output,
@@ -270,6 +287,28 @@ fn tool(row: ToolRow, index: usize, scopes: &ScopeRules) -> Result<Tool, String>
         examples: row.examples,
         index,
         param_headers,
+    })
+}
+
+/// Who approves. An empty list of groups means whoever may administer.
+fn review_rule(row: &ToolRow) -> Result<ReviewRule, String> {
+    let named = !row.review_groups.is_empty() || !row.force_groups.is_empty() || row.min_approvals.is_some();
+    if named && row.policy.consent() != Consent::Review {
+        return Err("review_groups, min_approvals and force_groups belong to policy `review`".to_owned());
+    }
+    let groups = match row.review_groups.as_slice() {
+        [] => vec![ADMINS.to_owned()],
+        groups => groups.to_vec(),
+    };
+    let most = groups.len();
+    let min_approvals = row.min_approvals.unwrap_or(most);
+    if !(1..=most).contains(&min_approvals) {
+        return Err(format!("min_approvals must be 1 to {most}, the number of groups"));
+    }
+    Ok(ReviewRule {
+        groups,
+        min_approvals,
+        force_groups: row.force_groups.clone(),
     })
 }
 
@@ -322,14 +361,6 @@ fn check_texts(row: &ToolRow) -> Result<(), String> {
         return Err("it has no [[tool.example]]; an example is also the tool's test".to_owned());
     }
     Ok(())
-}
-
-/// Control, bidirectional, zero-width and tag characters: they hide text from the person who reads it
-/// while the model still sees it (security.md P1).
-fn is_hidden(c: char) -> bool {
-    c.is_control()
-        || matches!(u32::from(c),
-            0x200B..=0x200F | 0x202A..=0x202E | 0x2060..=0x2069 | 0xFEFF | 0xE0000..=0xE007F)
 }
 
 #[cfg(test)]

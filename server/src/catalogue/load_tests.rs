@@ -48,6 +48,21 @@ fn every_broken_rule_names_file_line_and_tool() {
         ),
         (tool("a", "[tool.input.x]\ntype = \"text\""), "not one of"),
         (
+            tool("a", "[tool.input.confirmation_token]\ntype = \"string\""),
+            "the engine's own",
+        ),
+        (
+            tool("a", "review_groups = [\"leads\"]"),
+            "belong to policy `review`",
+        ),
+        (
+            tool(
+                "a",
+                "policy = \"review\"\nreview_groups = [\"leads\"]\nmin_approvals = 2",
+            ),
+            "1 to 1",
+        ),
+        (
             tool("a", "").replace("scope = \"read\"", "scope = \"write\""),
             "[scopes]",
         ),

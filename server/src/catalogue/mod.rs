@@ -5,6 +5,7 @@
 
 mod arguments;
 mod builtin;
+mod confirming;
 mod file;
 mod list;
 mod load;
@@ -16,11 +17,12 @@ use std::sync::Arc;
 
 pub use arguments::{ArgumentError, Arguments, InputSchema, read_arguments};
 pub use builtin::{BUILTIN, NamedText};
+pub use confirming::TOKEN_ARGUMENT;
 pub use file::{Example, PolicyRow};
 pub use list::{ListCache, ListKey, StrictClients};
-pub use load::CatalogueError;
+pub use load::{ADMINS, CatalogueError};
 pub use scopes::ScopeRules;
-pub use tool::{Edition, ListedNames, MOST_TOOLS, ScopeRule, Shape, Tool, ToolSet};
+pub use tool::{Edition, ListedNames, MOST_TOOLS, ReviewRule, ScopeRule, Shape, Tool, ToolSet};
 
 use crate::vocabulary::EditionName;
 

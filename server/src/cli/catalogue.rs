@@ -65,10 +65,12 @@ impl CatalogueCommand {
             Self::List { place } => list(&place.catalogue()?),
             Self::Show { tool, place } => {
                 let catalogue = place.catalogue()?;
-                let found = catalogue.editions().iter().find_map(|e| e.find(&tool));
-                let found =
+                let mut editions = catalogue.editions().iter();
+                let found = editions.find_map(|edition| edition.find(&tool).map(|tool| (edition, tool)));
+                let (edition, found) =
                     found.with_context(|| format!("there is no tool `{tool}`; see `catalogue list`"))?;
-                print::json(&found.definition(Shape::Full, ListedNames::Native))
+                let consent = edition.consent(found);
+                print::json(&found.definition(Shape::Full, ListedNames::Native, consent))
             }
         }
     }

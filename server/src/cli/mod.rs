@@ -1,5 +1,7 @@
 //! The commands: what is typed, and which operation carries it out.
 
+mod admin;
+mod approve;
 mod audit;
 mod catalogue;
 mod check_config;
@@ -9,8 +11,10 @@ mod local;
 mod people;
 mod print;
 mod restore;
+mod review;
 mod serve;
 mod source;
+mod user;
 
 use std::{fmt, path::PathBuf, process::ExitCode};
 
@@ -41,17 +45,26 @@ pub(crate) struct Options {
 enum Command {
     /// Serve the editions over HTTP.
     Serve(serve::Serve),
-    /// Mint, list, show and revoke API keys.
+    /// Mint, list, show, rotate, narrow and revoke API keys.
     #[command(subcommand)]
     Key(key::KeyCommand),
-    /// Add and list tenants.
+    /// Add, list, suspend and admit tenants.
     #[command(subcommand)]
     Tenant(people::TenantCommand),
-    /// Add, list and change the people of a tenant.
+    /// Add, invite, list and change the people of a tenant.
     #[command(subcommand)]
-    User(people::UserCommand),
+    User(user::UserCommand),
     /// Make the first owner with the token that the first start printed.
     Setup(people::Setup),
+    /// List the calls that wait for a person.
+    Pending(approve::Pending),
+    /// Say yes to a call that waits for a person.
+    Approve(approve::Answer),
+    /// Say no to a call that waits for a person.
+    Decline(approve::Answer),
+    /// List, show, approve and reject calls that others must approve.
+    #[command(subcommand)]
+    Review(review::ReviewCommand),
     /// Read or verify the log of calls.
     Audit(audit::Audit),
     /// Add, list and synchronise folders of notes.
@@ -60,6 +73,9 @@ enum Command {
     /// Check, list and show the tools.
     #[command(subcommand)]
     Catalogue(catalogue::CatalogueCommand),
+    /// Settings of the whole server: OAuth.
+    #[command(subcommand)]
+    Admin(admin::AdminCommand),
     /// Serve one edition to a program that starts this one.
     #[command(subcommand)]
     Mcp(local::McpCommand),
@@ -134,9 +150,14 @@ pub(crate) fn run(options: Options) -> Result<()> {
             Command::Tenant(command) => command.run().await,
             Command::User(command) => command.run().await,
             Command::Setup(command) => command.run().await,
+            Command::Pending(command) => command.run().await,
+            Command::Approve(command) => command.run(true).await,
+            Command::Decline(command) => command.run(false).await,
+            Command::Review(command) => command.run().await,
             Command::Audit(command) => command.run().await,
             Command::Source(command) => command.run().await,
             Command::Catalogue(command) => command.run().await,
+            Command::Admin(command) => command.run().await,
             Command::Mcp(command) => command.run().await,
             Command::Backup(command) => command.run().await,
             Command::Restore(command) => command.run().await,

@@ -1,7 +1,11 @@
 //! The work: the bytes of one message come in, a reply goes out. The same desk serves HTTP and stdio; it knows an
 //! era only as the shape of its answers.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    net::IpAddr,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use footbridge_protocol::{
@@ -19,6 +23,7 @@ use tracing::{debug, info};
 
 use super::{
     Logged,
+    challenge::Stepping,
     envelope::{Ask, Dialect, Envelope, Mirror, ToolRequest, admit_notification, open},
     legacy,
     line::{Events, Line},
@@ -31,7 +36,7 @@ use super::{
     shape,
 };
 use crate::{
-    access::Principal,
+    access::{Principal, oauth::Entrance},
     audit::RequestFacts,
     catalogue::{Edition, Tool},
     domain::Progress,
@@ -53,6 +58,8 @@ pub(super) struct Common {
     pub(super) leaving: CancellationToken,
     /// Fires when it begins to stop: new work is refused.
     pub(super) draining: CancellationToken,
+    /// Where people approve calls in a browser, once the server knows its own address; never on stdio.
+    pub(super) approve_at: OnceLock<String>,
 }
 
 impl Common {
@@ -65,6 +72,7 @@ impl Common {
             listens: Arc::default(),
             leaving,
             draining: CancellationToken::new(),
+            approve_at: OnceLock::new(),
         }
     }
 }
@@ -115,6 +123,8 @@ pub(super) struct Caller {
     pub(super) address: Option<IpAddr>,
     /// Unique per request; shown to the caller where a cause is not.
     pub(super) request_id: String,
+    /// The entrance, where it takes access tokens.
+    pub(super) entrance: Option<Entrance>,
 }
 
 impl Desk {
@@ -338,6 +348,7 @@ impl Desk {
             request_state: request.request_state.as_deref(),
             capabilities: modern::capabilities(request.capabilities),
             can_ask: dialect.is_modern(),
+            approve_at: self.common.approve_at.get().map(String::as_str),
             check_headers: &check_headers,
             progress,
             cancelled,
@@ -364,6 +375,10 @@ impl Desk {
                 let asker = Asker {
                     id: envelope.id,
                     dialect,
+                    stepping: Stepping::of(
+                        &caller.principal,
+                        caller.entrance.as_ref().and_then(Entrance::advertised),
+                    ),
                     reference: &caller.request_id,
                     modern_tail: &self.modern_tail,
                 };

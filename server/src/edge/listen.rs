@@ -52,7 +52,7 @@ impl Listens {
         let facts = principal.facts();
         let who = match &facts.credential {
             Credential::ApiKey { id, .. } => id.to_string(),
-            Credential::Local => facts.user.to_string(),
+            Credential::Token { .. } | Credential::LegacyToken | Credential::Local => facts.user.to_string(),
         };
         let mut open = self.open.lock();
         let count = open.entry(who.clone()).or_default();
@@ -172,7 +172,7 @@ async fn still_allowed(desk: &Desk, caller: &Caller, mirror: Mirror<'_>) -> Opti
             let credential = gate::credential(headers).ok()?;
             desk.common
                 .house
-                .authenticate(credential, &desk.bound.edition, address)
+                .admit(credential, &desk.bound.edition, address, caller.entrance.as_ref())
                 .await
                 .ok()
         }

@@ -294,6 +294,11 @@ fn reason(error: &AuthError) -> &'static str {
         AuthError::Expired => "expired",
         AuthError::WrongEdition(_) => "wrong_edition",
         AuthError::Suspended => "suspended",
+        AuthError::Token(_) => "token",
+        AuthError::NoEmail => "no_email",
+        AuthError::EmailTaken(_) => "email_taken",
+        AuthError::Provider(_) => "provider",
+        AuthError::Busy => "busy",
         AuthError::Unavailable(_) => "unavailable",
     }
 }

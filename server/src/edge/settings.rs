@@ -1,6 +1,6 @@
 //! Every size and time of the HTTP side, with its default and its reason.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use schemars::JsonSchema;
 use secrecy::SecretString;
@@ -125,6 +125,16 @@ impl Default for EdgeSettings {
 }
 
 impl EdgeSettings {
+    /// Scheme and authority of the URLs in documents, without a slash at the end. `bound` is where the server listens.
+    pub fn base_url(&self, bound: SocketAddr, tls: bool) -> String {
+        let url = self.public_url.clone().unwrap_or_else(|| {
+            let scheme = if tls { "https" } else { "http" };
+            let authority = self.public_names.first().cloned();
+            format!("{scheme}://{}", authority.unwrap_or_else(|| bound.to_string()))
+        });
+        url.trim_end_matches('/').to_owned()
+    }
+
     pub(super) fn head_timeout(&self) -> Duration {
         Duration::from_millis(self.head_timeout_ms)
     }

@@ -191,6 +191,7 @@ impl Session {
             self.in_flight.lock().insert(id.clone(), cancel.clone());
         }
         let caller = Caller {
+            entrance: None,
             principal: self.principal.clone(),
             address: None,
             request_id: request_id(),

@@ -55,6 +55,12 @@ pub enum CallError {
         "this tool has to ask the user, and this client cannot be asked; use a client of revision 2026-07-28"
     )]
     CannotAsk,
+    /// A preview is asked for, and what the tool does cannot be foretold.
+    #[error(
+        "a confirmation is asked for before this call, and this tool cannot show what it would do; use a key whose \
+         confirm setting is inherit, or another tool"
+    )]
+    NoPreview,
     /// The principal may not call this tool.
     #[error("{0}")]
     Denied(Denial),
@@ -86,7 +92,7 @@ impl CallError {
         match self {
             Self::UnknownTool(_) => "unknown_tool",
             Self::Params(_) | Self::Headers(_) | Self::Arguments(_) => "invalid_arguments",
-            Self::CannotAsk => "rule_violation",
+            Self::CannotAsk | Self::NoPreview => "rule_violation",
             Self::Denied(Denial::MissingScope(_)) => "missing_scope",
             Self::Denied(Denial::RoleRequired | Denial::NotOnKey(_)) => "role_required",
             Self::Denied(Denial::ReadOnly) => "read_only",

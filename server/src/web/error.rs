@@ -109,12 +109,21 @@ impl RestError {
 
 impl From<OperateError> for RestError {
     fn from(error: OperateError) -> Self {
-        match error {
-            OperateError::Name(_) => Self::invalid(error.to_string()),
-            OperateError::Rule(text) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "rule_violation", text),
-            OperateError::NotFound(text) => Self::not_found(text),
-            OperateError::Store(error) => error.into(),
-            OperateError::Random(cause) => Self::internal(&cause),
+        if let OperateError::Store(error) = error {
+            return error.into();
+        }
+        if !error.is_for_the_caller() {
+            return Self::internal(&error);
+        }
+        let (status, code) = error.status_and_code();
+        let refused = Self::new(
+            StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST),
+            code,
+            error.to_string(),
+        );
+        match error.retry_after_seconds() {
+            Some(seconds) => refused.retry_after(seconds),
+            None => refused,
         }
     }
 }

@@ -12,16 +12,26 @@ use std::{
 };
 
 use footbridge_server::{
-    access::Keyring,
+    access::{
+        Keyring,
+        oauth::{OAuth, OAuthLimits},
+    },
     catalogue::{Catalogue, NamedText},
     config::ConsoleSettings,
-    domain::{Content, DomainError, Handlers, InputRequest, InputRequired, Outcome, ToolResult},
+    domain::{
+        Change, Content, DomainError, Handlers, InputRequest, InputRequired, Outcome, Plan, ToolResult,
+    },
     edge::{EdgeSettings, Server, TlsFiles, listen},
-    operate::keys::{MintRequest, mint},
+    operate::{
+        Actor,
+        keys::{MintRequest, mint},
+        oauth::{self, OAuthChange, Switch},
+        sign_in::PasswordCheck,
+    },
     pipeline::{self, HouseBuilder},
     policy::SealKey,
     store::{KeyLimits, Store, StoreSettings, StoreUrl},
-    vocabulary::{Clock, Scope, TenantId},
+    vocabulary::{Clock, EditionName, Scope, TenantId},
     web::{self, Web},
 };
 use futures_util::FutureExt;
@@ -129,19 +139,27 @@ impl House {
         // The first key brings its tenant along; the keyring then knows it from the start.
         mint(
             &store,
-            &catalogue.editions()[0],
+            catalogue.editions(),
+            &Actor::Operator,
             request("t:read", KeyLimits::default()),
         )
         .await
         .unwrap();
         let keyring = Keyring::load(store.clone(), &catalogue, 1_000_000).await.unwrap();
         tokio::spawn(Arc::clone(&keyring).follow());
+        let limits = OAuthLimits {
+            requests_per_minute: 1_000_000,
+            ..OAuthLimits::default()
+        };
+        let oauth = OAuth::load(store.clone(), &catalogue, limits).await.unwrap();
+        tokio::spawn(Arc::clone(&oauth).follow());
         let noticed = Arc::<Noticed>::default();
         let rooms = HouseBuilder {
             store: store.clone(),
             catalogue: load(),
             handlers: handlers(&noticed),
             keyring: Arc::clone(&keyring),
+            oauth,
             seal_key: SealKey::new([7; 32]),
             clock,
             call_timeout: Duration::from_secs(20),
@@ -151,7 +169,11 @@ impl House {
         let rooms = Arc::new(rooms.build().unwrap());
         let mut settings = EdgeSettings::default();
         change(&mut settings);
-        let web = Web::new(Arc::clone(&rooms), &ConsoleSettings::default());
+        let web = Web::new(
+            Arc::clone(&rooms),
+            Arc::new(PasswordCheck::new(store.clone(), 1000)),
+            &ConsoleSettings::default(),
+        );
         let mut server = Server::new(Arc::clone(&rooms), settings).with_router(web::router(web));
         if let Some(files) = tls {
             server = server.with_tls(files).unwrap();
@@ -182,11 +204,21 @@ impl House {
     /// Mints a key that something narrows.
     pub(crate) async fn limited_key(&self, scopes: &str, limits: KeyLimits) -> String {
         let request = request(scopes, limits);
-        let minted = mint(&self.store, &self.catalogue.editions()[0], request)
+        let editions = self.catalogue.editions();
+        let minted = mint(&self.store, editions, &Actor::Operator, request)
             .await
             .unwrap();
         self.keyring.refresh().await.unwrap();
         minted.key
+    }
+
+    /// Changes what the edition asks of access tokens; returns when the server has heard of it.
+    pub(crate) async fn change_oauth(&self, switch: Switch, change: OAuthChange) {
+        let (tenant, edition) = (TenantId::new("local").unwrap(), &self.catalogue.editions()[0]);
+        oauth::change(&self.store, &tenant, edition, "", switch, change)
+            .await
+            .unwrap();
+        self.rooms.oauth().reload().await.unwrap();
     }
 
     /// Tells the server to stop, without waiting.
@@ -279,6 +311,7 @@ fn request(scopes: &str, limits: KeyLimits) -> MintRequest {
         tenant: TenantId::new("local").unwrap(),
         owner: None,
         name: "test".to_owned(),
+        editions: vec![EditionName::new("test").unwrap()],
         scopes: scopes
             .split(' ')
             .map(|scope| Scope::new(scope).unwrap())
@@ -402,6 +435,8 @@ pub(crate) async fn read_until<S: AsyncRead + Unpin>(stream: &mut S, text: &str)
 pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) headers: HashMap<String, String>,
+    /// Every `set-cookie`, of which there may be several.
+    pub(crate) cookies: Vec<String>,
     pub(crate) body: Vec<u8>,
 }
 
@@ -416,10 +451,13 @@ impl Reply {
         let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
         let mut lines = head.split("\r\n");
         let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
-        let headers: HashMap<_, _> = lines
+        let fields: Vec<(String, String)> = lines
             .map(|line| line.split_once(':').unwrap())
             .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
             .collect();
+        let cookies = fields.iter().filter(|(name, _)| name == "set-cookie");
+        let cookies = cookies.map(|(_, value)| value.clone()).collect();
+        let headers: HashMap<_, _> = fields.into_iter().collect();
         let mut body = bytes[end + 4..].to_vec();
         if headers
             .get("transfer-encoding")
@@ -430,6 +468,7 @@ impl Reply {
         Self {
             status,
             headers,
+            cookies,
             body,
         }
     }
@@ -581,8 +620,20 @@ fn handlers(noticed: &Arc<Noticed>) -> Handlers {
         }
         .boxed()
     });
-    handlers.write("tests::note", |_, call| {
-        async move { Outcome::structured(&json!({ "text": call.arguments.as_map()["text"] })) }.boxed()
-    });
+    handlers.planned(
+        "tests::note",
+        |_, call| {
+            async move {
+                let text = call.arguments.as_map()["text"].clone();
+                Plan::new("Write a note")
+                    .with(Change::create("note", "text", text.clone()))
+                    .carrying(&text)
+            }
+            .boxed()
+        },
+        |_, apply| {
+            async move { ToolResult::structured(&json!({ "text": apply.plan.payload::<Value>()? })) }.boxed()
+        },
+    );
     handlers
 }

@@ -8,6 +8,7 @@
 )]
 
 mod cli;
+mod consent;
 mod context_house;
 mod context_isolation;
 mod context_memory;
@@ -18,7 +19,9 @@ mod context_walk;
 mod edge;
 mod house;
 mod layers;
+mod oauth;
 mod operations;
+mod people;
 mod process;
 mod replicas;
 mod store;

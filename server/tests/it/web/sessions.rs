@@ -1,11 +1,15 @@
 //! Who is signed in, and until when.
 
 use footbridge_server::{
-    operate::people,
+    operate::{
+        Actor,
+        people::{self, PersonChange},
+    },
     store::SignInKind,
-    vocabulary::{Role, TenantId},
+    vocabulary::Role,
 };
 
+use super::local;
 use crate::house::House;
 
 #[tokio::test]
@@ -49,10 +53,19 @@ async fn a_person_who_is_shut_out_is_signed_out() {
     let house = House::start().await;
     let token = house.token_of(Role::Member).await;
     assert_eq!(house.rest("GET", "/v1/me", &token).send().await.status, 200);
-    let tenant = TenantId::new("local").unwrap();
-    people::disable_user(&house.store, &tenant, "member@example.com")
-        .await
-        .unwrap();
+    let shut_out = PersonChange {
+        active: Some(false),
+        ..PersonChange::default()
+    };
+    people::change_user(
+        &house.store,
+        &Actor::Operator,
+        &local(),
+        "member@example.com",
+        shut_out,
+    )
+    .await
+    .unwrap();
     assert_eq!(house.rest("GET", "/v1/me", &token).send().await.status, 401);
 }
 
