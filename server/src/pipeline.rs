@@ -21,9 +21,9 @@ use crate::{
     audit::{Draft, RequestFacts, canonical},
     catalogue::{Edition, ListKey, Shape, Tool, read_arguments},
     domain::{Call, Outcome, Progress, Round},
-    limits::Slot,
+    limits::{OverLimit, RateState, Slot, Usage},
     policy,
-    store::AuditStatus,
+    store::{AuditStatus, StoreError},
     vocabulary::Timestamp,
 };
 
@@ -56,8 +56,31 @@ impl House {
     ///
     /// # Errors
     /// When this minute's requests are used up.
-    pub fn count_request(&self, principal: &Principal) -> Result<(), crate::limits::OverLimit> {
-        self.limits.meter(principal).count_request()
+    pub fn count_request(&self, principal: &Principal) -> Result<RateState, OverLimit> {
+        self.limits.count_request(principal)
+    }
+
+    /// How much of its month's calls a principal has used; `None` without a cap.
+    pub fn monthly_usage(&self, principal: &Principal) -> Option<Usage> {
+        principal.facts().monthly_cap?;
+        self.limits.usage(principal, self.clock.now())
+    }
+
+    /// Writes the row of a call that was refused before it could walk, for one of its limits.
+    ///
+    /// # Errors
+    /// When the log cannot be written.
+    pub async fn refuse_call(
+        &self,
+        principal: &Principal,
+        name: &str,
+        facts: RequestFacts,
+        limit: OverLimit,
+    ) -> Result<(), StoreError> {
+        let error = CallError::OverLimit(limit);
+        let mut draft = Draft::open(self.store.clone(), principal, name, facts, self.clock.now());
+        draft.refuse(error.status(), error.http_twin(), error.code());
+        draft.close().await
     }
 
     /// The `tools` array that this principal sees.
@@ -105,7 +128,9 @@ impl House {
         now: Timestamp,
         draft: &mut Draft,
     ) -> Result<Answer, CallError> {
-        let slot: Slot = self.limits.meter(principal).enter()?;
+        let slot: Slot = self.limits.enter(principal)?;
+        // Counted when the call is let through; whatever refuses it before brings it back.
+        let ticket = self.limits.reserve(principal, now).await?;
         let bound = self
             .edition_of(principal)
             .ok_or_else(|| CallError::UnknownTool(call.name.to_owned()))?;
@@ -147,6 +172,7 @@ impl House {
             can_ask: call.can_ask,
             round: work.round.number,
         };
+        ticket.spend();
         let outcome = self.run(handler, tool, work, draft, slot).await?;
         match outcome {
             Outcome::Done(result) => Ok(Answer::Done(result)),

@@ -9,7 +9,7 @@ use futures_util::FutureExt;
 
 use super::{
     keyring::AuthError,
-    principal::{Credential, Principal, PrincipalFacts},
+    principal::{CapOf, Credential, MonthlyCap, Principal, PrincipalFacts},
     scope::visible_tools,
 };
 use crate::{
@@ -23,6 +23,8 @@ pub(super) struct Entry {
     pub(super) key: Key,
     owner: Option<Arc<User>>,
     active: bool,
+    /// Calls a month that the tenant's keys share.
+    tenant_cap: Option<u64>,
     /// One for each edition the key may enter, made at its first use.
     principals: Vec<(EditionName, OnceLock<Principal>)>,
 }
@@ -59,7 +61,7 @@ impl Entry {
             .map(|(_, cell)| cell);
         let cell = cell.ok_or_else(|| AuthError::WrongEdition(edition.name.clone()))?;
         Ok(cell
-            .get_or_init(|| principal(key, owner, edition, rate_per_minute))
+            .get_or_init(|| principal(key, owner, edition, rate_per_minute, self.tenant_cap))
             .clone())
     }
 }
@@ -74,11 +76,11 @@ pub(super) struct Table {
 
 type PeopleMap = HashMap<(TenantId, UserId), Arc<User>>;
 
-/// Users, and the tenants that are not suspended.
+/// Users, and the tenants that are not suspended, with the calls a month that their keys share.
 #[derive(Clone, Default)]
 pub(super) struct People {
     users: Arc<PeopleMap>,
-    active_tenants: Arc<Vec<TenantId>>,
+    active_tenants: Arc<HashMap<TenantId, Option<u64>>>,
 }
 
 impl Table {
@@ -90,7 +92,8 @@ impl Table {
                 .users
                 .get(&(key.tenant.clone(), key.owner.clone()))
                 .cloned();
-            let active = self.people.active_tenants.contains(&key.tenant);
+            let tenant = self.people.active_tenants.get(&key.tenant);
+            let (active, tenant_cap) = (tenant.is_some(), tenant.copied().flatten());
             let principals = key
                 .editions
                 .iter()
@@ -102,6 +105,7 @@ impl Table {
                     key,
                     owner,
                     active,
+                    tenant_cap,
                     principals,
                 }),
             );
@@ -109,7 +113,14 @@ impl Table {
     }
 }
 
-fn principal(key: &Key, owner: &User, edition: &Edition, rate_per_minute: u32) -> Principal {
+fn principal(
+    key: &Key,
+    owner: &User,
+    edition: &Edition,
+    rate_per_minute: u32,
+    tenant_cap: Option<u64>,
+) -> Principal {
+    let cap = |calls: Option<u64>, of| calls.map(|calls| MonthlyCap { calls, of });
     let facts = PrincipalFacts {
         tenant: key.tenant.clone(),
         user: owner.id.clone(),
@@ -126,6 +137,8 @@ fn principal(key: &Key, owner: &User, edition: &Edition, rate_per_minute: u32) -
         tools_deny: key.limits.tools_deny.clone(),
         names: key.limits.names,
         rate_per_minute: key.limits.rate_per_minute.unwrap_or(rate_per_minute),
+        rate_per_hour: key.limits.rate_per_hour,
+        monthly_cap: cap(key.limits.monthly_cap, CapOf::Key).or_else(|| cap(tenant_cap, CapOf::Tenant)),
     };
     let visible = visible_tools(edition, &facts);
     Principal::new(facts, visible)
@@ -156,7 +169,8 @@ pub(super) async fn load_people(store: &Store) -> Result<People, StoreError> {
     let active = tenants
         .into_iter()
         .filter(|t| t.status == TenantStatus::Active)
-        .map(|t| t.id)
+        // A cap below zero lets nothing pass.
+        .map(|t| (t.id, t.monthly_cap.map(|cap| u64::try_from(cap).unwrap_or(0))))
         .collect();
     Ok(People {
         users: Arc::new(users),

@@ -5,6 +5,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 use futures_util::FutureExt;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 use tracing_subscriber::EnvFilter;
 
 use super::{OperateError, people::LOCAL_OWNER};
@@ -21,8 +22,6 @@ use crate::{
 
 /// The name under which the store keeps the key that seals multi-round states, the same for all replicas.
 const SEAL_KEY: &str = "seal_key";
-/// Requests a minute for keys that say nothing themselves (catalogue.md §2.11).
-const REQUESTS_PER_MINUTE: u32 = 60;
 /// How often tables are rid of what only strangers left behind.
 const TIDY_EVERY: Duration = Duration::from_secs(60);
 
@@ -43,6 +42,9 @@ impl Booted {
         for task in self.tasks {
             // A task that panicked has told its story already.
             let _ = task.await;
+        }
+        if let Err(error) = self.house.limits().leave().await {
+            warn!(error = %error, "calls taken in advance were not given back; they count as made");
         }
         self.house.store().clone().close().await;
     }
@@ -65,7 +67,12 @@ pub async fn boot(
     let context = Context::new(store.clone(), folder);
     let mut handlers = Handlers::default();
     context.register(&mut handlers);
-    let keyring = Keyring::load(store.clone(), &catalogue, REQUESTS_PER_MINUTE).await?;
+    let keyring = Keyring::load(
+        store.clone(),
+        &catalogue,
+        config.limits.requests_per_minute_per_key,
+    )
+    .await?;
     let house = HouseBuilder {
         store: store.clone(),
         catalogue,
@@ -82,6 +89,7 @@ pub async fn boot(
     let tasks = vec![
         spawn_until(&stop, keyring.follow()),
         spawn_until(&stop, tidy(Arc::clone(&house))),
+        spawn_until(&stop, Arc::clone(house.limits()).follow()),
         tokio::spawn(Arc::clone(&context).run(stop.clone())),
     ];
     Ok(Booted {

@@ -54,7 +54,7 @@ impl BoundEdition {
 /// All rooms. Shared behind an [`Arc`] by every connection.
 pub struct House {
     pub(super) store: Store,
-    pub(super) limits: Limits,
+    pub(super) limits: Arc<Limits>,
     pub(super) strict_clients: StrictClients,
     pub(super) seal_key: SealKey,
     pub(super) clock: Clock,
@@ -99,8 +99,8 @@ impl HouseBuilder {
             .map(|edition| bind(edition, &self.handlers).map(Arc::new))
             .collect::<Result<Vec<_>, _>>()?;
         Ok(House {
+            limits: Arc::new(Limits::new(self.most_running_per_key, self.store.clone())),
             store: self.store,
-            limits: Limits::new(self.most_running_per_key),
             strict_clients: StrictClients::builtin()?,
             seal_key: self.seal_key,
             clock: self.clock,
@@ -172,6 +172,12 @@ impl House {
     /// Forgets what only strangers left behind; called now and then.
     pub fn tidy(&self) {
         self.failed_sign_ins.forget_quiet();
+        self.limits.tidy();
+    }
+
+    /// Rates and caps, for whoever looks after them beside the calls.
+    pub fn limits(&self) -> &Arc<Limits> {
+        &self.limits
     }
 
     pub(super) fn edition_of(&self, principal: &Principal) -> Option<&Arc<BoundEdition>> {

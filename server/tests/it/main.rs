@@ -18,6 +18,7 @@ mod context_walk;
 mod edge;
 mod house;
 mod layers;
+mod limits;
 mod process;
 mod replicas;
 mod store;
