@@ -245,6 +245,7 @@ impl Meter {
 fn meter_name(principal: &Principal) -> &str {
     match &principal.facts().credential {
         Credential::ApiKey { id, .. } => id.as_str(),
+        Credential::Token { .. } | Credential::LegacyToken => principal.facts().user.as_str(),
         Credential::Local => "",
     }
 }

@@ -50,6 +50,7 @@ impl Fixture {
             request_state: more.state.as_deref(),
             capabilities: more.capabilities.as_object().cloned().unwrap_or_default(),
             can_ask: true,
+            approve_at: None,
             check_headers: &|_| Ok(()),
             progress: Progress::default(),
             cancelled: CancellationToken::new(),

@@ -12,7 +12,7 @@ use crate::domain::{Content, InputRequest, ToolResult};
 pub(super) fn write_tool_result(out: &mut Vec<u8>, dialect: Dialect, tail: &[u8], result: &ToolResult) {
     let structured = result.structured.as_deref().map(RawValue::get);
     let blocks = Blocks {
-        structured,
+        text: result.prose.as_deref().or(structured),
         besides: &result.content,
     };
     write(out, dialect, tail, &blocks, structured, result.is_error);
@@ -28,7 +28,7 @@ pub(super) fn write_tool_error(
 ) {
     let text = [Content::Text(text.to_owned())];
     let blocks = Blocks {
-        structured: None,
+        text: None,
         besides: &text,
     };
     write(out, dialect, tail, &blocks, Some(structured), true);
@@ -68,9 +68,9 @@ pub(super) fn write_input_required(
     out.push(b'}');
 }
 
-/// The content of a result: the structured content as text, then whatever the tool added.
+/// The content of a result: the structured content as text or in words, then whatever the tool added.
 struct Blocks<'a> {
-    structured: Option<&'a str>,
+    text: Option<&'a str>,
     besides: &'a [Content],
 }
 
@@ -129,7 +129,7 @@ fn members_to_spread(object: &str) -> Option<&str> {
 impl Blocks<'_> {
     fn write(&self, out: &mut Vec<u8>, dialect: Dialect) {
         let mut first = true;
-        if let Some(text) = self.structured {
+        if let Some(text) = self.text {
             write_text(out, text);
             first = false;
         }

@@ -8,10 +8,15 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 use tracing_subscriber::EnvFilter;
 
-use super::{OperateError, people::LOCAL_OWNER};
+use super::{
+    OperateError,
+    editions::{CatalogueSource, ReloadError, Reloader},
+    invitations,
+    people::LOCAL_OWNER,
+    sign_in::PasswordCheck,
+};
 use crate::{
-    access::Keyring,
-    catalogue::Catalogue,
+    access::{Keyring, oauth::OAuth},
     config::{Config, LogSettings},
     domain::{Handlers, context::Context},
     pipeline::{House, HouseBuilder, HouseError},
@@ -29,8 +34,12 @@ const TIDY_EVERY: Duration = Duration::from_secs(60);
 pub struct Booted {
     /// The rooms.
     pub house: Arc<House>,
+    /// Reads the catalogue again.
+    pub reloader: Arc<Reloader>,
     /// The context edition's engine, for commands that use it directly.
     pub context: Arc<Context>,
+    /// Checks passwords of people who sign in.
+    pub password_check: Arc<PasswordCheck>,
     stop: CancellationToken,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -59,42 +68,54 @@ pub async fn boot(
     config: &Config,
     folder: &Path,
     editions: &[EditionName],
-) -> Result<Booted, HouseError> {
-    let mut catalogue = Catalogue::builtin()?;
-    if !editions.is_empty() {
-        catalogue = catalogue.narrowed_to(editions)?;
-    }
+) -> Result<Booted, ReloadError> {
+    let source = CatalogueSource::of(config, editions);
+    let catalogue = source.load()?;
     let context = Context::new(store.clone(), folder);
     let mut handlers = Handlers::default();
     context.register(&mut handlers);
-    let keyring = Keyring::load(
-        store.clone(),
-        &catalogue,
-        config.limits.requests_per_minute_per_key,
-    )
-    .await?;
+    let per_minute = config.limits.requests_per_minute_per_key;
+    let keyring = Keyring::load(store.clone(), &catalogue, per_minute)
+        .await
+        .map_err(HouseError::from)?;
+    let oauth = OAuth::load(store.clone(), &catalogue, config.oauth.clone(), per_minute)
+        .await
+        .map_err(HouseError::from)?;
     let house = HouseBuilder {
         store: store.clone(),
         catalogue,
         handlers,
         keyring: Arc::clone(&keyring),
-        seal_key: seal_key(&store).await?,
+        oauth: Arc::clone(&oauth),
+        seal_key: seal_key(&store).await.map_err(HouseError::from)?,
         clock: store.clock().clone(),
         call_timeout: Duration::from_secs(config.limits.call_seconds),
         most_running_per_key: config.limits.running_per_key,
         failed_sign_ins_per_minute: config.limits.failed_sign_ins_per_minute,
     };
     let house = Arc::new(house.build()?);
+    let password_check = Arc::new(PasswordCheck::new(
+        store.clone(),
+        config.limits.failed_sign_ins_per_minute,
+    ));
+    house.rules().refresh().await.map_err(HouseError::from)?;
+    let rules = Arc::clone(house.rules());
+    let reloader = Arc::new(Reloader::new(Arc::clone(&house), source));
     let stop = CancellationToken::new();
     let tasks = vec![
         spawn_until(&stop, keyring.follow()),
-        spawn_until(&stop, tidy(Arc::clone(&house))),
+        spawn_until(&stop, oauth.follow()),
+        spawn_until(&stop, async move { rules.follow().await }),
+        spawn_until(&stop, Arc::clone(&reloader).follow()),
+        spawn_until(&stop, tidy(Arc::clone(&house), Arc::clone(&password_check))),
         spawn_until(&stop, Arc::clone(house.limits()).follow()),
         tokio::spawn(Arc::clone(&context).run(stop.clone())),
     ];
     Ok(Booted {
         house,
+        reloader,
         context,
+        password_check,
         stop,
         tasks,
     })
@@ -107,16 +128,30 @@ fn spawn_until(stop: &CancellationToken, work: impl Future<Output = ()> + Send +
     })
 }
 
-async fn tidy(house: Arc<House>) {
+async fn tidy(house: Arc<House>, password_check: Arc<PasswordCheck>) {
     let mut interval = tokio::time::interval(TIDY_EVERY);
     loop {
         interval.tick().await;
         house.tidy();
+        for done in [
+            password_check.tidy().await,
+            invitations::tidy(house.store()).await,
+        ] {
+            if let Err(error) = done {
+                warn!(error = %error, "old sign-ins and invitations not forgotten");
+            }
+        }
+        if let Err(error) = house.sweep().await {
+            tracing::warn!("failed to sweep calls that waited too long: {error}");
+        }
     }
 }
 
 /// The sealing key: made once, then read by every replica.
-async fn seal_key(store: &Store) -> Result<SealKey, StoreError> {
+///
+/// # Errors
+/// When the store cannot be used, or the machine gives no random bytes.
+pub async fn seal_key(store: &Store) -> Result<SealKey, StoreError> {
     let mut fresh = [0_u8; 32];
     getrandom::fill(&mut fresh).map_err(|e| StoreError::Invalid {
         what: format!("no random bytes: {e}"),

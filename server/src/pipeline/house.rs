@@ -2,16 +2,26 @@
 
 use std::{sync::Arc, time::Duration};
 
+use arc_swap::ArcSwap;
+use futures_util::FutureExt;
+use tokio::sync::watch;
+
 use super::SignInError;
 use crate::{
-    access::{AuthError, Keyring, Principal},
+    access::{
+        AuthError, Keyring, Principal,
+        oauth::{Entrance, OAuth},
+    },
     catalogue::{Catalogue, CatalogueError, Edition, ListCache, StrictClients, Tool},
     domain::{Handler, Handlers},
     limits::{AddressMeters, Limits},
-    policy::SealKey,
+    policy::{Rules, SealKey},
     store::{Store, StoreError},
-    vocabulary::{Clock, EditionName},
+    vocabulary::{Clock, Consent, EditionName},
 };
+
+/// Rows that one sweep removes: a transaction that others need not wait for.
+const SWEPT_AT_ONCE: u32 = 1000;
 
 /// Why the house cannot be built.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +34,19 @@ pub enum HouseError {
         /// The tool.
         tool: String,
         /// The name that nothing answers to.
+        handler: String,
+    },
+    /// A row asks for consent, and its handler cannot say what it would do.
+    #[error(
+        "tool `{tool}` of edition `{edition}` asks for consent, and the handler `{handler}` does not plan: register it \
+         with `planned`, or set its policy to auto"
+    )]
+    NoPlan {
+        /// The edition.
+        edition: String,
+        /// The tool.
+        tool: String,
+        /// The handler that runs at once.
         handler: String,
     },
     /// The catalogue is not in order.
@@ -56,11 +79,16 @@ pub struct House {
     pub(super) store: Store,
     pub(super) limits: Arc<Limits>,
     pub(super) strict_clients: StrictClients,
-    pub(super) seal_key: SealKey,
+    pub(super) seal_key: Arc<SealKey>,
+    pub(super) rules: Arc<Rules>,
     pub(super) clock: Clock,
     pub(super) call_timeout: Duration,
-    editions: Vec<Arc<BoundEdition>>,
+    editions: ArcSwap<Vec<Arc<BoundEdition>>>,
+    /// Counts the catalogues that were in force.
+    generation: watch::Sender<u64>,
+    handlers: Handlers,
     pub(super) keyring: Arc<Keyring>,
+    oauth: Arc<OAuth>,
     failed_sign_ins: AddressMeters,
 }
 
@@ -72,8 +100,10 @@ pub struct HouseBuilder {
     pub catalogue: Catalogue,
     /// The functions behind the tools.
     pub handlers: Handlers,
-    /// Who may come in.
+    /// Who may come in with a key.
     pub keyring: Arc<Keyring>,
+    /// Who may come in with an access token.
+    pub oauth: Arc<OAuth>,
     /// Seals multi-round states; the same on every replica.
     pub seal_key: SealKey,
     /// The time.
@@ -92,36 +122,59 @@ impl HouseBuilder {
     /// # Errors
     /// When a row names a handler that is not there.
     pub fn build(self) -> Result<House, HouseError> {
-        let editions = self
-            .catalogue
-            .editions()
-            .iter()
-            .map(|edition| bind(edition, &self.handlers).map(Arc::new))
-            .collect::<Result<Vec<_>, _>>()?;
+        let editions = bind_all(&self.catalogue, &self.handlers)?;
         Ok(House {
             limits: Arc::new(Limits::new(self.most_running_per_key, self.store.clone())),
+            rules: Arc::new(Rules::new(self.store.clone())),
             store: self.store,
             strict_clients: StrictClients::builtin()?,
-            seal_key: self.seal_key,
+            seal_key: Arc::new(self.seal_key),
             clock: self.clock,
             call_timeout: self.call_timeout,
-            editions,
+            editions: ArcSwap::from_pointee(editions),
+            generation: watch::Sender::new(0),
+            handlers: self.handlers,
             keyring: self.keyring,
+            oauth: self.oauth,
             failed_sign_ins: AddressMeters::new(self.failed_sign_ins_per_minute),
         })
     }
 }
 
+fn bind_all(catalogue: &Catalogue, handlers: &Handlers) -> Result<Vec<Arc<BoundEdition>>, HouseError> {
+    let editions = catalogue.editions().iter();
+    editions
+        .map(|edition| bind(edition, handlers).map(Arc::new))
+        .collect()
+}
+
 fn bind(edition: &Arc<Edition>, handlers: &Handlers) -> Result<BoundEdition, HouseError> {
+    let names = |tool: &Tool| {
+        (
+            edition.name.to_string(),
+            tool.name.to_string(),
+            tool.handler.clone(),
+        )
+    };
     let bound = edition.tools().iter().map(|tool| {
-        handlers
-            .find(&tool.handler)
-            .cloned()
-            .ok_or_else(|| HouseError::NoHandler {
-                edition: edition.name.to_string(),
-                tool: tool.name.to_string(),
-                handler: tool.handler.clone(),
-            })
+        let found = handlers.find(&tool.handler).cloned();
+        let handler = found.ok_or_else(|| {
+            let (edition, tool, handler) = names(tool);
+            HouseError::NoHandler {
+                edition,
+                tool,
+                handler,
+            }
+        })?;
+        if edition.consent(tool) > Consent::Auto && !matches!(handler, Handler::Planned(_)) {
+            let (edition, tool, handler) = names(tool);
+            return Err(HouseError::NoPlan {
+                edition,
+                tool,
+                handler,
+            });
+        }
+        Ok(handler)
     });
     let handlers = bound.collect::<Result<Vec<_>, _>>()?;
     Ok(BoundEdition {
@@ -132,9 +185,27 @@ fn bind(edition: &Arc<Edition>, handlers: &Handlers) -> Result<BoundEdition, Hou
 }
 
 impl House {
-    /// The editions served, in catalogue order.
-    pub fn editions(&self) -> &[Arc<BoundEdition>] {
-        &self.editions
+    /// The editions served, in catalogue order: those in force now. Another moment may have others.
+    pub fn editions(&self) -> Arc<Vec<Arc<BoundEdition>>> {
+        self.editions.load_full()
+    }
+
+    /// Puts another catalogue in the place of the one in force. Calls under way end with the old one.
+    ///
+    /// # Errors
+    /// When a row names a handler that is not there; the old catalogue stays.
+    pub fn replace_catalogue(&self, catalogue: &Catalogue) -> Result<(), HouseError> {
+        let editions = bind_all(catalogue, &self.handlers)?;
+        self.keyring.adopt(catalogue);
+        self.oauth.adopt(catalogue);
+        self.editions.store(Arc::new(editions));
+        self.generation.send_modify(|generation| *generation += 1);
+        Ok(())
+    }
+
+    /// Tells when another catalogue is in force.
+    pub fn catalogue_changes(&self) -> watch::Receiver<u64> {
+        self.generation.subscribe()
     }
 
     /// Finds out who is calling (room 3). `address` is where failures are counted.
@@ -147,10 +218,30 @@ impl House {
         edition: &Edition,
         address: std::net::IpAddr,
     ) -> Result<Principal, SignInError> {
-        let result = self
-            .keyring
-            .authenticate(credential, edition, self.clock.now())
-            .await;
+        self.admit(credential, edition, address, None).await
+    }
+
+    /// The same at an entrance that takes access tokens too.
+    ///
+    /// # Errors
+    /// As [`House::authenticate`].
+    pub async fn admit(
+        &self,
+        credential: Option<&str>,
+        edition: &Edition,
+        address: std::net::IpAddr,
+        entrance: Option<&Entrance>,
+    ) -> Result<Principal, SignInError> {
+        let now = self.clock.now();
+        let by_token = match (credential, entrance) {
+            (Some(token), Some(entrance)) => self.oauth.admit(entrance, edition, token, address, now).await,
+            _ => Ok(None),
+        };
+        let result = match by_token {
+            Ok(Some(principal)) => Ok(principal),
+            Ok(None) => self.keyring.authenticate(credential, edition, now).await,
+            Err(error) => Err(error),
+        };
         if result.as_ref().is_err_and(AuthError::counts_as_failure)
             && let Err(limit) = self.failed_sign_ins.count(address)
         {
@@ -164,9 +255,34 @@ impl House {
         &self.store
     }
 
+    /// What editions ask of access tokens.
+    pub fn oauth(&self) -> &Arc<OAuth> {
+        &self.oauth
+    }
+
     /// The time.
     pub fn clock(&self) -> &Clock {
         &self.clock
+    }
+
+    /// What opens the sealed parts of waiting calls.
+    pub fn seal_key(&self) -> &SealKey {
+        &self.seal_key
+    }
+
+    /// What tenants ask for beyond their tools' own policies.
+    pub fn rules(&self) -> &Arc<Rules> {
+        &self.rules
+    }
+
+    /// Removes waiting calls that nobody can ask for any more, a bounded number; gives how many.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub async fn sweep(&self) -> Result<u64, StoreError> {
+        self.store
+            .system_write(|tx| async move { tx.pending_calls().purge(SWEPT_AT_ONCE).await }.boxed())
+            .await
     }
 
     /// Forgets what only strangers left behind; called now and then.
@@ -175,13 +291,21 @@ impl House {
         self.limits.tidy();
     }
 
+    /// Requests a minute of a key that says nothing itself.
+    pub fn usual_rate(&self) -> u32 {
+        self.keyring.usual_rate()
+    }
+
     /// Rates and caps, for whoever looks after them beside the calls.
     pub fn limits(&self) -> &Arc<Limits> {
         &self.limits
     }
 
-    pub(super) fn edition_of(&self, principal: &Principal) -> Option<&Arc<BoundEdition>> {
+    /// The edition as it is in force now. Invariant: its rows are judged anew by whoever asks, since the principal
+    /// may have been let in under the catalogue before.
+    pub(super) fn edition_of(&self, principal: &Principal) -> Option<Arc<BoundEdition>> {
         let name: &EditionName = &principal.facts().edition;
-        self.editions.iter().find(|bound| bound.edition.name == *name)
+        let editions = self.editions.load();
+        editions.iter().find(|bound| bound.edition.name == *name).cloned()
     }
 }

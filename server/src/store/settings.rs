@@ -6,7 +6,7 @@ use super::{
     Session, StoreError, Topic,
     row::{from_json, params, to_json},
 };
-use crate::vocabulary::Timestamp;
+use crate::vocabulary::{TenantId, Timestamp};
 
 /// Settings of one owner.
 pub struct Settings<'t> {
@@ -56,6 +56,17 @@ impl Settings<'_> {
     }
 }
 
+/// The value of one name for every tenant that has set it.
+pub(super) async fn of_tenants<T: DeserializeOwned>(
+    session: &mut Session,
+    name: &str,
+) -> Result<Vec<(TenantId, T)>, StoreError> {
+    const ALL: &str = "SELECT tenant_id, value_json FROM settings WHERE name = $1 AND tenant_id <> ''";
+    session
+        .query(ALL, params![name], |row| Ok((row.name(0)?, row.json(1)?)))
+        .await
+}
+
 /// Tokens that can be redeemed once, before they expire. Only their hashes are stored.
 pub struct SetupTokens<'t> {
     pub(super) session: &'t mut Session,
@@ -73,6 +84,15 @@ impl SetupTokens<'_> {
             "INSERT INTO setup_tokens (hash, purpose, created_at, expires_at) VALUES ($1, $2, $3, $4)";
         let params = params![&hash[..], purpose, self.session.now, expires_at];
         self.session.execute(INSERT, params).await.map(|_| ())
+    }
+
+    /// Whether a token could be redeemed for this purpose now.
+    pub async fn is_good(&mut self, hash: &[u8; 32], purpose: &str) -> Result<bool, StoreError> {
+        const GOOD: &str = "SELECT 1 FROM setup_tokens
+            WHERE hash = $1 AND purpose = $2 AND used_at IS NULL AND expires_at > $3";
+        let params = params![&hash[..], purpose, self.session.now];
+        let found = self.session.query_one(GOOD, params, |_| Ok(())).await?;
+        Ok(found.is_some())
     }
 
     /// Uses a token up and gives its purpose. `None`: unknown, used or expired; all three look the same.

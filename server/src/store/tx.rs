@@ -1,9 +1,12 @@
 //! The handles that other rooms hold during a transaction: [`TenantTx`] and [`SystemTx`].
 
+use serde::de::DeserializeOwned;
+
 use super::{
-    AuditLog, AuditRecord, Caps, ChangeLog, Counters, Jobs, Keys, Memories, NewChange, Notes, Records,
-    Session, Settings, SetupTokens, SignIns, StoreError, SystemCaps, SystemJobs, SystemKeys, SystemSignIns,
-    SystemUsers, Tenants, Topic, Users,
+    AuditLog, AuditRecord, Caps, ChangeLog, Counters, Invitations, Jobs, Keys, Memories, NewChange, Notes,
+    PendingCalls, Records, Session, Settings, SetupTokens, SignInAttempts, SignIns, StoreError, SystemCaps,
+    SystemInvitations, SystemJobs, SystemKeys, SystemOAuth, SystemPendingCalls, SystemSignIns, SystemUsers,
+    TenantOAuth, Tenants, Topic, Users,
 };
 use crate::vocabulary::{TenantId, Timestamp};
 
@@ -19,6 +22,10 @@ pub struct TenantTx<'a> {
 impl<'a> TenantTx<'a> {
     pub(super) fn new(session: &'a mut Session, tenant: TenantId) -> Self {
         Self { session, tenant }
+    }
+
+    pub(super) fn parts(&mut self) -> (&mut Session, TenantId) {
+        (self.session, self.tenant.clone())
     }
 
     /// Whose rows these are.
@@ -75,6 +82,14 @@ impl<'a> TenantTx<'a> {
         }
     }
 
+    /// Invitations into the tenant.
+    pub fn invitations(&mut self) -> Invitations<'_> {
+        Invitations {
+            session: self.session,
+            tenant: &self.tenant,
+        }
+    }
+
     /// API keys of the tenant.
     pub fn keys(&mut self) -> Keys<'_> {
         Keys {
@@ -116,6 +131,14 @@ impl<'a> TenantTx<'a> {
         }
     }
 
+    /// Calls that wait for a yes.
+    pub fn pending_calls(&mut self) -> PendingCalls<'_> {
+        PendingCalls {
+            session: self.session,
+            tenant: &self.tenant,
+        }
+    }
+
     /// What agents remember.
     pub fn memory(&mut self) -> Memories<'_> {
         Memories {
@@ -127,6 +150,14 @@ impl<'a> TenantTx<'a> {
     /// Sources, entities and chunks of the context edition.
     pub fn notes(&mut self) -> Notes<'_> {
         Notes {
+            session: self.session,
+            tenant: &self.tenant,
+        }
+    }
+
+    /// What editions ask of access tokens, and who the people behind them are.
+    pub fn oauth(&mut self) -> TenantOAuth<'_> {
+        TenantOAuth {
             session: self.session,
             tenant: &self.tenant,
         }
@@ -210,6 +241,34 @@ impl<'a> SystemTx<'a> {
         }
     }
 
+    /// Invitations of all tenants, for those who follow a link.
+    pub fn invitations(&mut self) -> SystemInvitations<'_> {
+        SystemInvitations {
+            session: self.session,
+        }
+    }
+
+    /// What editions ask of access tokens, for the table that is kept in memory.
+    pub fn oauth(&mut self) -> SystemOAuth<'_> {
+        SystemOAuth {
+            session: self.session,
+        }
+    }
+
+    /// Attempts to sign in.
+    pub fn sign_in_attempts(&mut self) -> SignInAttempts<'_> {
+        SignInAttempts {
+            session: self.session,
+        }
+    }
+
+    /// Waiting calls of all tenants, for the sweep.
+    pub fn pending_calls(&mut self) -> SystemPendingCalls<'_> {
+        SystemPendingCalls {
+            session: self.session,
+        }
+    }
+
     /// Sign-ins of all tenants, for the doors.
     pub fn sign_ins(&mut self) -> SystemSignIns<'_> {
         SystemSignIns {
@@ -238,6 +297,14 @@ impl<'a> SystemTx<'a> {
             session: self.session,
             owner: "",
         }
+    }
+
+    /// The setting of that name of every tenant that has it.
+    pub async fn settings_of_tenants<T: DeserializeOwned>(
+        &mut self,
+        name: &str,
+    ) -> Result<Vec<(TenantId, T)>, StoreError> {
+        super::settings::of_tenants(self.session, name).await
     }
 
     /// One-time tokens that set up the first owner or invite someone.

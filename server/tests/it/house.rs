@@ -12,16 +12,25 @@ use std::{
 };
 
 use footbridge_server::{
-    access::Keyring,
+    access::{
+        Keyring,
+        oauth::{OAuth, OAuthLimits},
+    },
     catalogue::{Catalogue, NamedText},
     config::ConsoleSettings,
-    domain::{Content, DomainError, Handlers, InputRequest, InputRequired, Outcome, ToolResult},
+    domain::{
+        Change, Content, DomainError, Handlers, InputRequest, InputRequired, Outcome, Plan, ToolResult,
+    },
     edge::{EdgeSettings, Server, TlsFiles, listen},
-    operate::keys::{MintRequest, mint},
+    operate::{
+        Actor,
+        keys::{MintRequest, mint},
+        oauth::{self, OAuthChange, Switch},
+    },
     pipeline::{self, HouseBuilder},
     policy::SealKey,
     store::{KeyLimits, Store, StoreSettings, StoreUrl},
-    vocabulary::{Clock, Scope, TenantId},
+    vocabulary::{Clock, EditionName, Scope, TenantId},
     web::{self, Web},
 };
 use futures_util::FutureExt;
@@ -129,19 +138,25 @@ impl House {
         // The first key brings its tenant along; the keyring then knows it from the start.
         mint(
             &store,
-            &catalogue.editions()[0],
+            catalogue.editions(),
+            &Actor::Operator,
             request("t:read", KeyLimits::default()),
         )
         .await
         .unwrap();
         let keyring = Keyring::load(store.clone(), &catalogue, 1_000_000).await.unwrap();
         tokio::spawn(Arc::clone(&keyring).follow());
+        let oauth = OAuth::load(store.clone(), &catalogue, OAuthLimits::default(), 1_000_000)
+            .await
+            .unwrap();
+        tokio::spawn(Arc::clone(&oauth).follow());
         let noticed = Arc::<Noticed>::default();
         let rooms = HouseBuilder {
             store: store.clone(),
             catalogue: load(),
             handlers: handlers(&noticed),
             keyring: Arc::clone(&keyring),
+            oauth,
             seal_key: SealKey::new([7; 32]),
             clock,
             call_timeout: Duration::from_secs(20),
@@ -183,11 +198,21 @@ impl House {
     /// Mints a key that something narrows.
     pub(crate) async fn limited_key(&self, scopes: &str, limits: KeyLimits) -> String {
         let request = request(scopes, limits);
-        let minted = mint(&self.store, &self.catalogue.editions()[0], request)
+        let editions = self.catalogue.editions();
+        let minted = mint(&self.store, editions, &Actor::Operator, request)
             .await
             .unwrap();
         self.keyring.refresh().await.unwrap();
         minted.key
+    }
+
+    /// Changes what the edition asks of access tokens; returns when the server has heard of it.
+    pub(crate) async fn change_oauth(&self, switch: Switch, change: OAuthChange) {
+        let (tenant, edition) = (TenantId::new("local").unwrap(), &self.catalogue.editions()[0]);
+        oauth::change(&self.store, &tenant, edition, "", switch, change)
+            .await
+            .unwrap();
+        self.rooms.oauth().reload().await.unwrap();
     }
 
     /// Tells the server to stop, without waiting.
@@ -280,6 +305,7 @@ fn request(scopes: &str, limits: KeyLimits) -> MintRequest {
         tenant: TenantId::new("local").unwrap(),
         owner: None,
         name: "test".to_owned(),
+        editions: vec![EditionName::new("test").unwrap()],
         scopes: scopes
             .split(' ')
             .map(|scope| Scope::new(scope).unwrap())
@@ -582,8 +608,20 @@ fn handlers(noticed: &Arc<Noticed>) -> Handlers {
         }
         .boxed()
     });
-    handlers.write("tests::note", |_, call| {
-        async move { Outcome::structured(&json!({ "text": call.arguments.as_map()["text"] })) }.boxed()
-    });
+    handlers.planned(
+        "tests::note",
+        |_, call| {
+            async move {
+                let text = call.arguments.as_map()["text"].clone();
+                Plan::new("Write a note")
+                    .with(Change::create("note", "text", text.clone()))
+                    .carrying(&text)
+            }
+            .boxed()
+        },
+        |_, apply| {
+            async move { ToolResult::structured(&json!({ "text": apply.plan.payload::<Value>()? })) }.boxed()
+        },
+    );
     handlers
 }

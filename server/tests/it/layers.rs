@@ -39,7 +39,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "store",
         ],
     ),
-    ("config", &["edge", "store"]),
+    ("config", &["access", "edge", "store"]),
     ("lib", &[]),
     (
         "operate",
@@ -49,6 +49,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "config",
             "domain",
             "edge",
+            "limits",
             "outgoing",
             "pipeline",
             "policy",

@@ -8,6 +8,7 @@
 )]
 
 mod cli;
+mod consent;
 mod context_house;
 mod context_isolation;
 mod context_memory;
@@ -19,6 +20,9 @@ mod edge;
 mod house;
 mod layers;
 mod limits;
+mod oauth;
+mod operations;
+mod people;
 mod process;
 mod replicas;
 mod store;

@@ -120,6 +120,7 @@ fn every_row_has_its_handler_and_every_handler_its_row() {
                     Handler::Write(_) => tool.effect != Effect::Read,
                     // Its own transactions may write: a reading tool has no use for it.
                     Handler::Task(_) => tool.effect != Effect::Read,
+                    Handler::Planned(_) => tool.effect != Effect::Read,
                     Handler::Plain(_) => true,
                 };
                 assert!(

@@ -12,9 +12,12 @@ use footbridge_server::{
     access::{Keyring, Principal},
     catalogue::{Catalogue, NamedText},
     limits::{CapError, Limits, OverLimit},
-    operate::keys::{MintRequest, mint},
+    operate::{
+        Actor,
+        keys::{MintRequest, mint},
+    },
     store::{KeyLimits, Store},
-    vocabulary::{Scope, TenantId, Timestamp},
+    vocabulary::{EditionName, Scope, TenantId, Timestamp},
 };
 use tokio::task::JoinSet;
 
@@ -56,11 +59,12 @@ impl Replica {
             tenant: tenant(),
             owner: None,
             name: "test".to_owned(),
+            editions: vec![EditionName::new("test").unwrap()],
             scopes: vec![Scope::new("t:read").unwrap()],
             expires_in_days: None,
             limits,
         };
-        mint(&self.store, &catalogue().editions()[0], request)
+        mint(&self.store, catalogue().editions(), &Actor::Operator, request)
             .await
             .unwrap()
             .key
