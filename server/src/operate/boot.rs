@@ -78,7 +78,7 @@ pub async fn boot(
     let keyring = Keyring::load(store.clone(), &catalogue, per_minute)
         .await
         .map_err(HouseError::from)?;
-    let oauth = OAuth::load(store.clone(), &catalogue, config.oauth.clone(), per_minute)
+    let oauth = OAuth::load(store.clone(), &catalogue, config.oauth.clone())
         .await
         .map_err(HouseError::from)?;
     let house = HouseBuilder {
