@@ -1,7 +1,7 @@
 //! Sign-ins: found by their secret's hash alone, for as long as they, their person and their tenant are good.
 
 use footbridge_server::{
-    store::{NewSignIn, NewUser, SignIn, SignInKind, Store, StoreError, TenantStatus},
+    store::{NewSignIn, NewUser, SignIn, SignInKind, Store, TenantStatus},
     vocabulary::{Role, Timestamp, UserId},
 };
 

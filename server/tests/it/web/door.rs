@@ -49,7 +49,7 @@ async fn every_answer_tells_browsers_to_keep_to_themselves() {
 }
 
 /// A method, header fields, and the status they get.
-type Asked<'a> = (&'a str, &'a [(&'a str, &'a str)], u16);
+type Asked<'a> = (&'static str, &'a [(&'static str, &'a str)], u16);
 
 #[tokio::test]
 async fn hosts_and_origins_are_ours_or_refused() {
