@@ -76,14 +76,9 @@ pub async fn boot(
     let keyring = Keyring::load(store.clone(), &catalogue, REQUESTS_PER_MINUTE)
         .await
         .map_err(HouseError::from)?;
-    let oauth = OAuth::load(
-        store.clone(),
-        &catalogue,
-        config.oauth.clone(),
-        REQUESTS_PER_MINUTE,
-    )
-    .await
-    .map_err(HouseError::from)?;
+    let oauth = OAuth::load(store.clone(), &catalogue, config.oauth.clone())
+        .await
+        .map_err(HouseError::from)?;
     let house = HouseBuilder {
         store: store.clone(),
         catalogue,

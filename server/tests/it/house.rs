@@ -147,9 +147,11 @@ impl House {
         .unwrap();
         let keyring = Keyring::load(store.clone(), &catalogue, 1_000_000).await.unwrap();
         tokio::spawn(Arc::clone(&keyring).follow());
-        let oauth = OAuth::load(store.clone(), &catalogue, OAuthLimits::default(), 1_000_000)
-            .await
-            .unwrap();
+        let limits = OAuthLimits {
+            requests_per_minute: 1_000_000,
+            ..OAuthLimits::default()
+        };
+        let oauth = OAuth::load(store.clone(), &catalogue, limits).await.unwrap();
         tokio::spawn(Arc::clone(&oauth).follow());
         let noticed = Arc::<Noticed>::default();
         let rooms = HouseBuilder {
