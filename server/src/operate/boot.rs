@@ -54,6 +54,9 @@ impl Booted {
             // A task that panicked has told its story already.
             let _ = task.await;
         }
+        if let Err(error) = self.house.write_down().await {
+            warn!(error = %error, "last uses of keys not written");
+        }
         self.house.store().clone().close().await;
     }
 }
