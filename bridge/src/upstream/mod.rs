@@ -37,6 +37,7 @@ use crate::brand;
 use crate::error::{BridgeError, quote};
 use crate::log;
 use crate::options::{KEY_VARIABLE, URL_VARIABLE};
+use crate::seconds::Seconds;
 #[cfg(feature = "sign-in")]
 use crate::sign_in::{SignIn, Tries};
 pub(crate) use connect::{Dialer, Way};
@@ -355,7 +356,7 @@ impl Upstream {
             "No connection to `{}` was free for this request within {} s. Nothing was sent: try again, with fewer requests at \
              once",
             self.place(),
-            self.response_limit.as_secs_f64()
+            Seconds(self.response_limit)
         ))
     }
 
@@ -364,7 +365,7 @@ impl Upstream {
             "`{}` did not begin to answer within {} s; whether the request took effect is unknown. Check that before you \
              repeat it",
             self.place(),
-            self.response_limit.as_secs_f64()
+            Seconds(self.response_limit)
         ))
     }
 }

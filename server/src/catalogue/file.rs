@@ -72,6 +72,14 @@ pub(super) struct ToolRow {
     /// Never confirmed by a token in an argument: a person answers (catalogue.md §2.8).
     #[serde(default)]
     pub always_human: bool,
+    /// With policy `review`: the groups that must approve; owners and admins when empty.
+    #[serde(default)]
+    pub review_groups: Vec<String>,
+    /// How many of those groups are enough; all of them when absent.
+    pub min_approvals: Option<usize>,
+    /// Groups whose members may approve alone, marked as forced.
+    #[serde(default)]
+    pub force_groups: Vec<String>,
     pub handler: String,
     #[serde(default)]
     pub input: toml::Table,

@@ -19,7 +19,7 @@ use super::{
     file::{CatalogueFile, EditionRow, ScopeNeed, ScopeRow, ToolRow},
     schema,
     scopes::ScopeRules,
-    tool::{Edition, MOST_TOOLS, ScopeRule, Tool},
+    tool::{Edition, MOST_TOOLS, ReviewRule, ScopeRule, Tool},
 };
 use crate::vocabulary::{Consent, Effect, ToolName, is_hidden};
 
@@ -53,6 +53,9 @@ const LONGEST_NAME: usize = 64;
 /// Longest description (catalogue.md §2.5): a list is a bill paid on every turn.
 const LONGEST_DESCRIPTION: usize = 300;
 const LONGEST_FIRST_SENTENCE: usize = 100;
+
+/// The group that every owner and admin is in.
+pub const ADMINS: &str = "admin";
 
 /// Why a catalogue cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -137,12 +140,6 @@ pub(super) fn edition(files: &[NamedText<'_>]) -> Result<Edition, CatalogueError
             message: "no [edition] head".to_owned(),
         });
     };
-    if head.write_policy == Consent::Review {
-        return Err(CatalogueError::Edition {
-            file: file.to_owned(),
-            message: "write_policy `review` cannot be kept yet; write auto, confirm or human".to_owned(),
-        });
-    }
     if rows.len() > MOST_TOOLS {
         let message = format!("{} tools; at most {MOST_TOOLS} fit on one page", rows.len());
         return Err(CatalogueError::Edition {
@@ -223,17 +220,12 @@ fn tool(row: ToolRow, index: usize, scopes: &ScopeRules) -> Result<Tool, String>
     let name = ToolName::new(row.name.get_ref()).map_err(|e| e.to_string())?;
     check_name(&name)?;
     check_texts(&row)?;
+    let review = review_rule(&row)?;
     let scope = match row.scope {
         ScopeNeed::One(scope) => ScopeRule::All(vec![scope]),
         ScopeNeed::All { all } => ScopeRule::All(all),
         ScopeNeed::Any { any } => ScopeRule::Any(any),
     };
-    if row.policy.consent() == Consent::Review {
-        return Err(
-            "policy `review` cannot be kept yet; write `confirm`, or `always_human = true` beside it"
-                .to_owned(),
-        );
-    }
     if scope.scopes().is_empty() {
         return Err("it asks for no scope; every tool names at least one".to_owned());
     }
@@ -287,6 +279,7 @@ fn tool(row: ToolRow, index: usize, scopes: &ScopeRules) -> Result<Tool, String>
         open_world: row.open_world,
         policy: row.policy,
         always_human: row.always_human,
+        review,
         handler: row.handler,
         input,
         output,
@@ -294,6 +287,28 @@ fn tool(row: ToolRow, index: usize, scopes: &ScopeRules) -> Result<Tool, String>
         examples: row.examples,
         index,
         param_headers,
+    })
+}
+
+/// Who approves. An empty list of groups means whoever may administer.
+fn review_rule(row: &ToolRow) -> Result<ReviewRule, String> {
+    let named = !row.review_groups.is_empty() || !row.force_groups.is_empty() || row.min_approvals.is_some();
+    if named && row.policy.consent() != Consent::Review {
+        return Err("review_groups, min_approvals and force_groups belong to policy `review`".to_owned());
+    }
+    let groups = match row.review_groups.as_slice() {
+        [] => vec![ADMINS.to_owned()],
+        groups => groups.to_vec(),
+    };
+    let most = groups.len();
+    let min_approvals = row.min_approvals.unwrap_or(most);
+    if !(1..=most).contains(&min_approvals) {
+        return Err(format!("min_approvals must be 1 to {most}, the number of groups"));
+    }
+    Ok(ReviewRule {
+        groups,
+        min_approvals,
+        force_groups: row.force_groups.clone(),
     })
 }
 

@@ -20,9 +20,9 @@ pub use builtin::{BUILTIN, NamedText};
 pub use confirming::TOKEN_ARGUMENT;
 pub use file::{Example, PolicyRow};
 pub use list::{ListCache, ListKey, StrictClients};
-pub use load::CatalogueError;
+pub use load::{ADMINS, CatalogueError};
 pub use scopes::ScopeRules;
-pub use tool::{Edition, ListedNames, MOST_TOOLS, ScopeRule, Shape, Tool, ToolSet};
+pub use tool::{Edition, ListedNames, MOST_TOOLS, ReviewRule, ScopeRule, Shape, Tool, ToolSet};
 
 use crate::vocabulary::EditionName;
 

@@ -42,6 +42,17 @@ pub enum Shape {
     Reduced,
 }
 
+/// Who approves a call that others must approve (catalogue.md §2.9).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReviewRule {
+    /// The groups asked.
+    pub groups: Vec<String>,
+    /// How many of them are enough.
+    pub min_approvals: usize,
+    /// Groups whose members may approve alone.
+    pub force_groups: Vec<String>,
+}
+
 /// One tool.
 #[derive(Debug)]
 pub struct Tool {
@@ -61,6 +72,8 @@ pub struct Tool {
     pub policy: PolicyRow,
     /// Whether a person must answer, whoever else could confirm.
     pub always_human: bool,
+    /// Who approves, when others must.
+    pub review: ReviewRule,
     /// The driver's name, `nouns::verb`.
     pub handler: String,
     /// What it accepts.

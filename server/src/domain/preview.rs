@@ -35,7 +35,7 @@ impl From<&Plan> for Preview {
             put("object", Some(json!(change.object)));
             put("id", change.id.as_ref().map(|id| json!(id)));
             put("field", change.field.map(|field| json!(field)));
-            put("from", change.from.as_ref().map(|from| from.visible()));
+            put("from", change.from.as_ref().map(super::plan::Shown::visible));
             put("to", change.to.clone());
             out
         });

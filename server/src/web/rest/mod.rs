@@ -4,6 +4,7 @@ mod account;
 mod approvals;
 mod keys;
 mod people;
+mod reviews;
 
 use axum::Router;
 
@@ -15,4 +16,5 @@ pub(super) fn router() -> Router<Web> {
         .merge(approvals::router())
         .merge(keys::router())
         .merge(people::router())
+        .merge(reviews::router())
 }
