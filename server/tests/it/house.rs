@@ -167,6 +167,7 @@ impl House {
             failed_sign_ins_per_minute: 1000,
         };
         let rooms = Arc::new(rooms.build().unwrap());
+        tokio::spawn(Arc::clone(rooms.limits()).follow());
         let mut settings = EdgeSettings::default();
         change(&mut settings);
         let web = Web::new(

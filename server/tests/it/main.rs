@@ -19,6 +19,7 @@ mod context_walk;
 mod edge;
 mod house;
 mod layers;
+mod limits;
 mod oauth;
 mod operations;
 mod people;

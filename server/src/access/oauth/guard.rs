@@ -304,13 +304,14 @@ impl OAuth {
         claims: &Claims,
     ) -> Result<Principal, AuthError> {
         let who = Identity::of(claims, resource.groups_claim());
-        let user = user_of(&self.store, resource.tenant(), &who).await?;
+        let (user, cap) = user_of(&self.store, resource.tenant(), &who).await?;
         Ok(principal(
             resource,
             edition,
             &user,
             claims,
             self.limits.requests_per_minute,
+            cap,
         ))
     }
 
