@@ -167,6 +167,13 @@ impl Metrics {
             "Requests and calls refused because a limit was reached",
             limits_reached.clone(),
         );
+        // There from the start, so that the first one shows as a rise from nothing.
+        for limit in ["rate", "concurrency", "cap"] {
+            drop(Family::<LimitLabel, Counter>::get_or_create(
+                &limits_reached,
+                &LimitLabel { limit },
+            ));
+        }
         registry.register("listen_streams", "Listen streams open", listen_streams.clone());
         registry.register("requests", "JSON-RPC requests answered", requests.clone());
         registry.register("tool_calls", "Tool calls by outcome", calls.clone());
