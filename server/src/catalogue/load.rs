@@ -13,14 +13,15 @@ use super::{
     arguments::InputSchema,
     builtin::NamedText,
     file::{CatalogueFile, EditionRow, ScopeNeed, ScopeRow, ToolRow},
+    http::{HttpCall, Upstream, UpstreamRow},
     schema,
     scopes::ScopeRules,
-    tool::{Edition, MOST_TOOLS, ScopeRule, Tool},
+    tool::{Driver, Edition, MOST_TOOLS, ScopeRule, Tool},
 };
 use crate::vocabulary::{Effect, ToolName};
 
 /// Names that no catalogue may bring in (catalogue.md §2.13).
-const RESERVED: [&str; 10] = [
+pub(super) const RESERVED: [&str; 10] = [
     "export_all",
     "list_all",
     "query",
@@ -34,7 +35,7 @@ const RESERVED: [&str; 10] = [
 ];
 
 /// Inputs that would let a caller name a tenant (catalogue.md §2.15).
-const TENANT_INPUTS: [&str; 7] = [
+pub(super) const TENANT_INPUTS: [&str; 7] = [
     "tenant",
     "tenant_id",
     "org_id",
@@ -45,10 +46,10 @@ const TENANT_INPUTS: [&str; 7] = [
 ];
 
 /// Longest underscored name: several hosts accept no more once they add a prefix (protocol.md L-06).
-const LONGEST_NAME: usize = 64;
+pub(super) const LONGEST_NAME: usize = 64;
 /// Longest description (catalogue.md §2.5): a list is a bill paid on every turn.
-const LONGEST_DESCRIPTION: usize = 300;
-const LONGEST_FIRST_SENTENCE: usize = 100;
+pub(super) const LONGEST_DESCRIPTION: usize = 300;
+pub(super) const LONGEST_FIRST_SENTENCE: usize = 100;
 
 /// Why a catalogue cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -91,10 +92,14 @@ pub enum CatalogueError {
     },
 }
 
+/// The REST APIs of one edition by name.
+type Upstreams = BTreeMap<String, Arc<Upstream>>;
+
 /// Loads the files of one edition: exactly one of them has the `[edition]` head.
 pub(super) fn edition(files: &[NamedText<'_>]) -> Result<Edition, CatalogueError> {
     let mut head: Option<(&str, EditionRow)> = None;
     let mut scopes = BTreeMap::new();
+    let mut upstreams: Upstreams = BTreeMap::new();
     let mut rows: Vec<(&NamedText<'_>, ToolRow)> = Vec::new();
     for source in files {
         let fault = |message: String| CatalogueError::Edition {
@@ -122,6 +127,15 @@ pub(super) fn edition(files: &[NamedText<'_>]) -> Result<Edition, CatalogueError
                 .map_err(|e| fault(format!("scope `{name}`: {e}")))?;
             if scopes.insert(name.clone(), row).is_some() {
                 return Err(fault(format!("scope `{name}` is described twice")));
+            }
+        }
+        for (name, row) in file.upstreams {
+            let row: UpstreamRow = row
+                .try_into()
+                .map_err(|e| fault(format!("upstream `{name}`: {e}")))?;
+            let upstream = Upstream::new(&name, row).map_err(|e| fault(format!("upstream `{name}`: {e}")))?;
+            if upstreams.insert(name.clone(), Arc::new(upstream)).is_some() {
+                return Err(fault(format!("upstream `{name}` is described twice")));
             }
         }
         rows.extend(file.tools.into_iter().map(|row| (source, row)));
@@ -155,7 +169,7 @@ pub(super) fn edition(files: &[NamedText<'_>]) -> Result<Edition, CatalogueError
             tool: name.clone(),
             message,
         };
-        let tool = tool(row, index, &scopes).map_err(fault)?;
+        let tool = tool(row, index, &scopes, &upstreams).map_err(fault)?;
         for spelling in [tool.name.as_str().to_owned(), tool.name.to_underscored()] {
             if let Some(other) = by_name.insert(spelling.clone(), index)
                 && other != index
@@ -206,7 +220,7 @@ pub(super) fn check_together(editions: &[Arc<Edition>]) -> Result<(), CatalogueE
     Ok(())
 }
 
-fn tool(row: ToolRow, index: usize, scopes: &ScopeRules) -> Result<Tool, String> {
+fn tool(row: ToolRow, index: usize, scopes: &ScopeRules, upstreams: &Upstreams) -> Result<Tool, String> {
     let name = ToolName::new(row.name.get_ref()).map_err(|e| e.to_string())?;
     check_name(&name)?;
     check_texts(&row)?;
@@ -241,9 +255,19 @@ fn tool(row: ToolRow, index: usize, scopes: &ScopeRules) -> Result<Tool, String>
             "input `{bad}`: a tenant comes from the credential, never from an argument"
         ));
     }
+    let driver = match (row.handler, row.http) {
+        (Some(name), None) => Driver::Function(name),
+        (None, Some(http)) => Driver::Http(Arc::new(HttpCall::new(http, upstreams, &built.schema)?)),
+        _ => return Err("give one of `handler` and [tool.http]".to_owned()),
+    };
+    let open_world = row.open_world || matches!(driver, Driver::Http(_));
     let param_headers = ParamHeaders::of_schema(&built.schema).map_err(|e| e.to_string())?;
     let input = InputSchema::new(built.schema, built.keeps_whitespace)?;
-    let output = row.output.map(schema::table_to_json);
+    let output = match (row.output, row.output_schema) {
+        (Some(_), Some(_)) => return Err("give `output` or `output_schema`, not both".to_owned()),
+        (None, Some(text)) => Some(serde_json::from_str(&text).map_err(|e| format!("output_schema: {e}"))?),
+        (table, None) => table.map(schema::table_to_json),
+    };
     if let Some(output) = &output {
         if output.get("type").and_then(serde_json::Value::as_str) != Some("object") {
             return Err("output: the root must be type = \"object\"".to_owned());
@@ -256,9 +280,9 @@ fn tool(row: ToolRow, index: usize, scopes: &ScopeRules) -> Result<Tool, String>
         description: row.description,
         scope,
         effect: row.effect,
-        open_world: row.open_world,
+        open_world,
         policy: row.policy,
-        handler: row.handler,
+        driver,
         input,
         output,
         timeout_seconds: row.timeout_seconds,
@@ -313,7 +337,7 @@ fn check_texts(row: &ToolRow) -> Result<(), String> {
             "the description's first sentence has {first} characters; at most {LONGEST_FIRST_SENTENCE}"
         ));
     }
-    if row.examples.is_empty() && row.effect != Effect::Execute {
+    if row.http.is_none() && row.examples.is_empty() && row.effect != Effect::Execute {
         return Err("it has no [[tool.example]]; an example is also the tool's test".to_owned());
     }
     Ok(())
@@ -321,7 +345,7 @@ fn check_texts(row: &ToolRow) -> Result<(), String> {
 
 /// Control, bidirectional, zero-width and tag characters: they hide text from the person who reads it
 /// while the model still sees it (security.md P1).
-fn is_hidden(c: char) -> bool {
+pub(super) fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(u32::from(c),
             0x200B..=0x200F | 0x202A..=0x202E | 0x2060..=0x2069 | 0xFEFF | 0xE0000..=0xE007F)

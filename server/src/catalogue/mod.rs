@@ -6,6 +6,8 @@
 mod arguments;
 mod builtin;
 mod file;
+pub mod http;
+pub mod import;
 mod list;
 mod load;
 mod schema;
@@ -20,7 +22,7 @@ pub use file::{Example, PolicyRow};
 pub use list::{ListCache, ListKey, StrictClients};
 pub use load::CatalogueError;
 pub use scopes::ScopeRules;
-pub use tool::{Edition, ListedNames, MOST_TOOLS, ScopeRule, Shape, Tool, ToolSet};
+pub use tool::{Driver, Edition, ListedNames, MOST_TOOLS, ScopeRule, Shape, Tool, ToolSet};
 
 use crate::vocabulary::EditionName;
 

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::{
     arguments::InputSchema,
     file::{Example, PolicyRow},
+    http::HttpCall,
     scopes::ScopeRules,
 };
 use crate::vocabulary::{EditionName, Effect, NameStyle, Scope, ToolName};
@@ -41,6 +42,15 @@ pub enum Shape {
     Reduced,
 }
 
+/// What runs when a tool is called (design.md D2).
+#[derive(Clone, Debug)]
+pub enum Driver {
+    /// The Rust function of that name, `nouns::verb`.
+    Function(String),
+    /// A call to a REST API.
+    Http(Arc<HttpCall>),
+}
+
 /// One tool.
 #[derive(Debug)]
 pub struct Tool {
@@ -58,8 +68,8 @@ pub struct Tool {
     pub open_world: bool,
     /// The rule on its row.
     pub policy: PolicyRow,
-    /// The driver's name, `nouns::verb`.
-    pub handler: String,
+    /// What runs when it is called.
+    pub driver: Driver,
     /// What it accepts.
     pub input: InputSchema,
     /// What a successful result's `structuredContent` looks like.

@@ -20,6 +20,8 @@ pub(crate) enum CatalogueCommand {
     },
     /// List editions, scopes and tools.
     List,
+    /// Make a catalogue file of an OpenAPI document, to edit and commit.
+    Import(Box<super::import::Import>),
     /// Show one tool's definition as clients read it.
     Show {
         /// The tool's name.
@@ -41,6 +43,7 @@ impl CatalogueCommand {
                 let tools: usize = catalogue.editions().iter().map(|e| e.tools().len()).sum();
                 Ok(print::line(&format!("{name}: {tools} tools, no fault found"))?)
             }
+            Self::Import(import) => import.run(),
             Self::List => list(&Catalogue::builtin()?),
             Self::Show { tool } => {
                 let catalogue = Catalogue::builtin()?;

@@ -2,6 +2,7 @@
 
 mod audit;
 mod catalogue;
+mod import;
 mod key;
 mod local;
 mod people;

@@ -13,6 +13,7 @@
 //! A domain registers its handlers by name (`nouns::verb`) in a [`Handlers`] table; a catalogue row names one.
 
 pub mod context;
+pub mod http;
 
 mod error;
 mod outcome;

@@ -5,8 +5,11 @@ use std::{sync::Arc, time::Duration};
 use super::SignInError;
 use crate::{
     access::{AuthError, Keyring, Principal},
-    catalogue::{Catalogue, CatalogueError, Edition, ListCache, StrictClients, Tool},
-    domain::{Handler, Handlers},
+    catalogue::{Catalogue, CatalogueError, Driver, Edition, ListCache, StrictClients, Tool},
+    domain::{
+        Handler, Handlers,
+        http::{self, RemoteError, Remotes},
+    },
     limits::{AddressMeters, Limits},
     policy::SealKey,
     store::{Store, StoreError},
@@ -25,6 +28,18 @@ pub enum HouseError {
         tool: String,
         /// The name that nothing answers to.
         handler: String,
+    },
+    /// A REST API behind a tool cannot be used.
+    #[error("tool `{tool}` of edition `{edition}`: upstream `{upstream}`: {source}")]
+    Upstream {
+        /// The edition.
+        edition: String,
+        /// The tool.
+        tool: String,
+        /// The API.
+        upstream: String,
+        /// Why.
+        source: RemoteError,
     },
     /// The catalogue is not in order.
     #[error(transparent)]
@@ -113,15 +128,21 @@ impl HouseBuilder {
 }
 
 fn bind(edition: &Arc<Edition>, handlers: &Handlers) -> Result<BoundEdition, HouseError> {
-    let bound = edition.tools().iter().map(|tool| {
-        handlers
-            .find(&tool.handler)
-            .cloned()
-            .ok_or_else(|| HouseError::NoHandler {
+    let mut remotes = Remotes::default();
+    let bound = edition.tools().iter().map(|tool| match &tool.driver {
+        Driver::Function(name) => handlers.find(name).cloned().ok_or_else(|| HouseError::NoHandler {
+            edition: edition.name.to_string(),
+            tool: tool.name.to_string(),
+            handler: name.clone(),
+        }),
+        Driver::Http(call) => {
+            http::handler(tool, call, &mut remotes).map_err(|source| HouseError::Upstream {
                 edition: edition.name.to_string(),
                 tool: tool.name.to_string(),
-                handler: tool.handler.clone(),
+                upstream: call.upstream.name.clone(),
+                source,
             })
+        }
     });
     let handlers = bound.collect::<Result<Vec<_>, _>>()?;
     Ok(BoundEdition {

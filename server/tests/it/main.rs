@@ -17,6 +17,7 @@ mod context_sync;
 mod context_walk;
 mod edge;
 mod house;
+mod http_tools;
 mod layers;
 mod process;
 mod replicas;
