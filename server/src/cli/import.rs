@@ -98,7 +98,7 @@ impl Import {
                 )?;
                 Ok(())
             }
-            None => Ok(print::line(imported.toml.trim_end())?),
+            None => Ok(print::line_raw(imported.toml.trim_end())?),
         }
     }
 }
