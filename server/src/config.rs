@@ -23,6 +23,8 @@ pub struct Config {
     pub limits: LimitSettings,
     /// `[edge]`: sizes and times of the HTTP side.
     pub edge: EdgeSettings,
+    /// `[console]`: the pages for people, and how long they stay signed in.
+    pub console: ConsoleSettings,
     /// `[store]`: how the store works.
     pub store: StoreConfig,
     /// `[log]`: what is logged, and how.
@@ -73,6 +75,25 @@ impl Default for LimitSettings {
             running_per_key: 8,
             call_seconds: 55,
             failed_sign_ins_per_minute: 60,
+        }
+    }
+}
+
+/// `[console]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ConsoleSettings {
+    /// Minutes after which a session that nobody uses ends: a screen left alone is nobody's (security.md C1).
+    pub idle_minutes: u64,
+    /// Hours after which a session ends in any case: a working day.
+    pub session_hours: u64,
+}
+
+impl Default for ConsoleSettings {
+    fn default() -> Self {
+        Self {
+            idle_minutes: 30,
+            session_hours: 12,
         }
     }
 }

@@ -16,3 +16,4 @@ pub mod pipeline;
 pub mod policy;
 pub mod store;
 pub mod vocabulary;
+pub mod web;

@@ -62,7 +62,11 @@ pub(super) struct ScopeRow {
 #[serde(deny_unknown_fields)]
 pub(super) struct ToolRow {
     pub name: Spanned<String>,
+    /// For people; the name in words when absent.
+    #[serde(default)]
     pub title: String,
+    /// For the model; the title when absent.
+    #[serde(default)]
     pub description: String,
     pub scope: ScopeNeed,
     pub effect: Effect,

@@ -220,9 +220,15 @@ pub(super) fn check_together(editions: &[Arc<Edition>]) -> Result<(), CatalogueE
     Ok(())
 }
 
-fn tool(row: ToolRow, index: usize, scopes: &ScopeRules, upstreams: &Upstreams) -> Result<Tool, String> {
+fn tool(mut row: ToolRow, index: usize, scopes: &ScopeRules, upstreams: &Upstreams) -> Result<Tool, String> {
     let name = ToolName::new(row.name.get_ref()).map_err(|e| e.to_string())?;
     check_name(&name)?;
+    if row.title.is_empty() {
+        row.title = in_words(&name);
+    }
+    if row.description.is_empty() {
+        row.description = format!("{}.", row.title);
+    }
     check_texts(&row)?;
     let scope = match row.scope {
         ScopeNeed::One(scope) => ScopeRule::All(vec![scope]),
@@ -290,6 +296,14 @@ fn tool(row: ToolRow, index: usize, scopes: &ScopeRules, upstreams: &Upstreams) 
         index,
         param_headers,
     })
+}
+
+/// `list_leads` as people write it: `List leads`.
+fn in_words(name: &ToolName) -> String {
+    let words = name.to_underscored().replace('_', " ");
+    let mut letters = words.chars();
+    let first = letters.next().map(|letter| letter.to_ascii_uppercase());
+    first.into_iter().chain(letters).collect()
 }
 
 fn check_name(name: &ToolName) -> Result<(), String> {

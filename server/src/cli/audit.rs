@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 use footbridge_server::{
-    store::{AuditEntry, AuditFilter, AuditHead, AuditStatus, Store},
+    store::{AuditEntry, AuditFilter, AuditHead, AuditStatus, Store, StoreError},
     vocabulary::{KeyId, TenantId, ToolName},
 };
 use futures_util::FutureExt;
@@ -147,6 +147,7 @@ fn show(row: &AuditEntry, json: bool) -> Result<()> {
     Ok(())
 }
 
+/// Checks both logs of a tenant. `head` is the call log's, as an earlier check printed it.
 async fn verify(store: &Store, tenant: &TenantId, head: Option<&str>) -> Result<()> {
     let kept = match head {
         None => None,
@@ -160,23 +161,31 @@ async fn verify(store: &Store, tenant: &TenantId, head: Option<&str>) -> Result<
             Some(AuditHead { seq, hash })
         }
     };
-    let verdict = store
+    let (calls, changes) = store
         .read(tenant, move |tx| {
-            async move { tx.audit_log().verify(kept.as_ref()).await }.boxed()
+            async move {
+                let changes = tx.change_log().verify(None).await?;
+                Ok::<_, StoreError>((tx.audit_log().verify(kept.as_ref()).await?, changes))
+            }
+            .boxed()
         })
         .await?;
-    match verdict.fault {
-        None => {
-            print::line(&format!(
-                "{} rows, whole. Keep this head somewhere else: {}:{}",
-                verdict.rows, verdict.head.seq, verdict.head.hash
-            ))?;
-            Ok(())
+    for (log, verdict) in [("call log", &calls), ("change log", &changes)] {
+        if let Some(fault) = &verdict.fault {
+            bail!(
+                "the {log} of tenant `{tenant}` is not whole: row {}: {}",
+                fault.seq,
+                fault.what
+            );
         }
-        Some(fault) => bail!(
-            "the log of tenant `{tenant}` is not whole: row {}: {}",
-            fault.seq,
-            fault.what
-        ),
     }
+    print::line(&format!(
+        "Change log: {} rows, whole, up to {}:{}",
+        changes.rows, changes.head.seq, changes.head.hash
+    ))?;
+    print::line(&format!(
+        "{} rows, whole. Keep this head somewhere else: {}:{}",
+        calls.rows, calls.head.seq, calls.head.hash
+    ))?;
+    Ok(())
 }

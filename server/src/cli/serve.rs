@@ -8,6 +8,7 @@ use footbridge_server::{
     edge::{self, Server, TlsFiles},
     operate::{boot, setup},
     vocabulary::EditionName,
+    web::{self, Web},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -83,7 +84,8 @@ impl Serve {
 
         let shutdown = CancellationToken::new();
         tokio::spawn(signalled(shutdown.clone()));
-        let mut server = Server::new(booted.house.clone(), config.edge);
+        let web = Web::new(booted.house.clone(), &config.console);
+        let mut server = Server::new(booted.house.clone(), config.edge).with_router(web::router(web));
         if let Some(files) = tls {
             server = server.with_tls(files)?;
         }

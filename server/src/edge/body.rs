@@ -1,7 +1,7 @@
 //! The bytes of an answer on their way out: at once, in parts that are not copied, or as events.
 
 use std::{
-    convert::Infallible,
+    error::Error,
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
@@ -30,6 +30,8 @@ enum Content {
     /// Parts in reverse order, none of them empty.
     Parts(Vec<Bytes>),
     Events(Box<EventStream>),
+    /// What a router answered.
+    Page(axum::body::Body),
 }
 
 impl Outgoing {
@@ -54,6 +56,14 @@ impl Outgoing {
         parts.reverse();
         Self {
             content: Content::Parts(parts),
+            _attached: None,
+        }
+    }
+
+    /// An answer of the router of pages and REST endpoints.
+    pub(super) fn page(body: axum::body::Body) -> Self {
+        Self {
+            content: Content::Page(body),
             _attached: None,
         }
     }
@@ -91,18 +101,22 @@ impl Outgoing {
 
 impl Body for Outgoing {
     type Data = Bytes;
-    type Error = Infallible;
+    /// Only a page that is being streamed can fail; its connection then breaks off.
+    type Error = Box<dyn Error + Send + Sync>;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         match &mut self.get_mut().content {
             Content::Part(part) => Poll::Ready(part.take().map(|part| Ok(Frame::data(part)))),
             Content::Parts(parts) => Poll::Ready(parts.pop().map(|part| Ok(Frame::data(part)))),
             Content::Events(stream) => stream
                 .poll_next(cx)
                 .map(|bytes| bytes.map(|b| Ok(Frame::data(b.into())))),
+            Content::Page(body) => Pin::new(body)
+                .poll_frame(cx)
+                .map(|frame| frame.map(|frame| frame.map_err(Into::into))),
         }
     }
 
@@ -111,6 +125,7 @@ impl Body for Outgoing {
             Content::Part(part) => part.is_none(),
             Content::Parts(parts) => parts.is_empty(),
             Content::Events(_) => false,
+            Content::Page(body) => body.is_end_stream(),
         }
     }
 
@@ -119,6 +134,7 @@ impl Body for Outgoing {
             Content::Part(part) => SizeHint::with_exact(part.as_ref().map_or(0, |part| part.len() as u64)),
             Content::Parts(parts) => SizeHint::with_exact(parts.iter().map(|part| part.len() as u64).sum()),
             Content::Events(_) => SizeHint::default(),
+            Content::Page(body) => body.size_hint(),
         }
     }
 }

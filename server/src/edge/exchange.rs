@@ -10,11 +10,13 @@ use std::{
     },
 };
 
+use axum::Router;
 use futures_util::FutureExt;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header, request::Parts};
-use hyper::body::Incoming;
-use tokio::sync::Semaphore;
-use tokio_util::task::TaskTracker;
+use hyper::body::{Body as _, Incoming};
+use serde_json::json;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 use tracing::info;
 
 use super::{
@@ -28,6 +30,7 @@ use super::{
     refusal::Refusal,
     reply::Reply,
     socket::Traffic,
+    visit::{Site, Visit, visit},
     well_known::{self, Documents},
 };
 use crate::{catalogue::Edition, limits::AddressMeters, pipeline::SignInError};
@@ -53,6 +56,9 @@ pub(super) struct Front {
     desks: Vec<Arc<Desk>>,
     names: Names,
     documents: Documents,
+    site: Arc<Site>,
+    /// Whatever else is served: pages and REST endpoints.
+    router: Option<Router>,
     /// Requests by address, before anybody looks at a credential.
     addresses: AddressMeters,
     in_flight: Arc<Semaphore>,
@@ -60,7 +66,7 @@ pub(super) struct Front {
 }
 
 impl Front {
-    pub(super) fn new(common: Arc<Common>, bound: SocketAddr, tls: bool) -> Self {
+    pub(super) fn new(common: Arc<Common>, bound: SocketAddr, tls: bool, router: Option<Router>) -> Self {
         let settings = Arc::clone(&common.settings);
         let desks: Vec<_> = common
             .house
@@ -78,10 +84,16 @@ impl Front {
                 .unwrap_or_else(|| bound.to_string());
             format!("{scheme}://{authority}")
         });
+        let site = Arc::new(Site {
+            base: base.trim_end_matches('/').to_owned(),
+            secure: tls || base.starts_with("https://"),
+        });
         Self {
             work: TaskTracker::new(),
             names: Names::new(&settings, bound, tls),
-            documents: Documents::new(&settings, &editions, base.trim_end_matches('/')),
+            documents: Documents::new(&settings, &editions, &site.base),
+            site,
+            router,
             addresses: AddressMeters::new(settings.requests_per_minute_per_address),
             in_flight: Arc::new(Semaphore::new(settings.requests_in_flight)),
             browser_headers: browser_headers(&editions),
@@ -144,7 +156,68 @@ impl Front {
                 return response;
             }
         }
-        self.refuse(peer, &parts, &Refusal::NotFound)
+        let Some(router) = self.router.clone() else {
+            return self.refuse(peer, &parts, &Refusal::NotFound);
+        };
+        match self.admit_visit(peer, &parts, &body) {
+            Ok(held) => {
+                let facts = Visit {
+                    address: peer.address,
+                    site: Arc::clone(&self.site),
+                };
+                let response = visit(
+                    router,
+                    facts,
+                    &self.common.settings,
+                    Request::from_parts(parts, body),
+                )
+                .await;
+                drop(held);
+                response
+            }
+            Err(refusal) => {
+                let said = json!({ "error": refusal.to_string(), "code": refusal.word() });
+                self.refuse(peer, &parts, &refusal)
+                    .map(|_| Outgoing::of(said.to_string()))
+            }
+        }
+    }
+
+    /// The checks of a visit that need no body. What comes back is held until it is answered.
+    fn admit_visit(&self, peer: &Peer, parts: &Parts, body: &Incoming) -> Result<Held, Refusal> {
+        if !self.names.allow_host(&parts.uri, &parts.headers) {
+            return Err(Refusal::Host);
+        }
+        // Reading is free of side effects, and a link from another site may well lead here.
+        let reads = parts.method == Method::GET || parts.method == Method::HEAD;
+        if !reads && !self.names.is_own_page(&self.site.base, &parts.headers) {
+            return Err(Refusal::Origin);
+        }
+        // By its own words too large: not a byte of it is waited for.
+        let limit = self.common.settings.body_bytes;
+        if body.size_hint().lower() > limit as u64 {
+            return Err(Refusal::TooLarge { limit });
+        }
+        self.admit(peer)
+    }
+
+    /// Takes a place for one more request.
+    fn admit(&self, peer: &Peer) -> Result<Held, Refusal> {
+        if !peer.address.is_loopback() {
+            self.addresses.count(peer.address).map_err(Refusal::Address)?;
+        }
+        // Counted before the look at `draining`, so that whoever passes it is waited for.
+        let counted = self.work.token();
+        if self.common.draining.is_cancelled() {
+            return Err(Refusal::Draining);
+        }
+        let place = Arc::clone(&self.in_flight)
+            .try_acquire_owned()
+            .map_err(|_| Refusal::Overloaded)?;
+        Ok(Held {
+            _counted: counted,
+            _place: place,
+        })
     }
 
     fn desk_at(&self, path: &str) -> Option<&Arc<Desk>> {
@@ -177,17 +250,7 @@ impl Front {
         if parts.method != Method::POST {
             return Err(Refusal::Method);
         }
-        if !peer.address.is_loopback() {
-            self.addresses.count(peer.address).map_err(Refusal::Address)?;
-        }
-        // Counted before the look at `draining`, so that whoever passes it is waited for.
-        let counted = self.work.token();
-        if self.common.draining.is_cancelled() {
-            return Err(Refusal::Draining);
-        }
-        let place = Arc::clone(&self.in_flight)
-            .try_acquire_owned()
-            .map_err(|_| Refusal::Overloaded)?;
+        let held = self.admit(peer)?;
 
         let credential = gate::credential(headers)?;
         let principal = self
@@ -216,7 +279,7 @@ impl Front {
         let headers = std::mem::take(&mut parts.headers);
         let mut work = Work::new(line, async move {
             // Held by the work itself: it may go on without its caller, and draining waits for it all the same.
-            let _held = (counted, place);
+            let _held = held;
             desk.answer(&caller, Mirror::Http(&headers), &body, &own).await
         });
         Ok(match work.step().await {
@@ -236,8 +299,7 @@ impl Front {
         let mut response = match refusal {
             // For whoever tried Server-Sent Events first, a line that names the cure; to other methods nothing.
             Refusal::Method if parts.method == Method::GET => {
-                let body =
-                    serde_json::json!({ "error": "method_not_allowed", "message": refusal.to_string() });
+                let body = json!({ "error": "method_not_allowed", "message": refusal.to_string() });
                 let mut response = Response::new(Outgoing::of(body.to_string()));
                 response.headers_mut().insert(header::CONTENT_TYPE, JSON);
                 response
@@ -328,6 +390,12 @@ fn browser_headers(editions: &[Arc<Edition>]) -> HeaderValue {
     }
     // Invariant: the catalogue admits header tokens alone (protocol.md H-05).
     HeaderValue::from_str(&names).unwrap_or(HeaderValue::from_static(BROWSER_HEADERS))
+}
+
+/// A place among the requests under way, which draining waits for. Given back when dropped.
+struct Held {
+    _counted: TaskTrackerToken,
+    _place: OwnedSemaphorePermit,
 }
 
 /// A request counted among those under way.

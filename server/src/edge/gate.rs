@@ -6,26 +6,34 @@ use http::{HeaderMap, HeaderValue, header};
 
 use super::{line::Events, refusal::Refusal};
 
+/// Two credentials, of which either might be meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("Send one credential, in `Authorization` or in `X-API-Key`.")]
+pub struct TwoCredentials;
+
 /// The other header that may carry the credential (design.md D18).
 const API_KEY: &str = "x-api-key";
 
-/// The credential, if any: a bearer token or `X-API-Key`; both only if they say the same.
-pub(super) fn credential(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
+/// The credential, if any: a bearer token or `X-API-Key`; both only if they say the same (design.md D18).
+///
+/// # Errors
+/// When there are two.
+pub fn credential(headers: &HeaderMap) -> Result<Option<&str>, TwoCredentials> {
     let bearer = single(headers, header::AUTHORIZATION.as_str())?.and_then(bearer_token);
     let api_key = single(headers, API_KEY)?;
     match (bearer, api_key) {
-        (Some(bearer), Some(api_key)) if bearer != api_key => Err(Refusal::TwoCredentials),
+        (Some(bearer), Some(api_key)) if bearer != api_key => Err(TwoCredentials),
         (bearer, api_key) => Ok(bearer.or(api_key)),
     }
 }
 
 /// The value of a header that may be there once (protocol.md A-25). Bytes that are no text are no credential.
-fn single<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>, Refusal> {
+fn single<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>, TwoCredentials> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {
         (None, _) => Ok(None),
         (Some(value), None) => Ok(Some(trim(value.to_str().unwrap_or_default()))),
-        _ => Err(Refusal::TwoCredentials),
+        _ => Err(TwoCredentials),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
+use axum::Router;
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
     sync::Semaphore,
@@ -66,6 +67,7 @@ pub struct Server {
     house: Arc<House>,
     settings: Arc<EdgeSettings>,
     tls: Option<Arc<Tls>>,
+    router: Option<Router>,
 }
 
 impl Server {
@@ -75,6 +77,7 @@ impl Server {
             house,
             settings: Arc::new(settings),
             tls: None,
+            router: None,
         }
     }
 
@@ -87,6 +90,13 @@ impl Server {
         Ok(self)
     }
 
+    /// Hands every path that is no MCP endpoint and no document of the edge's own to this router.
+    #[must_use]
+    pub fn with_router(mut self, router: Router) -> Self {
+        self.router = Some(router);
+        self
+    }
+
     /// Accepts connections until `shutdown` fires, then drains: new work is refused with 503, calls under way end
     /// and are answered, streams end with a result. Returns when all is done or the time for it is over.
     ///
@@ -95,7 +105,12 @@ impl Server {
     pub async fn serve(self, listener: TcpListener, shutdown: CancellationToken) -> Result<(), EdgeError> {
         let bound = listener.local_addr()?;
         let common = Arc::new(Common::new(self.house, Arc::clone(&self.settings)));
-        let front = Arc::new(Front::new(Arc::clone(&common), bound, self.tls.is_some()));
+        let front = Arc::new(Front::new(
+            Arc::clone(&common),
+            bound,
+            self.tls.is_some(),
+            self.router,
+        ));
         let hangup = self
             .tls
             .clone()

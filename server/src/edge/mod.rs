@@ -10,7 +10,8 @@
 //! 6. `desk`: the work itself; `batch`, `progress`, and `listen`, the one call that only streams.
 //! 7. `refusal`, `reply`, `shape`, `body`, `line`: from an outcome or error to status, code, text and bytes.
 //! 8. `well_known`, `metrics`: documents and figures for machines that look after this one.
-//! 9. `stdio`: the same desk for one local process.
+//! 9. `visit`: requests that are no MCP message, handed to the router of pages and REST endpoints.
+//! 10. `stdio`: the same desk for one local process.
 
 mod batch;
 mod body;
@@ -35,11 +36,14 @@ mod shape;
 mod socket;
 pub mod stdio;
 mod tls;
+mod visit;
 mod well_known;
 
+pub use gate::{TwoCredentials, credential};
 pub use listener::{EdgeError, Server, listen};
 pub use settings::EdgeSettings;
 pub use tls::TlsFiles;
+pub use visit::{BodyTooSlow, Site, Visit};
 
 /// A stranger's text for a log line: control characters escaped, at most 200 characters.
 struct Logged<'a>(&'a str);

@@ -82,6 +82,31 @@ impl Names {
         }
     }
 
+    /// Whether a request that changes something comes from no browser, or from a page of this server itself: its
+    /// origin is `base` or the host that was asked for, or is on the list. Call after [`Names::allow_host`].
+    pub(super) fn is_own_page(&self, base: &str, headers: &HeaderMap) -> bool {
+        if self.allow_origin(headers) && headers.contains_key(header::ORIGIN) {
+            return true;
+        }
+        let said = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
+        // What browsers say by themselves and no page can change.
+        if said("sec-fetch-site").is_some_and(|site| site != "same-origin" && site != "none") {
+            return false;
+        }
+        let mut origins = headers.get_all(header::ORIGIN).iter();
+        let origin = match (origins.next(), origins.next()) {
+            (None, _) => return true,
+            (Some(origin), None) => origin.to_str().unwrap_or_default(),
+            _ => return false,
+        };
+        let authority = origin
+            .strip_prefix("https://")
+            .or_else(|| origin.strip_prefix("http://"));
+        let host = said(header::HOST.as_str());
+        origin.eq_ignore_ascii_case(base)
+            || matches!((authority, host), (Some(a), Some(h)) if a.eq_ignore_ascii_case(h))
+    }
+
     fn knows(&self, text: &str, uri: &Uri) -> bool {
         let Some(given) = Host::parse(text) else {
             return false;

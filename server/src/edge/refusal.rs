@@ -3,7 +3,7 @@
 use footbridge_protocol::{codes, jsonrpc::ErrorObject};
 use http::StatusCode;
 
-use super::reply::Reply;
+use super::{gate::TwoCredentials, reply::Reply};
 use crate::{access::AuthError, limits::OverLimit};
 
 /// Why a request never became a message (gate rows 1 to 5).
@@ -67,6 +67,12 @@ pub(super) enum Refusal {
     BrokenBody,
 }
 
+impl From<TwoCredentials> for Refusal {
+    fn from(_: TwoCredentials) -> Self {
+        Self::TwoCredentials
+    }
+}
+
 fn auth_status(error: &AuthError) -> StatusCode {
     match error {
         AuthError::Missing
@@ -94,6 +100,25 @@ impl Refusal {
             Self::Accept => StatusCode::NOT_ACCEPTABLE,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
+        }
+    }
+
+    /// The word for programs in the answers of REST endpoints.
+    pub(super) fn word(&self) -> &'static str {
+        match self {
+            Self::NotFound => "not_found",
+            Self::Host => "unknown_host",
+            Self::Origin => "foreign_origin",
+            Self::Method => "method_not_allowed",
+            Self::Draining | Self::Overloaded => "unavailable",
+            Self::Address(_) => "too_many_requests",
+            Self::TwoCredentials => "two_credentials",
+            Self::Credential { .. } => "unauthorized",
+            Self::MediaType | Self::Encoding => "unsupported_media_type",
+            Self::Accept => "not_acceptable",
+            Self::TooLarge { .. } => "too_large",
+            Self::TooSlow => "too_slow",
+            Self::BrokenBody => "broken_body",
         }
     }
 

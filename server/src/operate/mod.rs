@@ -6,6 +6,7 @@
 pub mod boot;
 pub mod keys;
 pub mod people;
+pub mod sessions;
 pub mod setup;
 pub mod sources;
 

@@ -1,19 +1,16 @@
 //! The call log: an append-only chain of rows per tenant (catalogue.md §2.12, security.md A1–A4).
 //!
 //! An [`AuditRecord`] comes in and is sealed at once into the JSON bytes that are both stored and hashed.
-//! When the transaction ends, the rows join their tenant's chain:
-//! `hash = SHA-256(previous hash ‖ sequence number, 8 bytes big-endian ‖ body)`, the first row hanging on
-//! 32 zero bytes. Nothing here updates or deletes a row; retention drops a chain's beginning and keeps its
-//! last hash as the new anchor.
+//! When the transaction ends, the rows join their tenant's [`chain`](super::chain).
 
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::{
     Session, StoreError,
-    row::{RowRef, from_json, params},
+    chain::{AuditHead, AuditVerdict, Chain, body_of, hex},
+    row::{from_json, params},
 };
 use crate::vocabulary::{EditionName, KeyId, Scope, TenantId, Timestamp, ToolName, UserId};
 
@@ -214,18 +211,7 @@ impl AuditRecord {
 
     /// Fixes the bytes. Done by the caller's thread, so that the writer only hashes and inserts.
     pub(crate) fn seal(self, tenant: &TenantId) -> Result<SealedAudit, StoreError> {
-        let mut body = Vec::with_capacity(640);
-        // Invariant: a tenant id is a slug and needs no escaping, so the row names its own tenant at a fixed
-        // place and cannot be moved under another one unnoticed.
-        body.extend_from_slice(prefix_of(tenant).as_bytes());
-        let joint = body.len();
-        serde_json::to_writer(&mut body, &self).map_err(|e| StoreError::Invalid {
-            what: format!("an audit record cannot be written: {e}"),
-        })?;
-        if let Some(brace) = body.get_mut(joint) {
-            *brace = b',';
-        }
-        let body = String::from_utf8(body).map_err(|e| StoreError::Row(e.to_string()))?;
+        let body = body_of(tenant.as_str(), &self)?;
         Ok(SealedAudit {
             ts: self.ts,
             api_key_id: self.api_key_id,
@@ -236,10 +222,6 @@ impl AuditRecord {
     }
 }
 
-fn prefix_of(tenant: &TenantId) -> String {
-    format!("{{\"tenant_id\":\"{tenant}\"")
-}
-
 /// A record whose bytes are fixed, with the columns that lists are filtered by.
 #[derive(Clone, Debug)]
 pub(crate) struct SealedAudit {
@@ -248,56 +230,6 @@ pub(crate) struct SealedAudit {
     pub(super) tool_name: Option<ToolName>,
     pub(super) status: &'static str,
     pub(super) body: String,
-}
-
-/// The end of a tenant's chain. Kept elsewhere, it makes truncation visible (`audit verify --head`).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AuditHead {
-    /// Number of the last row; 0 before the first.
-    pub seq: i64,
-    /// Hash of the last row, hexadecimal; zeros before the first.
-    pub hash: String,
-}
-
-/// A chain's end in the form the engines work with.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Head {
-    pub(super) seq: i64,
-    pub(super) hash: [u8; 32],
-}
-
-impl Head {
-    /// The head after one more row.
-    pub(super) fn next(&self, body: &str) -> Self {
-        let seq = self.seq + 1;
-        let digest = Sha256::new()
-            .chain_update(self.hash)
-            .chain_update(seq.to_be_bytes())
-            .chain_update(body.as_bytes())
-            .finalize();
-        Self {
-            seq,
-            hash: digest.into(),
-        }
-    }
-
-    fn shown(&self) -> AuditHead {
-        AuditHead {
-            seq: self.seq,
-            hash: hex(&self.hash),
-        }
-    }
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
 }
 
 /// One row of the log.
@@ -330,55 +262,17 @@ pub struct AuditFilter {
     pub to: Option<Timestamp>,
 }
 
-/// What `verify` found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AuditVerdict {
-    /// How many rows were read and hashed.
-    pub rows: u64,
-    /// The chain's end according to the rows.
-    pub head: AuditHead,
-    /// The first thing that is wrong; `None`: the log is whole.
-    pub fault: Option<AuditFault>,
-}
-
-/// Where a chain is broken.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AuditFault {
-    /// The number of the row at which it shows.
-    pub seq: i64,
-    /// What is wrong, a fragment.
-    pub what: &'static str,
-}
-
 /// The log of one tenant, for readers.
 pub struct AuditLog<'t> {
     pub(super) session: &'t mut Session,
     pub(super) tenant: &'t TenantId,
 }
 
-const COLUMNS: &str = "seq, body, hash, ts, api_key_id, tool_name, status";
-
-struct Stored {
-    seq: i64,
-    body: String,
-    hash: [u8; 32],
-    ts: i64,
-    api_key_id: Option<String>,
-    tool_name: Option<String>,
-    status: String,
-}
-
-fn stored(row: &RowRef<'_>) -> Result<Stored, StoreError> {
-    Ok(Stored {
-        seq: row.int(0)?,
-        body: row.text(1)?,
-        hash: row.digest(2)?,
-        ts: row.int(3)?,
-        api_key_id: row.opt_text(4)?,
-        tool_name: row.opt_text(5)?,
-        status: row.text(6)?,
-    })
-}
+const CHAIN: Chain = Chain {
+    log: "audit_log",
+    heads: "audit_heads",
+    columns: &["api_key_id", "tool_name", "status"],
+};
 
 impl AuditLog<'_> {
     /// Rows newest first, those before number `before` when given.
@@ -411,10 +305,11 @@ impl AuditLog<'_> {
         limit: u32,
     ) -> Result<Vec<AuditEntry>, StoreError> {
         let sql = format!(
-            "SELECT {COLUMNS} FROM audit_log WHERE tenant_id = $1 AND seq {side} $2
+            "SELECT {} FROM audit_log WHERE tenant_id = $1 AND seq {side} $2
              AND (CAST($3 AS TEXT) IS NULL OR api_key_id = $3) AND (CAST($4 AS TEXT) IS NULL OR tool_name = $4)
              AND (CAST($5 AS TEXT) IS NULL OR status = $5) AND ts >= $6 AND ts < $7
-             ORDER BY seq {order} LIMIT $8"
+             ORDER BY seq {order} LIMIT $8",
+            CHAIN.selected()
         );
         let params = params![
             self.tenant.as_str(),
@@ -428,7 +323,7 @@ impl AuditLog<'_> {
         ];
         self.session
             .query(&sql, params, |row| {
-                let row = stored(row)?;
+                let row = CHAIN.link(row)?;
                 Ok(AuditEntry {
                     seq: row.seq,
                     id: format!("aud_{}", row.seq),
@@ -442,140 +337,22 @@ impl AuditLog<'_> {
 
     /// The end of the chain as the store remembers it.
     pub async fn head(&mut self) -> Result<AuditHead, StoreError> {
-        Ok(self.heads().await?.0.shown())
-    }
-
-    /// The chain's end and its anchor: the last row that retention dropped.
-    async fn heads(&mut self) -> Result<(Head, Head), StoreError> {
-        const HEADS: &str = "SELECT seq, hash, base_seq, base_hash FROM audit_heads WHERE tenant_id = $1";
-        let found = self
-            .session
-            .query_one(HEADS, params![self.tenant.as_str()], |row| {
-                let head = Head {
-                    seq: row.int(0)?,
-                    hash: row.digest(1)?,
-                };
-                Ok((
-                    head,
-                    Head {
-                        seq: row.int(2)?,
-                        hash: row.digest(3)?,
-                    },
-                ))
-            })
-            .await?;
-        Ok(found.unwrap_or_default())
+        Ok(CHAIN.heads(self.session, self.tenant.as_str()).await?.0.shown())
     }
 
     /// Reads the whole chain and compares every row with its hash, its neighbours, its own columns, the
     /// stored head and, when given, a head that was kept elsewhere.
     pub async fn verify(&mut self, kept: Option<&AuditHead>) -> Result<AuditVerdict, StoreError> {
-        let (stored_head, base) = self.heads().await?;
-        let (mut head, mut rows, mut fault) = (base, 0_u64, None);
-        let mut kept_seen = kept.is_none_or(|kept| *kept == base.shown());
-        let sql = format!(
-            "SELECT {COLUMNS} FROM audit_log WHERE tenant_id = $1 AND seq > $2 ORDER BY seq LIMIT 1000"
-        );
-        let prefix = prefix_of(self.tenant);
-        // Rows at or below the anchor were dropped by retention; one that is there was added by hand.
-        let mut after = i64::MIN;
-        'pages: loop {
-            let page = self
-                .session
-                .query(&sql, params![self.tenant.as_str(), after], stored)
-                .await?;
-            let Some(last) = page.last() else { break };
-            after = last.seq;
-            for row in page {
-                rows += 1;
-                let expected = head.next(&row.body);
-                fault = fault_in(&row, &expected, &prefix);
-                if fault.is_some() {
-                    break 'pages;
-                }
-                head = expected;
-                kept_seen = kept_seen || kept.is_some_and(|kept| *kept == head.shown());
-            }
-        }
-        if fault.is_none() {
-            let what = if (head.seq, head.hash) != (stored_head.seq, stored_head.hash) {
-                Some("rows at the end are missing or were added past the recorded head")
-            } else if !kept_seen {
-                Some("the chain does not pass through the head that was kept")
-            } else {
-                None
-            };
-            fault = what.map(|what| AuditFault { seq: head.seq, what });
-        }
-        Ok(AuditVerdict {
-            rows,
-            head: head.shown(),
-            fault,
-        })
+        CHAIN.verify(self.session, self.tenant.as_str(), kept).await
     }
 
-    /// Drops the beginning of the chain up to `before` (retention, catalogue.md §2.12) and gives the number of
-    /// rows dropped. The hash of the last dropped row stays as the chain's anchor.
-    pub async fn drop_before(&mut self, before: Timestamp) -> Result<u64, StoreError> {
-        // The first row that stays bounds the drop: clocks step, the chain's order does not.
-        const LAST: &str = "SELECT seq, hash FROM audit_log WHERE tenant_id = $1 AND seq <
-            COALESCE((SELECT MIN(seq) FROM audit_log WHERE tenant_id = $1 AND ts >= $2), 9223372036854775807)
-            ORDER BY seq DESC LIMIT 1";
-        let tenant = self.tenant.as_str();
-        let last = self
-            .session
-            .query_one(LAST, params![tenant, before], |row| {
-                Ok((row.int(0)?, row.digest(1)?))
-            })
-            .await?;
-        let Some((seq, hash)) = last else { return Ok(0) };
-        self.session
-            .execute(
-                "UPDATE audit_heads SET base_seq = $1, base_hash = $2 WHERE tenant_id = $3",
-                params![seq, &hash[..], tenant],
-            )
-            .await?;
-        self.session
-            .execute(
-                "DELETE FROM audit_log WHERE tenant_id = $1 AND seq <= $2",
-                params![tenant, seq],
-            )
+    /// Drops the beginning of the chain up to `before` (retention, catalogue.md §2.12), at most `most` rows of it, and
+    /// gives the number of rows dropped. The hash of the last dropped row stays as the chain's anchor.
+    pub async fn drop_before(&mut self, before: Timestamp, most: u32) -> Result<u64, StoreError> {
+        CHAIN
+            .drop_before(self.session, self.tenant.as_str(), before, most)
             .await
     }
-}
-
-fn fault_in(row: &Stored, expected: &Head, prefix: &str) -> Option<AuditFault> {
-    #[derive(Deserialize)]
-    struct Columns {
-        ts: Timestamp,
-        api_key_id: Option<String>,
-        tool_name: Option<String>,
-        status: String,
-    }
-    let what = if row.seq != expected.seq {
-        "a row is missing before this one"
-    } else if row.hash != expected.hash {
-        "the row or its hash was changed"
-    } else if !row.body.starts_with(prefix) {
-        "the row belongs to another tenant"
-    } else {
-        match serde_json::from_str::<Columns>(&row.body) {
-            Ok(body)
-                if body.ts.0 == row.ts
-                    && body.api_key_id == row.api_key_id
-                    && body.tool_name == row.tool_name
-                    && body.status == row.status =>
-            {
-                return None;
-            }
-            Ok(_) => "a column differs from the hashed row",
-            Err(_) => "the row is not readable",
-        }
-    };
-    Some(AuditFault {
-        seq: expected.seq,
-        what,
-    })
 }
 
 #[cfg(test)]
@@ -602,23 +379,6 @@ mod tests {
         );
         let back: AuditRecord = from_json(&sealed.body).unwrap();
         assert_eq!(back.tool_name.unwrap().as_str(), "create_lead");
-    }
-
-    #[test]
-    fn the_hash_depends_on_everything() {
-        let first = Head::default().next("a");
-        assert_eq!(first.seq, 1);
-        assert_ne!(first.hash, Head::default().next("b").hash);
-        assert_ne!(first.next("a").hash, Head { seq: 5, ..first }.next("a").hash);
-        assert_ne!(
-            first.next("a").hash,
-            Head {
-                hash: [1; 32],
-                ..first
-            }
-            .next("a")
-            .hash
-        );
     }
 
     #[test]

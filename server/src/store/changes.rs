@@ -27,10 +27,12 @@ pub enum Topic {
     Jobs,
     /// Answers that a waiting call on any replica may be looking for.
     Answers,
+    /// Calls of a month that some process holds and another one needs.
+    Caps,
 }
 
 impl Topic {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Keys,
         Self::Users,
         Self::Tenants,
@@ -39,6 +41,7 @@ impl Topic {
         Self::Settings,
         Self::Jobs,
         Self::Answers,
+        Self::Caps,
     ];
 
     /// The word in the `changes` table and in notifications.
@@ -52,6 +55,7 @@ impl Topic {
             Self::Settings => "settings",
             Self::Jobs => "jobs",
             Self::Answers => "answers",
+            Self::Caps => "caps",
         }
     }
 

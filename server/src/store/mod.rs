@@ -7,6 +7,9 @@
 //! Reading order: [`StoreUrl`], [`Store`], [`TenantTx`] and [`SystemTx`], the domain files, the engines.
 
 mod audit;
+mod caps;
+mod chain;
+mod change_log;
 mod changes;
 mod counters;
 mod error;
@@ -17,9 +20,11 @@ mod memory;
 mod notes;
 mod postgres;
 mod records;
+mod redact;
 mod row;
 mod session;
 mod settings;
+mod sign_ins;
 mod sqlite;
 mod tenants;
 mod text;
@@ -31,10 +36,10 @@ use std::{path::Path, sync::Arc};
 
 use tokio::sync::broadcast;
 
-pub use audit::{
-    AuditEntry, AuditFault, AuditFilter, AuditHead, AuditLog, AuditRecord, AuditStatus, AuditVerdict,
-    ScopeKind,
-};
+pub use audit::{AuditEntry, AuditFilter, AuditLog, AuditRecord, AuditStatus, ScopeKind};
+pub use caps::{CapAsk, CapGrant, Caps, SystemCaps};
+pub use chain::{AuditFault, AuditHead, AuditVerdict};
+pub use change_log::{Actor, ChangeEntry, ChangeFilter, ChangeLog, ChangeRecord, NewChange};
 pub use changes::{Change, Topic};
 pub use counters::Counters;
 pub use error::StoreError;
@@ -48,7 +53,9 @@ pub use notes::{
 pub use records::{
     Condition, Draft, Field, FieldValue, Record, RecordChange, RecordCursor, RecordPage, RecordQuery, Records,
 };
+pub use redact::redacted;
 pub use settings::{Settings, SetupTokens};
+pub use sign_ins::{NewSignIn, SignIn, SignInKind, SignIns, SystemSignIns};
 pub use tenants::{NewTenant, Tenant, TenantStatus, Tenants};
 pub use text::{Matching, Ranking, TextHit, TextQuery};
 pub use tx::{SystemTx, TenantTx};

@@ -7,6 +7,7 @@
 use super::{
     StoreError, Topic,
     audit::SealedAudit,
+    change_log::ChangeRecord,
     postgres::PgConnection,
     row::{Param, RowRef},
     sqlite::SqliteConnection,
@@ -26,6 +27,8 @@ pub(crate) struct Session {
     pub(super) now: Timestamp,
     /// Audit rows to chain and insert when the work is done.
     pub(super) audits: Vec<(TenantId, SealedAudit)>,
+    /// Rows of the change log, with their owner: a tenant's id, or empty for the server.
+    pub(super) changes: Vec<(String, ChangeRecord)>,
     /// Counters raised by the work, told to listeners after the commit.
     pub(super) raised: Vec<(Topic, i64)>,
     /// The first statement that failed.
@@ -41,6 +44,7 @@ impl Session {
             engine,
             now,
             audits: Vec::new(),
+            changes: Vec::new(),
             raised: Vec::new(),
             failed: None,
         }
@@ -50,6 +54,7 @@ impl Session {
     pub(super) fn reset(&mut self, now: Timestamp) {
         self.now = now;
         self.audits.clear();
+        self.changes.clear();
         self.raised.clear();
         self.failed = None;
     }

@@ -127,7 +127,7 @@ fn clean(term: &[String]) -> Vec<String> {
 /// is part of words to both engines and is in no word asked for: `clean` leaves letters and digits. So columns
 /// need not be told apart, which halves the cost of a word that stands everywhere.
 fn tag_word(tag: &str) -> String {
-    format!("\u{E000}{}", super::audit::hex(tag.as_bytes()))
+    format!("\u{E000}{}", super::chain::hex(tag.as_bytes()))
 }
 
 fn cut(text: &str) -> &str {

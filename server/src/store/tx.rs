@@ -1,8 +1,9 @@
 //! The handles that other rooms hold during a transaction: [`TenantTx`] and [`SystemTx`].
 
 use super::{
-    AuditLog, AuditRecord, Counters, Jobs, Keys, Memories, Notes, Records, Session, Settings, SetupTokens,
-    StoreError, SystemJobs, SystemKeys, SystemUsers, Tenants, Topic, Users,
+    AuditLog, AuditRecord, Caps, ChangeLog, Counters, Jobs, Keys, Memories, NewChange, Notes, Records,
+    Session, Settings, SetupTokens, SignIns, StoreError, SystemCaps, SystemJobs, SystemKeys, SystemSignIns,
+    SystemUsers, Tenants, Topic, Users,
 };
 use crate::vocabulary::{TenantId, Timestamp};
 
@@ -36,6 +37,20 @@ impl<'a> TenantTx<'a> {
         let row = event.seal(&self.tenant)?;
         self.session.audits.push((self.tenant.clone(), row));
         Ok(())
+    }
+
+    /// Adds a row to the tenant's change log, committed with the change itself or not at all. Whoever changes a key,
+    /// a member, a setting or a record through any door calls this in the same transaction.
+    pub fn log_change(&mut self, change: NewChange) {
+        self.session.note_change(Some(&self.tenant), change);
+    }
+
+    /// The change log, for readers.
+    pub fn change_log(&mut self) -> ChangeLog<'_> {
+        ChangeLog {
+            session: self.session,
+            owner: self.tenant.as_str(),
+        }
     }
 
     /// Tells every process that something they may hold in memory changed. Keys, users, tenants, sources
@@ -76,6 +91,14 @@ impl<'a> TenantTx<'a> {
         }
     }
 
+    /// Counters with a cap that many processes share.
+    pub fn caps(&mut self) -> Caps<'_> {
+        Caps {
+            session: self.session,
+            tenant: &self.tenant,
+        }
+    }
+
     /// Domain records of one kind, such as `ticket`.
     pub fn records<'t>(&'t mut self, kind: &'t str) -> Records<'t> {
         Records {
@@ -104,6 +127,14 @@ impl<'a> TenantTx<'a> {
     /// Sources, entities and chunks of the context edition.
     pub fn notes(&mut self) -> Notes<'_> {
         Notes {
+            session: self.session,
+            tenant: &self.tenant,
+        }
+    }
+
+    /// Who is signed in.
+    pub fn sign_ins(&mut self) -> SignIns<'_> {
+        SignIns {
             session: self.session,
             tenant: &self.tenant,
         }
@@ -138,6 +169,21 @@ impl<'a> SystemTx<'a> {
         TenantTx::new(self.session, tenant.clone())
     }
 
+    /// Adds a row to the server's own change log, for what belongs to no tenant. What belongs to one is logged
+    /// [`within`](Self::within) it.
+    pub fn log_change(&mut self, change: NewChange) {
+        self.session.note_change(None, change);
+    }
+
+    /// The server's own change log, for readers.
+    pub fn change_log(&mut self) -> ChangeLog<'_> {
+        // No tenant id is empty, so no tenant can reach these rows.
+        ChangeLog {
+            session: self.session,
+            owner: "",
+        }
+    }
+
     /// Tells every process that something they may hold in memory changed.
     pub async fn announce(&mut self, topic: Topic) -> Result<(), StoreError> {
         self.session.raise(topic).await.map(|_| ())
@@ -164,9 +210,23 @@ impl<'a> SystemTx<'a> {
         }
     }
 
+    /// Sign-ins of all tenants, for the doors.
+    pub fn sign_ins(&mut self) -> SystemSignIns<'_> {
+        SystemSignIns {
+            session: self.session,
+        }
+    }
+
     /// Jobs of all tenants, for the workers.
     pub fn jobs(&mut self) -> SystemJobs<'_> {
         SystemJobs {
+            session: self.session,
+        }
+    }
+
+    /// Caps of all tenants, for the process that holds calls of them.
+    pub fn caps(&mut self) -> SystemCaps<'_> {
+        SystemCaps {
             session: self.session,
         }
     }

@@ -14,6 +14,7 @@ use std::{
 use footbridge_server::{
     access::Keyring,
     catalogue::{Catalogue, NamedText},
+    config::ConsoleSettings,
     domain::{Content, DomainError, Handlers, InputRequest, InputRequired, Outcome, ToolResult},
     edge::{EdgeSettings, Server, TlsFiles, listen},
     operate::keys::{MintRequest, mint},
@@ -21,6 +22,7 @@ use footbridge_server::{
     policy::SealKey,
     store::{KeyLimits, Store, StoreSettings, StoreUrl},
     vocabulary::{Clock, Scope, TenantId},
+    web::{self, Web},
 };
 use futures_util::FutureExt;
 use serde_json::{Map, Value, json};
@@ -154,7 +156,8 @@ impl House {
         let rooms = Arc::new(rooms.build().unwrap());
         let mut settings = EdgeSettings::default();
         change(&mut settings);
-        let mut server = Server::new(Arc::clone(&rooms), settings);
+        let web = Web::new(Arc::clone(&rooms), &ConsoleSettings::default());
+        let mut server = Server::new(Arc::clone(&rooms), settings).with_router(web::router(web));
         if let Some(files) = tls {
             server = server.with_tls(files).unwrap();
         }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 /// Which rooms a room may name. What it may name besides is `vocabulary`, and itself.
 ///
 /// The hall knows all rooms; the doors know the hall. A room takes from an earlier one its proof type.
-const ALLOWED: [(&str, &[&str]); 14] = [
+const ALLOWED: &[(&str, &[&str])] = &[
     ("vocabulary", &[]),
     ("store", &[]),
     ("outgoing", &[]),
@@ -52,6 +52,21 @@ const ALLOWED: [(&str, &[&str]); 14] = [
             "outgoing",
             "pipeline",
             "policy",
+            "store",
+        ],
+    ),
+    (
+        "web",
+        &[
+            "access",
+            "audit",
+            "catalogue",
+            "config",
+            "domain",
+            "edge",
+            "limits",
+            "operate",
+            "pipeline",
             "store",
         ],
     ),
@@ -111,7 +126,7 @@ fn rooms_named(text: &str) -> Vec<String> {
 #[test]
 fn every_room_opens_only_where_the_table_allows() {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let allowed: BTreeMap<_, _> = ALLOWED.into_iter().collect();
+    let allowed: BTreeMap<_, _> = ALLOWED.iter().copied().collect();
     let mut files = Vec::new();
     rust_files(&source, &mut files);
     let mut broken = Vec::new();

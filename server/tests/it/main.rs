@@ -22,4 +22,5 @@ mod layers;
 mod process;
 mod replicas;
 mod store;
+mod web;
 mod whole_catalogue;

@@ -8,11 +8,7 @@ use tokio_postgres::{Row, types::ToSql};
 
 use super::Shared;
 use crate::{
-    store::{
-        StoreError,
-        audit::{Head, SealedAudit},
-        row::Param,
-    },
+    store::{StoreError, audit::SealedAudit, chain::Head, row::Param},
     vocabulary::{KeyId, TenantId, ToolName},
 };
 

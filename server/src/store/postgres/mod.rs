@@ -114,7 +114,13 @@ impl Shared {
         E: From<StoreError>,
     {
         let mut session = Session::new(Engine::Postgres(connection), self.clock.now());
-        let result = work(&mut session).await;
+        let mut result = work(&mut session).await;
+        if result.is_ok()
+            && writes
+            && let Err(error) = session.append_changes().await
+        {
+            result = Err(error.into());
+        }
         let failure = session.take_failure();
         let (audits, raised) = (
             std::mem::take(&mut session.audits),

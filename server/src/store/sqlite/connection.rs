@@ -10,7 +10,8 @@ use rusqlite::{CachedStatement, Connection};
 use crate::{
     store::{
         StoreError,
-        audit::{Head, SealedAudit},
+        audit::SealedAudit,
+        chain::Head,
         changes::READ_COUNTERS,
         row::{Param, RowRef, params},
     },

@@ -423,6 +423,12 @@ impl Writer {
         self.session.reset(self.clock.now());
         self.connection()?.execute("SAVEPOINT piece", &[])?;
         let keep = piece.run(&mut self.session);
+        if keep {
+            let appended = finish_now(self.session.append_changes());
+            appended.unwrap_or(Err(StoreError::Work(
+                "awaited something other than its transaction",
+            )))?;
+        }
         // A full disk or a failing one ends SQLite's transaction, and with it everybody's work.
         if self.connection()?.raw.is_autocommit() {
             return Err(self.session.take_failure().unwrap_or(StoreError::DiskFull));

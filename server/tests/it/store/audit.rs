@@ -242,7 +242,7 @@ fn retention_drops_the_beginning_and_the_rest_still_verifies() {
         store.append_audit_durable(&tenant("acme"), late).await.unwrap();
         let drop_before = async |millis| {
             write(&store, "acme", move |tx| {
-                Box::pin(async move { tx.audit_log().drop_before(START.plus_millis(millis)).await })
+                Box::pin(async move { tx.audit_log().drop_before(START.plus_millis(millis), 1000).await })
             })
             .await
         };

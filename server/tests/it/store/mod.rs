@@ -1,6 +1,7 @@
 //! The store, over both engines: the same tests, a fresh database each.
 
 mod audit;
+mod change_log;
 mod failures;
 pub(crate) mod harness;
 mod isolation;
@@ -10,5 +11,6 @@ mod notes;
 mod postgres;
 mod processes;
 mod records;
+mod sign_ins;
 mod tables;
 mod work;

@@ -1,0 +1,157 @@
+//! What a REST endpoint says when it says no: `{"error": "<a sentence>", "code": "<a word>"}`.
+
+use axum::{
+    Json,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderValue, StatusCode, header};
+use serde_json::json;
+use tracing::error;
+
+use crate::{
+    operate::OperateError,
+    store::StoreError,
+    vocabulary::{Clock, new_id},
+};
+
+/// A refusal, or a fault of ours, as the caller reads it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RestError {
+    status: StatusCode,
+    code: &'static str,
+    text: String,
+    /// Seconds.
+    retry_after: Option<u64>,
+}
+
+impl RestError {
+    /// A refusal. `code` is a word for programs, `text` a sentence for people that says what to do.
+    pub fn new(status: StatusCode, code: &'static str, text: impl Into<String>) -> Self {
+        Self {
+            status,
+            code,
+            text: text.into(),
+            retry_after: None,
+        }
+    }
+
+    /// When to come back, in seconds.
+    #[must_use]
+    pub fn retry_after(mut self, seconds: u64) -> Self {
+        self.retry_after = Some(seconds.max(1));
+        self
+    }
+
+    /// What the caller sent cannot be used.
+    pub fn invalid(text: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid_arguments", text)
+    }
+
+    /// Nobody is signed in.
+    pub fn unauthorized() -> Self {
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "unauthorized",
+            "Sign in first: POST your e-mail address and password to /v1/login, and send the token it gives as \
+             `Authorization: Bearer <token>`.",
+        )
+    }
+
+    /// Signed in, but not for this.
+    pub fn role_required(needs: &str) -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "role_required",
+            format!("This needs the role {needs}."),
+        )
+    }
+
+    /// Nothing is there.
+    pub fn not_found(text: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", text)
+    }
+
+    pub(super) fn no_such_path() -> Self {
+        Self::not_found("Nothing is served at this path.")
+    }
+
+    pub(super) fn no_such_method() -> Self {
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "method_not_allowed",
+            "This path is there, but not for this method.",
+        )
+    }
+
+    /// A fault of ours: the cause goes to the log, its reference to the caller.
+    pub fn internal(cause: &dyn std::fmt::Display) -> Self {
+        let reference = new_id("ref", Clock::System.now());
+        error!(request.id = reference, "failed to answer a REST request: {cause}");
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            format!(
+                "Internal error, reference `{reference}`. Its operator finds the cause in the server's log."
+            ),
+        )
+    }
+
+    /// The status.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The sentence.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+impl From<OperateError> for RestError {
+    fn from(error: OperateError) -> Self {
+        match error {
+            OperateError::Name(_) => Self::invalid(error.to_string()),
+            OperateError::Rule(text) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "rule_violation", text),
+            OperateError::NotFound(text) => Self::not_found(text),
+            OperateError::Store(error) => error.into(),
+            OperateError::Random(cause) => Self::internal(&cause),
+        }
+    }
+}
+
+impl From<StoreError> for RestError {
+    fn from(error: StoreError) -> Self {
+        if matches!(error, StoreError::Conflict { .. }) {
+            return Self::new(StatusCode::CONFLICT, "conflict", error.to_string());
+        }
+        if error.is_outage() || error.is_retryable() {
+            let reference = new_id("ref", Clock::System.now());
+            error!(
+                request.id = reference,
+                "the store failed during a REST request: {error}"
+            );
+            let text =
+                format!("The store cannot be reached at this moment; try again. Reference `{reference}`.");
+            return Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", text).retry_after(2);
+        }
+        Self::internal(&error)
+    }
+}
+
+impl IntoResponse for RestError {
+    fn into_response(self) -> Response {
+        let mut response = (
+            self.status,
+            Json(json!({ "error": self.text, "code": self.code })),
+        )
+            .into_response();
+        let headers = response.headers_mut();
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}

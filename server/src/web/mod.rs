@@ -1,0 +1,89 @@
+//! The web door: REST endpoints under `/v1` and, for people, the console. Requests come from the edge, which has
+//! judged `Host`, `Origin` and size; what goes out is a page or JSON. No tool is run here but through the hall.
+//!
+//! # Adding a router
+//!
+//! 1. A file under `rest/` with `pub(super) fn router() -> Router<Web>`, and a `.merge(…)` line in `rest/mod.rs`.
+//! 2. Handlers take proof of who is asking, as an extractor, before anything else:
+//!
+//! | Extractor | Proves | Says no with |
+//! |---|---|---|
+//! | [`SignedIn`] | a session's bearer token, any role | 401 |
+//! | [`ReaderSession`] | … of an owner, admin or auditor | 401, 403 |
+//! | [`AdminSession`] | … of an owner or admin | 401, 403 |
+//! | [`Credential`] | nothing: the text of an API key or access token, for the hall to judge | 400 for two of them |
+//!
+//!    Proofs have no public constructor, and whatever a handler needs of a tenant it asks its proof for
+//!    ([`SignedIn::tenant`]), never the request: forgetting the question does not compile.
+//! 3. Bodies are read by [`Json`], queries by [`Query`], both last; they answer 400, 408, 413 and 415 by themselves.
+//! 4. Handlers return `Result<…, RestError>`. [`RestError`] is made of an [`OperateError`](crate::operate::OperateError)
+//!    by `?`; a fault of ours is logged there, with the reference that the caller reads.
+//! 5. [`Visit`](crate::edge::Visit) is among the request's extensions: the peer's address, and our own name.
+//!
+//! Every answer gets the headers of `headers.rs`. Nothing here compares a cookie under `/v1`, nor a bearer token under
+//! `/console`: a page of another site can make a browser send the first, but not the second.
+
+mod error;
+mod headers;
+mod read;
+mod rest;
+mod session;
+
+use std::{sync::Arc, time::Duration};
+
+use axum::Router;
+
+pub use error::RestError;
+pub use read::{Json, Query};
+pub use session::{AdminSession, Credential, ReaderSession, SignedIn};
+
+use crate::{config::ConsoleSettings, operate::sessions::Lifetime, pipeline::House, store::Store};
+
+/// What every handler gets a share of.
+#[derive(Clone)]
+pub struct Web {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    house: Arc<House>,
+    lifetime: Lifetime,
+}
+
+impl Web {
+    /// The door of one house.
+    pub fn new(house: Arc<House>, settings: &ConsoleSettings) -> Self {
+        let lifetime = Lifetime {
+            idle: Duration::from_secs(settings.idle_minutes.saturating_mul(60)),
+            whole: Duration::from_secs(settings.session_hours.saturating_mul(60 * 60)),
+        };
+        Self {
+            inner: Arc::new(Inner { house, lifetime }),
+        }
+    }
+
+    /// The hall, and through it every room.
+    pub fn house(&self) -> &Arc<House> {
+        &self.inner.house
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Store {
+        self.inner.house.store()
+    }
+
+    /// How long sessions last.
+    pub fn lifetime(&self) -> Lifetime {
+        self.inner.lifetime
+    }
+}
+
+/// Everything that is served beside the MCP endpoints, ready for [`crate::edge::Server::with_router`].
+pub fn router(web: Web) -> Router {
+    Router::new()
+        .merge(rest::router())
+        .fallback(|| async { RestError::no_such_path() })
+        .method_not_allowed_fallback(|| async { RestError::no_such_method() })
+        .layer(axum::middleware::map_response(headers::harden))
+        .with_state(web)
+}

@@ -1,0 +1,96 @@
+//! Bodies and queries of REST requests as typed values; what cannot be read is answered here, in one shape.
+
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, FromRequestParts, Request, rejection::BytesRejection},
+    response::{IntoResponse, Response},
+};
+use http::{HeaderMap, StatusCode, header, request::Parts};
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::RestError;
+use crate::edge::BodyTooSlow;
+
+/// A JSON body, read within the edge's size and time; as an answer, JSON too.
+#[derive(Clone, Copy, Debug)]
+pub struct Json<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
+    type Rejection = RestError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, RestError> {
+        if !is(request.headers(), "application/json") {
+            return Err(RestError::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "unsupported_media_type",
+                "Send the body as JSON, with `Content-Type: application/json`.",
+            ));
+        }
+        let bytes = body(request, state).await?;
+        serde_json::from_slice(&bytes)
+            .map(Self)
+            .map_err(|error| RestError::invalid(format!("The body is not what is expected here: {error}.")))
+    }
+}
+
+impl<T: Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        axum::Json(self.0).into_response()
+    }
+}
+
+/// The query of the target, `?name=value&…`.
+#[derive(Clone, Copy, Debug)]
+pub struct Query<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
+    type Rejection = RestError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, RestError> {
+        axum::extract::Query::try_from_uri(&parts.uri)
+            .map(|axum::extract::Query(value)| Self(value))
+            .map_err(|error| RestError::invalid(format!("The query cannot be read: {}.", error.body_text())))
+    }
+}
+
+/// Whether the content type is this one, whatever its parameters.
+pub(super) fn is(headers: &HeaderMap, expected: &str) -> bool {
+    let mut types = headers.get_all(header::CONTENT_TYPE).iter();
+    let (Some(value), None) = (types.next(), types.next()) else {
+        return false;
+    };
+    let essence = value.to_str().unwrap_or_default().split(';').next();
+    essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case(expected))
+}
+
+/// The whole body. It is bounded by the edge, which also gives it its time.
+pub(super) async fn body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, RestError> {
+    Bytes::from_request(request, state).await.map_err(|rejection| {
+        if is_too_slow(&rejection) {
+            return RestError::new(
+                StatusCode::REQUEST_TIMEOUT,
+                "too_slow",
+                "The body did not arrive in time.",
+            );
+        }
+        match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => RestError::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "too_large",
+                "The body is larger than this server takes.",
+            ),
+            _ => RestError::invalid("The body broke off."),
+        }
+    })
+}
+
+fn is_too_slow(rejection: &BytesRejection) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(rejection);
+    while let Some(error) = cause {
+        if error.is::<BodyTooSlow>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
