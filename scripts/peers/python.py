@@ -1,18 +1,20 @@
 """usage: python scripts/peers/python.py MODE...    the official Python SDK against us
 
 MODE is {direct,bridge}-{modern,legacy,auto}: over HTTP to the server or over stdio through the bridge, in the 2026
-revision, by the 2025 handshake, or as a host does that tries the new before the old. Reads FOOTBRIDGE_URL and
-FOOTBRIDGE_KEY, and for the bridge FOOTBRIDGE_BRIDGE (its program). One line a check; exit code 1 if any check failed.
+revision, by the 2025 handshake, or as a host does that tries the new before the old. Reads FOOTBRIDGE_URL,
+FOOTBRIDGE_KEY and FOOTBRIDGE_CAREFUL_KEY (of a tenant that confirms every change), and for the bridge FOOTBRIDGE_BRIDGE
+(its program). One line a check; exit code 1 if any check failed.
 """
 
 import json
 import os
 import sys
+from contextlib import asynccontextmanager
 from importlib.metadata import version
 
 import anyio
 import httpx2
-from mcp import Client, MCPError, StdioServerParameters
+from mcp import Client, MCPError, StdioServerParameters, types
 from mcp.client.streamable_http import streamable_http_client
 
 MODERN = "2026-07-28"
@@ -106,19 +108,76 @@ async def check_all(checks, mode, era, client):
     await checks.run(mode, "a wrong argument is a readable tool error", refuses_wrong_argument)
 
 
-async def run_mode(checks, mode):
+async def check_confirming(checks, mode):
+    """A change that is agreed to, and one that is not. Whoever is asked sees the preview; a client that talks to the
+    server directly in the older era cannot be asked, and confirms by token."""
+    asked, answers = [], []
+
+    async def on_elicit(_, params):
+        asked.append(params.message)
+        return answers.pop()
+
+    key = f"confirm-python-{mode}"
+    async with connected(mode, os.environ["FOOTBRIDGE_CAREFUL_KEY"], elicitation_callback=on_elicit) as client:
+        await client.list_tools()
+
+        async def put(name, **more):
+            arguments = {"key": name, "content": "agreed to", **more}
+            return (await client.call_tool("memory_put", arguments)).structured_content
+
+        async def is_stored(name):
+            return not (await client.call_tool("memory_get", {"key": name})).is_error
+
+        async def by_token():
+            preview = await put(key)
+            expect(preview["status"] == "confirmation_required", f"got {preview}")
+            expect(not await is_stored(key), "stored before anybody agreed")
+            done = await put(key, confirmation_token=preview["confirmation_token"])
+            expect(done["status"] == "done" and done["result"]["memory"]["content"] == "agreed to", f"got {done}")
+            again = await put(key, confirmation_token=preview["confirmation_token"])
+            expect(again.get("replayed") is True, f"a second time: {again}")
+            expect(not asked, "was asked where nobody can be")
+
+        async def agrees():
+            answers.append(types.ElicitResult(action="accept", content={"confirm": True}))
+            done = await put(key)
+            expect(done["status"] == "done" and done["result"]["memory"]["content"] == "agreed to", f"got {done}")
+            expect(len(asked) == 1 and "agreed to" in asked[0], f"was asked {asked}")
+            expect(await is_stored(key), "is not stored")
+
+        async def declines():
+            answers.append(types.ElicitResult(action="decline"))
+            declined = await put(f"{key}-declined")
+            expect(declined["status"] == "declined", f"got {declined}")
+            expect(not await is_stored(f"{key}-declined"), "is stored all the same")
+
+        if mode == "direct-legacy":
+            await checks.run(mode, "a change is previewed, then confirmed by its token", by_token)
+        else:
+            await checks.run(mode, "the user is asked, agrees, and it happens", agrees)
+            await checks.run(mode, "the user is asked, declines, and nothing happens", declines)
+
+
+@asynccontextmanager
+async def connected(mode, key, **options):
     way, kind = mode.split("-")
-    url, key = os.environ["FOOTBRIDGE_URL"], os.environ["FOOTBRIDGE_KEY"]
+    url = os.environ["FOOTBRIDGE_URL"]
     async with httpx2.AsyncClient(headers={"Authorization": f"Bearer {key}"}, timeout=MODE_TIMEOUT_S) as http:
         if way == "direct":
             target = streamable_http_client(url, http_client=http)
         else:
             environment = {"FOOTBRIDGE_URL": url, "FOOTBRIDGE_KEY": key}
             target = StdioServerParameters(command=os.environ["FOOTBRIDGE_BRIDGE"], env=environment)
-        async with Client(target, mode=NEGOTIATION[kind]) as client:
-            print(f"ok    {NAME}  {mode}  connects")
-            # Our server serves both eras, so a host that tries the new one first gets it.
-            await check_all(checks, mode, "legacy" if kind == "legacy" else "modern", client)
+        async with Client(target, mode=NEGOTIATION[kind], **options) as client:
+            yield client
+
+
+async def run_mode(checks, mode):
+    async with connected(mode, os.environ["FOOTBRIDGE_KEY"]) as client:
+        print(f"ok    {NAME}  {mode}  connects")
+        # Our server serves both eras, so a host that tries the new one first gets it.
+        await check_all(checks, mode, "legacy" if mode.endswith("legacy") else "modern", client)
+    await check_confirming(checks, mode)
 
 
 async def main(modes):
@@ -137,7 +196,7 @@ async def main(modes):
 if __name__ == "__main__":
     MODES = [f"{way}-{kind}" for way in ("direct", "bridge") for kind in NEGOTIATION]
     WANTED = sys.argv[1:]
-    if not WANTED or set(WANTED) - set(MODES) or not {"FOOTBRIDGE_URL", "FOOTBRIDGE_KEY"} <= set(os.environ):
+    if not WANTED or set(WANTED) - set(MODES) or not {"FOOTBRIDGE_URL", "FOOTBRIDGE_KEY", "FOOTBRIDGE_CAREFUL_KEY"} <= set(os.environ):
         print(__doc__, file=sys.stderr)
         sys.exit(2)
     sys.exit(anyio.run(main, WANTED))

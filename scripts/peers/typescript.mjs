@@ -1,8 +1,8 @@
 // usage: node scripts/peers/typescript.mjs 1|2 MODE...    the official TypeScript SDK, generation 1 or 2, against us
 //
 // MODE is {direct,bridge}-{modern,legacy,auto}: over HTTP to the server or over stdio through the bridge, in the 2026
-// revision, by the 2025 handshake, or as a host does that tries the new before the old. Reads FOOTBRIDGE_URL and
-// FOOTBRIDGE_KEY, for the bridge FOOTBRIDGE_BRIDGE (its program), and PEER_PACKAGES (the directory that
+// revision, by the 2025 handshake, or as a host does that tries the new before the old. Reads FOOTBRIDGE_URL,
+// FOOTBRIDGE_KEY and FOOTBRIDGE_CAREFUL_KEY (of a tenant that confirms every change), for the bridge FOOTBRIDGE_BRIDGE (its program), and PEER_PACKAGES (the directory that
 // scripts/lib/node-tools printed). One line a check; exit code 1 if any check failed.
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
@@ -16,10 +16,10 @@ const INVALID_PARAMS = -32602;
 const NOTE = { query: 'lighthouse keeper', marker: 'Fresnel' };
 
 const [generation, ...modes] = process.argv.slice(2);
-const { FOOTBRIDGE_URL, FOOTBRIDGE_KEY, FOOTBRIDGE_BRIDGE, PEER_PACKAGES } = process.env;
+const { FOOTBRIDGE_URL, FOOTBRIDGE_KEY, FOOTBRIDGE_CAREFUL_KEY, FOOTBRIDGE_BRIDGE, PEER_PACKAGES } = process.env;
 const known = modes.every((mode) => /^(direct|bridge)-(modern|legacy|auto)$/.test(mode));
-if (!['1', '2'].includes(generation) || modes.length === 0 || !known || !FOOTBRIDGE_URL || !FOOTBRIDGE_KEY || !PEER_PACKAGES) {
-    process.stderr.write('usage: FOOTBRIDGE_URL=… FOOTBRIDGE_KEY=… PEER_PACKAGES=… typescript.mjs 1|2 {direct,bridge}-{modern,legacy,auto}...\n');
+if (!['1', '2'].includes(generation) || modes.length === 0 || !known || !FOOTBRIDGE_URL || !FOOTBRIDGE_KEY || !FOOTBRIDGE_CAREFUL_KEY || !PEER_PACKAGES) {
+    process.stderr.write('usage: FOOTBRIDGE_URL=… FOOTBRIDGE_KEY=… FOOTBRIDGE_CAREFUL_KEY=… PEER_PACKAGES=… typescript.mjs 1|2 {direct,bridge}-{modern,legacy,auto}...\n');
     process.exit(2);
 }
 const require = createRequire(join(PEER_PACKAGES, 'package.json'));
@@ -33,11 +33,13 @@ const SDKS = {
             ...require('@modelcontextprotocol/sdk/client/streamableHttp.js'),
             ...require('@modelcontextprotocol/sdk/client/stdio.js'),
         }),
+        elicit: () => require('@modelcontextprotocol/sdk/types.js').ElicitRequestSchema,
         negotiation: null,
     },
     2: {
         package: '@modelcontextprotocol/client',
         load: () => ({ ...require('@modelcontextprotocol/client'), ...require('@modelcontextprotocol/client/stdio') }),
+        elicit: () => 'elicitation/create',
         negotiation: { modern: { pin: MODERN }, legacy: 'legacy', auto: 'auto' },
     },
 };
@@ -66,12 +68,12 @@ function expect(condition, message) {
 
 const show = (value) => JSON.stringify(value)?.slice(0, 300);
 
-function transportFor(way) {
+function transportFor(way, key = FOOTBRIDGE_KEY) {
     if (way === 'direct') {
-        const requestInit = { headers: { Authorization: `Bearer ${FOOTBRIDGE_KEY}` } };
+        const requestInit = { headers: { Authorization: `Bearer ${key}` } };
         return new StreamableHTTPClientTransport(new URL(FOOTBRIDGE_URL), { requestInit });
     }
-    return new StdioClientTransport({ command: FOOTBRIDGE_BRIDGE, env: { FOOTBRIDGE_URL, FOOTBRIDGE_KEY } });
+    return new StdioClientTransport({ command: FOOTBRIDGE_BRIDGE, env: { FOOTBRIDGE_URL, FOOTBRIDGE_KEY: key } });
 }
 
 /** Calls a tool that must succeed, and holds the two forms of its answer against each other. */
@@ -126,6 +128,53 @@ async function checkAll(mode, era, client) {
     });
 }
 
+/**
+ * A change that is agreed to, and one that is not. Whoever is asked sees the preview; a client that talks to the server
+ * directly in the older era cannot be asked, and confirms by token.
+ */
+async function checkConfirming(mode, options) {
+    const [way, kind] = mode.split('-');
+    const asked = [];
+    let answer;
+    const client = new Client({ name: 'footbridge-peer-check', version: '1' }, { ...options, capabilities: { elicitation: { form: {} } } });
+    client.setRequestHandler(sdk.elicit(), ({ params }) => {
+        asked.push(params.message);
+        return answer;
+    });
+    await client.connect(transportFor(way, FOOTBRIDGE_CAREFUL_KEY));
+    await client.listTools();
+    const key = `confirm-typescript-${generation}-${mode}`;
+    const put = async (name, args = {}) => (await client.callTool({ name: 'memory_put', arguments: { key: name, content: 'agreed to', ...args } })).structuredContent;
+    const isStored = async (name) => !(await client.callTool({ name: 'memory_get', arguments: { key: name } })).isError;
+    if (way === 'direct' && kind === 'legacy') {
+        await check(mode, 'a change is previewed, then confirmed by its token', async () => {
+            const preview = await put(key);
+            expect(preview?.status === 'confirmation_required' && preview.confirmation_token, `got ${show(preview)}`);
+            expect(!(await isStored(key)), 'stored before anybody agreed');
+            const done = await put(key, { confirmation_token: preview.confirmation_token });
+            expect(done?.status === 'done' && done.result?.memory?.content === 'agreed to', `got ${show(done)}`);
+            const again = await put(key, { confirmation_token: preview.confirmation_token });
+            expect(again?.replayed === true, `a second time: ${show(again)}`);
+        });
+        expect(asked.length === 0, 'was asked where nobody can be');
+    } else {
+        await check(mode, 'the user is asked, agrees, and it happens', async () => {
+            answer = { action: 'accept', content: { confirm: true } };
+            const done = await put(key);
+            expect(done?.status === 'done' && done.result?.memory?.content === 'agreed to', `got ${show(done)}`);
+            expect(asked.length === 1 && asked[0].includes('agreed to'), `was asked ${show(asked)}`);
+            expect(await isStored(key), 'is not stored');
+        });
+        await check(mode, 'the user is asked, declines, and nothing happens', async () => {
+            answer = { action: 'decline' };
+            const declined = await put(`${key}-declined`);
+            expect(declined?.status === 'declined', `got ${show(declined)}`);
+            expect(!(await isStored(`${key}-declined`)), 'is stored all the same');
+        });
+    }
+    await client.close();
+}
+
 for (const mode of modes) {
     const [way, kind] = mode.split('-');
     if (kind !== 'legacy' && sdk.negotiation === null) {
@@ -146,6 +195,7 @@ for (const mode of modes) {
     // Our server serves both eras, so a host that tries the new one first gets it.
     if (connected) await checkAll(mode, kind === 'legacy' ? 'legacy' : 'modern', client);
     await client.close();
+    if (connected) await check(mode, 'confirms and declines', () => checkConfirming(mode, options));
     clearTimeout(timer);
 }
 process.exit(failures > 0 ? 1 : 0);

@@ -6,15 +6,13 @@
 use std::{borrow::Cow, time::Instant};
 
 use futures_util::FutureExt;
-use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 use crate::{
     access::{Credential, Principal},
     catalogue::Tool,
-    domain::Outcome,
+    domain::{Outcome, ToolResult},
     store::{AuditRecord, AuditStatus, ScopeKind, Store, StoreError},
-    vocabulary::{TenantId, Timestamp, ToolName},
+    vocabulary::{TenantId, Timestamp, ToolName, hexadecimal, sha256},
 };
 
 /// Facts of the request that only the edge knows.
@@ -57,6 +55,8 @@ impl Draft {
                 Some(Cow::Owned(shown_prefix.clone())),
                 ScopeKind::ApiKey,
             ),
+            Credential::Token { .. } => (None, None, ScopeKind::Jwt),
+            Credential::LegacyToken => (None, None, ScopeKind::Legacy),
             Credential::Local => (None, None, ScopeKind::Operator),
         };
         let mut record = AuditRecord::new(now, AuditStatus::Allow, scope_kind);
@@ -92,7 +92,14 @@ impl Draft {
     /// Notes the digest of the arguments; the arguments themselves are not stored.
     pub fn arguments(&mut self, canonical: &str) {
         if let Some(record) = &mut self.record {
-            record.args_digest = Some(Cow::Owned(digest(canonical)));
+            record.args_digest = Some(Cow::Owned(hexadecimal(&sha256(canonical))));
+        }
+    }
+
+    /// Notes the digest of the plan that was previewed or carried out.
+    pub fn plan(&mut self, digest: &[u8; 32]) {
+        if let Some(record) = &mut self.record {
+            record.plan_digest = Some(Cow::Owned(hexadecimal(digest)));
         }
     }
 
@@ -137,6 +144,13 @@ impl Draft {
         }
     }
 
+    /// Notes what a finished planned call touched.
+    pub fn result(&mut self, result: &ToolResult) {
+        if let Some(record) = &mut self.record {
+            note_result(record, result);
+        }
+    }
+
     /// Writes the entry: queued for the next group, or durable when the call needs that.
     ///
     /// # Errors
@@ -173,74 +187,16 @@ impl Drop for Draft {
 
 /// Adds to an entry what its call touched.
 pub fn note_outcome(record: &mut AuditRecord, outcome: &Outcome) {
-    let Outcome::Done(result) = outcome else { return };
+    if let Outcome::Done(result) = outcome {
+        note_result(record, result);
+    }
+}
+
+/// Adds to an entry what a finished call touched.
+pub fn note_result(record: &mut AuditRecord, result: &ToolResult) {
     record.record_ids.clone_from(&result.record_ids);
     record.result_bytes = result.structured.as_ref().map(|json| json.get().len() as u64);
     if result.is_error {
         record.error_class = Some(Cow::Borrowed("tool_error"));
-    }
-}
-
-/// SHA-256 of arguments in their [`canonical`] form, in hexadecimal.
-fn digest(canonical: &str) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied().map_or('0', char::from);
-    let bytes = Sha256::digest(canonical.as_bytes());
-    bytes
-        .iter()
-        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
-        .collect()
-}
-
-/// Arguments with their keys sorted and without spacing.
-pub fn canonical(arguments: &Value) -> String {
-    let mut out = String::new();
-    write_sorted(arguments, &mut out);
-    out
-}
-
-fn write_sorted(value: &Value, out: &mut String) {
-    match value {
-        Value::Object(map) => {
-            let mut keys: Vec<_> = map.iter().collect();
-            keys.sort_by_key(|(key, _)| key.as_str());
-            out.push('{');
-            for (position, (key, item)) in keys.into_iter().enumerate() {
-                if position > 0 {
-                    out.push(',');
-                }
-                out.push_str(&Value::String(key.clone()).to_string());
-                out.push(':');
-                write_sorted(item, out);
-            }
-            out.push('}');
-        }
-        Value::Array(items) => {
-            out.push('[');
-            for (position, item) in items.iter().enumerate() {
-                if position > 0 {
-                    out.push(',');
-                }
-                write_sorted(item, out);
-            }
-            out.push(']');
-        }
-        scalar => out.push_str(&scalar.to_string()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_canonical_form_ignores_order_and_spacing_only() {
-        let value = |text: &str| serde_json::from_str::<Value>(text).unwrap();
-        let one = value(r#"{"a":1,"b":{"d":[1,2],"c":"x"}}"#);
-        let two = value(r#"{ "b": {"c":"x", "d":[1,2]}, "a":1 }"#);
-        let three = value(r#"{"a":1,"b":{"d":[2,1],"c":"x"}}"#);
-        assert_eq!(canonical(&one), canonical(&two));
-        assert_ne!(canonical(&one), canonical(&three));
-        assert_eq!(digest("{}").len(), 64);
     }
 }

@@ -2,6 +2,13 @@
 //!
 //! A TOML file comes in, refused with line and column where it says something unknown; flags and environment
 //! win over it. Nothing here opens a file of its own accord.
+//!
+//! The structs below are the one table of settings: a field's name, type, comment, range and default are what the file
+//! is judged by ([`read`]) and what `CONFIG.md` and `check-config --print-defaults` are made from ([`reference`]).
+//! A new setting is a field with a comment; `UPDATE_GOLDEN=1 cargo test -p footbridge-server config::` writes it out.
+
+pub mod read;
+pub mod reference;
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -9,12 +16,20 @@ use std::{
     time::Duration,
 };
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::{edge::EdgeSettings, store::StoreSettings, vocabulary::EditionName};
+pub use read::{ConfigError, Fault};
+
+use crate::{
+    access::oauth::OAuthLimits,
+    edge::EdgeSettings,
+    store::{StoreSettings, StoreUrl},
+    vocabulary::EditionName,
+};
 
 /// The whole configuration.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// `[server]`: where it listens and what it serves.
@@ -23,6 +38,8 @@ pub struct Config {
     pub limits: LimitSettings,
     /// `[edge]`: sizes and times of the HTTP side.
     pub edge: EdgeSettings,
+    /// `[oauth]`: sizes and times of access tokens.
+    pub oauth: OAuthLimits,
     /// `[console]`: the pages for people, and how long they stay signed in.
     pub console: ConsoleSettings,
     /// `[store]`: how the store works.
@@ -32,13 +49,20 @@ pub struct Config {
 }
 
 /// `[server]`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ServerSettings {
     /// Address to listen on. Loopback until somebody decides otherwise (protocol.md S-06).
+    #[schemars(with = "String")]
     pub listen: SocketAddr,
+    /// Folder of the embedded store, the inbox and other files. When absent, the user's data folder.
+    pub data: Option<PathBuf>,
     /// Editions to serve; empty means all that are loaded.
+    #[schemars(with = "Vec<String>")]
     pub editions: Vec<EditionName>,
+    /// The operator's own catalogue: files, or folders of `*.toml` files, read in the order of their names. Each file
+    /// brings one edition. Read again at SIGHUP and at `catalogue reload`.
+    pub catalogue: Vec<PathBuf>,
     /// PEM file of the certificate chain; with `tls_key` the server speaks TLS itself.
     pub tls_certificate: Option<PathBuf>,
     /// PEM file of the private key.
@@ -50,7 +74,9 @@ impl Default for ServerSettings {
         Self {
             // The port that the context edition's clients expect (catalogue.md §7.1).
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 19850)),
+            data: None,
             editions: Vec::new(),
+            catalogue: Vec::new(),
             tls_certificate: None,
             tls_key: None,
         }
@@ -58,14 +84,17 @@ impl Default for ServerSettings {
 }
 
 /// `[limits]`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LimitSettings {
     /// Calls one key may have running at once. More is one client's flood (catalogue.md §2.11).
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub running_per_key: u32,
     /// Seconds a call may take when its tool says nothing. Below the 60 s at which proxies cut quiet connections.
+    #[schemars(range(min = 1, max = 3600))]
     pub call_seconds: u64,
     /// Failed sign-ins a minute from one address before they are answered 429. Valid keys are not held up.
+    #[schemars(range(min = 1))]
     pub failed_sign_ins_per_minute: u32,
 }
 
@@ -80,12 +109,14 @@ impl Default for LimitSettings {
 }
 
 /// `[console]`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ConsoleSettings {
     /// Minutes after which a session that nobody uses ends: a screen left alone is nobody's (security.md C1).
+    #[schemars(range(min = 1, max = 1440))]
     pub idle_minutes: u64,
     /// Hours after which a session ends in any case: a working day.
+    #[schemars(range(min = 1, max = 720))]
     pub session_hours: u64,
 }
 
@@ -99,18 +130,27 @@ impl Default for ConsoleSettings {
 }
 
 /// `[store]`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct StoreConfig {
+    /// Another store than the embedded one: `postgres://user@host/database`. A password belongs in the environment, as
+    /// `FOOTBRIDGE_STORE`.
+    #[schemars(with = "Option<String>")]
+    pub url: Option<StoreUrl>,
     /// Embedded store: threads that read. More than cores only helps slow disks.
+    #[schemars(range(min = 1, max = 64))]
     pub readers: usize,
     /// PostgreSQL: connections held open, of the 100 that a server allows by default.
+    #[schemars(range(min = 2, max = 1000))]
     pub connections: usize,
     /// PostgreSQL: seconds one statement may take before it is given up.
+    #[schemars(range(min = 1, max = 3600))]
     pub statement_seconds: u64,
     /// Seconds to wait for a lock that another process holds.
+    #[schemars(range(min = 1, max = 600))]
     pub lock_seconds: u64,
     /// Embedded store: MiB that the file may grow to; absent, the disk is the limit.
+    #[schemars(range(min = 1))]
     pub most_mib: Option<u64>,
 }
 
@@ -118,6 +158,7 @@ impl Default for StoreConfig {
     fn default() -> Self {
         let settings = StoreSettings::default();
         Self {
+            url: None,
             readers: settings.readers,
             connections: settings.connections,
             statement_seconds: settings.statement_timeout.as_secs(),
@@ -142,7 +183,7 @@ impl StoreConfig {
 }
 
 /// `[log]`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LogSettings {
     /// Filter in `tracing` syntax, e.g. `info` or `footbridge_server=debug`.
@@ -164,9 +205,9 @@ impl Config {
     /// Reads a configuration file's text.
     ///
     /// # Errors
-    /// What is wrong, with line and column.
-    pub fn parse(text: &str) -> Result<Self, toml::de::Error> {
-        toml::from_str(text)
+    /// Everything that is wrong, with line and column.
+    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        read::read("configuration", text, [])
     }
 }
 

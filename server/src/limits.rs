@@ -74,6 +74,7 @@ impl Limits {
         let facts = principal.facts();
         let name = match &facts.credential {
             Credential::ApiKey { id, .. } => id.as_str(),
+            Credential::Token { .. } | Credential::LegacyToken => facts.user.as_str(),
             Credential::Local => "",
         };
         if let Some(meter) = self

@@ -16,9 +16,12 @@ fn main() -> ExitCode {
     match cli::run(options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
+            let code = error
+                .downcast_ref::<cli::Exit>()
+                .map_or(ExitCode::FAILURE, cli::Exit::code);
             // The whole chain on one line: what was wanted, then why it failed.
             eprintln!("footbridge-server: {error:#}");
-            ExitCode::FAILURE
+            code
         }
     }
 }

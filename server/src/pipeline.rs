@@ -5,7 +5,10 @@
 //! a door (console, job, stdio) comes in here: there is no second path to a handler (security.md rule 2).
 
 mod answer;
+mod consent;
+mod doors;
 mod house;
+mod redeem;
 mod run;
 
 use bytes::Bytes;
@@ -17,14 +20,14 @@ pub use answer::{Answer, CallError, SignInError};
 pub use house::{BoundEdition, House, HouseBuilder, HouseError};
 
 use crate::{
-    access::{Denial, Principal, judge},
-    audit::{Draft, RequestFacts, canonical},
-    catalogue::{Edition, ListKey, Shape, Tool, read_arguments},
-    domain::{Call, Outcome, Progress, Round},
+    access::{Denial, Principal, PrincipalFacts, judge},
+    audit::{Draft, RequestFacts},
+    catalogue::{Edition, ListKey, Shape, Tool, ToolSet, read_arguments},
+    domain::{Call, Handler, Outcome, Progress, Round},
     limits::Slot,
-    policy,
+    policy::{self, Decision},
     store::AuditStatus,
-    vocabulary::Timestamp,
+    vocabulary::{Consent, Timestamp, canonical},
 };
 
 /// A decoded `tools/call`, the same in both eras.
@@ -41,6 +44,8 @@ pub struct ToolCall<'a> {
     pub capabilities: Map<String, Value>,
     /// Whether a question can be carried inside a result; legacy callers have no such result.
     pub can_ask: bool,
+    /// Where a person approves a call in a browser: a URL that a code is put behind.
+    pub approve_at: Option<&'a str>,
     /// Gate row 18: compares `Mcp-Param-*` with the arguments, once the tool is known.
     pub check_headers: &'a (dyn Fn(&Tool) -> Result<(), Mismatch> + Send + Sync),
     /// Where progress goes.
@@ -71,10 +76,18 @@ impl House {
             chosen => chosen,
         };
         let names = self.strict_clients.spelling(style, client);
+        let rules = self.rules.of(principal.tenant());
+        let mut confirming = ToolSet::default();
+        for tool in edition.edition.tools() {
+            if policy::consent(&edition.edition, tool, principal, &rules) > Consent::Auto {
+                confirming.insert(tool.index);
+            }
+        }
         edition.lists.get(
             &edition.edition,
             ListKey {
                 visible: principal.visible(),
+                confirming,
                 shape,
                 names,
             },
@@ -120,19 +133,21 @@ impl House {
             .handler(tool)
             .ok_or_else(|| CallError::UnknownTool(call.name.to_owned()))?;
         let value = read_arguments(call.arguments)?;
+        let rules = self.rules.of(principal.tenant());
+        let need = policy::consent(edition, tool, principal, &rules);
+        let decision = policy::decide(grant.clone(), edition, &rules);
+        if let Handler::Planned(planned) = handler {
+            let visit = consent::Visit::new(self, &bound.edition, &grant, planned, need, &call, now);
+            return self.consent(visit, decision, value, &call, draft, slot).await;
+        }
         let canonical = canonical(&value);
         draft.arguments(&canonical);
-        // What a sealed state is bound to (protocol.md S-84).
-        let facts = principal.facts();
-        let binding = || {
-            format!(
-                "{}\n{}\n{}\n{}\n{canonical}",
-                facts.tenant, facts.user, facts.edition, tool.name
-            )
-        };
-        let round = self.open_round(binding, &call, now)?;
+        let binding = binding(principal.facts(), tool, &canonical);
+        let round = self.open_round(&binding, &call, now)?;
         let arguments = tool.input.check(value)?;
-        let permit = policy::decide(grant, &arguments);
+        let Decision::Run(permit) = decision else {
+            return Err(CallError::NoPreview);
+        };
         let work = Call {
             permit,
             arguments,
@@ -158,7 +173,7 @@ impl House {
                     None => None,
                     Some(state) => Some(
                         self.seal_key
-                            .seal(&binding(), asked.round + 1, state, now)
+                            .seal(&binding, asked.round + 1, state, now)
                             .map_err(|e| CallError::Domain(crate::domain::DomainError::internal(e)))?,
                     ),
                 };
@@ -170,12 +185,7 @@ impl House {
         }
     }
 
-    fn open_round(
-        &self,
-        binding: impl Fn() -> String,
-        call: &ToolCall<'_>,
-        now: Timestamp,
-    ) -> Result<Round, CallError> {
+    fn open_round(&self, binding: &str, call: &ToolCall<'_>, now: Timestamp) -> Result<Round, CallError> {
         let answers = match call.input_responses {
             None => Map::new(),
             Some(raw) => serde_json::from_str(raw.get()).map_err(|_| {
@@ -191,7 +201,7 @@ impl House {
         };
         let (number, state) = self
             .seal_key
-            .open(&binding(), text, now)
+            .open(binding, text, now)
             .map_err(|e| CallError::Params(e.to_string()))?;
         Ok(Round {
             number,
@@ -199,6 +209,14 @@ impl House {
             answers,
         })
     }
+}
+
+/// What a sealed state is bound to (protocol.md S-84).
+fn binding(facts: &PrincipalFacts, tool: &Tool, canonical: &str) -> String {
+    format!(
+        "{}\n{}\n{}\n{}\n{canonical}",
+        facts.tenant, facts.user, facts.edition, tool.name
+    )
 }
 
 /// What may be asked of a client.

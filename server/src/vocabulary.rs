@@ -2,9 +2,15 @@
 //!
 //! Nothing here imports anything of ours, so any room may import it.
 
+mod canonical;
+mod consent;
+
 use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
+
+pub use canonical::{canonical, hexadecimal, sha256};
+pub use consent::Consent;
 
 /// Why a text is not a valid identifier of its kind.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -333,6 +339,14 @@ pub fn new_id(kind: &str, now: Timestamp) -> String {
     let _ = getrandom::fill(&mut random);
     let ulid = ulid::Ulid::from_parts(millis, u128::from_le_bytes(random));
     format!("{kind}_{ulid}")
+}
+
+/// Whether a character hides text from the person who reads it while a model still sees it: control,
+/// bidirectional, zero-width and tag characters (security.md P1).
+pub fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(u32::from(c),
+            0x200B..=0x200F | 0x202A..=0x202E | 0x2060..=0x2069 | 0xFEFF | 0xE0000..=0xE007F)
 }
 
 #[cfg(test)]

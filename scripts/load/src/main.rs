@@ -5,7 +5,7 @@
 //! idle          the price of idle connections (idle.rs)      bridge every figure of one bridge (bridge.rs)
 //! direct        the same without a bridge (direct.rs)        bench  all of it, side by side (bench/)
 //! crash         kill -9 under load (crash/)                  slow   clients that never finish (slow.rs)
-//! stress        a bridge when everything fails (stress/)
+//! stress        a bridge when everything fails (stress/)          replicas  several servers on one store (replicas/)
 //! ```
 //!
 //! Everything stays on the loopback. `ours.rs` holds the product's command lines.
@@ -21,6 +21,7 @@ mod host;
 mod idle;
 mod ours;
 mod process;
+mod replicas;
 mod report;
 mod slow;
 mod stats;
@@ -45,6 +46,7 @@ footbridge-load bridge --bin PATH [--arg TEXT]... [--env NAME=VALUE]... --url UR
 footbridge-load direct --url URL [--quick]
 footbridge-load bench server|bridge|search|all ...   (scripts/bench calls it)
 footbridge-load crash [--rounds N] [--server PATH] [--work DIR] [--store URL] [--seed N]   (scripts/crash calls it)
+footbridge-load replicas --cluster DIR --postgres BIN [...]   (scripts/replicas calls it)
 footbridge-load slow [--server PATH] [--work DIR] [--each N]   (scripts/slow-clients calls it)
 footbridge-load stress [--bridge PATH] [--quick]   (scripts/stress calls it)
 ";
@@ -72,6 +74,7 @@ fn dispatch() -> Result<(), Failure> {
         "direct" => no_bridge(parser),
         "bench" => bench::main(parser),
         "crash" => crash::main(parser),
+        "replicas" => replicas::main(parser),
         "slow" => slow::main(parser),
         "stress" => stress::main(parser),
         _ => Err(USAGE.into()),

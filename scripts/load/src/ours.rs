@@ -175,6 +175,18 @@ impl Server {
         head(&said).ok_or_else(|| format!("`audit verify` printed no head: {said}").into())
     }
 
+    /// Revokes a key.
+    pub(crate) fn revoke(&self, id: &str) -> Result<(), Failure> {
+        self.admin(&["key", "revoke", id])?;
+        Ok(())
+    }
+
+    /// Has every server on this store read its catalogue again.
+    pub(crate) fn reload_catalogue(&self) -> Result<(), Failure> {
+        self.admin(&["catalogue", "reload"])?;
+        Ok(())
+    }
+
     /// The options that say where the data are and how the server behaves.
     fn place(&self, command: &mut Command) {
         command.arg("--data").arg(&self.data);

@@ -1,10 +1,12 @@
 //! The server that the official conformance suite is run against: every room of the real one, with a catalogue
 //! that only the suite has a use for and a door that asks for no credential.
 //!
-//! `fixture-server ADDR` serves `http://ADDR/mcp` on a loopback address until SIGTERM. Its store is a new SQLite
+//! `fixture-server ADDR` serves `http://ADDR/mcp` on a loopback address until SIGTERM, and beside it `/desk/mcp`, whose
+//! tools ask before they change anything. Its store is a new SQLite
 //! file that goes when it stops. Nothing of this is in the shipped binary.
 
 mod content;
+mod desk;
 mod questions;
 mod rounds;
 mod streams;
@@ -18,7 +20,10 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use footbridge_server::{
-    access::Keyring,
+    access::{
+        Keyring,
+        oauth::{OAuth, OAuthLimits},
+    },
     catalogue::{Catalogue, NamedText},
     domain::Handlers,
     edge::{EdgeSettings, Server},
@@ -93,12 +98,22 @@ async fn house(store: Store) -> anyhow::Result<Arc<House>> {
     let mut seal_key = [0_u8; 32];
     getrandom::fill(&mut seal_key).context("failed to get random bytes")?;
     let keyring = Keyring::without_credentials(tenant, UserId::new("usr_suite")?, REQUESTS_PER_MINUTE);
-    let house = HouseBuilder {
-        store,
-        catalogue: Catalogue::load(&[&[NamedText {
+    let catalogue = Catalogue::load(&[
+        &[NamedText {
             name: "catalogue.toml",
             text: include_str!("catalogue.toml"),
-        }]])?,
+        }],
+        &[NamedText {
+            name: "desk.toml",
+            text: include_str!("desk.toml"),
+        }],
+    ])?;
+    let limits = OAuthLimits::default();
+    let oauth = OAuth::load(store.clone(), &catalogue, limits, REQUESTS_PER_MINUTE).await?;
+    let house = HouseBuilder {
+        store,
+        catalogue,
+        oauth,
         handlers: handlers(),
         keyring,
         seal_key: SealKey::new(seal_key),
@@ -117,6 +132,7 @@ fn handlers() -> Handlers {
     streams::register(&mut handlers);
     questions::register(&mut handlers);
     rounds::register(&mut handlers);
+    desk::register(&mut handlers, &Arc::default());
     handlers
 }
 

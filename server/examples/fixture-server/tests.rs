@@ -50,6 +50,7 @@ impl Fixture {
             request_state: more.state.as_deref(),
             capabilities: more.capabilities.as_object().cloned().unwrap_or_default(),
             can_ask: true,
+            approve_at: None,
             check_headers: &|_| Ok(()),
             progress: Progress::default(),
             cancelled: CancellationToken::new(),
@@ -128,7 +129,7 @@ async fn every_handler_is_named_by_a_row() {
             edition
                 .tools()
                 .iter()
-                .any(|tool| matches!(&tool.driver, Driver::Function(used) if used == name)),
+                .any(|tool| tool.driver.function() == Some(name)),
             "{name}"
         );
     }

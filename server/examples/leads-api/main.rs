@@ -57,7 +57,10 @@ async fn main() -> Result<(), std::io::Error> {
         .route("/v1/leads/{id}", get(read).patch(change))
         .layer(middleware::from_fn(authorised))
         .with_state(leads);
-    let port = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(8077);
+    let port = std::env::args()
+        .nth(1)
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(8077);
     let listener = tokio::net::TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await?;
     println!("leads on http://{}/v1/leads", listener.local_addr()?);
     axum::serve(listener, router).await
@@ -92,8 +95,14 @@ async fn change(
     let Some(lead) = leads.get_mut(&id) else {
         return fault(StatusCode::NOT_FOUND, &format!("no lead {id}"));
     };
-    if headers.get(header::IF_MATCH).is_some_and(|expected| *expected != tag(lead)) {
-        return fault(StatusCode::PRECONDITION_FAILED, "somebody changed the lead meanwhile");
+    if headers
+        .get(header::IF_MATCH)
+        .is_some_and(|expected| *expected != tag(lead))
+    {
+        return fault(
+            StatusCode::PRECONDITION_FAILED,
+            "somebody changed the lead meanwhile",
+        );
     }
     lead.name = change.name.unwrap_or_else(|| lead.name.clone());
     lead.status = change.status.unwrap_or_else(|| lead.status.clone());

@@ -13,6 +13,7 @@ use tracing::warn;
 
 use super::{
     api_key::{ApiKey, Fault},
+    oauth::{ProviderFault, TokenFault},
     principal::{Credential, Principal, local_principal},
     table::{Table, keys_since, load_people},
 };
@@ -43,22 +44,49 @@ pub enum AuthError {
     /// The tenant or the key's owner was suspended.
     #[error("this account is suspended")]
     Suspended,
+    /// It is a token of the right provider, and not good. One text for every reason (protocol.md A-14).
+    #[error(
+        "the access token is not valid here: it has expired, or was made for something else; sign in again"
+    )]
+    Token(#[from] TokenFault),
+    /// A person's first token came without an address.
+    #[error(
+        "your access token carries no verified e-mail address; ask the people who run your identity provider to \
+         release `email` in access tokens"
+    )]
+    NoEmail,
+    /// A person's first token came with an address that is somebody's already.
+    #[error(
+        "an account with the address {0} exists here and is not linked to this sign-in; ask an admin to run \
+         `footbridge-server admin mcp auth link`"
+    )]
+    EmailTaken(String),
+    /// The provider's keys are not at hand.
+    #[error("access tokens cannot be checked right now: {0}")]
+    Provider(#[from] ProviderFault),
+    /// Too many tokens wait for a check.
+    #[error("too many access tokens are being checked right now")]
+    Busy,
     /// The store that knows the key cannot be asked.
     #[error("keys cannot be checked right now")]
-    Unavailable(#[source] StoreError),
+    Unavailable(#[from] StoreError),
 }
 
 impl AuthError {
     /// Whether it counts against the address it came from: guesses do, a known key that is out of date does not.
     pub fn counts_as_failure(&self) -> bool {
-        matches!(self, Self::NotRecognised(_))
+        match self {
+            Self::NotRecognised(_) => true,
+            Self::Token(fault) => fault.is_suspicious(),
+            _ => false,
+        }
     }
 }
 
 /// Who may come in.
 pub struct Keyring {
     door: Door,
-    prefixes: Vec<String>,
+    prefixes: ArcSwap<Vec<String>>,
     rate_per_minute: u32,
     used: Mutex<HashMap<KeyId, Use>>,
 }
@@ -101,11 +129,7 @@ impl Keyring {
                 store,
                 table: ArcSwap::from_pointee(table),
             },
-            prefixes: catalogue
-                .editions()
-                .iter()
-                .map(|e| e.key_prefix.clone())
-                .collect(),
+            prefixes: ArcSwap::from_pointee(prefixes_of(catalogue)),
             rate_per_minute,
             used: Mutex::default(),
         }))
@@ -115,7 +139,7 @@ impl Keyring {
     pub fn without_credentials(tenant: TenantId, user: UserId, rate_per_minute: u32) -> Arc<Self> {
         Arc::new(Self {
             door: Door::Open(tenant, user),
-            prefixes: Vec::new(),
+            prefixes: ArcSwap::default(),
             rate_per_minute,
             used: Mutex::default(),
         })
@@ -142,7 +166,8 @@ impl Keyring {
                 ));
             }
         };
-        let prefixes: Vec<&str> = self.prefixes.iter().map(String::as_str).collect();
+        let prefixes = self.prefixes.load();
+        let prefixes: Vec<&str> = prefixes.iter().map(String::as_str).collect();
         let key = ApiKey::parse(credential.ok_or(AuthError::Missing)?, &prefixes)
             .map_err(|fault| AuthError::NotRecognised((fault != Fault::Prefix).then_some(fault)))?;
         let hash = key.hash();
@@ -234,20 +259,20 @@ impl Keyring {
         Ok(())
     }
 
+    /// Judges keys by another catalogue from now on.
+    pub fn adopt(&self, catalogue: &Catalogue) {
+        self.prefixes.store(Arc::new(prefixes_of(catalogue)));
+        if let Door::Keys { table, .. } = &self.door {
+            table.rcu(|old| old.with_people(old.people.clone()));
+        }
+    }
+
     async fn reload_people(&self) -> Result<(), StoreError> {
         let Door::Keys { store, table } = &self.door else {
             return Ok(());
         };
         let people = load_people(store).await?;
-        table.rcu(|old| {
-            let mut next = Table {
-                by_hash: HashMap::new(),
-                version: old.version,
-                people: people.clone(),
-            };
-            next.add(old.by_hash.values().map(|entry| entry.key.clone()).collect());
-            next
-        });
+        table.rcu(|old| old.with_people(people.clone()));
         Ok(())
     }
 
@@ -291,4 +316,9 @@ impl Keyring {
         }
         Ok(())
     }
+}
+
+fn prefixes_of(catalogue: &Catalogue) -> Vec<String> {
+    let editions = catalogue.editions().iter();
+    editions.map(|edition| edition.key_prefix.clone()).collect()
 }

@@ -5,6 +5,7 @@
 
 mod api_key;
 mod keyring;
+pub mod oauth;
 mod principal;
 mod scope;
 mod table;

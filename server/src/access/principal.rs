@@ -5,6 +5,7 @@ use std::{fmt, sync::Arc};
 use super::scope::visible_tools;
 use crate::{
     catalogue::{Edition, ToolSet},
+    store::KeyConfirm,
     vocabulary::{EditionName, KeyId, NameStyle, Role, Scope, TenantId, UserId},
 };
 
@@ -18,6 +19,13 @@ pub enum Credential {
         /// Its prefix and six characters.
         shown_prefix: String,
     },
+    /// An OAuth access token.
+    Token {
+        /// Scopes that a new token could bring; `None`: whatever its provider grants.
+        reachable: Option<Vec<Scope>>,
+    },
+    /// A token that says nothing of scopes, judged by its owner's role alone (catalogue.md §4.6).
+    LegacyToken,
     /// None at all: test fixtures and a local `mcp stdio` process, which whoever starts it owns.
     Local,
 }
@@ -45,6 +53,8 @@ pub struct PrincipalFacts {
     pub tools_allow: Vec<String>,
     /// Tools that may not be called.
     pub tools_deny: Vec<String>,
+    /// What the key asks for before a write.
+    pub confirm: KeyConfirm,
     /// The spelling of names that the key asks for.
     pub names: NameStyle,
     /// Requests a minute that pass.
@@ -104,6 +114,7 @@ pub fn local_principal(edition: &Edition, tenant: TenantId, user: UserId, rate_p
         read_only: false,
         tools_allow: Vec::new(),
         tools_deny: Vec::new(),
+        confirm: KeyConfirm::Inherit,
         names: NameStyle::Auto,
         rate_per_minute,
     };

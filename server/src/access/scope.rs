@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::principal::{Principal, PrincipalFacts};
 use crate::{
-    catalogue::{Edition, PolicyRow, ScopeRule, Tool, ToolSet},
+    catalogue::{Edition, ScopeRule, Tool, ToolSet},
     vocabulary::{Effect, Scope},
 };
 
@@ -72,7 +72,7 @@ fn judge_facts(edition: &Edition, tool: &Tool, facts: &PrincipalFacts) -> Result
     if !missing.is_empty() {
         return Err(Denial::MissingScope(missing));
     }
-    if tool.policy == PolicyRow::Admin && !facts.role.is_admin() {
+    if tool.policy.wants_admin() && !facts.role.is_admin() {
         return Err(Denial::RoleRequired);
     }
     if facts.read_only && tool.effect != Effect::Read {

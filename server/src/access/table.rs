@@ -23,8 +23,8 @@ pub(super) struct Entry {
     pub(super) key: Key,
     owner: Option<Arc<User>>,
     active: bool,
-    /// One for each edition the key may enter, made at its first use.
-    principals: Vec<(EditionName, OnceLock<Principal>)>,
+    /// One for each edition the key may enter, made at its first use, with the edition it was made for.
+    principals: Vec<(EditionName, OnceLock<(u64, Principal)>)>,
 }
 
 impl Entry {
@@ -58,9 +58,14 @@ impl Entry {
             .find(|(name, _)| *name == edition.name)
             .map(|(_, cell)| cell);
         let cell = cell.ok_or_else(|| AuthError::WrongEdition(edition.name.clone()))?;
-        Ok(cell
-            .get_or_init(|| principal(key, owner, edition, rate_per_minute))
-            .clone())
+        let made = || (edition.serial, principal(key, owner, edition, rate_per_minute));
+        let (serial, known) = cell.get_or_init(made);
+        // Around a reload one catalogue's edition may meet what was kept for the other's.
+        Ok(if *serial == edition.serial {
+            known.clone()
+        } else {
+            made().1
+        })
     }
 }
 
@@ -82,6 +87,17 @@ pub(super) struct People {
 }
 
 impl Table {
+    /// The same keys with everything else about them worked out anew.
+    pub(super) fn with_people(&self, people: People) -> Self {
+        let mut next = Self {
+            by_hash: HashMap::with_capacity(self.by_hash.len()),
+            version: self.version,
+            people,
+        };
+        next.add(self.by_hash.values().map(|entry| entry.key.clone()).collect());
+        next
+    }
+
     /// Adds keys, or replaces what was known of them.
     pub(super) fn add(&mut self, keys: Vec<Key>) {
         for key in keys {
@@ -124,6 +140,7 @@ fn principal(key: &Key, owner: &User, edition: &Edition, rate_per_minute: u32) -
         read_only: key.limits.read_only,
         tools_allow: key.limits.tools_allow.clone(),
         tools_deny: key.limits.tools_deny.clone(),
+        confirm: key.limits.confirm,
         names: key.limits.names,
         rate_per_minute: key.limits.rate_per_minute.unwrap_or(rate_per_minute),
     };

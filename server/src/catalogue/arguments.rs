@@ -40,6 +40,11 @@ impl Arguments {
         serde_json::from_value(Value::Object(self.0)).map_err(|e| ArgumentError::one(e.to_string()))
     }
 
+    /// The arguments as JSON.
+    pub fn into_value(self) -> Value {
+        Value::Object(self.0)
+    }
+
     /// The validated map.
     pub fn as_map(&self) -> &Map<String, Value> {
         &self.0

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::http::HttpRow;
-use crate::vocabulary::{EditionName, Effect, NameStyle, Role, Scope};
+use crate::vocabulary::{Consent, EditionName, Effect, NameStyle, Role, Scope};
 
 /// One file: an edition's head, tools, or both.
 #[derive(Debug, Deserialize)]
@@ -39,6 +39,9 @@ pub(super) struct EditionRow {
     pub bare_path: Option<String>,
     #[serde(default)]
     pub flat_for_bare_callers: bool,
+    /// What every tool that does not only read asks for at least.
+    #[serde(default)]
+    pub write_policy: Consent,
 }
 
 /// What is said of one scope.
@@ -74,7 +77,10 @@ pub(super) struct ToolRow {
     pub open_world: bool,
     #[serde(default)]
     pub policy: PolicyRow,
-    /// The Rust function behind the tool; or `http`.
+    /// Never confirmed by a token in an argument: a person answers (catalogue.md §2.8).
+    #[serde(default)]
+    pub always_human: bool,
+    /// The Rust function behind the tool.
     pub handler: Option<String>,
     /// The REST call behind the tool.
     pub http: Option<HttpRow>,
@@ -107,8 +113,31 @@ pub enum PolicyRow {
     /// Runs at once.
     #[default]
     Auto,
+    /// Shows a preview first and runs on confirmation.
+    Confirm,
+    /// Waits until others have approved.
+    Review,
     /// Owner or admin only.
     Admin,
+    /// Owner or admin only, and on confirmation.
+    #[serde(rename = "admin+confirm")]
+    AdminConfirm,
+}
+
+impl PolicyRow {
+    /// The consent that the row asks for.
+    pub fn consent(self) -> Consent {
+        match self {
+            Self::Auto | Self::Admin => Consent::Auto,
+            Self::Confirm | Self::AdminConfirm => Consent::Confirm,
+            Self::Review => Consent::Review,
+        }
+    }
+
+    /// Whether only owners and admins may call it.
+    pub fn wants_admin(self) -> bool {
+        matches!(self, Self::Admin | Self::AdminConfirm)
+    }
 }
 
 /// A call that runs in the whole-catalogue test, and documentation for a reader.

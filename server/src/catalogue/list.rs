@@ -9,13 +9,15 @@ use bytes::Bytes;
 use parking_lot::RwLock;
 
 use super::tool::{Edition, ListedNames, Shape, ToolSet};
-use crate::vocabulary::NameStyle;
+use crate::vocabulary::{Consent, NameStyle};
 
 /// What distinguishes one list from another within an edition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ListKey {
     /// The tools that the caller may call.
     pub visible: ToolSet,
+    /// Those of them that ask for consent first.
+    pub confirming: ToolSet,
     /// The shape of its revision.
     pub shape: Shape,
     /// The spelling of names.
@@ -42,7 +44,14 @@ impl ListCache {
             .tools()
             .iter()
             .filter(|tool| key.visible.contains(tool.index))
-            .map(|tool| tool.definition(key.shape, key.names))
+            .map(|tool| {
+                let consent = if key.confirming.contains(tool.index) {
+                    Consent::Confirm
+                } else {
+                    Consent::Auto
+                };
+                tool.definition(key.shape, key.names, consent)
+            })
             .collect();
         let list = Bytes::from(serde_json::Value::from(definitions).to_string());
         let mut lists = self.lists.write();

@@ -4,7 +4,10 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use footbridge_protocol::param_headers::ParamHeaders;
@@ -12,13 +15,14 @@ use footbridge_protocol::param_headers::ParamHeaders;
 use super::{
     arguments::InputSchema,
     builtin::NamedText,
+    confirming::TOKEN_ARGUMENT,
     file::{CatalogueFile, EditionRow, ScopeNeed, ScopeRow, ToolRow},
     http::{HttpCall, Upstream, UpstreamRow},
     schema,
     scopes::ScopeRules,
     tool::{Driver, Edition, MOST_TOOLS, ScopeRule, Tool},
 };
-use crate::vocabulary::{Effect, ToolName};
+use crate::vocabulary::{Consent, Effect, ToolName, is_hidden};
 
 /// Names that no catalogue may bring in (catalogue.md §2.13).
 pub(super) const RESERVED: [&str; 10] = [
@@ -147,6 +151,12 @@ pub(super) fn edition(files: &[NamedText<'_>]) -> Result<Edition, CatalogueError
             message: "no [edition] head".to_owned(),
         });
     };
+    if head.write_policy == Consent::Review {
+        return Err(CatalogueError::Edition {
+            file: file.to_owned(),
+            message: "write_policy `review` cannot be kept yet; write auto, confirm or human".to_owned(),
+        });
+    }
     if rows.len() > MOST_TOOLS {
         let message = format!("{} tools; at most {MOST_TOOLS} fit on one page", rows.len());
         return Err(CatalogueError::Edition {
@@ -181,7 +191,9 @@ pub(super) fn edition(files: &[NamedText<'_>]) -> Result<Edition, CatalogueError
         }
         tools.push(Arc::new(tool));
     }
+    static LOADED: AtomicU64 = AtomicU64::new(0);
     Ok(Edition {
+        serial: LOADED.fetch_add(1, Ordering::Relaxed),
         name: head.name,
         title: head.title,
         instructions: head.instructions,
@@ -189,6 +201,7 @@ pub(super) fn edition(files: &[NamedText<'_>]) -> Result<Edition, CatalogueError
         key_prefix: head.key_prefix,
         bare_path: head.bare_path,
         flat_for_bare_callers: head.flat_for_bare_callers,
+        write_policy: head.write_policy,
         scopes,
         tools,
         by_name,
@@ -235,6 +248,12 @@ fn tool(mut row: ToolRow, index: usize, scopes: &ScopeRules, upstreams: &Upstrea
         ScopeNeed::All { all } => ScopeRule::All(all),
         ScopeNeed::Any { any } => ScopeRule::Any(any),
     };
+    if row.policy.consent() == Consent::Review {
+        return Err(
+            "policy `review` cannot be kept yet; write `confirm`, or `always_human = true` beside it"
+                .to_owned(),
+        );
+    }
     if scope.scopes().is_empty() {
         return Err("it asks for no scope; every tool names at least one".to_owned());
     }
@@ -249,6 +268,15 @@ fn tool(mut row: ToolRow, index: usize, scopes: &ScopeRules, upstreams: &Upstrea
         },
         None => schema::build(row.input)?,
     };
+    if built
+        .schema
+        .pointer(&format!("/properties/{TOKEN_ARGUMENT}"))
+        .is_some()
+    {
+        return Err(format!(
+            "the input `{TOKEN_ARGUMENT}` is the engine's own; name yours differently"
+        ));
+    }
     if let Some(properties) = built
         .schema
         .get("properties")
@@ -288,6 +316,7 @@ fn tool(mut row: ToolRow, index: usize, scopes: &ScopeRules, upstreams: &Upstrea
         effect: row.effect,
         open_world,
         policy: row.policy,
+        always_human: row.always_human,
         driver,
         input,
         output,
@@ -355,14 +384,6 @@ fn check_texts(row: &ToolRow) -> Result<(), String> {
         return Err("it has no [[tool.example]]; an example is also the tool's test".to_owned());
     }
     Ok(())
-}
-
-/// Control, bidirectional, zero-width and tag characters: they hide text from the person who reads it
-/// while the model still sees it (security.md P1).
-pub(super) fn is_hidden(c: char) -> bool {
-    c.is_control()
-        || matches!(u32::from(c),
-            0x200B..=0x200F | 0x202A..=0x202E | 0x2060..=0x2069 | 0xFEFF | 0xE0000..=0xE007F)
 }
 
 #[cfg(test)]

@@ -48,6 +48,12 @@ fn every_broken_rule_names_file_line_and_tool() {
         ),
         (tool("a", "[tool.input.x]\ntype = \"text\""), "not one of"),
         (
+            tool("a", "[tool.input.confirmation_token]\ntype = \"string\""),
+            "the engine's own",
+        ),
+        (tool("a", "policy = \"review\""), "cannot be kept yet"),
+        (tool("a", "policy = \"sometimes\""), "admin+confirm"),
+        (
             tool("a", "").replace("scope = \"read\"", "scope = \"write\""),
             "[scopes]",
         ),

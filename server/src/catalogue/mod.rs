@@ -5,6 +5,7 @@
 
 mod arguments;
 mod builtin;
+mod confirming;
 mod file;
 pub mod http;
 pub mod import;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 
 pub use arguments::{ArgumentError, Arguments, InputSchema, read_arguments};
 pub use builtin::{BUILTIN, NamedText};
+pub use confirming::TOKEN_ARGUMENT;
 pub use file::{Example, PolicyRow};
 pub use list::{ListCache, ListKey, StrictClients};
 pub use load::CatalogueError;

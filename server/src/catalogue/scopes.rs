@@ -31,6 +31,11 @@ impl ScopeRules {
             || (scope.as_str().contains('*') && self.rows.keys().any(|known| covers(scope.as_str(), known)))
     }
 
+    /// Whether a scope must be granted by its own name.
+    pub fn is_explicit(&self, scope: &Scope) -> bool {
+        self.rows.get(scope.as_str()).is_some_and(|row| row.explicit)
+    }
+
     /// The roles that may hold or use a scope; `None` means every role.
     pub fn roles(&self, scope: &Scope) -> Option<&[Role]> {
         let roles = |row: &'_ ScopeRow| (!row.roles.is_empty()).then_some(());

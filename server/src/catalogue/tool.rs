@@ -6,11 +6,12 @@ use serde_json::{Map, Value, json};
 
 use super::{
     arguments::InputSchema,
+    confirming,
     file::{Example, PolicyRow},
     http::HttpCall,
     scopes::ScopeRules,
 };
-use crate::vocabulary::{EditionName, Effect, NameStyle, Scope, ToolName};
+use crate::vocabulary::{Consent, EditionName, Effect, NameStyle, Scope, ToolName, canonical, sha256};
 
 /// Most tools one edition may have (catalogue.md §2.5): one page, one bit each in a [`ToolSet`].
 pub const MOST_TOOLS: usize = 512;
@@ -51,6 +52,16 @@ pub enum Driver {
     Http(Arc<HttpCall>),
 }
 
+impl Driver {
+    /// The name of the Rust function, if it is one.
+    pub fn function(&self) -> Option<&str> {
+        match self {
+            Self::Function(name) => Some(name),
+            Self::Http(_) => None,
+        }
+    }
+}
+
 /// One tool.
 #[derive(Debug)]
 pub struct Tool {
@@ -68,6 +79,8 @@ pub struct Tool {
     pub open_world: bool,
     /// The rule on its row.
     pub policy: PolicyRow,
+    /// Whether a person must answer, whoever else could confirm.
+    pub always_human: bool,
     /// What runs when it is called.
     pub driver: Driver,
     /// What it accepts.
@@ -102,8 +115,27 @@ impl Tool {
         }
     }
 
-    /// The definition as `tools/list` publishes it.
-    pub fn definition(&self, shape: Shape, names: ListedNames) -> Value {
+    /// The consent that the row itself asks for.
+    pub fn consent(&self) -> Consent {
+        let asked = self.policy.consent();
+        if self.always_human {
+            asked.max(Consent::Human)
+        } else {
+            asked
+        }
+    }
+
+    /// SHA-256 of what the tool is: a confirmation holds for the tool that was previewed (security.md W1).
+    pub fn digest(&self) -> [u8; 32] {
+        sha256(&canonical(&self.definition(
+            Shape::Full,
+            ListedNames::Native,
+            Consent::Auto,
+        )))
+    }
+
+    /// The definition as `tools/list` publishes it to a caller from whom the tool wants this consent.
+    pub fn definition(&self, shape: Shape, names: ListedNames, consent: Consent) -> Value {
         let mut out = Map::new();
         let mut put = |key: &str, value: Value| {
             out.insert(key.to_owned(), value);
@@ -112,10 +144,22 @@ impl Tool {
         if shape == Shape::Full {
             put("title", json!(self.title));
         }
-        put("description", json!(self.description));
-        put("inputSchema", self.input.as_json().clone());
-        if let (Shape::Full, Some(output)) = (shape, &self.output) {
-            put("outputSchema", output.clone());
+        let (description, input, output) = match consent {
+            Consent::Auto => (
+                self.description.clone(),
+                self.input.as_json().clone(),
+                self.output.clone(),
+            ),
+            _ => (
+                confirming::description(&self.description),
+                confirming::input(self.input.as_json()),
+                Some(confirming::output(self.output.as_ref())),
+            ),
+        };
+        put("description", json!(description));
+        put("inputSchema", input);
+        if let (Shape::Full, Some(output)) = (shape, output) {
+            put("outputSchema", output);
         }
         put("annotations", self.annotations());
         Value::Object(out)
@@ -165,6 +209,8 @@ impl ToolSet {
 /// A named group of tools on one endpoint (design.md D1).
 #[derive(Debug)]
 pub struct Edition {
+    /// Different for every edition that this process ever loaded, whatever its name.
+    pub serial: u64,
     /// Its name, and the first segment of its endpoint's path.
     pub name: EditionName,
     /// A name for people.
@@ -179,6 +225,8 @@ pub struct Edition {
     pub bare_path: Option<String>,
     /// Whether bare JSON-RPC callers get results spread flat (catalogue.md §2.20).
     pub flat_for_bare_callers: bool,
+    /// The consent that tools which do not only read ask for at least.
+    pub write_policy: Consent,
     /// What its scopes mean.
     pub scopes: ScopeRules,
     pub(super) tools: Vec<Arc<Tool>>,
@@ -194,6 +242,19 @@ impl Edition {
     /// The tool of that name, in either spelling.
     pub fn find(&self, name: &str) -> Option<&Arc<Tool>> {
         self.by_name.get(name).and_then(|index| self.tools.get(*index))
+    }
+
+    /// The path that it is known by: the bare one, if it owns one.
+    pub fn endpoint(&self) -> String {
+        self.bare_path.clone().unwrap_or_else(|| self.path())
+    }
+
+    /// The consent that a tool asks for in this edition, before tenant and key have a say.
+    pub fn consent(&self, tool: &Tool) -> Consent {
+        match tool.effect {
+            Effect::Read => tool.consent(),
+            _ => tool.consent().max(self.write_policy),
+        }
     }
 
     /// The path of its endpoint.

@@ -6,10 +6,11 @@ use anyhow::{Context as _, Result};
 use clap::Subcommand;
 use footbridge_server::{
     catalogue::{Catalogue, ListedNames, NamedText, Shape},
+    operate::editions::announce,
     vocabulary::Scope,
 };
 
-use super::print;
+use super::{Place, print};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum CatalogueCommand {
@@ -18,14 +19,24 @@ pub(crate) enum CatalogueCommand {
         /// The file.
         file: PathBuf,
     },
+    /// Have every server on this store read its catalogue again, once this one's files are found in order.
+    Reload {
+        #[command(flatten)]
+        place: Place,
+    },
     /// List editions, scopes and tools.
-    List,
+    List {
+        #[command(flatten)]
+        place: Place,
+    },
     /// Make a catalogue file of an OpenAPI document, to edit and commit.
     Import(Box<super::import::Import>),
     /// Show one tool's definition as clients read it.
     Show {
         /// The tool's name.
         tool: String,
+        #[command(flatten)]
+        place: Place,
     },
 }
 
@@ -44,13 +55,25 @@ impl CatalogueCommand {
                 Ok(print::line(&format!("{name}: {tools} tools, no fault found"))?)
             }
             Self::Import(import) => import.run(),
-            Self::List => list(&Catalogue::builtin()?),
-            Self::Show { tool } => {
-                let catalogue = Catalogue::builtin()?;
-                let found = catalogue.editions().iter().find_map(|e| e.find(&tool));
-                let found =
+            Self::Reload { place } => {
+                let catalogue = place.catalogue().context("nothing was reloaded")?;
+                let store = place.open().await?;
+                announce(&store).await?;
+                store.close().await;
+                let tools: usize = catalogue.editions().iter().map(|e| e.tools().len()).sum();
+                Ok(print::line(&format!(
+                    "told every server on this store to read its catalogue: {tools} tools here"
+                ))?)
+            }
+            Self::List { place } => list(&place.catalogue()?),
+            Self::Show { tool, place } => {
+                let catalogue = place.catalogue()?;
+                let mut editions = catalogue.editions().iter();
+                let found = editions.find_map(|edition| edition.find(&tool).map(|tool| (edition, tool)));
+                let (edition, found) =
                     found.with_context(|| format!("there is no tool `{tool}`; see `catalogue list`"))?;
-                print::json(&found.definition(Shape::Full, ListedNames::Native))
+                let consent = edition.consent(found);
+                print::json(&found.definition(Shape::Full, ListedNames::Native, consent))
             }
         }
     }

@@ -3,7 +3,6 @@
 use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand};
 use footbridge_server::{
-    catalogue::Catalogue,
     operate::keys::{self, MintRequest},
     store::{Key, KeyLimits},
     vocabulary::{EditionName, NameStyle, Scope},
@@ -124,7 +123,7 @@ impl KeyCommand {
 
 impl Mint {
     async fn run(self) -> Result<()> {
-        let catalogue = Catalogue::builtin()?;
+        let catalogue = self.place.catalogue()?;
         let edition = catalogue.edition(&self.edition).with_context(|| {
             let known = catalogue
                 .editions()

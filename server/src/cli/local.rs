@@ -41,7 +41,8 @@ impl McpCommand {
         boot::start_logging(&config.log)?;
         let store = place.open().await?;
         let booted = boot::boot(store, &config, &place.folder()?, std::slice::from_ref(&edition)).await?;
-        let bound = booted.house.editions().first().context("no edition is served")?;
+        let editions = booted.house.editions();
+        let bound = editions.first().context("no edition is served")?;
         // With a key, exactly its rights; without one, whoever started this process owns the data folder.
         let principal = match std::env::var("FOOTBRIDGE_KEY") {
             Ok(key) => {

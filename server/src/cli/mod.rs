@@ -1,7 +1,10 @@
 //! The commands: what is typed, and which operation carries it out.
 
+mod admin;
+mod approve;
 mod audit;
 mod catalogue;
+mod check_config;
 mod import;
 mod key;
 mod local;
@@ -10,12 +13,14 @@ mod print;
 mod serve;
 mod source;
 
-use std::path::PathBuf;
+use std::{fmt, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand};
 use footbridge_server::{
-    config::Config,
+    catalogue::Catalogue,
+    config::{self, Config},
+    operate::editions::CatalogueSource,
     store::{Store, StoreUrl},
     vocabulary::{Clock, TenantId},
 };
@@ -48,6 +53,12 @@ enum Command {
     User(people::UserCommand),
     /// Make the first owner with the token that the first start printed.
     Setup(people::Setup),
+    /// List the calls that wait for a person.
+    Pending(approve::Pending),
+    /// Say yes to a call that waits for a person.
+    Approve(approve::Answer),
+    /// Say no to a call that waits for a person.
+    Decline(approve::Answer),
     /// Read or verify the log of calls.
     Audit(audit::Audit),
     /// Add, list and synchronise folders of notes.
@@ -56,12 +67,43 @@ enum Command {
     /// Check, list and show the tools.
     #[command(subcommand)]
     Catalogue(catalogue::CatalogueCommand),
+    /// Settings of the whole server: OAuth.
+    #[command(subcommand)]
+    Admin(admin::AdminCommand),
     /// Serve one edition to a program that starts this one.
     #[command(subcommand)]
     Mcp(local::McpCommand),
     /// Copy the embedded store while it is in use.
     Backup(local::Backup),
+    /// Name everything that is wrong with a configuration file, or print the defaults.
+    CheckConfig(check_config::CheckConfig),
 }
+
+/// A command's end that has an exit code of its own.
+#[derive(Debug)]
+pub(crate) struct Exit {
+    code: ExitCode,
+    said: String,
+}
+
+impl Exit {
+    fn with(code: ExitCode, said: String) -> anyhow::Error {
+        Self { code, said }.into()
+    }
+
+    /// What the process ends with.
+    pub(crate) fn code(&self) -> ExitCode {
+        self.code
+    }
+}
+
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.said)
+    }
+}
+
+impl std::error::Error for Exit {}
 
 /// Where the server keeps its data. The same for every command.
 #[derive(Debug, Args)]
@@ -98,20 +140,28 @@ pub(crate) fn run(options: Options) -> Result<()> {
             Command::Tenant(command) => command.run().await,
             Command::User(command) => command.run().await,
             Command::Setup(command) => command.run().await,
+            Command::Pending(command) => command.run().await,
+            Command::Approve(command) => command.run(true).await,
+            Command::Decline(command) => command.run(false).await,
             Command::Audit(command) => command.run().await,
             Command::Source(command) => command.run().await,
             Command::Catalogue(command) => command.run().await,
+            Command::Admin(command) => command.run().await,
             Command::Mcp(command) => command.run().await,
             Command::Backup(command) => command.run().await,
+            Command::CheckConfig(command) => command.run().await,
         }
     })
 }
 
 impl Place {
-    /// The data folder: the flag, the environment, or the user's data folder.
+    /// The data folder: the flag, the environment, the configuration, or the user's data folder.
     fn folder(&self) -> Result<PathBuf> {
         if let Some(folder) = &self.data {
             return Ok(folder.clone());
+        }
+        if let Some(folder) = self.config()?.server.data {
+            return Ok(folder);
         }
         let from = |name: &str| {
             std::env::var_os(name)
@@ -124,20 +174,31 @@ impl Place {
     }
 
     fn config(&self) -> Result<Config> {
-        let Some(path) = &self.config else {
-            return Ok(Config::default());
+        let (name, text) = match &self.config {
+            Some(path) => {
+                let text = std::fs::read_to_string(path)
+                    .with_context(|| format!("failed to read {}", path.display()))?;
+                (path.display().to_string(), text)
+            }
+            None => (String::from("the environment"), String::new()),
         };
-        let text =
-            std::fs::read_to_string(path).with_context(|| format!("failed to read {}", path.display()))?;
-        Config::parse(&text)
-            .with_context(|| format!("{} is not a configuration of this server", path.display()))
+        Ok(config::read::read(&name, &text, variables())?)
     }
 
     fn store_url(&self) -> Result<StoreUrl> {
-        match &self.store {
-            Some(url) => Ok(url.clone()),
+        match self
+            .store
+            .clone()
+            .map_or_else(|| Ok(self.config()?.store.url), |url| anyhow::Ok(Some(url)))?
+        {
+            Some(url) => Ok(url),
             None => Ok(StoreUrl::Sqlite(self.folder()?.join("footbridge.db"))),
         }
+    }
+
+    /// The editions compiled in and those of the configuration.
+    fn catalogue(&self) -> Result<Catalogue> {
+        Ok(CatalogueSource::of(&self.config()?, &[]).load()?)
     }
 
     /// Opens the store, whether or not a server uses it at the same time.
@@ -148,4 +209,10 @@ impl Place {
             .await
             .with_context(|| format!("failed to open the store {url}"))
     }
+}
+
+/// The environment, as far as it is text.
+fn variables() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }

@@ -3,8 +3,8 @@
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use footbridge_server::{
-    operate::{people, setup},
-    vocabulary::Role,
+    operate::{people, rules, setup},
+    vocabulary::{Consent, Role, ToolName},
 };
 
 use super::{OfTenant, Place, print};
@@ -26,6 +26,24 @@ pub(crate) enum TenantCommand {
         #[command(flatten)]
         place: Place,
     },
+    /// Show or tighten what a tenant asks for before its tools change anything. The strictest of tool, edition,
+    /// tenant and key holds.
+    Policy {
+        /// auto, confirm (a preview first) or human (a person must agree) [default: show what holds].
+        #[arg(value_parser = consent)]
+        consent: Option<Consent>,
+        /// Only for this tool, by its native name.
+        #[arg(long, value_name = "NAME")]
+        tool: Option<ToolName>,
+        #[command(flatten)]
+        tenant: OfTenant,
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+fn consent(word: &str) -> Result<Consent, String> {
+    Consent::parse(word).ok_or_else(|| format!("`{word}` is not one of auto, confirm, human"))
 }
 
 impl TenantCommand {
@@ -54,6 +72,23 @@ impl TenantCommand {
                     })
                     .collect();
                 Ok(print::table(["TENANT", "NAME", "STATUS", "SINCE"], &rows)?)
+            }
+            Self::Policy {
+                consent,
+                tool,
+                tenant,
+                place,
+            } => {
+                let store = place.open().await?;
+                let rules = match consent {
+                    Some(consent) => rules::set(&store, &tenant.tenant, tool.as_ref(), consent).await?,
+                    None => rules::show(&store, &tenant.tenant).await?,
+                };
+                store.close().await;
+                let mut rows = vec![["every change".to_owned(), rules.writes.as_str().to_owned()]];
+                let tools = rules.tools.iter();
+                rows.extend(tools.map(|(tool, consent)| [tool.to_string(), consent.as_str().to_owned()]));
+                Ok(print::table(["BEFORE", "ASKS FOR AT LEAST"], &rows)?)
             }
         }
     }

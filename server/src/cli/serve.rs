@@ -1,12 +1,12 @@
 //! `footbridge-server serve`
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use footbridge_server::{
     edge::{self, Server, TlsFiles},
-    operate::{boot, setup},
+    operate::{boot, editions::Reloader, setup},
     vocabulary::EditionName,
     web::{self, Web},
 };
@@ -60,7 +60,7 @@ impl Serve {
         let booted = boot::boot(store, &config, &folder, &editions).await?;
 
         print::line(&format!("footbridge-server {}", env!("CARGO_PKG_VERSION")))?;
-        for bound in booted.house.editions() {
+        for bound in booted.house.editions().iter() {
             let edition = &bound.edition;
             let also = edition
                 .bare_path
@@ -84,6 +84,7 @@ impl Serve {
 
         let shutdown = CancellationToken::new();
         tokio::spawn(signalled(shutdown.clone()));
+        tokio::spawn(reload_at_hangup(Arc::clone(&booted.reloader)));
         let web = Web::new(booted.house.clone(), &config.console);
         let mut server = Server::new(booted.house.clone(), config.edge).with_router(web::router(web));
         if let Some(files) = tls {
@@ -95,6 +96,26 @@ impl Serve {
         Ok(())
     }
 }
+
+/// Reads the catalogue again at each SIGHUP; the HTTP side does the same with its certificate.
+#[cfg(unix)]
+async fn reload_at_hangup(reloader: Arc<Reloader>) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut hangups = match signal(SignalKind::hangup()) {
+        Ok(hangups) => hangups,
+        Err(reason) => {
+            return warn!(error = %reason, "SIGHUP cannot be heard; use `catalogue reload`");
+        }
+    };
+    while hangups.recv().await.is_some() {
+        let reloader = Arc::clone(&reloader);
+        // A panic in it has told its story already.
+        let _ = tokio::task::spawn_blocking(move || reloader.reload()).await;
+    }
+}
+
+#[cfg(not(unix))]
+async fn reload_at_hangup(_reloader: Arc<Reloader>) {}
 
 /// Waits for SIGTERM or Ctrl-C, then begins the drain.
 pub(crate) async fn signalled(shutdown: CancellationToken) {

@@ -1,7 +1,7 @@
 //! What the tools do. A handler takes a [`Permit`] and its arguments and produces an [`Outcome`] or a
 //! [`DomainError`]; it knows no JSON-RPC, no HTTP and no era.
 //!
-//! There are four kinds of handler, told apart by where their effect lands:
+//! There are five kinds of handler, told apart by where their effect lands:
 //!
 //! | Kind | Runs | Its audit event |
 //! |------|------|-----------------|
@@ -9,6 +9,10 @@
 //! | [`Handler::Write`] | in a write transaction of one tenant | in that same transaction |
 //! | [`Handler::Task`] | outside any transaction, opening its own | an intent row before, an outcome row after |
 //! | [`Handler::Plain`] | without the store | queued, group-committed |
+//! | [`Handler::Planned`] | in two steps: a plan that only reads, and what carries it out | as `Write` or `Task` |
+//!
+//! Only a planned handler can show what it would do, so only it can be confirmed. Tools that change something are
+//! planned unless their effect cannot be foretold.
 //!
 //! A domain registers its handlers by name (`nouns::verb`) in a [`Handlers`] table; a catalogue row names one.
 
@@ -17,6 +21,8 @@ pub mod http;
 
 mod error;
 mod outcome;
+mod plan;
+mod preview;
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -27,11 +33,14 @@ use tokio_util::sync::CancellationToken;
 
 pub use error::DomainError;
 pub use outcome::{Content, InputRequest, InputRequired, Outcome, ToolResult};
+pub(crate) use plan::{Applier, PlanSource};
+pub use plan::{Apply, Change, Op, Plan, PlanCall, Planned, Reader, Shown};
+pub use preview::Preview;
 
 use crate::{
     catalogue::Arguments,
     policy::Permit,
-    store::{Store, StoreError, TenantTx},
+    store::{ReadTx, Store, StoreError, TenantTx},
     vocabulary::{TenantId, Timestamp},
 };
 
@@ -159,6 +168,8 @@ pub enum Handler {
     Task(Arc<dyn Fn(TenantStore, Call) -> BoxFuture<'static, HandlerResult> + Send + Sync>),
     /// Needs no store.
     Plain(Arc<dyn Fn(Call) -> BoxFuture<'static, HandlerResult> + Send + Sync>),
+    /// Plans first, then carries the plan out.
+    Planned(Planned),
 }
 
 /// The handlers by name.
@@ -198,6 +209,51 @@ impl Handlers {
         F: Fn(Call) -> BoxFuture<'static, HandlerResult> + Send + Sync + 'static,
     {
         self.by_name.insert(name, Handler::Plain(Arc::new(run)));
+    }
+
+    /// Registers a handler that plans on what it reads, and carries the plan out in the same transaction.
+    pub fn planned<P, A>(&mut self, name: &'static str, plan: P, apply: A)
+    where
+        P: for<'t> Fn(&'t mut ReadTx<'_>, PlanCall) -> BoxFuture<'t, Result<Plan, DomainError>>
+            + Send
+            + Sync
+            + 'static,
+        A: for<'t> Fn(&'t mut TenantTx<'_>, Apply) -> BoxFuture<'t, Result<ToolResult, DomainError>>
+            + Send
+            + Sync
+            + 'static,
+    {
+        let planned = Planned::in_transaction(Arc::new(plan), Arc::new(apply));
+        self.by_name.insert(name, Handler::Planned(planned));
+    }
+
+    /// Registers a handler that plans on what it reads, and carries the plan out outside the store's transactions.
+    pub fn planned_task<P, A>(&mut self, name: &'static str, plan: P, apply: A)
+    where
+        P: for<'t> Fn(&'t mut ReadTx<'_>, PlanCall) -> BoxFuture<'t, Result<Plan, DomainError>>
+            + Send
+            + Sync
+            + 'static,
+        A: Fn(TenantStore, Apply) -> BoxFuture<'static, Result<ToolResult, DomainError>>
+            + Send
+            + Sync
+            + 'static,
+    {
+        let planned = Planned::outside(Arc::new(plan), Arc::new(apply));
+        self.by_name.insert(name, Handler::Planned(planned));
+    }
+
+    /// Registers a handler that asks another system what it would change, and has that system change it.
+    pub fn planned_remote<P, A>(&mut self, name: &'static str, plan: P, apply: A)
+    where
+        P: Fn(PlanCall) -> BoxFuture<'static, Result<Plan, DomainError>> + Send + Sync + 'static,
+        A: Fn(TenantStore, Apply) -> BoxFuture<'static, Result<ToolResult, DomainError>>
+            + Send
+            + Sync
+            + 'static,
+    {
+        let planned = Planned::remote(Arc::new(plan), Arc::new(apply));
+        self.by_name.insert(name, Handler::Planned(planned));
     }
 
     /// The handler of that name.

@@ -1,6 +1,6 @@
 //! What a handler produced, before the edge gives it the shape of a revision.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, value::RawValue};
 
 use super::DomainError;
@@ -19,6 +19,8 @@ pub enum Outcome {
 pub struct ToolResult {
     /// The object that `outputSchema` describes, already JSON. Its text is repeated as a text block.
     pub structured: Option<Box<RawValue>>,
+    /// What a person reads in place of that JSON (catalogue.md §2.20: previews).
+    pub prose: Option<String>,
     /// Blocks besides.
     pub content: Vec<Content>,
     /// Whether the tool says of itself that it failed.
@@ -28,7 +30,7 @@ pub struct ToolResult {
 }
 
 /// One block of content.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Content {
     /// Text for the model.
     Text(String),
@@ -107,17 +109,35 @@ impl InputRequest {
     }
 }
 
-impl Outcome {
+impl ToolResult {
     /// A result whose structured content is `value`.
     ///
     /// # Errors
     /// When the value has no JSON form, which is our fault.
     pub fn structured(value: &impl Serialize) -> Result<Self, DomainError> {
         let structured = serde_json::value::to_raw_value(value).map_err(DomainError::internal)?;
-        Ok(Self::Done(ToolResult {
+        Ok(Self {
             structured: Some(structured),
-            ..ToolResult::default()
-        }))
+            ..Self::default()
+        })
+    }
+
+    /// The same result, naming the records it touched.
+    #[must_use]
+    pub fn touching(mut self, ids: impl IntoIterator<Item = String>) -> Self {
+        self.record_ids.extend(ids);
+        self.record_ids.truncate(20);
+        self
+    }
+}
+
+impl Outcome {
+    /// A result whose structured content is `value`.
+    ///
+    /// # Errors
+    /// When the value has no JSON form, which is our fault.
+    pub fn structured(value: &impl Serialize) -> Result<Self, DomainError> {
+        ToolResult::structured(value).map(Self::Done)
     }
 
     /// A result of one text block.
@@ -130,11 +150,10 @@ impl Outcome {
 
     /// The same outcome, naming the records it touched.
     #[must_use]
-    pub fn touching(mut self, ids: impl IntoIterator<Item = String>) -> Self {
-        if let Self::Done(result) = &mut self {
-            result.record_ids.extend(ids);
-            result.record_ids.truncate(20);
+    pub fn touching(self, ids: impl IntoIterator<Item = String>) -> Self {
+        match self {
+            Self::Done(result) => Self::Done(result.touching(ids)),
+            asked => asked,
         }
-        self
     }
 }

@@ -123,17 +123,21 @@ async fn serve_http2<S>(front: Arc<Front>, spoken: &Spoken, peer: Peer, socket: 
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let draining = front.common.draining.clone();
+    let told = [front.common.leaving.clone(), front.common.draining.clone()];
     let traffic = Arc::clone(&peer.traffic);
     let service = service_fn(move |request| Box::pin(Arc::clone(&front).answer(peer.clone(), request)));
     let mut connection = std::pin::pin!(spoken.http2.serve_connection(TokioIo::new(socket), service));
-    tokio::select! {
-        biased;
-        ended = &mut connection => return Ok(ended?),
-        () = draining.cancelled() => {}
-    }
-    if !traffic.is_fresh() {
-        connection.as_mut().graceful_shutdown();
+    for told in told {
+        tokio::select! {
+            biased;
+            ended = &mut connection => return Ok(ended?),
+            () = told.cancelled() => {}
+        }
+        if !traffic.is_fresh() {
+            // GOAWAY: streams under way end, the next ones go to another connection, and from there to another server.
+            connection.as_mut().graceful_shutdown();
+            break;
+        }
     }
     Ok(connection.await?)
 }

@@ -1,7 +1,10 @@
 //! The work: the bytes of one message come in, a reply goes out. The same desk serves HTTP and stdio; it knows an
 //! era only as the shape of its answers.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::IpAddr,
+    sync::{Arc, OnceLock},
+};
 
 use bytes::Bytes;
 use footbridge_protocol::{
@@ -19,6 +22,7 @@ use tracing::{debug, info};
 
 use super::{
     Logged,
+    challenge::Stepping,
     envelope::{Ask, Dialect, Envelope, Mirror, ToolRequest, admit_notification, open},
     legacy,
     line::{Events, Line},
@@ -31,7 +35,7 @@ use super::{
     shape,
 };
 use crate::{
-    access::Principal,
+    access::{Principal, oauth::Entrance},
     audit::RequestFacts,
     catalogue::{Edition, Tool},
     domain::Progress,
@@ -49,8 +53,12 @@ pub(super) struct Common {
     pub(super) settings: Arc<EdgeSettings>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) listens: Arc<Listens>,
-    /// Fires when the server begins to stop.
+    /// Fires when the server is told to stop: it wants no more calls, and serves those that come.
+    pub(super) leaving: CancellationToken,
+    /// Fires when it begins to stop: new work is refused.
     pub(super) draining: CancellationToken,
+    /// Where people approve calls in a browser, once the server knows its own address; never on stdio.
+    pub(super) approve_at: OnceLock<String>,
 }
 
 impl Common {
@@ -60,7 +68,9 @@ impl Common {
             settings,
             metrics: Arc::default(),
             listens: Arc::default(),
+            leaving: CancellationToken::new(),
             draining: CancellationToken::new(),
+            approve_at: OnceLock::new(),
         }
     }
 }
@@ -106,6 +116,8 @@ pub(super) struct Caller {
     pub(super) address: Option<IpAddr>,
     /// Unique per request; shown to the caller where a cause is not.
     pub(super) request_id: String,
+    /// The entrance, where it takes access tokens.
+    pub(super) entrance: Option<Entrance>,
 }
 
 impl Desk {
@@ -328,6 +340,7 @@ impl Desk {
             request_state: request.request_state.as_deref(),
             capabilities: modern::capabilities(request.capabilities),
             can_ask: dialect.is_modern(),
+            approve_at: self.common.approve_at.get().map(String::as_str),
             check_headers: &check_headers,
             progress,
             cancelled,
@@ -355,6 +368,10 @@ impl Desk {
                 let asker = Asker {
                     id: envelope.id,
                     dialect,
+                    stepping: Stepping::of(
+                        &caller.principal,
+                        caller.entrance.as_ref().and_then(Entrance::advertised),
+                    ),
                     reference: &caller.request_id,
                     modern_tail: &self.modern_tail,
                 };

@@ -10,6 +10,7 @@ use std::{
     },
 };
 
+use arc_swap::ArcSwap;
 use axum::Router;
 use futures_util::FutureExt;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header, request::Parts};
@@ -27,13 +28,19 @@ use super::{
     gate, intake,
     line::{Line, Step, Work},
     names::Names,
+    oauth_documents::{self, Found},
     refusal::Refusal,
     reply::Reply,
     socket::Traffic,
     visit::{Site, Visit, visit},
     well_known::{self, Documents},
 };
-use crate::{catalogue::Edition, limits::AddressMeters, pipeline::SignInError};
+use crate::{
+    access::oauth::{Entrance, Resource},
+    catalogue::Edition,
+    limits::AddressMeters,
+    pipeline::SignInError,
+};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
@@ -53,53 +60,73 @@ pub(super) struct Front {
     pub(super) common: Arc<Common>,
     /// Requests under way, those included that go on without their caller.
     pub(super) work: TaskTracker,
-    desks: Vec<Arc<Desk>>,
+    /// What the catalogue in force decides; replaced as a whole.
+    face: ArcSwap<Face>,
     names: Names,
-    documents: Documents,
     site: Arc<Site>,
     /// Whatever else is served: pages and REST endpoints.
     router: Option<Router>,
     /// Requests by address, before anybody looks at a credential.
     addresses: AddressMeters,
     in_flight: Arc<Semaphore>,
+}
+
+/// What follows from the editions that are served.
+struct Face {
+    desks: Vec<Arc<Desk>>,
+    documents: Documents,
     browser_headers: HeaderValue,
+}
+
+impl Face {
+    fn new(common: &Arc<Common>, base: &str) -> Self {
+        let bound = common.house.editions();
+        let desks: Vec<_> = bound
+            .iter()
+            .map(|edition| Arc::new(Desk::new(Arc::clone(common), Arc::clone(edition))))
+            .collect();
+        let editions: Vec<Arc<Edition>> = desks.iter().map(|desk| Arc::clone(&desk.bound.edition)).collect();
+        Self {
+            documents: Documents::new(&common.settings, &editions, base),
+            browser_headers: browser_headers(&editions),
+            desks,
+        }
+    }
+
+    fn desk_at(&self, path: &str) -> Option<&Arc<Desk>> {
+        self.desks.iter().find(|desk| {
+            let edition = &desk.bound.edition;
+            edition.bare_path.as_deref() == Some(path)
+                || path.strip_prefix('/').and_then(|p| p.strip_suffix("/mcp")) == Some(edition.name.as_str())
+        })
+    }
 }
 
 impl Front {
     pub(super) fn new(common: Arc<Common>, bound: SocketAddr, tls: bool, router: Option<Router>) -> Self {
         let settings = Arc::clone(&common.settings);
-        let desks: Vec<_> = common
-            .house
-            .editions()
-            .iter()
-            .map(|edition| Arc::new(Desk::new(Arc::clone(&common), Arc::clone(edition))))
-            .collect();
-        let editions: Vec<Arc<Edition>> = desks.iter().map(|desk| Arc::clone(&desk.bound.edition)).collect();
-        let base = settings.public_url.clone().unwrap_or_else(|| {
-            let scheme = if tls { "https" } else { "http" };
-            let authority = settings
-                .public_names
-                .first()
-                .cloned()
-                .unwrap_or_else(|| bound.to_string());
-            format!("{scheme}://{authority}")
-        });
+        let base = settings.base_url(bound, tls);
+        common.house.oauth().reached_at(&base);
         let site = Arc::new(Site {
-            base: base.trim_end_matches('/').to_owned(),
             secure: tls || base.starts_with("https://"),
+            base,
         });
         Self {
             work: TaskTracker::new(),
             names: Names::new(&settings, bound, tls),
-            documents: Documents::new(&settings, &editions, &site.base),
+            face: ArcSwap::from_pointee(Face::new(&common, &site.base)),
             site,
             router,
             addresses: AddressMeters::new(settings.requests_per_minute_per_address),
             in_flight: Arc::new(Semaphore::new(settings.requests_in_flight)),
-            browser_headers: browser_headers(&editions),
             common,
-            desks,
         }
+    }
+
+    /// Shows what the catalogue in force says. Requests under way end with what they began with.
+    pub(super) fn renew(&self) {
+        self.face
+            .store(Arc::new(Face::new(&self.common, &self.site.base)));
     }
 
     /// Forgets addresses that have been quiet.
@@ -122,7 +149,7 @@ impl Front {
             Err(_) => to_response(Reply::broken()),
         };
         // HTTP/2 has no such header; there the stream alone ends, or the connection says that it is going away.
-        if http1 && self.common.draining.is_cancelled() {
+        if http1 && self.common.leaving.is_cancelled() {
             response
                 .headers_mut()
                 .insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -133,11 +160,16 @@ impl Front {
     async fn route(&self, peer: &Peer, request: Request<Incoming>) -> Response<Outgoing> {
         let (mut parts, body) = request.into_parts();
         let path = parts.uri.path();
-        if let Some(desk) = self.desk_at(path) {
+        if let Some((desk, entrance)) = self.entrance(path) {
+            let desk = &desk;
             let page = self.page(&parts.headers);
-            let mut response = match self.message(peer, desk, &mut parts, body).await {
+            let resource = entrance.clone();
+            let mut response = match self.message(peer, desk, entrance, &mut parts, body).await {
                 Ok(response) => response,
-                Err(refusal) => self.refuse(peer, &parts, &refusal),
+                Err(refusal) => {
+                    let resource = resource.as_ref().and_then(Entrance::advertised);
+                    self.refuse(peer, &parts, &refusal, resource)
+                }
             };
             if let Some(origin) = page {
                 allow_page(origin, response.headers_mut());
@@ -145,10 +177,25 @@ impl Front {
             return response;
         }
         // Probes name the server by whatever address they reach it at, and documents are public: no `Host` check.
-        if let Some(response) = well_known::health(&self.common, &parts.method, path)
-            .or_else(|| self.documents.answer(&parts.method, path, &parts.headers))
-        {
+        if let Some(response) = well_known::health(&self.common, &parts.method, path).or_else(|| {
+            self.face
+                .load()
+                .documents
+                .answer(&parts.method, path, &parts.headers)
+        }) {
             return response;
+        }
+        let oauth = self.common.house.oauth();
+        if let Some(found) = oauth_documents::find(oauth, path) {
+            return match found {
+                Found::Register(resource) if parts.method == Method::POST => {
+                    match self.registration(peer, &parts, body, &resource).await {
+                        Ok(response) => response,
+                        Err(refusal) => self.refuse(peer, &parts, &refusal, None),
+                    }
+                }
+                found => oauth_documents::answer(oauth, &found, &parts.method, &parts.headers).await,
+            };
         }
         if path == "/metrics" && self.names.allow_host(&parts.uri, &parts.headers) {
             let figures = well_known::metrics(&self.common, peer, &parts.method, &parts.headers);
@@ -157,7 +204,7 @@ impl Front {
             }
         }
         let Some(router) = self.router.clone() else {
-            return self.refuse(peer, &parts, &Refusal::NotFound);
+            return self.refuse(peer, &parts, &Refusal::NotFound, None);
         };
         match self.admit_visit(peer, &parts, &body) {
             Ok(held) => {
@@ -177,7 +224,7 @@ impl Front {
             }
             Err(refusal) => {
                 let said = json!({ "error": refusal.to_string(), "code": refusal.word() });
-                self.refuse(peer, &parts, &refusal)
+                self.refuse(peer, &parts, &refusal, None)
                     .map(|_| Outgoing::of(said.to_string()))
             }
         }
@@ -220,12 +267,30 @@ impl Front {
         })
     }
 
-    fn desk_at(&self, path: &str) -> Option<&Arc<Desk>> {
-        self.desks.iter().find(|desk| {
-            let edition = &desk.bound.edition;
-            edition.bare_path.as_deref() == Some(path)
-                || path.strip_prefix('/').and_then(|p| p.strip_suffix("/mcp")) == Some(edition.name.as_str())
-        })
+    /// The desk at a path, and what it takes besides keys. Access tokens have a path of their own, or the edition's
+    /// (design.md D15).
+    fn entrance(&self, path: &str) -> Option<(Arc<Desk>, Option<Entrance>)> {
+        let (oauth, face) = (self.common.house.oauth(), self.face.load());
+        if let Some(desk) = face.desk_at(path) {
+            return Some((Arc::clone(desk), oauth.entrance(&desk.bound.edition.name, path)));
+        }
+        let desk = face.desk_at(path.strip_suffix("/oauth")?)?;
+        let entrance = oauth.entrance(&desk.bound.edition.name, path)?;
+        (!entrance.legacy_only).then_some((Arc::clone(desk), Some(entrance)))
+    }
+
+    async fn registration(
+        &self,
+        peer: &Peer,
+        parts: &Parts,
+        body: Incoming,
+        resource: &Resource,
+    ) -> Result<Response<Outgoing>, Refusal> {
+        let _held = self.admit(peer)?;
+        gate::media(&parts.headers)?;
+        let limit = oauth_documents::REGISTRATION_BYTES;
+        let body = intake::read(body, limit, self.common.settings.body_timeout()).await?;
+        Ok(oauth_documents::register(resource, &body))
     }
 
     /// The gate, rows 1 to 5, in the order that can be observed; then the message, which takes the headers along.
@@ -233,6 +298,7 @@ impl Front {
         &self,
         peer: &Peer,
         desk: &Arc<Desk>,
+        entrance: Option<Entrance>,
         parts: &mut Parts,
         body: Incoming,
     ) -> Result<Response<Outgoing>, Refusal> {
@@ -256,7 +322,7 @@ impl Front {
         let principal = self
             .common
             .house
-            .authenticate(credential, &desk.bound.edition, peer.address)
+            .admit(credential, &desk.bound.edition, peer.address, entrance.as_ref())
             .await
             .map_err(|error| match error {
                 SignInError::Credential(error) => Refusal::Credential {
@@ -273,6 +339,7 @@ impl Front {
             principal,
             address: Some(peer.address),
             request_id: request_id(),
+            entrance,
         };
         let line = Line::new(media.events);
         let (desk, own) = (Arc::clone(desk), Arc::clone(&line));
@@ -289,12 +356,19 @@ impl Front {
         })
     }
 
-    fn refuse(&self, peer: &Peer, parts: &Parts, refusal: &Refusal) -> Response<Outgoing> {
+    fn refuse(
+        &self,
+        peer: &Peer,
+        parts: &Parts,
+        refusal: &Refusal,
+        resource: Option<&Resource>,
+    ) -> Response<Outgoing> {
         let status = refusal.status();
         self.common.metrics.refusal(status);
         info!(
             address = %peer.address, status = status.as_u16(), method = %Logged(parts.method.as_str()),
-            path = %Logged(parts.uri.path()), "refused a request: {refusal}"
+            path = %Logged(parts.uri.path()), reason = refusal.reason().map(tracing::field::display),
+            "refused a request: {refusal}"
         );
         let mut response = match refusal {
             // For whoever tried Server-Sent Events first, a line that names the cure; to other methods nothing.
@@ -312,8 +386,8 @@ impl Front {
         if matches!(refusal, Refusal::Method) {
             headers.insert(header::ALLOW, HeaderValue::from_static("POST"));
         }
-        if let Some(challenge) = refusal.challenge() {
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        if let Some(challenge) = refusal.challenge(resource) {
+            add_challenge(headers, &challenge);
         }
         if refusal.closes() && parts.version < Version::HTTP_2 {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -329,7 +403,10 @@ impl Front {
             header::ACCESS_CONTROL_ALLOW_METHODS,
             HeaderValue::from_static("POST"),
         );
-        headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, self.browser_headers.clone());
+        headers.insert(
+            header::ACCESS_CONTROL_ALLOW_HEADERS,
+            self.face.load().browser_headers.clone(),
+        );
         response
     }
 
@@ -349,8 +426,16 @@ fn allow_page(origin: HeaderValue, out: &mut HeaderMap) {
     out.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
 }
 
+fn add_challenge(headers: &mut HeaderMap, challenge: &str) {
+    // Invariant: `challenge` writes printable characters alone.
+    if let Ok(value) = HeaderValue::from_str(challenge) {
+        headers.insert(header::WWW_AUTHENTICATE, value);
+    }
+}
+
 /// A reply as HTTP.
-fn to_response(reply: Reply) -> Response<Outgoing> {
+fn to_response(mut reply: Reply) -> Response<Outgoing> {
+    let challenge = reply.challenge.take();
     let (status, retry_after, per_minute) = (reply.status, reply.retry_after, reply.per_minute);
     let empty = reply.is_empty();
     let mut response = Response::new(reply.into_body());
@@ -358,6 +443,9 @@ fn to_response(reply: Reply) -> Response<Outgoing> {
     let headers = response.headers_mut();
     if !empty {
         headers.insert(header::CONTENT_TYPE, JSON);
+    }
+    if let Some(challenge) = challenge {
+        add_challenge(headers, &challenge);
     }
     if let Some(seconds) = retry_after {
         headers.insert(header::RETRY_AFTER, seconds.into());

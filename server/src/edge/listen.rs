@@ -52,7 +52,7 @@ impl Listens {
         let facts = principal.facts();
         let who = match &facts.credential {
             Credential::ApiKey { id, .. } => id.to_string(),
-            Credential::Local => facts.user.to_string(),
+            Credential::Token { .. } | Credential::LegacyToken | Credential::Local => facts.user.to_string(),
         };
         let mut open = self.open.lock();
         let count = open.entry(who.clone()).or_default();
@@ -110,6 +110,7 @@ pub(super) async fn listen(
     };
     // Subscribed before the acknowledgement: nothing that happens after it is missed.
     let mut changes = desk.common.house.store().changes();
+    let mut catalogue = desk.common.house.catalogue_changes();
     line.send(acknowledgement(id, tools));
     let mut watch = Watch::new(
         caller.principal.clone(),
@@ -120,6 +121,7 @@ pub(super) async fn listen(
         tokio::select! {
             () = desk.common.draining.cancelled() => break,
             () = sleep_until(end) => break,
+            Ok(()) = catalogue.changed() => watch.hear(Topic::Catalogue),
             change = changes.recv() => match change {
                 Ok(Change { topic, .. }) => watch.hear(topic),
                 // Too much at once: anything may have changed.
@@ -153,7 +155,7 @@ async fn still_allowed(desk: &Desk, caller: &Caller, mirror: Mirror<'_>) -> Opti
             let credential = gate::credential(headers).ok()?;
             desk.common
                 .house
-                .authenticate(credential, &desk.bound.edition, address)
+                .admit(credential, &desk.bound.edition, address, caller.entrance.as_ref())
                 .await
                 .ok()
         }

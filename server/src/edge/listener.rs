@@ -97,7 +97,8 @@ impl Server {
         self
     }
 
-    /// Accepts connections until `shutdown` fires, then drains: new work is refused with 503, calls under way end
+    /// Accepts connections until `shutdown` fires; then it says that it is not ready, closes connections after their
+    /// answer, and after [`EdgeSettings::drain_delay_ms`] drains: new work is refused with 503, calls under way end
     /// and are answered, streams end with a result. Returns when all is done or the time for it is over.
     ///
     /// # Errors
@@ -115,6 +116,7 @@ impl Server {
             .tls
             .clone()
             .map(|tls| AbortOnDrop(tokio::spawn(reload_at_hangup(tls))));
+        let mut catalogue = common.house.catalogue_changes();
         let accepting = Accepting {
             places: Arc::new(Semaphore::new(self.settings.connections)),
             connections: TaskTracker::new(),
@@ -124,11 +126,19 @@ impl Server {
             front: Arc::clone(&front),
         };
         let mut tidy = interval(TIDY);
+        // Unless it is told to stop, the server serves; after that for as long as balancers need to notice.
+        let mut leave_at = None;
         loop {
             tokio::select! {
-                () = shutdown.cancelled() => break,
+                () = shutdown.cancelled(), if leave_at.is_none() => {
+                    info!(delay_ms = self.settings.drain_delay_ms, "leaving: not ready for new calls");
+                    common.leaving.cancel();
+                    leave_at = Some(Instant::now() + Duration::from_millis(self.settings.drain_delay_ms));
+                }
+                () = moment(leave_at) => break,
                 accepted = listener.accept() => accepting.take(accepted).await,
                 _ = tidy.tick() => front.tidy(),
+                Ok(()) = catalogue.changed() => front.renew(),
             }
         }
         drop(hangup);
@@ -155,6 +165,14 @@ impl Server {
         }
         info!("drained");
         Ok(())
+    }
+}
+
+/// Waits for a moment, or for ever where there is none.
+async fn moment(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }
 

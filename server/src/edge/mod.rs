@@ -8,13 +8,14 @@
 //! 4. `exchange`: one HTTP request and its reply.
 //! 5. `envelope`, `modern`, `legacy`: a message → what it asks for, one file per era.
 //! 6. `desk`: the work itself; `batch`, `progress`, and `listen`, the one call that only streams.
-//! 7. `refusal`, `reply`, `shape`, `body`, `line`: from an outcome or error to status, code, text and bytes.
-//! 8. `well_known`, `metrics`: documents and figures for machines that look after this one.
+//! 7. `refusal`, `challenge`, `reply`, `shape`, `body`, `line`: from an outcome or error to status, code, text and bytes.
+//! 8. `well_known`, `oauth_documents`, `metrics`: documents and figures for machines that look after this one.
 //! 9. `visit`: requests that are no MCP message, handed to the router of pages and REST endpoints.
 //! 10. `stdio`: the same desk for one local process.
 
 mod batch;
 mod body;
+mod challenge;
 mod connection;
 mod desk;
 mod envelope;
@@ -28,6 +29,7 @@ mod listener;
 mod metrics;
 mod modern;
 mod names;
+mod oauth_documents;
 mod progress;
 mod refusal;
 mod reply;
@@ -42,7 +44,7 @@ mod well_known;
 pub use gate::{TwoCredentials, credential};
 pub use listener::{EdgeError, Server, listen};
 pub use settings::EdgeSettings;
-pub use tls::TlsFiles;
+pub use tls::{TlsError, TlsFiles, check_tls};
 pub use visit::{BodyTooSlow, Site, Visit};
 
 /// A stranger's text for a log line: control characters escaped, at most 200 characters.

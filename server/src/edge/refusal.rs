@@ -3,8 +3,14 @@
 use footbridge_protocol::{codes, jsonrpc::ErrorObject};
 use http::StatusCode;
 
-use super::{gate::TwoCredentials, reply::Reply};
-use crate::{access::AuthError, limits::OverLimit};
+use super::{challenge, gate::TwoCredentials, reply::Reply};
+use crate::{
+    access::{
+        AuthError,
+        oauth::{Resource, TokenFault},
+    },
+    limits::OverLimit,
+};
 
 /// Why a request never became a message (gate rows 1 to 5).
 #[derive(Debug, thiserror::Error)]
@@ -77,12 +83,15 @@ fn auth_status(error: &AuthError) -> StatusCode {
     match error {
         AuthError::Missing
         | AuthError::NotRecognised(_)
+        | AuthError::Token(_)
         | AuthError::Revoked
         | AuthError::Expired
         | AuthError::WrongEdition(_) => StatusCode::UNAUTHORIZED,
         // Another credential would not help, so no challenge (protocol.md A-15).
-        AuthError::Suspended => StatusCode::FORBIDDEN,
-        AuthError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+        AuthError::Suspended | AuthError::NoEmail | AuthError::EmailTaken(_) => StatusCode::FORBIDDEN,
+        AuthError::Unavailable(_) | AuthError::Provider(_) | AuthError::Busy => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
     }
 }
 
@@ -137,16 +146,23 @@ impl Refusal {
         matches!(self, Self::TooLarge { .. } | Self::TooSlow | Self::BrokenBody)
     }
 
-    /// `WWW-Authenticate` of a 401. It names no metadata while OAuth is off: several clients would start OAuth and
-    /// then never send the key they were given (clients.md §0).
-    pub(super) fn challenge(&self) -> Option<&'static str> {
+    /// `WWW-Authenticate` of a 401, at the entrance to this resource.
+    pub(super) fn challenge(&self, resource: Option<&Resource>) -> Option<String> {
         match self {
-            Self::Credential { presented: false, .. } if self.status() == StatusCode::UNAUTHORIZED => {
-                Some("Bearer")
+            Self::Credential { presented, .. } if self.status() == StatusCode::UNAUTHORIZED => {
+                Some(challenge::unauthorized(resource, *presented))
             }
-            Self::Credential { .. } if self.status() == StatusCode::UNAUTHORIZED => {
-                Some("Bearer error=\"invalid_token\"")
-            }
+            _ => None,
+        }
+    }
+
+    /// What the operator reads besides the text: the caller may not know it.
+    pub(super) fn reason(&self) -> Option<TokenFault> {
+        match self {
+            Self::Credential {
+                error: AuthError::Token(fault),
+                ..
+            } => Some(*fault),
             _ => None,
         }
     }
@@ -163,7 +179,7 @@ impl Refusal {
             Self::Draining
             | Self::Overloaded
             | Self::Credential {
-                error: AuthError::Unavailable(_),
+                error: AuthError::Unavailable(_) | AuthError::Provider(_) | AuthError::Busy,
                 ..
             } => reply.soon(),
             _ => reply,
@@ -235,7 +251,7 @@ mod tests {
         ];
         for (refusal, status, code, challenge, text) in table {
             assert_eq!(
-                (refusal.status().as_u16(), refusal.challenge()),
+                (refusal.status().as_u16(), refusal.challenge(None).as_deref()),
                 (status, challenge),
                 "{refusal}"
             );

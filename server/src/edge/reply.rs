@@ -3,7 +3,7 @@
 //! | What happened | HTTP | JSON-RPC | Where |
 //! |---|---|---|---|
 //! | no credential, or one that does not open the door | 401 | −32010 | [`Refusal`](super::refusal::Refusal) |
-//! | scope, role, read-only | 200, tool error; 403 for bare callers | −32011 | [`of_call_error`] |
+//! | scope, role, read-only | 200, tool error; 403 for bare callers and access tokens | −32011 | [`of_call_error`] |
 //! | over a limit | 429 | −32012 | both |
 //! | arguments, rules, not found, time-out | 200, tool error | – | [`of_call_error`] |
 //! | unknown tool, bad parameters | 200 | −32602 | [`of_call_error`] |
@@ -22,7 +22,13 @@ use http::StatusCode;
 use serde_json::{Map, Value, json};
 use tracing::{error, info};
 
-use super::{Logged, body::Outgoing, envelope::Dialect, shape};
+use super::{
+    Logged,
+    body::Outgoing,
+    challenge::{self, Stepping},
+    envelope::Dialect,
+    shape,
+};
 use crate::{access::Denial, domain::DomainError, limits::OverLimit, pipeline::CallError, vocabulary::Scope};
 
 /// When a server that cannot take a call now asks to be called again, in seconds.
@@ -36,6 +42,8 @@ pub(super) struct Reply {
     pub(super) retry_after: Option<u64>,
     /// The rate that was exceeded.
     pub(super) per_minute: Option<u32>,
+    /// `WWW-Authenticate`.
+    pub(super) challenge: Option<String>,
     content: Content,
 }
 
@@ -57,6 +65,7 @@ impl Reply {
             status,
             retry_after: None,
             per_minute: None,
+            challenge: None,
             content,
         }
     }
@@ -195,6 +204,8 @@ impl Reply {
 pub(super) struct Asker<'a> {
     pub(super) id: Id<'a>,
     pub(super) dialect: Dialect,
+    /// Somebody with an access token, whom a new one may help.
+    pub(super) stepping: Option<Stepping<'a>>,
     /// The request's id; what internal failures show instead of their cause.
     pub(super) reference: &'a str,
     /// What ends every modern result.
@@ -220,9 +231,17 @@ pub(super) fn of_call_error(error: &CallError, asker: Asker<'_>) -> Reply {
             message,
             retry_after_seconds,
         }) => Reply::later(id, message, *retry_after_seconds),
-        CallError::Denied(denial) if asker.dialect.bare => {
+        CallError::Denied(denial) if asker.dialect.bare || asker.stepping.is_some() => {
             let error = ErrorObject::new(codes::FORBIDDEN, error.text(asker.reference));
-            Reply::error(StatusCode::FORBIDDEN, id, &error.with_data(&denial_data(denial)))
+            let challenge = match (denial, asker.stepping) {
+                (Denial::MissingScope(missing), Some(stepping)) => stepping.challenge(missing),
+                (Denial::MissingScope(missing), None) => Some(challenge::insufficient(None, missing)),
+                _ => None,
+            };
+            Reply {
+                challenge,
+                ..Reply::error(StatusCode::FORBIDDEN, id, &error.with_data(&denial_data(denial)))
+            }
         }
         CallError::Domain(DomainError::MissingCapability(missing)) if asker.dialect.is_modern() => {
             let error = ErrorObject::new(
@@ -241,6 +260,7 @@ pub(super) fn of_call_error(error: &CallError, asker: Asker<'_>) -> Reply {
         }
         CallError::Arguments(_)
         | CallError::CannotAsk
+        | CallError::NoPreview
         | CallError::Denied(_)
         | CallError::Timeout { .. }
         | CallError::Domain(

@@ -21,6 +21,7 @@ fn answer(error: &CallError, dialect: Dialect) -> (u16, Option<u64>, Value) {
         Asker {
             id: id.as_id(),
             dialect,
+            stepping: None,
             reference: "req_1",
             modern_tail: TAIL,
         },

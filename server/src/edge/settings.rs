@@ -1,12 +1,13 @@
 //! Every size and time of the HTTP side, with its default and its reason.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
+use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer};
 
 /// `[edge]` of the configuration. All of it is tested at the limit and one past it.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct EdgeSettings {
     /// What the server calls itself towards clients.
@@ -21,50 +22,73 @@ pub struct EdgeSettings {
     pub allowed_origins: Vec<String>,
     /// Bearer token that opens `/metrics` to others than loopback.
     #[serde(deserialize_with = "secret")]
+    #[schemars(with = "Option<String>")]
     pub operator_token: Option<SecretString>,
 
     /// Largest request body. Documents travel as arguments; anything larger should travel as a reference.
+    #[schemars(range(min = 1024, max = 1_073_741_824))]
     pub body_bytes: usize,
     /// Largest request head. Mirrored parameters live here, so it is more than browsers send.
+    #[schemars(range(min = 1024, max = 1_048_576))]
     pub head_bytes: usize,
     /// Most header fields of one request. Mirrored parameters included, no client comes near.
+    #[schemars(range(min = 16, max = 4096))]
     pub headers: usize,
     /// From accepting a connection, or from the first byte of a later request, to the end of the head; also for the
     /// TLS handshake. A silent connection goes as well.
+    #[schemars(range(min = 100, max = 86_400_000))]
     pub head_timeout_ms: u64,
     /// From the end of the head to the end of the body.
+    #[schemars(range(min = 100, max = 86_400_000))]
     pub body_timeout_ms: u64,
     /// A connection without a request. Below the 75 s at which common proxies drop theirs, so that we, who know
     /// what is under way, are the ones to close.
+    #[schemars(range(min = 100, max = 86_400_000))]
     pub idle_timeout_ms: u64,
     /// A peer that takes no byte of its answer for so long is gone.
+    #[schemars(range(min = 100, max = 86_400_000))]
     pub write_timeout_ms: u64,
     /// Connections open at once. At 14 KB each this is 140 MB.
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub connections: usize,
     /// Requests under way at once, on all connections together. What comes on top is told to come back.
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub requests_in_flight: usize,
     /// Requests a minute that one address may send before its credential is looked at. Loopback is exempt: it is the
     /// operator's own proxy, and what stands behind it is counted by its key.
+    #[schemars(range(min = 1))]
     pub requests_per_minute_per_address: u32,
     /// HTTP/2: requests under way on one connection.
+    #[schemars(range(min = 1, max = 10_000))]
     pub http2_streams: u32,
     /// HTTP/2: requests that the peer opened and took back before they were looked at. Honest clients cancel a few.
+    #[schemars(range(min = 1, max = 10_000))]
     pub http2_resets: usize,
 
     /// Listen streams that one principal may hold open.
+    #[schemars(range(min = 1, max = 10_000))]
     pub listen_streams: u32,
     /// Longest life of a listen stream: rights and routes are looked at anew at least this often.
+    #[schemars(range(min = 1000, max = 86_400_000))]
     pub listen_ms: u64,
     /// Shortest time between two notices on a listen stream; what happens between is folded into one.
+    #[schemars(range(min = 10, max = 600_000))]
     pub listen_fold_ms: u64,
     /// Quiet streams send a comment this often. Below the 30 s at which the strictest proxies cut a quiet answer.
+    #[schemars(range(min = 100, max = 600_000))]
     pub keep_alive_ms: u64,
     /// Progress notices of one call that pass at once.
     pub progress_burst: u32,
     /// Progress notices of one call that pass in a second once the burst is spent. More tells a person nothing.
     pub progress_per_second: u32,
 
+    /// From being told to stop to refusing new work. In between `/health/ready` says no and connections close after
+    /// their answer, but everything is served: time for a load balancer to notice. Set it to a little more than its
+    /// probes need to take a replica out; without a balancer that probes there is nothing to wait for.
+    #[schemars(range(max = 600_000))]
+    pub drain_delay_ms: u64,
     /// Longest wait for running calls when the server is told to stop. Orchestrators commonly kill at 30 s.
+    #[schemars(range(max = 3_600_000))]
     pub drain_ms: u64,
 }
 
@@ -94,12 +118,23 @@ impl Default for EdgeSettings {
             keep_alive_ms: 20_000,
             progress_burst: 4,
             progress_per_second: 4,
+            drain_delay_ms: 0,
             drain_ms: 28_000,
         }
     }
 }
 
 impl EdgeSettings {
+    /// Scheme and authority of the URLs in documents, without a slash at the end. `bound` is where the server listens.
+    pub fn base_url(&self, bound: SocketAddr, tls: bool) -> String {
+        let url = self.public_url.clone().unwrap_or_else(|| {
+            let scheme = if tls { "https" } else { "http" };
+            let authority = self.public_names.first().cloned();
+            format!("{scheme}://{}", authority.unwrap_or_else(|| bound.to_string()))
+        });
+        url.trim_end_matches('/').to_owned()
+    }
+
     pub(super) fn head_timeout(&self) -> Duration {
         Duration::from_millis(self.head_timeout_ms)
     }

@@ -17,7 +17,7 @@ pub(super) fn write_tool_result(
 ) {
     let structured = result.structured.as_deref().map(RawValue::get);
     let blocks = Blocks {
-        structured,
+        text: result.prose.as_deref().or(structured),
         besides: &result.content,
     };
     write(out, dialect, modern_tail, &blocks, structured, result.is_error);
@@ -33,7 +33,7 @@ pub(super) fn write_tool_error(
 ) {
     let text = [Content::Text(text.to_owned())];
     let blocks = Blocks {
-        structured: None,
+        text: None,
         besides: &text,
     };
     write(out, dialect, modern_tail, &blocks, Some(structured), true);
@@ -73,9 +73,9 @@ pub(super) fn write_input_required(
     out.push(b'}');
 }
 
-/// The content of a result: the structured content as text, then whatever the tool added.
+/// The content of a result: the structured content as text or in words, then whatever the tool added.
 struct Blocks<'a> {
-    structured: Option<&'a str>,
+    text: Option<&'a str>,
     besides: &'a [Content],
 }
 
@@ -136,7 +136,7 @@ fn members_to_spread(object: &str) -> Option<&str> {
 impl Blocks<'_> {
     fn write(&self, out: &mut Vec<u8>, dialect: Dialect) {
         let mut first = true;
-        if let Some(text) = self.structured {
+        if let Some(text) = self.text {
             write_text(out, text);
             first = false;
         }

@@ -52,11 +52,8 @@ where
     let settings = Arc::new(settings);
     let common = Arc::new(Common::new(house, Arc::clone(&settings)));
     let edition = &principal.facts().edition;
-    let bound = common
-        .house
-        .editions()
-        .iter()
-        .find(|bound| bound.edition.name == *edition);
+    let editions = common.house.editions();
+    let bound = editions.iter().find(|bound| bound.edition.name == *edition);
     let bound = bound.ok_or_else(|| io::Error::other(format!("the edition `{edition}` is not served")))?;
     let desk = Arc::new(Desk::new(Arc::clone(&common), Arc::clone(bound)));
     let (lines, waiting) = mpsc::channel(LINES_WAITING);
@@ -194,6 +191,7 @@ impl Session {
             self.in_flight.lock().insert(id.clone(), cancel.clone());
         }
         let caller = Caller {
+            entrance: None,
             principal: self.principal.clone(),
             address: None,
             request_id: request_id(),

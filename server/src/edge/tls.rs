@@ -60,6 +60,14 @@ impl Tls {
     }
 }
 
+/// Whether TLS can be spoken with these files.
+///
+/// # Errors
+/// What is wrong with them.
+pub fn check_tls(files: &TlsFiles) -> Result<(), TlsError> {
+    config(files).map(drop)
+}
+
 fn config(files: &TlsFiles) -> Result<ServerConfig, TlsError> {
     let fault = |path: &Path| {
         let path = path.to_owned();

@@ -18,14 +18,14 @@ use crate::catalogue::Edition;
 const CARD_SCHEMA: &str = "https://static.modelcontextprotocol.io/schemas/v1/server-card.schema.json";
 const CARD_TYPE: &str = "application/mcp-server-card+json";
 const CATALOG_TYPE: &str = "application/ai-catalog+json";
-const JSON_TYPE: &str = "application/json";
+pub(super) const JSON_TYPE: &str = "application/json";
 /// Longest description in a card, in characters, as the card's format asks.
 const LONGEST_DESCRIPTION: usize = 100;
 
 /// The discovery documents, written once from what the server really serves.
 pub(super) struct Documents(Vec<Document>);
 
-struct Document {
+pub(super) struct Document {
     path: String,
     content_type: &'static str,
     body: Bytes,
@@ -69,7 +69,7 @@ impl Documents {
                 json!({
                     "identifier": format!("urn:air:{domain}:mcp:{}-{}", settings.server_name, edition.name),
                     "type": CARD_TYPE,
-                    "url": format!("{base}{}/server-card", main_endpoint(edition)),
+                    "url": format!("{base}{}/server-card", edition.endpoint()),
                 })
             })
             .collect();
@@ -86,14 +86,21 @@ impl Documents {
         headers: &HeaderMap,
     ) -> Option<Response<Outgoing>> {
         let document = self.0.iter().find(|document| document.path == path)?;
+        Some(document.answer(method, headers))
+    }
+}
+
+impl Document {
+    /// The document, or that the asker has it already.
+    pub(super) fn answer(&self, method: &Method, headers: &HeaderMap) -> Response<Outgoing> {
         if let Some(refused) = only_get(method) {
-            return Some(refused);
+            return refused;
         }
         let known = headers
             .get_all(header::IF_NONE_MATCH)
             .iter()
             .filter_map(|value| value.to_str().ok());
-        let etag = document.etag.to_str().unwrap_or_default();
+        let etag = self.etag.to_str().unwrap_or_default();
         let unchanged = known.flat_map(|tags| tags.split(',')).any(|tag| {
             let tag = tag.trim();
             tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag
@@ -101,22 +108,20 @@ impl Documents {
         let (status, body) = match unchanged {
             true => (StatusCode::NOT_MODIFIED, Bytes::new()),
             false if method == Method::HEAD => (StatusCode::OK, Bytes::new()),
-            false => (StatusCode::OK, document.body.clone()),
+            false => (StatusCode::OK, self.body.clone()),
         };
-        let mut response = plain(status, document.content_type, body);
+        let mut response = plain(status, self.content_type, body);
         let out = response.headers_mut();
-        out.insert(header::ETAG, document.etag.clone());
+        out.insert(header::ETAG, self.etag.clone());
         out.insert(
             header::CACHE_CONTROL,
             HeaderValue::from_static("public, max-age=3600"),
         );
         out.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-        Some(response)
+        response
     }
-}
 
-impl Document {
-    fn new(path: String, content_type: &'static str, body: &Value) -> Self {
+    pub(super) fn new(path: String, content_type: &'static str, body: &Value) -> Self {
         let body = Bytes::from(body.to_string());
         let digest = Sha256::digest(&body);
         let tag: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
@@ -133,32 +138,31 @@ impl Document {
 
 /// Health: whether the process lives, and whether it wants calls. `None` for other paths.
 pub(super) fn health(common: &Common, method: &Method, path: &str) -> Option<Response<Outgoing>> {
-    let draining = common.draining.is_cancelled();
+    let draining = common.leaving.is_cancelled();
     let healthy = common.house.store().healthy();
     let store = if healthy { "ready" } else { "failing" };
     let (status, body) = match path {
-        "/healthz" => (StatusCode::OK, json!({ "ok": true })),
-        "/readyz" if healthy && !draining => (StatusCode::OK, json!({ "ready": true })),
-        "/readyz" => {
+        "/health/live" | "/healthz" => (StatusCode::OK, json!({ "ok": true })),
+        "/health/ready" | "/readyz" if healthy && !draining => (StatusCode::OK, json!({ "ready": true })),
+        "/health/ready" | "/readyz" => {
             let body = json!({ "ready": false, "store": store, "draining": draining });
             (StatusCode::SERVICE_UNAVAILABLE, body)
         }
         "/health" => {
-            let editions: Vec<_> = common
-                .house
-                .editions()
-                .iter()
-                .map(|e| e.edition.name.as_str())
-                .collect();
+            let editions = common.house.editions();
+            let editions: Vec<_> = editions.iter().map(|e| e.edition.name.as_str()).collect();
             let version = env!("CARGO_PKG_VERSION");
-            let status = if healthy {
+            let ok = healthy && !draining;
+            let status = if ok {
                 StatusCode::OK
             } else {
                 StatusCode::SERVICE_UNAVAILABLE
             };
             (
                 status,
-                json!({ "ok": healthy, "version": version, "store": store, "editions": editions }),
+                json!({
+                    "ok": ok, "version": version, "store": store, "draining": draining, "editions": editions
+                }),
             )
         }
         _ => return None,
@@ -224,7 +228,11 @@ fn only_get(method: &Method) -> Option<Response<Outgoing>> {
     Some(response)
 }
 
-fn plain(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response<Outgoing> {
+pub(super) fn plain(
+    status: StatusCode,
+    content_type: &'static str,
+    body: impl Into<Bytes>,
+) -> Response<Outgoing> {
     let mut response = Response::new(Outgoing::of(body));
     *response.status_mut() = status;
     response
@@ -239,12 +247,8 @@ fn endpoints(edition: &Edition) -> impl Iterator<Item = String> {
         .flatten()
 }
 
-fn main_endpoint(edition: &Edition) -> String {
-    edition.bare_path.clone().unwrap_or_else(|| edition.path())
-}
-
 fn server(settings: &EdgeSettings, edition: &Edition, base: &str) -> Value {
-    let endpoint = main_endpoint(edition);
+    let endpoint = edition.endpoint();
     json!({
         "name": format!("{}-{}", settings.server_name, edition.name),
         "version": env!("CARGO_PKG_VERSION"),
@@ -272,7 +276,7 @@ fn card(settings: &EdgeSettings, edition: &Edition, base: &str) -> Value {
         "title": edition.title,
         "remotes": [{
             "type": "streamable-http",
-            "url": format!("{base}{}", main_endpoint(edition)),
+            "url": format!("{base}{}", edition.endpoint()),
             "headers": [{ "name": "Authorization", "isRequired": true, "isSecret": true }],
             "supportedProtocolVersions": versions(),
         }],

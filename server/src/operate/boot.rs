@@ -7,10 +7,13 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-use super::{OperateError, people::LOCAL_OWNER};
+use super::{
+    OperateError,
+    editions::{CatalogueSource, ReloadError, Reloader},
+    people::LOCAL_OWNER,
+};
 use crate::{
-    access::Keyring,
-    catalogue::Catalogue,
+    access::{Keyring, oauth::OAuth},
     config::{Config, LogSettings},
     domain::{Handlers, context::Context},
     pipeline::{House, HouseBuilder, HouseError},
@@ -30,6 +33,8 @@ const TIDY_EVERY: Duration = Duration::from_secs(60);
 pub struct Booted {
     /// The rooms.
     pub house: Arc<House>,
+    /// Reads the catalogue again.
+    pub reloader: Arc<Reloader>,
     /// The context edition's engine, for commands that use it directly.
     pub context: Arc<Context>,
     stop: CancellationToken,
@@ -57,35 +62,51 @@ pub async fn boot(
     config: &Config,
     folder: &Path,
     editions: &[EditionName],
-) -> Result<Booted, HouseError> {
-    let mut catalogue = Catalogue::builtin()?;
-    if !editions.is_empty() {
-        catalogue = catalogue.narrowed_to(editions)?;
-    }
+) -> Result<Booted, ReloadError> {
+    let source = CatalogueSource::of(config, editions);
+    let catalogue = source.load()?;
     let context = Context::new(store.clone(), folder);
     let mut handlers = Handlers::default();
     context.register(&mut handlers);
-    let keyring = Keyring::load(store.clone(), &catalogue, REQUESTS_PER_MINUTE).await?;
+    let keyring = Keyring::load(store.clone(), &catalogue, REQUESTS_PER_MINUTE)
+        .await
+        .map_err(HouseError::from)?;
+    let oauth = OAuth::load(
+        store.clone(),
+        &catalogue,
+        config.oauth.clone(),
+        REQUESTS_PER_MINUTE,
+    )
+    .await
+    .map_err(HouseError::from)?;
     let house = HouseBuilder {
         store: store.clone(),
         catalogue,
         handlers,
         keyring: Arc::clone(&keyring),
-        seal_key: seal_key(&store).await?,
+        oauth: Arc::clone(&oauth),
+        seal_key: seal_key(&store).await.map_err(HouseError::from)?,
         clock: store.clock().clone(),
         call_timeout: Duration::from_secs(config.limits.call_seconds),
         most_running_per_key: config.limits.running_per_key,
         failed_sign_ins_per_minute: config.limits.failed_sign_ins_per_minute,
     };
     let house = Arc::new(house.build()?);
+    house.rules().refresh().await.map_err(HouseError::from)?;
+    let rules = Arc::clone(house.rules());
+    let reloader = Arc::new(Reloader::new(Arc::clone(&house), source));
     let stop = CancellationToken::new();
     let tasks = vec![
         spawn_until(&stop, keyring.follow()),
+        spawn_until(&stop, oauth.follow()),
+        spawn_until(&stop, async move { rules.follow().await }),
+        spawn_until(&stop, Arc::clone(&reloader).follow()),
         spawn_until(&stop, tidy(Arc::clone(&house))),
         tokio::spawn(Arc::clone(&context).run(stop.clone())),
     ];
     Ok(Booted {
         house,
+        reloader,
         context,
         stop,
         tasks,
@@ -104,11 +125,17 @@ async fn tidy(house: Arc<House>) {
     loop {
         interval.tick().await;
         house.tidy();
+        if let Err(error) = house.sweep().await {
+            tracing::warn!("failed to sweep calls that waited too long: {error}");
+        }
     }
 }
 
 /// The sealing key: made once, then read by every replica.
-async fn seal_key(store: &Store) -> Result<SealKey, StoreError> {
+///
+/// # Errors
+/// When the store cannot be used, or the machine gives no random bytes.
+pub async fn seal_key(store: &Store) -> Result<SealKey, StoreError> {
     let mut fresh = [0_u8; 32];
     getrandom::fill(&mut fresh).map_err(|e| StoreError::Invalid {
         what: format!("no random bytes: {e}"),

@@ -3,9 +3,14 @@
 //! Whoever gets here may do all of it: the person with the data folder, or a door that has checked a role.
 //! Each change is in the audit log of its tenant.
 
+pub mod approvals;
 pub mod boot;
+pub mod check;
+pub mod editions;
 pub mod keys;
+pub mod oauth;
 pub mod people;
+pub mod rules;
 pub mod sessions;
 pub mod setup;
 pub mod sources;

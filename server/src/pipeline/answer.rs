@@ -55,6 +55,12 @@ pub enum CallError {
         "this tool has to ask the user, and this client cannot be asked; use a client of revision 2026-07-28"
     )]
     CannotAsk,
+    /// A preview is asked for, and what the tool does cannot be foretold.
+    #[error(
+        "a confirmation is asked for before this call, and this tool cannot show what it would do; use a key whose \
+         confirm setting is inherit, or another tool"
+    )]
+    NoPreview,
     /// The principal may not call this tool.
     #[error("{0}")]
     Denied(Denial),
@@ -86,7 +92,7 @@ impl CallError {
         match self {
             Self::UnknownTool(_) => "unknown_tool",
             Self::Params(_) | Self::Headers(_) | Self::Arguments(_) => "invalid_arguments",
-            Self::CannotAsk => "rule_violation",
+            Self::CannotAsk | Self::NoPreview => "rule_violation",
             Self::Denied(Denial::MissingScope(_)) => "missing_scope",
             Self::Denied(Denial::RoleRequired | Denial::NotOnKey(_)) => "role_required",
             Self::Denied(Denial::ReadOnly) => "read_only",
@@ -154,11 +160,24 @@ impl CallError {
         }
     }
 
+    /// Whether nobody can say if the call took effect. "Not run" would be a guess, and the caller would run it twice.
+    fn outcome_is_unknown(&self) -> bool {
+        matches!(
+            self,
+            Self::Unavailable(StoreError::OutcomeUnknown)
+                | Self::Domain(DomainError::Store(StoreError::OutcomeUnknown))
+        )
+    }
+
     /// The line that a model and a person read alike: `<http> <Title>: <message>`. Failures of ours show the
     /// reference only.
     pub fn text(&self, reference: &str) -> String {
         match self.code() {
             "internal" => format!("500 Internal Error: request {reference}"),
+            "unavailable" if self.outcome_is_unknown() => format!(
+                "503 Service Unavailable: the change may have been made, the store went away before it said so; look \
+                 before you try again (request {reference})"
+            ),
             "unavailable" => {
                 format!("503 Service Unavailable: the call was not run; try again soon (request {reference})")
             }
@@ -210,6 +229,15 @@ mod tests {
             ),
             (DomainError::Conflict("x".into()).into(), "409 Conflict: x"),
             (DomainError::Rule("x".into()).into(), "422 Unprocessable: x"),
+            (
+                DomainError::Store(StoreError::OutcomeUnknown).into(),
+                "503 Service Unavailable: the change may have been made, the store went away before it said so; look before \
+                 you try again (request 7Q2K)",
+            ),
+            (
+                StoreError::Closed.into(),
+                "503 Service Unavailable: the call was not run; try again soon (request 7Q2K)",
+            ),
             (
                 DomainError::internal(std::io::Error::other("secret path")).into(),
                 "500 Internal Error: request 7Q2K",

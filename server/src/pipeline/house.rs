@@ -2,19 +2,29 @@
 
 use std::{sync::Arc, time::Duration};
 
+use arc_swap::ArcSwap;
+use futures_util::FutureExt;
+use tokio::sync::watch;
+
 use super::SignInError;
 use crate::{
-    access::{AuthError, Keyring, Principal},
+    access::{
+        AuthError, Keyring, Principal,
+        oauth::{Entrance, OAuth},
+    },
     catalogue::{Catalogue, CatalogueError, Driver, Edition, ListCache, StrictClients, Tool},
     domain::{
         Handler, Handlers,
         http::{self, RemoteError, Remotes},
     },
     limits::{AddressMeters, Limits},
-    policy::SealKey,
+    policy::{Rules, SealKey},
     store::{Store, StoreError},
-    vocabulary::{Clock, EditionName},
+    vocabulary::{Clock, Consent, EditionName},
 };
+
+/// Rows that one sweep removes: a transaction that others need not wait for.
+const SWEPT_AT_ONCE: u32 = 1000;
 
 /// Why the house cannot be built.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +50,19 @@ pub enum HouseError {
         upstream: String,
         /// Why.
         source: RemoteError,
+    },
+    /// A row asks for consent, and its handler cannot say what it would do.
+    #[error(
+        "tool `{tool}` of edition `{edition}` asks for consent, and the handler `{handler}` does not plan: register it \
+         with `planned`, or set its policy to auto"
+    )]
+    NoPlan {
+        /// The edition.
+        edition: String,
+        /// The tool.
+        tool: String,
+        /// The handler that runs at once.
+        handler: String,
     },
     /// The catalogue is not in order.
     #[error(transparent)]
@@ -71,11 +94,16 @@ pub struct House {
     pub(super) store: Store,
     pub(super) limits: Limits,
     pub(super) strict_clients: StrictClients,
-    pub(super) seal_key: SealKey,
+    pub(super) seal_key: Arc<SealKey>,
+    pub(super) rules: Arc<Rules>,
     pub(super) clock: Clock,
     pub(super) call_timeout: Duration,
-    editions: Vec<Arc<BoundEdition>>,
+    editions: ArcSwap<Vec<Arc<BoundEdition>>>,
+    /// Counts the catalogues that were in force.
+    generation: watch::Sender<u64>,
+    handlers: Handlers,
     pub(super) keyring: Arc<Keyring>,
+    oauth: Arc<OAuth>,
     failed_sign_ins: AddressMeters,
 }
 
@@ -87,8 +115,10 @@ pub struct HouseBuilder {
     pub catalogue: Catalogue,
     /// The functions behind the tools.
     pub handlers: Handlers,
-    /// Who may come in.
+    /// Who may come in with a key.
     pub keyring: Arc<Keyring>,
+    /// Who may come in with an access token.
+    pub oauth: Arc<OAuth>,
     /// Seals multi-round states; the same on every replica.
     pub seal_key: SealKey,
     /// The time.
@@ -107,42 +137,68 @@ impl HouseBuilder {
     /// # Errors
     /// When a row names a handler that is not there.
     pub fn build(self) -> Result<House, HouseError> {
-        let editions = self
-            .catalogue
-            .editions()
-            .iter()
-            .map(|edition| bind(edition, &self.handlers).map(Arc::new))
-            .collect::<Result<Vec<_>, _>>()?;
+        let editions = bind_all(&self.catalogue, &self.handlers)?;
         Ok(House {
+            rules: Arc::new(Rules::new(self.store.clone())),
             store: self.store,
             limits: Limits::new(self.most_running_per_key),
             strict_clients: StrictClients::builtin()?,
-            seal_key: self.seal_key,
+            seal_key: Arc::new(self.seal_key),
             clock: self.clock,
             call_timeout: self.call_timeout,
-            editions,
+            editions: ArcSwap::from_pointee(editions),
+            generation: watch::Sender::new(0),
+            handlers: self.handlers,
             keyring: self.keyring,
+            oauth: self.oauth,
             failed_sign_ins: AddressMeters::new(self.failed_sign_ins_per_minute),
         })
     }
 }
 
+fn bind_all(catalogue: &Catalogue, handlers: &Handlers) -> Result<Vec<Arc<BoundEdition>>, HouseError> {
+    let editions = catalogue.editions().iter();
+    editions
+        .map(|edition| bind(edition, handlers).map(Arc::new))
+        .collect()
+}
+
 fn bind(edition: &Arc<Edition>, handlers: &Handlers) -> Result<BoundEdition, HouseError> {
     let mut remotes = Remotes::default();
-    let bound = edition.tools().iter().map(|tool| match &tool.driver {
-        Driver::Function(name) => handlers.find(name).cloned().ok_or_else(|| HouseError::NoHandler {
-            edition: edition.name.to_string(),
-            tool: tool.name.to_string(),
-            handler: name.clone(),
-        }),
-        Driver::Http(call) => {
-            http::handler(tool, call, &mut remotes).map_err(|source| HouseError::Upstream {
-                edition: edition.name.to_string(),
-                tool: tool.name.to_string(),
-                upstream: call.upstream.name.clone(),
-                source,
-            })
+    let bound = edition.tools().iter().map(|tool| {
+        let names = || (edition.name.to_string(), tool.name.to_string());
+        let (handler, called) = match &tool.driver {
+            Driver::Function(name) => (handlers.find(name).cloned(), name.clone()),
+            Driver::Http(call) => {
+                let handler = http::handler(tool, call, &mut remotes).map_err(|source| {
+                    let (edition, tool) = names();
+                    let upstream = call.upstream.name.clone();
+                    HouseError::Upstream {
+                        edition,
+                        tool,
+                        upstream,
+                        source,
+                    }
+                })?;
+                (Some(handler), "http".to_owned())
+            }
+        };
+        let (edition_name, tool_name) = names();
+        let Some(handler) = handler else {
+            return Err(HouseError::NoHandler {
+                edition: edition_name,
+                tool: tool_name,
+                handler: called,
+            });
+        };
+        if edition.consent(tool) > Consent::Auto && !matches!(handler, Handler::Planned(_)) {
+            return Err(HouseError::NoPlan {
+                edition: edition_name,
+                tool: tool_name,
+                handler: called,
+            });
         }
+        Ok(handler)
     });
     let handlers = bound.collect::<Result<Vec<_>, _>>()?;
     Ok(BoundEdition {
@@ -153,9 +209,27 @@ fn bind(edition: &Arc<Edition>, handlers: &Handlers) -> Result<BoundEdition, Hou
 }
 
 impl House {
-    /// The editions served, in catalogue order.
-    pub fn editions(&self) -> &[Arc<BoundEdition>] {
-        &self.editions
+    /// The editions served, in catalogue order: those in force now. Another moment may have others.
+    pub fn editions(&self) -> Arc<Vec<Arc<BoundEdition>>> {
+        self.editions.load_full()
+    }
+
+    /// Puts another catalogue in the place of the one in force. Calls under way end with the old one.
+    ///
+    /// # Errors
+    /// When a row names a handler that is not there; the old catalogue stays.
+    pub fn replace_catalogue(&self, catalogue: &Catalogue) -> Result<(), HouseError> {
+        let editions = bind_all(catalogue, &self.handlers)?;
+        self.keyring.adopt(catalogue);
+        self.oauth.adopt(catalogue);
+        self.editions.store(Arc::new(editions));
+        self.generation.send_modify(|generation| *generation += 1);
+        Ok(())
+    }
+
+    /// Tells when another catalogue is in force.
+    pub fn catalogue_changes(&self) -> watch::Receiver<u64> {
+        self.generation.subscribe()
     }
 
     /// Finds out who is calling (room 3). `address` is where failures are counted.
@@ -168,10 +242,30 @@ impl House {
         edition: &Edition,
         address: std::net::IpAddr,
     ) -> Result<Principal, SignInError> {
-        let result = self
-            .keyring
-            .authenticate(credential, edition, self.clock.now())
-            .await;
+        self.admit(credential, edition, address, None).await
+    }
+
+    /// The same at an entrance that takes access tokens too.
+    ///
+    /// # Errors
+    /// As [`House::authenticate`].
+    pub async fn admit(
+        &self,
+        credential: Option<&str>,
+        edition: &Edition,
+        address: std::net::IpAddr,
+        entrance: Option<&Entrance>,
+    ) -> Result<Principal, SignInError> {
+        let now = self.clock.now();
+        let by_token = match (credential, entrance) {
+            (Some(token), Some(entrance)) => self.oauth.admit(entrance, edition, token, address, now).await,
+            _ => Ok(None),
+        };
+        let result = match by_token {
+            Ok(Some(principal)) => Ok(principal),
+            Ok(None) => self.keyring.authenticate(credential, edition, now).await,
+            Err(error) => Err(error),
+        };
         if result.as_ref().is_err_and(AuthError::counts_as_failure)
             && let Err(limit) = self.failed_sign_ins.count(address)
         {
@@ -185,9 +279,34 @@ impl House {
         &self.store
     }
 
+    /// What editions ask of access tokens.
+    pub fn oauth(&self) -> &Arc<OAuth> {
+        &self.oauth
+    }
+
     /// The time.
     pub fn clock(&self) -> &Clock {
         &self.clock
+    }
+
+    /// What opens the sealed parts of waiting calls.
+    pub fn seal_key(&self) -> &SealKey {
+        &self.seal_key
+    }
+
+    /// What tenants ask for beyond their tools' own policies.
+    pub fn rules(&self) -> &Arc<Rules> {
+        &self.rules
+    }
+
+    /// Removes waiting calls that nobody can ask for any more, a bounded number; gives how many.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub async fn sweep(&self) -> Result<u64, StoreError> {
+        self.store
+            .system_write(|tx| async move { tx.pending_calls().purge(SWEPT_AT_ONCE).await }.boxed())
+            .await
     }
 
     /// Forgets what only strangers left behind; called now and then.
@@ -195,8 +314,11 @@ impl House {
         self.failed_sign_ins.forget_quiet();
     }
 
-    pub(super) fn edition_of(&self, principal: &Principal) -> Option<&Arc<BoundEdition>> {
+    /// The edition as it is in force now. Invariant: its rows are judged anew by whoever asks, since the principal
+    /// may have been let in under the catalogue before.
+    pub(super) fn edition_of(&self, principal: &Principal) -> Option<Arc<BoundEdition>> {
         let name: &EditionName = &principal.facts().edition;
-        self.editions.iter().find(|bound| bound.edition.name == *name)
+        let editions = self.editions.load();
+        editions.iter().find(|bound| bound.edition.name == *name).cloned()
     }
 }

@@ -9,7 +9,7 @@ use super::{CallError, House};
 use crate::{
     audit::{Draft, note_outcome},
     catalogue::Tool,
-    domain::{Call, DomainError, Handler, HandlerResult, Outcome, TenantStore},
+    domain::{Call, DomainError, Handler, Outcome, TenantStore, ToolResult},
     limits::Slot,
     store::AuditStatus,
 };
@@ -18,14 +18,17 @@ use crate::{
 const LONGEST_RESULT: usize = 1024 * 1024;
 
 /// How a handler came to its end.
-enum End {
-    Returned(HandlerResult),
+pub(super) enum End<T> {
+    Returned(Result<T, DomainError>),
     Panicked,
     TimedOut,
 }
 
 /// Waits for a handler, no longer than its limit, whatever it does.
-async fn bounded(limit: Duration, work: impl Future<Output = HandlerResult>) -> End {
+pub(super) async fn bounded<T>(
+    limit: Duration,
+    work: impl Future<Output = Result<T, DomainError>>,
+) -> End<T> {
     match tokio::time::timeout(limit, AssertUnwindSafe(work).catch_unwind()).await {
         Ok(Ok(result)) => End::Returned(result),
         Ok(Err(_)) => End::Panicked,
@@ -96,6 +99,8 @@ impl House {
                 };
                 (end, "part of the work may have been done")
             }
+            // Goes through `consent.rs`, which alone can show a preview.
+            Handler::Planned(_) => return Err(CallError::NoPreview),
         };
         match end {
             End::Returned(Ok(outcome)) => {
@@ -114,9 +119,14 @@ impl House {
 }
 
 fn check_size(outcome: &Outcome) -> Result<(), CallError> {
-    let Outcome::Done(result) = outcome else {
-        return Ok(());
-    };
+    match outcome {
+        Outcome::Done(result) => check_result(result),
+        Outcome::InputRequired(_) => Ok(()),
+    }
+}
+
+/// Refuses results that no client should have to take.
+pub(super) fn check_result(result: &ToolResult) -> Result<(), CallError> {
     if result
         .structured
         .as_ref()

@@ -10,11 +10,10 @@ use chacha20poly1305::{
     aead::{Aead, Payload},
 };
 use secrecy::{ExposeSecret, SecretBox};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
-use crate::vocabulary::Timestamp;
+use crate::vocabulary::{Timestamp, sha256};
 
 /// How long a state may be redeemed (protocol.md S-84: at most 15 minutes).
 const LIFETIME_MS: i64 = 10 * 60 * 1000;
@@ -61,18 +60,7 @@ impl SealKey {
             state,
         };
         let plain = serde_json::to_vec(&sealed).map_err(|_| StateError)?;
-        let mut nonce = [0_u8; NONCE_BYTES];
-        getrandom::fill(&mut nonce).map_err(|_| StateError)?;
-        let payload = Payload {
-            msg: &plain,
-            aad: &digest(binding),
-        };
-        let mut bytes = nonce.to_vec();
-        bytes.extend(
-            self.cipher()
-                .encrypt(&XNonce::from(nonce), payload)
-                .map_err(|_| StateError)?,
-        );
+        let bytes = self.encrypt(binding, &plain)?;
         let text = format!("{VERSION}{}", URL_SAFE_NO_PAD.encode(bytes));
         if text.len() > LONGEST {
             Err(StateError)
@@ -91,20 +79,57 @@ impl SealKey {
             .filter(|t| t.len() <= LONGEST)
             .ok_or(StateError)?;
         let bytes = URL_SAFE_NO_PAD.decode(encoded).map_err(|_| StateError)?;
-        let (nonce, cipher_text) = bytes.split_first_chunk::<NONCE_BYTES>().ok_or(StateError)?;
-        let payload = Payload {
-            msg: cipher_text,
-            aad: &digest(binding),
-        };
-        let plain = self
-            .cipher()
-            .decrypt(&XNonce::from(*nonce), payload)
-            .map_err(|_| StateError)?;
+        let plain = self.decrypt(binding, &bytes)?;
         let sealed: Sealed = serde_json::from_slice(&plain).map_err(|_| StateError)?;
         if now.as_millis() > sealed.expires_ms {
             return Err(StateError);
         }
         Ok((sealed.round, sealed.state))
+    }
+
+    /// Seals what the store keeps for us, however long: `binding` says which row it belongs to.
+    ///
+    /// # Errors
+    /// When the value has no JSON form or the machine gives no random bytes.
+    pub fn seal_row(&self, binding: &str, value: &impl Serialize) -> Result<Vec<u8>, StateError> {
+        let plain = serde_json::to_vec(value).map_err(|_| StateError)?;
+        self.encrypt(binding, &plain)
+    }
+
+    /// Opens what [`SealKey::seal_row`] sealed for the same row.
+    ///
+    /// # Errors
+    /// When it was sealed by another key or for another row.
+    pub fn open_row<T: DeserializeOwned>(&self, binding: &str, bytes: &[u8]) -> Result<T, StateError> {
+        let plain = self.decrypt(binding, bytes)?;
+        serde_json::from_slice(&plain).map_err(|_| StateError)
+    }
+
+    fn encrypt(&self, binding: &str, plain: &[u8]) -> Result<Vec<u8>, StateError> {
+        let mut nonce = [0_u8; NONCE_BYTES];
+        getrandom::fill(&mut nonce).map_err(|_| StateError)?;
+        let payload = Payload {
+            msg: plain,
+            aad: &sha256(binding),
+        };
+        let mut bytes = nonce.to_vec();
+        bytes.extend(
+            self.cipher()
+                .encrypt(&XNonce::from(nonce), payload)
+                .map_err(|_| StateError)?,
+        );
+        Ok(bytes)
+    }
+
+    fn decrypt(&self, binding: &str, bytes: &[u8]) -> Result<Vec<u8>, StateError> {
+        let (nonce, cipher_text) = bytes.split_first_chunk::<NONCE_BYTES>().ok_or(StateError)?;
+        let payload = Payload {
+            msg: cipher_text,
+            aad: &sha256(binding),
+        };
+        self.cipher()
+            .decrypt(&XNonce::from(*nonce), payload)
+            .map_err(|_| StateError)
     }
 
     fn cipher(&self) -> XChaCha20Poly1305 {
@@ -116,10 +141,6 @@ impl std::fmt::Debug for SealKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("SealKey(…)")
     }
-}
-
-fn digest(binding: &str) -> [u8; 32] {
-    Sha256::digest(binding.as_bytes()).into()
 }
 
 #[cfg(test)]
@@ -161,6 +182,18 @@ mod tests {
         }
         assert_eq!(key.open("call", "", NOW), Err(StateError));
         assert_eq!(key.open("call", &"v1.".repeat(5000), NOW), Err(StateError));
+    }
+
+    #[test]
+    fn a_row_opens_for_itself_only() {
+        let key = SealKey::new([7; 32]);
+        let sealed = key.seal_row("acme 1", &json!({"a": "x".repeat(9000)})).unwrap();
+        assert_eq!(
+            key.open_row::<Value>("acme 1", &sealed).unwrap()["a"],
+            "x".repeat(9000)
+        );
+        assert_eq!(key.open_row::<Value>("acme 2", &sealed), Err(StateError));
+        assert_eq!(key.open_row::<Value>("acme 1", &[0; 10]), Err(StateError));
     }
 
     #[test]

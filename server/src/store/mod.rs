@@ -18,7 +18,10 @@ mod jobs;
 mod keys;
 mod memory;
 mod notes;
+mod oauth;
+mod pending;
 mod postgres;
+mod reading;
 mod records;
 mod redact;
 mod row;
@@ -50,6 +53,11 @@ pub use memory::{Memories, Memory, MemoryVersion, NewMemory};
 pub use notes::{
     Chunk, Entity, EntityMark, NewChunk, NewEntity, Notes, Source, SourceCount, StoredVector, VectorShelf,
 };
+pub use oauth::{OAuthMount, OAuthRow, OAuthSettings, SystemOAuth, TenantOAuth};
+pub use pending::{
+    NewPending, PENDING_LIFETIME_MS, Pending, PendingCalls, PendingState, SystemPendingCalls, Taken,
+};
+pub use reading::{ReadMemories, ReadNotes, ReadRecords, ReadTx, ReadUsers};
 pub use records::{
     Condition, Draft, Field, FieldValue, Record, RecordChange, RecordCursor, RecordPage, RecordQuery, Records,
 };

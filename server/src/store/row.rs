@@ -131,6 +131,7 @@ impl RowRef<'_> {
     getter!(text, String);
     getter!(opt_text, Option<String>);
     getter!(blob, Vec<u8>);
+    getter!(opt_blob, Option<Vec<u8>>);
 
     /// A 32-byte digest.
     pub(crate) fn digest(&self, at: usize) -> Result<[u8; 32], StoreError> {

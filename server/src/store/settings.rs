@@ -6,7 +6,7 @@ use super::{
     Session, StoreError, Topic,
     row::{from_json, params, to_json},
 };
-use crate::vocabulary::Timestamp;
+use crate::vocabulary::{TenantId, Timestamp};
 
 /// Settings of one owner.
 pub struct Settings<'t> {
@@ -54,6 +54,17 @@ impl Settings<'_> {
             .query(LIST, params![self.owner], |row| Ok((row.text(0)?, row.json(1)?)))
             .await
     }
+}
+
+/// The value of one name for every tenant that has set it.
+pub(super) async fn of_tenants<T: DeserializeOwned>(
+    session: &mut Session,
+    name: &str,
+) -> Result<Vec<(TenantId, T)>, StoreError> {
+    const ALL: &str = "SELECT tenant_id, value_json FROM settings WHERE name = $1 AND tenant_id <> ''";
+    session
+        .query(ALL, params![name], |row| Ok((row.name(0)?, row.json(1)?)))
+        .await
 }
 
 /// Tokens that can be redeemed once, before they expire. Only their hashes are stored.

@@ -1,9 +1,11 @@
 //! The handles that other rooms hold during a transaction: [`TenantTx`] and [`SystemTx`].
 
+use serde::de::DeserializeOwned;
+
 use super::{
-    AuditLog, AuditRecord, Caps, ChangeLog, Counters, Jobs, Keys, Memories, NewChange, Notes, Records,
-    Session, Settings, SetupTokens, SignIns, StoreError, SystemCaps, SystemJobs, SystemKeys, SystemSignIns,
-    SystemUsers, Tenants, Topic, Users,
+    AuditLog, AuditRecord, Caps, ChangeLog, Counters, Jobs, Keys, Memories, NewChange, Notes, PendingCalls,
+    Records, Session, Settings, SetupTokens, SignIns, StoreError, SystemCaps, SystemJobs, SystemKeys,
+    SystemOAuth, SystemPendingCalls, SystemSignIns, SystemUsers, TenantOAuth, Tenants, Topic, Users,
 };
 use crate::vocabulary::{TenantId, Timestamp};
 
@@ -19,6 +21,10 @@ pub struct TenantTx<'a> {
 impl<'a> TenantTx<'a> {
     pub(super) fn new(session: &'a mut Session, tenant: TenantId) -> Self {
         Self { session, tenant }
+    }
+
+    pub(super) fn parts(&mut self) -> (&mut Session, TenantId) {
+        (self.session, self.tenant.clone())
     }
 
     /// Whose rows these are.
@@ -116,6 +122,14 @@ impl<'a> TenantTx<'a> {
         }
     }
 
+    /// Calls that wait for a yes.
+    pub fn pending_calls(&mut self) -> PendingCalls<'_> {
+        PendingCalls {
+            session: self.session,
+            tenant: &self.tenant,
+        }
+    }
+
     /// What agents remember.
     pub fn memory(&mut self) -> Memories<'_> {
         Memories {
@@ -127,6 +141,14 @@ impl<'a> TenantTx<'a> {
     /// Sources, entities and chunks of the context edition.
     pub fn notes(&mut self) -> Notes<'_> {
         Notes {
+            session: self.session,
+            tenant: &self.tenant,
+        }
+    }
+
+    /// What editions ask of access tokens, and who the people behind them are.
+    pub fn oauth(&mut self) -> TenantOAuth<'_> {
+        TenantOAuth {
             session: self.session,
             tenant: &self.tenant,
         }
@@ -210,6 +232,20 @@ impl<'a> SystemTx<'a> {
         }
     }
 
+    /// What editions ask of access tokens, for the table that is kept in memory.
+    pub fn oauth(&mut self) -> SystemOAuth<'_> {
+        SystemOAuth {
+            session: self.session,
+        }
+    }
+
+    /// Waiting calls of all tenants, for the sweep.
+    pub fn pending_calls(&mut self) -> SystemPendingCalls<'_> {
+        SystemPendingCalls {
+            session: self.session,
+        }
+    }
+
     /// Sign-ins of all tenants, for the doors.
     pub fn sign_ins(&mut self) -> SystemSignIns<'_> {
         SystemSignIns {
@@ -238,6 +274,14 @@ impl<'a> SystemTx<'a> {
             session: self.session,
             owner: "",
         }
+    }
+
+    /// The setting of that name of every tenant that has it.
+    pub async fn settings_of_tenants<T: DeserializeOwned>(
+        &mut self,
+        name: &str,
+    ) -> Result<Vec<(TenantId, T)>, StoreError> {
+        super::settings::of_tenants(self.session, name).await
     }
 
     /// One-time tokens that set up the first owner or invite someone.

@@ -8,12 +8,20 @@ use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
 use super::StoreError;
 
 /// The address of a store.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, serde::Deserialize)]
+#[serde(try_from = "String")]
 pub enum StoreUrl {
     /// One SQLite file.
     Sqlite(PathBuf),
     /// A PostgreSQL connection URL, password included.
     Postgres(String),
+}
+
+impl TryFrom<String> for StoreUrl {
+    type Error = StoreError;
+    fn try_from(text: String) -> Result<Self, StoreError> {
+        text.parse()
+    }
 }
 
 impl FromStr for StoreUrl {

@@ -221,3 +221,33 @@ fn the_log_shows_calls_and_its_verification_finds_an_edit() {
     assert_eq!(changed, 1);
     assert!(place.fails(&["audit", "verify"]).contains("not whole"));
 }
+
+#[test]
+fn a_tenants_policy_is_shown_and_tightened_and_an_unknown_code_says_what_to_do() {
+    let place = Place::new();
+    place.key("search");
+    assert!(place.ok(&["tenant", "policy"]).contains("auto"));
+    place.ok(&["tenant", "policy", "confirm"]);
+    place.ok(&["tenant", "policy", "human", "--tool", "memory_put"]);
+    let shown = place.ok(&["tenant", "policy"]);
+    assert!(
+        shown.contains("every change") && shown.contains("memory_put") && shown.contains("human"),
+        "{shown}"
+    );
+    assert!(
+        place
+            .fails(&["tenant", "policy", "sometimes"])
+            .contains("auto, confirm, human")
+    );
+    assert!(
+        place
+            .fails(&["tenant", "policy", "review"])
+            .contains("confirm or human")
+    );
+    assert!(place.ok(&["pending"]).contains("no call waits"));
+    assert!(
+        place
+            .fails(&["approve", "7Q2K-M4PX"])
+            .contains("no call waits for the code 7Q2K-M4PX")
+    );
+}

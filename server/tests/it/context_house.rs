@@ -9,7 +9,10 @@ use std::{
 };
 
 use footbridge_server::{
-    access::{Keyring, Principal},
+    access::{
+        Keyring, Principal,
+        oauth::{OAuth, OAuthLimits},
+    },
     audit::RequestFacts,
     catalogue::{Catalogue, Edition},
     domain::{
@@ -46,7 +49,7 @@ pub(crate) struct Rooms {
     pub(crate) clock: Clock,
     keyring: Arc<Keyring>,
     folder: PathBuf,
-    _place: Place,
+    place: Place,
 }
 
 impl Rooms {
@@ -63,11 +66,13 @@ impl Rooms {
         let mut handlers = Handlers::default();
         context.register(&mut handlers);
         let keyring = Keyring::load(store.clone(), &catalogue, 1_000_000).await.unwrap();
+        let oauth = OAuth::load(store.clone(), &catalogue, OAuthLimits::default(), 1_000_000).await;
         let house = HouseBuilder {
             store: store.clone(),
             catalogue,
             handlers: handlers.clone(),
             keyring: Arc::clone(&keyring),
+            oauth: oauth.unwrap(),
             seal_key: SealKey::new([7; 32]),
             clock: place.clock.clone(),
             call_timeout: Duration::from_secs(55),
@@ -85,7 +90,7 @@ impl Rooms {
             clock,
             keyring,
             folder,
-            _place: place,
+            place,
         };
         for name in tenants {
             std::fs::create_dir_all(rooms.notes(name)).unwrap();
@@ -190,6 +195,7 @@ impl Rooms {
             request_state: None,
             capabilities: Map::new(),
             can_ask: true,
+            approve_at: None,
             check_headers: &|_| Ok(()),
             progress: Progress::default(),
             cancelled: CancellationToken::new(),
@@ -208,6 +214,38 @@ impl Rooms {
             }
             Answer::InputRequired { .. } => panic!("no tool here asks"),
         }
+    }
+
+    /// Calls a tool that must answer with a result, whatever its client can do.
+    pub(crate) async fn call_quietly(&self, principal: &Principal, tool: &str, arguments: &Value) -> Value {
+        self.call_as(principal, tool, arguments)
+            .await
+            .unwrap_or_else(|e| panic!("{tool} {arguments}: {e}"))
+    }
+
+    /// The store's rows but those of these tables.
+    pub(crate) async fn dump(&self, except: &[&str]) -> Vec<String> {
+        self.place.dump(except).await
+    }
+
+    /// Every file of the data folder and of the notes, with its size.
+    pub(crate) fn files(&self) -> Vec<(PathBuf, u64)> {
+        fn walk(folder: &Path, all: &mut Vec<(PathBuf, u64)>) {
+            for entry in std::fs::read_dir(folder).into_iter().flatten() {
+                let entry = entry.unwrap();
+                if entry.path().is_dir() {
+                    walk(&entry.path(), all);
+                }
+                // The store's own files are compared row by row.
+                if !entry.file_name().to_string_lossy().starts_with("store.db") {
+                    all.push((entry.path(), entry.metadata().unwrap().len()));
+                }
+            }
+        }
+        let mut all = Vec::new();
+        walk(&self.folder, &mut all);
+        all.sort();
+        all
     }
 
     /// Calls a tool with a key; a refusal is its text.

@@ -12,12 +12,20 @@ use std::{
 };
 
 use footbridge_server::{
-    access::Keyring,
+    access::{
+        Keyring,
+        oauth::{OAuth, OAuthLimits},
+    },
     catalogue::{Catalogue, NamedText},
     config::ConsoleSettings,
-    domain::{Content, DomainError, Handlers, InputRequest, InputRequired, Outcome, ToolResult},
+    domain::{
+        Change, Content, DomainError, Handlers, InputRequest, InputRequired, Outcome, Plan, ToolResult,
+    },
     edge::{EdgeSettings, Server, TlsFiles, listen},
-    operate::keys::{MintRequest, mint},
+    operate::{
+        keys::{MintRequest, mint},
+        oauth::{self, OAuthChange, Switch},
+    },
     pipeline::{self, HouseBuilder},
     policy::SealKey,
     store::{KeyLimits, Store, StoreSettings, StoreUrl},
@@ -141,12 +149,17 @@ impl House {
         .unwrap();
         let keyring = Keyring::load(store.clone(), &catalogue, 1_000_000).await.unwrap();
         tokio::spawn(Arc::clone(&keyring).follow());
+        let oauth = OAuth::load(store.clone(), &catalogue, OAuthLimits::default(), 1_000_000)
+            .await
+            .unwrap();
+        tokio::spawn(Arc::clone(&oauth).follow());
         let noticed = Arc::<Noticed>::default();
         let rooms = HouseBuilder {
             store: store.clone(),
             catalogue: load(),
             handlers: handlers(&noticed),
             keyring: Arc::clone(&keyring),
+            oauth,
             seal_key: SealKey::new([7; 32]),
             clock,
             call_timeout: Duration::from_secs(20),
@@ -192,6 +205,15 @@ impl House {
             .unwrap();
         self.keyring.refresh().await.unwrap();
         minted.key
+    }
+
+    /// Changes what the edition asks of access tokens; returns when the server has heard of it.
+    pub(crate) async fn change_oauth(&self, switch: Switch, change: OAuthChange) {
+        let (tenant, edition) = (TenantId::new("local").unwrap(), &self.catalogue.editions()[0]);
+        oauth::change(&self.store, &tenant, edition, "", switch, change)
+            .await
+            .unwrap();
+        self.rooms.oauth().reload().await.unwrap();
     }
 
     /// Tells the server to stop, without waiting.
@@ -586,8 +608,20 @@ fn handlers(noticed: &Arc<Noticed>) -> Handlers {
         }
         .boxed()
     });
-    handlers.write("tests::note", |_, call| {
-        async move { Outcome::structured(&json!({ "text": call.arguments.as_map()["text"] })) }.boxed()
-    });
+    handlers.planned(
+        "tests::note",
+        |_, call| {
+            async move {
+                let text = call.arguments.as_map()["text"].clone();
+                Plan::new("Write a note")
+                    .with(Change::create("note", "text", text.clone()))
+                    .carrying(&text)
+            }
+            .boxed()
+        },
+        |_, apply| {
+            async move { ToolResult::structured(&json!({ "text": apply.plan.payload::<Value>()? })) }.boxed()
+        },
+    );
     handlers
 }

@@ -39,7 +39,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "store",
         ],
     ),
-    ("config", &["edge", "store"]),
+    ("config", &["access", "edge", "store"]),
     ("lib", &[]),
     (
         "operate",

@@ -8,6 +8,7 @@
 )]
 
 mod cli;
+mod consent;
 mod context_house;
 mod context_isolation;
 mod context_memory;
@@ -19,6 +20,8 @@ mod edge;
 mod house;
 mod http_tools;
 mod layers;
+mod oauth;
+mod operations;
 mod process;
 mod replicas;
 mod store;

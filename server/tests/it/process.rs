@@ -54,6 +54,11 @@ impl Place {
         path
     }
 
+    /// The configuration file of all commands, once a test has written one.
+    pub(crate) fn config(&self) -> PathBuf {
+        self.path().join("config.toml")
+    }
+
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_footbridge-server"));
         command
@@ -63,6 +68,10 @@ impl Place {
         match &self.store {
             Some(url) => command.env("FOOTBRIDGE_STORE", url),
             None => command.env_remove("FOOTBRIDGE_STORE"),
+        };
+        match self.config().exists() {
+            true => command.env("FOOTBRIDGE_CONFIG", self.config()),
+            false => command.env_remove("FOOTBRIDGE_CONFIG"),
         };
         command
     }
@@ -238,6 +247,12 @@ impl Server {
         let reply = self.legacy(key, "tools/call", json!({"name": tool, "arguments": arguments}));
         assert_eq!(reply["result"]["isError"], true, "{tool}: {reply}");
         reply["result"]["content"][0]["text"].as_str().unwrap().to_owned()
+    }
+
+    /// Sends the process a signal, e.g. `-HUP`.
+    pub(crate) fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
     }
 
     /// Asks the server to stop, and waits for it: how it ended, and what it printed that nobody read yet.

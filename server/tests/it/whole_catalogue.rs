@@ -8,7 +8,7 @@ use std::{
 
 use footbridge_server::{
     access::Denial,
-    catalogue::{Catalogue, Driver, Tool},
+    catalogue::{Catalogue, Tool},
     domain::Handler,
     pipeline::CallError,
     store::{KeyLimits, Store},
@@ -111,10 +111,10 @@ fn every_row_has_its_handler_and_every_handler_its_row() {
         let mut named = BTreeSet::new();
         for edition in catalogue.editions() {
             for tool in edition.tools() {
-                let Driver::Function(name) = &tool.driver else {
-                    panic!("`{}` is built in and calls another system", tool.name);
-                };
-                named.insert(name.clone());
+                let name = tool.driver.function();
+                let name =
+                    name.unwrap_or_else(|| panic!("`{}` is built in and calls another system", tool.name));
+                named.insert(name.to_owned());
                 let handler = seeded.rooms.handlers.find(name);
                 let handler =
                     handler.unwrap_or_else(|| panic!("`{}` names `{name}`, which is nothing", tool.name));
@@ -123,6 +123,7 @@ fn every_row_has_its_handler_and_every_handler_its_row() {
                     Handler::Write(_) => tool.effect != Effect::Read,
                     // Its own transactions may write: a reading tool has no use for it.
                     Handler::Task(_) => tool.effect != Effect::Read,
+                    Handler::Planned(_) => tool.effect != Effect::Read,
                     Handler::Plain(_) => true,
                 };
                 assert!(

@@ -5,7 +5,7 @@
 
 mod ledger;
 mod load;
-mod rows;
+pub(crate) mod rows;
 
 use crate::corpus::Dice;
 use crate::ours::{self, FILE_TOOL, Head, Key, READ_TOOL, WRITE_TOOL};

@@ -7,29 +7,29 @@ use sha2::{Digest, Sha256};
 use std::fmt::Write;
 
 /// Status of a call that ran.
-pub(super) const ALLOW: &str = "allow";
+pub(crate) const ALLOW: &str = "allow";
 /// Status of a call that was about to have an effect outside the store.
-pub(super) const INTENT: &str = "intent";
+pub(crate) const INTENT: &str = "intent";
 
 /// What is read of a row.
 #[derive(Clone, Debug)]
-pub(super) struct Row {
+pub(crate) struct Row {
     /// Its number.
-    pub(super) seq: u64,
+    pub(crate) seq: u64,
     /// Id of the key that called.
-    pub(super) caller: String,
+    pub(crate) caller: String,
     /// Tool.
-    pub(super) tool: String,
+    pub(crate) tool: String,
     /// How the call ended.
-    pub(super) status: String,
+    pub(crate) status: String,
     /// SHA-256 of the canonical arguments.
-    pub(super) digest: String,
+    pub(crate) digest: String,
     /// Records the call touched.
-    pub(super) records: Vec<String>,
+    pub(crate) records: Vec<String>,
 }
 
 /// Reads the output of `audit --json`.
-pub(super) fn parse(said: &str) -> Result<Vec<Row>, Failure> {
+pub(crate) fn parse(said: &str) -> Result<Vec<Row>, Failure> {
     #[derive(Deserialize)]
     struct Line {
         seq: u64,
@@ -61,7 +61,7 @@ pub(super) fn parse(said: &str) -> Result<Vec<Row>, Failure> {
 }
 
 /// The digest the log shows for these arguments: SHA-256 of the JSON without spaces, keys sorted.
-pub(super) fn digest(arguments: &Value) -> String {
+pub(crate) fn digest(arguments: &Value) -> String {
     // `Value` keeps its keys sorted and prints without spaces.
     let hash = Sha256::digest(arguments.to_string().as_bytes());
     hash.iter().fold(String::with_capacity(64), |mut text, byte| {

@@ -267,7 +267,7 @@ pub(super) fn flattened(schema: Value) -> Value {
 
 /// One line of at most `most` characters, cut after a sentence where there is one.
 pub(super) fn shortened(text: &str, most: usize) -> String {
-    let visible = |c: &char| !c.is_control() && !crate::catalogue::load::is_hidden(*c);
+    let visible = |c: &char| !c.is_control() && !crate::vocabulary::is_hidden(*c);
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let line: String = line.chars().filter(visible).collect();
     if line.chars().count() <= most {

@@ -99,6 +99,8 @@ impl Hour {
 fn name(principal: &Principal) -> &str {
     match &principal.facts().credential {
         Credential::ApiKey { id, .. } => id.as_str(),
-        Credential::Local => principal.facts().user.as_str(),
+        Credential::Token { .. } | Credential::LegacyToken | Credential::Local => {
+            principal.facts().user.as_str()
+        }
     }
 }

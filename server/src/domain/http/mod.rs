@@ -7,6 +7,7 @@ mod answer;
 mod credential;
 mod fault;
 mod paging;
+mod plan;
 mod remote;
 mod request;
 mod shape;
@@ -19,22 +20,25 @@ use serde_json::{Map, Value};
 pub use fault::UpstreamFault;
 pub use remote::{Remote, RemoteError, Remotes};
 
-use super::{Call, DomainError, Handler, HandlerResult, Handlers, Outcome};
+use super::{Apply, Call, DomainError, Handler, HandlerResult, Handlers, Outcome, ToolResult};
 use crate::{
+    access::Principal,
     catalogue::{Tool, http::HttpCall},
-    vocabulary::Effect,
+    vocabulary::{Effect, Timestamp},
 };
 
 /// One tool's way to its API.
 struct HttpTool {
     call: Arc<HttpCall>,
     remote: Arc<Remote>,
+    title: String,
+    effect: Effect,
     /// Clients refuse results that do not satisfy the published schema, so ours does too.
     output: Option<Validator>,
 }
 
-/// The handler of a tool that is a REST call: a read needs no intent in the log, anything else has one, because its
-/// effect lands outside the store (design.md D9).
+/// The handler of a tool that is a REST call. A read runs at once; anything else plans first, so that a policy can ask
+/// for a yes, and has its intent in the log, because its effect lands outside the store (design.md D9).
 ///
 /// # Errors
 /// When the API's credential or authorities cannot be read.
@@ -46,6 +50,8 @@ pub fn handler(tool: &Tool, call: &Arc<HttpCall>, remotes: &mut Remotes) -> Resu
     let http = Arc::new(HttpTool {
         call: Arc::clone(call),
         remote: remotes.open(&call.upstream)?,
+        title: tool.title.clone(),
+        effect: tool.effect,
         output,
     });
     let mut handlers = Handlers::default();
@@ -56,10 +62,18 @@ pub fn handler(tool: &Tool, call: &Arc<HttpCall>, remotes: &mut Remotes) -> Resu
             Box::pin(async move { http.run(work).await })
         });
     } else {
-        handlers.task(name, move |_, work| {
-            let http = Arc::clone(&http);
-            Box::pin(async move { http.run(work).await })
-        });
+        let planner = Arc::clone(&http);
+        handlers.planned_remote(
+            name,
+            move |work| {
+                let http = Arc::clone(&planner);
+                Box::pin(async move { http.plan(work).await })
+            },
+            move |_, work| {
+                let http = Arc::clone(&http);
+                Box::pin(async move { http.apply(work).await })
+            },
+        );
     }
     let made = handlers.find(name).cloned();
     Ok(made.expect("registered three lines above"))
@@ -67,16 +81,40 @@ pub fn handler(tool: &Tool, call: &Arc<HttpCall>, remotes: &mut Remotes) -> Resu
 
 impl HttpTool {
     async fn run(&self, work: Call) -> HandlerResult {
-        let arguments = work.arguments.as_map();
         let principal = work.permit.principal();
-        let prepared = request::prepare(&self.call, arguments, principal.facts(), work.now)?;
-        let cancelled = work.cancelled.clone();
-        let answer = tokio::select! {
-            answer = self.remote.send(&self.call, prepared, principal.tenant()) => answer?,
-            () = cancelled.cancelled() => return Err(DomainError::Cancelled),
-        };
-        let result = self.shaped(&answer, arguments)?;
-        Outcome::structured(&result)
+        tokio::select! {
+            result = self.send(work.arguments.as_map(), principal, work.now, None) => Outcome::structured(&result?),
+            () = work.cancelled.cancelled() => Err(DomainError::Cancelled),
+        }
+    }
+
+    /// A change that was begun is brought to its end although nobody waits for it any more.
+    async fn apply(&self, work: Apply) -> Result<ToolResult, DomainError> {
+        let plan::Payload { arguments, etag } = work.plan.payload()?;
+        let principal = work.permit.principal();
+        let result = self
+            .send(&arguments, principal, work.now, etag.as_deref())
+            .await?;
+        let structured = serde_json::value::to_raw_value(&result).map_err(DomainError::internal)?;
+        Ok(ToolResult {
+            structured: Some(structured),
+            ..ToolResult::default()
+        })
+    }
+
+    async fn send(
+        &self,
+        arguments: &Map<String, Value>,
+        principal: &Principal,
+        now: Timestamp,
+        etag: Option<&str>,
+    ) -> Result<Value, DomainError> {
+        let mut prepared = request::prepare(&self.call, arguments, principal.facts(), now)?;
+        if let Some(etag) = etag {
+            prepared.only_if(etag)?;
+        }
+        let answer = self.remote.send(&self.call, prepared, principal.tenant()).await?;
+        self.shaped(&answer, arguments)
     }
 
     fn shaped(&self, answer: &answer::Answer, arguments: &Map<String, Value>) -> Result<Value, DomainError> {

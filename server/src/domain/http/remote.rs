@@ -2,7 +2,8 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use http::{Method, StatusCode, header};
+use http::{HeaderMap, Method, StatusCode, header};
+use url::Url;
 
 use super::{
     DomainError,
@@ -93,11 +94,28 @@ impl Remote {
         prepared: Prepared,
         tenant: &TenantId,
     ) -> Result<Answer, DomainError> {
-        self.send_as(call, &call.method, prepared, tenant).await
+        self.within_limit(call, &call.method, prepared, tenant).await
     }
 
-    /// The same with another method, for looking at a record before it is changed.
-    pub(super) async fn send_as(
+    /// Reads a record before it is changed.
+    ///
+    /// # Errors
+    /// As [`Remote::send`].
+    pub(super) async fn look(
+        &self,
+        call: &HttpCall,
+        url: Url,
+        tenant: &TenantId,
+    ) -> Result<Answer, DomainError> {
+        let request = Prepared {
+            url,
+            headers: HeaderMap::new(),
+            body: None,
+        };
+        self.within_limit(call, &Method::GET, request, tenant).await
+    }
+
+    async fn within_limit(
         &self,
         call: &HttpCall,
         method: &Method,
@@ -158,7 +176,7 @@ impl Remote {
         if let Some((name, value)) = self.credential.header(tenant, &self.outgoing).await? {
             request = request.header(name, value);
         }
-        if let Some(body) = prepared.body.clone().filter(|_| *method == call.method) {
+        if let Some(body) = prepared.body.clone() {
             request = request
                 .header(header::CONTENT_TYPE, "application/json")
                 .body(body);

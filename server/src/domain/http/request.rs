@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderValue, header::IF_MATCH};
 use serde_json::{Map, Value};
 use url::Url;
 
@@ -19,6 +19,18 @@ pub(super) struct Prepared {
     pub(super) url: Url,
     pub(super) headers: HeaderMap,
     pub(super) body: Option<Vec<u8>>,
+}
+
+impl Prepared {
+    /// Lets the change happen only to the record as it was shown (RFC 9110 §13.1.1).
+    ///
+    /// # Errors
+    /// When the tag is no header's value, which it was when it arrived.
+    pub(super) fn only_if(&mut self, etag: &str) -> Result<(), DomainError> {
+        let value = HeaderValue::from_str(etag).map_err(DomainError::internal)?;
+        self.headers.insert(IF_MATCH, value);
+        Ok(())
+    }
 }
 
 /// Fills a row's holes.
@@ -147,11 +159,4 @@ fn header_value(name: &str, text: &str) -> Result<HeaderValue, DomainError> {
 
 fn fresh_key(now: Timestamp) -> Result<HeaderValue, DomainError> {
     HeaderValue::from_str(&new_id("idem", now)).map_err(DomainError::internal)
-}
-
-/// The header `If-Match` of a change that was previewed.
-pub(super) fn if_match(headers: &mut HeaderMap, etag: &str) -> Result<(), DomainError> {
-    let value = HeaderValue::from_str(etag).map_err(DomainError::internal)?;
-    headers.insert(HeaderName::from_static("if-match"), value);
-    Ok(())
 }

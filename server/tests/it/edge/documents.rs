@@ -7,7 +7,7 @@ use crate::house::House;
 #[tokio::test]
 async fn health_is_told_to_everybody() {
     let house = House::start().await;
-    for path in ["/healthz", "/readyz", "/health"] {
+    for path in ["/healthz", "/readyz", "/health", "/health/live", "/health/ready"] {
         // A probe names the server by whatever address it has.
         let reply = house.get(path).set("host", "10.1.2.3:8080").send().await;
         assert_eq!(reply.status, 200, "{path}");

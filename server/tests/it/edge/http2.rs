@@ -294,3 +294,37 @@ async fn a_certificate_that_cannot_be_used_is_named_at_start() {
     let error = server.with_tls(files).err().unwrap().to_string();
     assert!(error.contains("key.pem"), "{error}");
 }
+
+#[tokio::test]
+async fn a_server_that_leaves_says_goaway_and_finishes_what_it_began() {
+    let mut house = House::start().await;
+    let key = house.key("t:read").await;
+    let mut stream = house.connect().await;
+    let call = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call",
+        "params": { "name": "slow", "arguments": { "milliseconds": 500 } } });
+    let mut bytes = opening();
+    bytes.extend(frame(HEADERS, END_HEADERS, 1, &request(&house, &key)));
+    bytes.extend(frame(DATA, END_STREAM, 1, call.to_string().as_bytes()));
+    stream.write_all(&bytes).await.unwrap();
+    house.noticed.reach(|n| &n.started, 1).await;
+    house.stop();
+    let (mut gone, mut data) = (false, Vec::new());
+    while let Some((kind, _, id, payload)) = next(&mut stream).await {
+        match (kind, id) {
+            // NO_ERROR: nothing went wrong, the server merely goes.
+            (GOAWAY, _) => {
+                assert_eq!(payload[4..8], [0; 4]);
+                gone = true;
+            }
+            (DATA, 1) => data.extend_from_slice(&payload),
+            _ => {}
+        }
+    }
+    assert!(gone, "it says that it is going away");
+    assert!(
+        String::from_utf8_lossy(&data).contains("500"),
+        "{}",
+        String::from_utf8_lossy(&data)
+    );
+    house.stopped().await;
+}

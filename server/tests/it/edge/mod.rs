@@ -1,6 +1,7 @@
 //! The HTTP side and stdio, through real sockets and pipes.
 
 mod calls;
+mod confirm;
 mod documents;
 mod gate;
 mod http2;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::{io::AsyncWriteExt, net::TcpStream, time::sleep};
 
-use crate::house::{House, Reply, read_all, read_until};
+use crate::house::{House, Reply, exchange, read_all, read_until};
 
 const PING: &str = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
 
@@ -83,4 +83,31 @@ async fn a_call_that_does_not_end_is_given_up() {
         () = sleep(Duration::from_secs(10)) => panic!("a stuck call holds the server up"),
     }
     assert!(read_all(&mut running).await.is_empty());
+}
+
+#[tokio::test]
+async fn while_it_leaves_it_says_so_and_still_serves() {
+    let mut house = House::with(|s| s.drain_delay_ms = 1500).await;
+    let key = house.key("t:read").await;
+    let mut kept = house.connect().await;
+    kept.write_all(&house.post(&key, PING).bytes(false))
+        .await
+        .unwrap();
+    read_until(&mut kept, "result").await;
+    house.stop();
+    let mut ready = house.get("/health/ready").send().await;
+    while ready.status == 200 {
+        ready = house.get("/health/ready").send().await;
+    }
+    let health = house.get("/health").send().await;
+    assert_eq!((health.status, &health.json()["draining"]), (503, &json!(true)));
+    assert_eq!(house.get("/health/live").send().await.status, 200, "it lives");
+    // A connection that was there before, and a new one: both are served, and closed after their answer.
+    let on_the_kept = exchange(&mut kept, &house.post(&key, PING).bytes(false)).await;
+    let mut fresh = house.connect().await;
+    let on_a_fresh = exchange(&mut fresh, &house.post(&key, PING).bytes(false)).await;
+    for reply in [on_the_kept, on_a_fresh] {
+        assert_eq!((reply.status, reply.header("connection")), (200, Some("close")));
+    }
+    house.stopped().await;
 }

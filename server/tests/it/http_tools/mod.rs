@@ -2,6 +2,11 @@
 
 mod api;
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
+};
+
 use serde_json::{Value, json};
 
 use self::api::{Api, answer, typed};
@@ -323,4 +328,78 @@ async fn an_answer_that_breaks_the_tools_promise_is_not_passed_on() {
         text(&result),
         "502 Bad Gateway: upstream's answer is not what this tool promises: see /id"
     );
+}
+
+#[tokio::test]
+async fn a_change_is_shown_field_by_field_and_made_only_to_the_record_that_was_shown() {
+    let version = Arc::new(AtomicU32::new(1));
+    let now = Arc::clone(&version);
+    let api = Api::start(move |seen, _| {
+        let current = format!("\"v{}\"", now.load(Ordering::SeqCst));
+        if seen.line.starts_with("PATCH") && seen.header("if-match") != Some(current.as_str()) {
+            return answer("412 x", "", "{\"message\":\"changed meanwhile\"}");
+        }
+        let status = if current == "\"v1\"" { "new" } else { "lost" };
+        answer(
+            "200 OK",
+            &format!("etag: {current}\r\n"),
+            &format!("{{\"id\":\"7\",\"status\":\"{status}\"}}"),
+        )
+    })
+    .await;
+    let input = r#"
+policy = "confirm"
+input_schema = '{"type":"object","required":["id"],"properties":{"id":{"type":"string"},"status":{"type":"string"}}}'
+"#;
+    let more = "method = \"PATCH\"\npath = \"/leads/{id}\"\npreview = { current = \"GET /leads/{id}\" }\n";
+    let house = House::serving(&catalogue(api.port, "update", input, more)).await;
+    // A client that cannot be asked confirms with a token.
+    let key = house.key("t:read").await;
+    let ask = async |arguments: Value| {
+        let params = json!({ "name": "lead", "arguments": arguments });
+        let reply = house
+            .legacy(&key, "2025-11-25", "tools/call", params)
+            .send()
+            .await
+            .json();
+        reply["result"]["structuredContent"].clone()
+    };
+    let change = json!({"id":"7","status":"won"});
+    let shown = ask(change.clone()).await;
+    assert_eq!(shown["status"], "confirmation_required", "{shown}");
+    assert_eq!(
+        shown["preview"]["changes"],
+        json!([{"op":"update","object":"crm","id":"7","field":"status","from":"new","to":"won"}])
+    );
+    assert!(
+        api.seen().iter().all(|seen| seen.line.starts_with("GET ")),
+        "nothing was changed yet"
+    );
+
+    let with = |token: &Value| {
+        let mut arguments = change.clone();
+        arguments["confirmation_token"] = token.clone();
+        arguments
+    };
+    version.store(2, Ordering::SeqCst);
+    let again = ask(with(&shown["confirmation_token"])).await;
+    assert_eq!(again["reason"], "changed_since_preview", "{again}");
+    assert_eq!(again["preview"]["changes"][0]["from"], "lost");
+
+    let done = ask(with(&again["confirmation_token"])).await;
+    assert_eq!(done["status"], "done", "{done}");
+    let last = api.last();
+    assert_eq!(
+        (last.line.as_str(), last.header("if-match")),
+        ("PATCH /api/leads/7 HTTP/1.1", Some("\"v2\""))
+    );
+    assert_eq!(last.body, r#"{"status":"won"}"#);
+    let replayed = ask(with(&again["confirmation_token"])).await;
+    assert_eq!(replayed["replayed"], true, "{replayed}");
+    let patches = api
+        .seen()
+        .iter()
+        .filter(|seen| seen.line.starts_with("PATCH"))
+        .count();
+    assert_eq!(patches, 1);
 }

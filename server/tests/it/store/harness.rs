@@ -107,6 +107,62 @@ impl Place {
     }
 }
 
+impl Place {
+    /// Every row of every table but these, as text: what two moments of a store are compared by.
+    pub(crate) async fn dump(&self, except: &[&str]) -> Vec<String> {
+        match &self.url {
+            StoreUrl::Sqlite(path) => {
+                let raw = rusqlite::Connection::open(path).unwrap();
+                raw.busy_timeout(Duration::from_secs(5)).unwrap();
+                let mut tables = raw
+                    .prepare("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")
+                    .unwrap();
+                let tables: Vec<String> = tables
+                    .query_map([], |row| row.get(0))
+                    .unwrap()
+                    .map(Result::unwrap)
+                    .collect();
+                let mut all = Vec::new();
+                for table in tables.iter().filter(|table| !except.contains(&table.as_str())) {
+                    let mut rows = raw.prepare(&format!("SELECT * FROM \"{table}\"")).unwrap();
+                    let columns = rows.column_count();
+                    let text = |row: &rusqlite::Row<'_>| {
+                        let values: Vec<_> = (0..columns).map(|at| row.get_ref(at).unwrap()).collect();
+                        Ok(format!("{table}: {values:?}"))
+                    };
+                    let mut rows: Vec<String> =
+                        rows.query_map([], text).unwrap().map(Result::unwrap).collect();
+                    rows.sort();
+                    all.extend(rows);
+                }
+                all
+            }
+            StoreUrl::Postgres(url) => {
+                let admin = url.replace("//footbridge@", "//admin@");
+                let (client, connection) = tokio_postgres::connect(&admin, tokio_postgres::NoTls)
+                    .await
+                    .unwrap();
+                let driver = tokio::spawn(connection);
+                let tables = "SELECT tablename::text FROM pg_tables WHERE schemaname = 'public' ORDER BY 1";
+                let mut all = Vec::new();
+                for table in client.query(tables, &[]).await.unwrap() {
+                    let table: String = table.get(0);
+                    if except.contains(&table.as_str()) {
+                        continue;
+                    }
+                    let sql = format!("SELECT row_text::text FROM \"{table}\" AS row_text ORDER BY 1");
+                    for row in client.query(&sql, &[]).await.unwrap() {
+                        all.push(format!("{table}: {}", row.get::<_, String>(0)));
+                    }
+                }
+                drop(client);
+                driver.await.unwrap().unwrap();
+                all
+            }
+        }
+    }
+}
+
 pub(crate) fn tenant(name: &str) -> TenantId {
     TenantId::new(name).unwrap()
 }

@@ -1,5 +1,6 @@
 //! The web door: REST endpoints and the console, through real sockets.
 
+mod approvals;
 mod door;
 mod sessions;
 

@@ -10,7 +10,7 @@ use super::memories::check_metadata;
 use crate::{
     access::Principal,
     domain::{
-        Call, DomainError, HandlerResult, Outcome, TenantStore,
+        Apply, Change, DomainError, Plan, PlanCall, TenantStore, ToolResult,
         context::{
             Context,
             inbox::{self, InboxError, Note},
@@ -22,7 +22,7 @@ use crate::{
     store::StoreError,
 };
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct PutArguments {
     content: String,
     title: Option<String>,
@@ -42,14 +42,44 @@ struct PutAnswer {
     entity_id: Option<String>,
 }
 
-/// Writes a note; with `sync_immediately` it is in the index before the answer.
-pub(super) async fn put(context: Arc<Context>, store: TenantStore, call: Call) -> HandlerResult {
-    let agent = agent(call.permit.principal());
+/// Plans to write a note.
+pub(super) fn plan_put(call: PlanCall) -> Result<Plan, DomainError> {
     let arguments: PutArguments = call.arguments.parse()?;
     check_metadata(&arguments.metadata)?;
+    let named = arguments.title.as_deref().or(arguments.filename.as_deref());
+    let mut plan = Plan::new(match named {
+        Some(name) => format!("Write the note {name:?} into the inbox"),
+        None => "Write a note into the inbox".to_owned(),
+    });
+    for (field, value) in [("title", &arguments.title), ("filename", &arguments.filename)] {
+        if let Some(value) = value {
+            plan = plan.with(Change::create("note", field, value.as_str()));
+        }
+    }
+    plan = plan.with(Change::create("note", "content", arguments.content.as_str()));
+    if !arguments.tags.is_empty() {
+        plan = plan.with(Change::create("note", "tags", arguments.tags.as_slice()));
+    }
+    if !arguments.metadata.is_empty() {
+        plan = plan.with(Change::create("note", "metadata", arguments.metadata.clone()));
+    }
+    if arguments.sync_immediately {
+        plan = plan.with_effect("the inbox is synchronised at once");
+    }
+    plan.carrying(&arguments)
+}
+
+/// Writes a note; with `sync_immediately` it is in the index before the answer.
+pub(super) async fn put(
+    context: Arc<Context>,
+    store: TenantStore,
+    apply: Apply,
+) -> Result<ToolResult, DomainError> {
+    let agent = agent(apply.permit.principal());
+    let arguments: PutArguments = apply.plan.payload()?;
     let source = inbox_of(&store).await?;
     let root = source.root(&context.folder, store.tenant());
-    let (now, sync) = (call.now, arguments.sync_immediately);
+    let (now, sync) = (apply.now, arguments.sync_immediately);
     let path = tokio::task::spawn_blocking(move || write(&root, &agent, &arguments, now))
         .await
         .map_err(DomainError::internal)??;
@@ -66,7 +96,7 @@ pub(super) async fn put(context: Arc<Context>, store: TenantStore, call: Call) -
         entity_id = entity.map(|entity| entity.id);
     }
     let touched = entity_id.clone();
-    Ok(Outcome::structured(&PutAnswer { path, entity_id })?.touching(touched))
+    Ok(ToolResult::structured(&PutAnswer { path, entity_id })?.touching(touched))
 }
 
 /// The tenant's inbox: the source of that kind, made at the first note.

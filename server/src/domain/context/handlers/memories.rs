@@ -1,12 +1,12 @@
 //! `memory_get`, `memory_put` and `memory_search`.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::{MOST_METADATA, MOST_TEXT, view::MemoryView};
 use crate::{
     domain::{
-        Call, DomainError, HandlerResult, Outcome,
+        Apply, Call, Change, DomainError, HandlerResult, Outcome, Plan, PlanCall, ToolResult,
         context::{
             Context,
             lexicons::Shelf,
@@ -15,8 +15,8 @@ use crate::{
             words::index_text,
         },
     },
-    store::{NewMemory, TenantTx},
-    vocabulary::{Timestamp, new_id},
+    store::{NewMemory, ReadTx, TenantTx},
+    vocabulary::{Scope, Timestamp, new_id},
 };
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
@@ -53,7 +53,7 @@ pub(super) async fn get(context: &Context, tx: &mut TenantTx<'_>, call: Call) ->
         .budget
         .charge(principal, call.now, 1, memory.content.len());
     let id = memory.id.clone();
-    Ok(Outcome::structured(&serde_json::json!({ "memory": MemoryView::from(memory) }))?.touching([id]))
+    Ok(Outcome::structured(&json!({ "memory": MemoryView::from(memory) }))?.touching([id]))
 }
 
 #[derive(Debug, Deserialize)]
@@ -68,29 +68,98 @@ struct PutArguments {
     expires_at: Option<String>,
 }
 
-/// Stores a memory under its key; the one that was there becomes an older version.
-pub(super) async fn put(tx: &mut TenantTx<'_>, call: Call) -> HandlerResult {
+/// A memory to be stored, on its way from the plan to what carries it out.
+#[derive(Debug, Serialize, Deserialize)]
+struct Put {
+    key: String,
+    content: String,
+    tags: Vec<String>,
+    metadata: Map<String, Value>,
+    expires_at: Option<Timestamp>,
+    /// The version that this one will have.
+    version: u32,
+}
+
+/// Plans to store a memory under its key; the one that was there becomes an older version.
+pub(super) async fn plan_put(tx: &mut ReadTx<'_>, call: PlanCall) -> Result<Plan, DomainError> {
+    let reader = call.reader(&Scope::new("memory.read").map_err(DomainError::internal)?);
     let arguments: PutArguments = call.arguments.parse()?;
     check_metadata(&arguments.metadata)?;
-    let expires_at = expiry(arguments.ttl_days, arguments.expires_at.as_deref(), tx.now())?;
-    let mut words = index_text(&arguments.content);
-    for tag in &arguments.tags {
+    let expires_at = expiry(arguments.ttl_days, arguments.expires_at.as_deref(), call.now)?;
+    let old = tx.memory().find_by_key(&arguments.key).await?;
+    let new = Put {
+        key: arguments.key,
+        content: arguments.content,
+        tags: arguments.tags,
+        metadata: arguments.metadata,
+        expires_at,
+        version: old.as_ref().map_or(1, |old| old.version + 1),
+    };
+    let verb = if old.is_some() { "Replace" } else { "Store" };
+    let mut plan = Plan::new(format!("{verb} the memory {:?}", new.key));
+    let fields = |content: &str, tags: &[String], metadata: &Value, expires_at: Option<Timestamp>| {
+        [
+            ("content", json!(content)),
+            ("tags", json!(tags)),
+            ("metadata", metadata.clone()),
+            ("expires_at", json!(expires_at)),
+        ]
+    };
+    let to = fields(&new.content, &new.tags, &json!(new.metadata), new.expires_at);
+    match &old {
+        None => {
+            let empty = [json!([]), json!({}), Value::Null];
+            for (field, to) in to.into_iter().filter(|(_, to)| !empty.contains(to)) {
+                plan = plan.with(Change::create("memory", field, to));
+            }
+        }
+        Some(old) => {
+            let from = fields(&old.content, &old.tags, &old.metadata, old.expires_at);
+            for ((field, from), (_, to)) in from.into_iter().zip(to).filter(|((_, from), (_, to))| from != to)
+            {
+                plan = plan.with(Change::update(
+                    "memory",
+                    old.id.as_str(),
+                    field,
+                    reader.show(from),
+                    to,
+                ));
+            }
+            plan = plan
+                .on("memory", old.id.as_str(), old.version)
+                .with_effect("the old version is kept in history");
+        }
+    }
+    plan.carrying(&new)
+}
+
+/// Stores what was planned.
+pub(super) async fn put(tx: &mut TenantTx<'_>, apply: Apply) -> Result<ToolResult, DomainError> {
+    let planned: Put = apply.plan.payload()?;
+    let mut words = index_text(&planned.content);
+    for tag in &planned.tags {
         words.push(' ');
         words.push_str(&index_text(tag));
     }
     let new = NewMemory {
         id: new_id("mem", tx.now()),
-        words: (index_text(&arguments.key), words),
-        key: arguments.key,
-        content: arguments.content,
-        tags: arguments.tags,
-        metadata: arguments.metadata.into(),
-        expires_at,
+        words: (index_text(&planned.key), words),
+        key: planned.key,
+        content: planned.content,
+        tags: planned.tags,
+        metadata: planned.metadata.into(),
+        expires_at: planned.expires_at,
     };
     let (memory, replaced) = tx.memory().put(&new).await?;
+    // Two writers of one key may both be right; but what somebody agreed to, happens exactly or not at all.
+    if apply.agreed && memory.version != planned.version {
+        return Err(DomainError::Conflict(
+            "the memory was changed at the same moment; look at it and call again".to_owned(),
+        ));
+    }
     let id = memory.id.clone();
-    let answer = serde_json::json!({ "memory": MemoryView::from(memory), "replaced": replaced });
-    Ok(Outcome::structured(&answer)?.touching([id]))
+    let answer = json!({ "memory": MemoryView::from(memory), "replaced": replaced });
+    Ok(ToolResult::structured(&answer)?.touching([id]))
 }
 
 /// Refuses metadata beyond what a record carries.

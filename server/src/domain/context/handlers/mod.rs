@@ -51,22 +51,32 @@ pub(super) fn register(context: &Arc<Context>, table: &mut Handlers) {
         let this = Arc::clone(&this);
         Box::pin(async move { memories::search(&this, tx, call).await })
     });
-    table.write("memories::put", |tx, call| Box::pin(memories::put(tx, call)));
+    table.planned(
+        "memories::put",
+        |tx, call| Box::pin(memories::plan_put(tx, call)),
+        |tx, apply| Box::pin(memories::put(tx, apply)),
+    );
     let this = engine();
     table.read("sync::status", move |tx, call| {
         let this = Arc::clone(&this);
         Box::pin(async move { synchronise::status(&this, tx, call).await })
     });
     let this = engine();
-    table.task("sync::run_under_lock", move |store, call| {
-        Box::pin(synchronise::run_under_lock(Arc::clone(&this), store, call))
-    });
+    table.planned_task(
+        "sync::run_under_lock",
+        |tx, call| Box::pin(synchronise::plan(tx, call)),
+        move |store, apply| Box::pin(synchronise::run_under_lock(Arc::clone(&this), store, apply)),
+    );
     let this = engine();
-    table.task("sync::run_now", move |store, call| {
-        Box::pin(synchronise::run_now(Arc::clone(&this), store, call))
-    });
+    table.planned_task(
+        "sync::run_now",
+        |tx, call| Box::pin(synchronise::plan(tx, call)),
+        move |store, apply| Box::pin(synchronise::run_now(Arc::clone(&this), store, apply)),
+    );
     let this = engine();
-    table.task("inbox::put", move |store, call| {
-        Box::pin(inbox::put(Arc::clone(&this), store, call))
-    });
+    table.planned_task(
+        "inbox::put",
+        |_, call| Box::pin(async move { inbox::plan_put(call) }),
+        move |store, apply| Box::pin(inbox::put(Arc::clone(&this), store, apply)),
+    );
 }

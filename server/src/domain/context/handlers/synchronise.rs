@@ -8,14 +8,14 @@ use serde_json::json;
 
 use crate::{
     domain::{
-        Call, HandlerResult, Outcome, TenantStore,
+        Apply, Call, Change, DomainError, HandlerResult, Outcome, Plan, PlanCall, TenantStore, ToolResult,
         context::{
             Context,
             source::{SourceSpec, SyncState},
             sync::{NOTE_LASTS_MS, OnProgress, SourceReport, SyncError, SyncMode, SyncProgress, Synced},
         },
     },
-    store::TenantTx,
+    store::{ReadTx, TenantTx},
     vocabulary::Timestamp,
 };
 
@@ -23,26 +23,56 @@ use crate::{
 /// the first synchronisation of a large folder longer.
 const ANSWER_AFTER: Duration = Duration::from_secs(50);
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct SyncArguments {
     source: Option<String>,
 }
 
+/// Plans a synchronisation. What it will find in the folders is not known before.
+pub(super) async fn plan(tx: &mut ReadTx<'_>, call: PlanCall) -> Result<Plan, DomainError> {
+    let arguments: SyncArguments = call.arguments.parse()?;
+    let known = tx.notes().sources().await?;
+    let summary = match &arguments.source {
+        Some(name) if known.iter().all(|source| source.id != *name) => {
+            return Err(DomainError::not_found("source", name));
+        }
+        Some(name) => format!("Synchronise the source {name:?}"),
+        None => "Synchronise every source".to_owned(),
+    };
+    Plan::new(summary)
+        .with(Change::run("synchronisation", arguments.source.clone()))
+        .with_effect("notes that changed on disk are indexed anew, those that are gone are forgotten")
+        .carrying(&arguments)
+}
+
 /// Synchronises unless another synchronisation holds the lock.
-pub(super) async fn run_under_lock(context: Arc<Context>, store: TenantStore, call: Call) -> HandlerResult {
-    run(context, store, call, SyncMode::Skip).await
+pub(super) async fn run_under_lock(
+    context: Arc<Context>,
+    store: TenantStore,
+    apply: Apply,
+) -> Result<ToolResult, DomainError> {
+    run(context, store, apply, SyncMode::Skip).await
 }
 
 /// Synchronises, whoever holds the lock.
-pub(super) async fn run_now(context: Arc<Context>, store: TenantStore, call: Call) -> HandlerResult {
-    run(context, store, call, SyncMode::Now).await
+pub(super) async fn run_now(
+    context: Arc<Context>,
+    store: TenantStore,
+    apply: Apply,
+) -> Result<ToolResult, DomainError> {
+    run(context, store, apply, SyncMode::Now).await
 }
 
-async fn run(context: Arc<Context>, store: TenantStore, call: Call, mode: SyncMode) -> HandlerResult {
-    let SyncArguments { source } = call.arguments.parse()?;
+async fn run(
+    context: Arc<Context>,
+    store: TenantStore,
+    apply: Apply,
+    mode: SyncMode,
+) -> Result<ToolResult, DomainError> {
+    let SyncArguments { source } = apply.plan.payload()?;
     let began = std::time::Instant::now();
     let so_far: Arc<Mutex<BTreeMap<String, (SourceReport, u64)>>> = Arc::default();
-    let progress = call.progress.clone();
+    let progress = apply.progress.clone();
     let reports = Arc::clone(&so_far);
     let on_progress: OnProgress = Arc::new(move |now: &SyncProgress| {
         let name = &now.report.source;
@@ -68,14 +98,14 @@ async fn run(context: Arc<Context>, store: TenantStore, call: Call, mode: SyncMo
     });
     match tokio::time::timeout(ANSWER_AFTER, work).await {
         Ok(joined) => match joined.unwrap_or(Err(SyncError::Stopped))? {
-            Synced::Skipped => Outcome::structured(&json!({ "skipped": true, "reason": "lock" })),
-            Synced::Done(report) => Outcome::structured(&report),
+            Synced::Skipped => ToolResult::structured(&json!({ "skipped": true, "reason": "lock" })),
+            Synced::Done(report) => ToolResult::structured(&report),
         },
         Err(_) => {
             let connectors: Vec<SourceReport> =
                 so_far.lock().values().map(|(report, _)| report.clone()).collect();
             let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-            Outcome::structured(
+            ToolResult::structured(
                 &json!({ "connectors": connectors, "duration_ms": duration_ms, "running": true }),
             )
         }

@@ -1,0 +1,55 @@
+// usage: node scripts/lib/openid/provider.mjs PORT RESOURCE TTL    a certified OpenID provider on 127.0.0.1, for checks
+//
+// oidc-provider (npm, the library that the certification is for) with what an identity provider of a team has: dynamic
+// registration, PKCE, refresh tokens, resource indicators with JWT access tokens for RESOURCE alone, which live TTL
+// seconds. Anybody signs in under any name with any password; NAME has the address NAME@example.test, and people called
+// admin-… are in the group admin. PEER_PACKAGES is the directory that scripts/lib/node-tools printed.
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+
+const [port, resource, ttl] = process.argv.slice(2);
+const { PEER_PACKAGES } = process.env;
+if (!port || !resource || !ttl || !PEER_PACKAGES) {
+    process.stderr.write('usage: PEER_PACKAGES=… provider.mjs PORT RESOURCE TTL\n');
+    process.exit(2);
+}
+// Required, the package resolves to its entry file; imported, it is the module it is.
+const entry = createRequire(join(PEER_PACKAGES, 'package.json')).resolve('oidc-provider');
+const { Provider } = await import(pathToFileURL(entry));
+
+const SCOPES = 'search get memory.read memory.write sync ingest';
+const seconds = Number(ttl);
+const issuer = `http://127.0.0.1:${port}`;
+
+const provider = new Provider(issuer, {
+    scopes: ['openid', 'offline_access', ...SCOPES.split(' ')],
+    claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['name', 'groups'] },
+    features: {
+        devInteractions: { enabled: true },
+        registration: { enabled: true },
+        resourceIndicators: {
+            enabled: true,
+            defaultResource: () => resource,
+            useGrantedResource: () => true,
+            getResourceServerInfo: (_ctx, indicator) => {
+                if (indicator !== resource) throw new Error(`no resource ${indicator}`);
+                return { scope: SCOPES, audience: resource, accessTokenTTL: seconds, accessTokenFormat: 'jwt', jwt: { sign: { alg: 'RS256' } } };
+            },
+        },
+    },
+    ttl: { AccessToken: seconds, Grant: 3600, Interaction: 600, Session: 3600, RefreshToken: 3600, IdToken: 600 },
+    cookies: { keys: ['a key for cookies of a check'] },
+    clientBasedCORS: () => true,
+    issueRefreshToken: (_ctx, client) => client.grantTypeAllowed('refresh_token'),
+    findAccount: (_ctx, id) => ({ accountId: id, claims: () => ({ sub: id, email: `${id}@example.test` }) }),
+    // A resource server asks nobody: what it must know about a person stands in the token.
+    extraTokenClaims: (_ctx, token) => ({
+        email: `${token.accountId}@example.test`,
+        email_verified: true,
+        name: token.accountId,
+        groups: token.accountId.startsWith('admin-') ? ['staff', 'admin'] : ['staff'],
+    }),
+});
+provider.on('server_error', (_ctx, error) => console.error(error));
+provider.listen(Number(port), '127.0.0.1', () => console.log(`listening on ${issuer}`));

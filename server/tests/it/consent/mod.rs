@@ -1,0 +1,9 @@
+//! Tools that ask before they act, on both engines: the doors a yes comes through, what tokens are worth, and that
+//! nothing changes without one.
+
+#[path = "../../../examples/fixture-server/desk.rs"]
+mod desk;
+mod doors;
+mod house;
+mod registry;
+mod tokens;
