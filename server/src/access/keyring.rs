@@ -89,7 +89,12 @@ pub struct Keyring {
     prefixes: ArcSwap<Vec<String>>,
     rate_per_minute: u32,
     used: Mutex<HashMap<KeyId, Use>>,
+    /// Held while people are read and put in place, so that what was read later stands.
+    reloading: tokio::sync::Mutex<()>,
 }
+
+/// How soon what could not be read is tried again: well within the second in which a revocation must act.
+const RETRY: Duration = Duration::from_millis(200);
 
 struct Use {
     tenant: TenantId,
@@ -132,6 +137,7 @@ impl Keyring {
             prefixes: ArcSwap::from_pointee(prefixes_of(catalogue)),
             rate_per_minute,
             used: Mutex::default(),
+            reloading: tokio::sync::Mutex::default(),
         }))
     }
 
@@ -142,6 +148,7 @@ impl Keyring {
             prefixes: ArcSwap::default(),
             rate_per_minute,
             used: Mutex::default(),
+            reloading: tokio::sync::Mutex::default(),
         })
     }
 
@@ -271,6 +278,7 @@ impl Keyring {
         let Door::Keys { store, table } = &self.door else {
             return Ok(());
         };
+        let _reloading = self.reloading.lock().await;
         let people = load_people(store).await?;
         table.rcu(|old| old.with_people(people.clone()));
         Ok(())
@@ -284,22 +292,28 @@ impl Keyring {
         let mut changes = store.changes();
         // Often enough for a list to look alive, seldom enough not to be a load.
         let mut uses = tokio::time::interval(Duration::from_secs(30));
+        // Invariant: a change that was heard of stays due until it was read. A store that is away for a moment must
+        // not leave a revoked key alive.
+        let (mut keys_due, mut people_due) = (false, false);
         loop {
-            let result = tokio::select! {
+            tokio::select! {
                 change = changes.recv() => match change.map(|change| change.topic) {
-                    Ok(Topic::Keys) => self.refresh().await,
-                    Ok(Topic::Users | Topic::Tenants) => self.reload_people().await,
-                    Ok(_) => Ok(()),
-                    Err(RecvError::Lagged(_)) => match self.refresh().await {
-                        Ok(()) => self.reload_people().await,
-                        error => error,
-                    },
+                    Ok(Topic::Keys) => keys_due = true,
+                    Ok(Topic::Users | Topic::Tenants) => people_due = true,
+                    Ok(_) => {}
+                    Err(RecvError::Lagged(_)) => (keys_due, people_due) = (true, true),
                     Err(RecvError::Closed) => return,
                 },
-                _ = uses.tick() => self.write_uses(store).await,
-            };
-            if let Err(error) = result {
-                warn!(error = %error, "keys not refreshed");
+                () = tokio::time::sleep(RETRY), if keys_due || people_due => {}
+                _ = uses.tick() => if let Err(error) = self.write_uses(store).await {
+                    warn!(error = %error, "last uses of keys not written");
+                },
+            }
+            if keys_due {
+                keys_due = still_due(&self.refresh().await);
+            }
+            if people_due {
+                people_due = still_due(&self.reload_people().await);
             }
         }
     }
@@ -316,6 +330,14 @@ impl Keyring {
         }
         Ok(())
     }
+}
+
+/// Whether something must be read again, because this time it could not be.
+fn still_due(read: &Result<(), StoreError>) -> bool {
+    if let Err(error) = read {
+        warn!(error = %error, "keys and people not refreshed, trying again");
+    }
+    read.is_err()
 }
 
 fn prefixes_of(catalogue: &Catalogue) -> Vec<String> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::principal::{Principal, PrincipalFacts};
 use crate::{
     catalogue::{Edition, ScopeRule, Tool, ToolSet},
-    vocabulary::{Effect, Scope},
+    vocabulary::{Effect, Role, Scope},
 };
 
 /// Why a known tool may not be called by this principal. The texts are those of catalogue.md §2.10.
@@ -75,7 +75,8 @@ fn judge_facts(edition: &Edition, tool: &Tool, facts: &PrincipalFacts) -> Result
     if tool.policy.wants_admin() && !facts.role.is_admin() {
         return Err(Denial::RoleRequired);
     }
-    if facts.read_only && tool.effect != Effect::Read {
+    // An auditor reads everything and changes nothing, whatever their keys say (catalogue.md §2.4).
+    if (facts.read_only || facts.role == Role::Auditor) && tool.effect != Effect::Read {
         return Err(Denial::ReadOnly);
     }
     let named = |names: &[String]| {
@@ -91,9 +92,15 @@ fn judge_facts(edition: &Edition, tool: &Tool, facts: &PrincipalFacts) -> Result
 
 fn missing_scopes(edition: &Edition, rule: &ScopeRule, facts: &PrincipalFacts) -> Vec<Scope> {
     let rules = &edition.scopes;
-    // A scope kept to certain roles counts only while its holder has one of them.
+    // A scope kept to certain roles counts only while its holder has one of them; so does what it implies.
     let usable = |scope: &Scope| rules.roles(scope).is_none_or(|roles| roles.contains(&facts.role));
-    let holds = |scope: &Scope| rules.satisfies(&facts.scopes, scope) && usable(scope);
+    let held: Vec<Scope> = facts
+        .scopes
+        .iter()
+        .filter(|scope| usable(scope))
+        .cloned()
+        .collect();
+    let holds = |scope: &Scope| rules.satisfies(&held, scope) && usable(scope);
     match rule {
         ScopeRule::All(scopes) => scopes.iter().filter(|s| !holds(s)).cloned().collect(),
         ScopeRule::Any(scopes) if scopes.iter().any(holds) => Vec::new(),

@@ -28,7 +28,29 @@ impl ScopeRules {
     /// Whether the edition knows this scope, a wildcard over one it knows included.
     pub fn knows(&self, scope: &Scope) -> bool {
         self.rows.contains_key(scope.as_str())
-            || (scope.as_str().contains('*') && self.rows.keys().any(|known| covers(scope.as_str(), known)))
+            || (scope.as_str().contains('*')
+                && self.rows.keys().any(|known| self.matches(scope.as_str(), known)))
+    }
+
+    /// Whether everything that `scope` opens, now or after scopes were added, is opened by `granted` too: what a
+    /// holder of `granted` may keep, or hand on.
+    ///
+    /// It errs towards no: a wildcard over scopes some of which are explicit is not part of `*`.
+    pub fn includes(&self, granted: &[Scope], scope: &Scope) -> bool {
+        let wish = scope.as_str();
+        if granted.contains(scope) || (!wish.contains('*') && self.satisfies(granted, scope)) {
+            return true;
+        }
+        let explicit_below = || {
+            self.rows
+                .iter()
+                .any(|(name, row)| row.explicit && covers(wish, name))
+        };
+        granted.iter().any(|have| match have.as_str() {
+            "*" => wish.starts_with("*:") || !explicit_below(),
+            // `*:read` holds nothing whole but itself; a prefix holds the longer prefixes below it.
+            have => !have.starts_with("*:") && wish != "*" && covers(have, wish),
+        })
     }
 
     /// Whether a scope must be granted by its own name.

@@ -1,13 +1,16 @@
 //! `footbridge-server key …`
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::{Args, Subcommand};
 use footbridge_server::{
-    operate::keys::{self, MintRequest},
-    store::{Key, KeyLimits},
-    vocabulary::{EditionName, NameStyle, Scope},
+    operate::{
+        Actor,
+        boot::REQUESTS_PER_MINUTE,
+        keys::{self, KeyNarrowing, KeyPage, KeyView, MintRequest, MintedKey, Rotation},
+    },
+    store::{KeyConfirm, KeyLimits},
+    vocabulary::{EditionName, KeyId, NameStyle, Scope},
 };
-use serde_json::json;
 
 use super::{OfTenant, Place, print};
 
@@ -19,33 +22,46 @@ pub(crate) enum KeyCommand {
     List(List),
     /// Show one key's rights and limits.
     Show(Named),
+    /// Mint a twin of a key, show it once, and let the old one expire after a grace.
+    Rotate(Rotate),
+    /// Take rights from a key, or tighten its limits. There is no way back: a key only gets narrower.
+    Narrow(Box<Narrow>),
     /// Revoke a key for good; a running server refuses it within a second.
     Revoke(Named),
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Mint {
-    /// The edition that the key opens.
-    #[arg(long, value_name = "NAME")]
-    edition: EditionName,
+    /// An edition that the key opens; may be repeated. The first one gives the key its prefix.
+    #[arg(long = "edition", value_name = "NAME", required = true)]
+    editions: Vec<EditionName>,
     /// Scopes, separated by commas; `footbridge-server catalogue list` shows them.
     #[arg(long, value_name = "A,B", value_delimiter = ',', required = true)]
     scopes: Vec<Scope>,
     /// A name for people.
     #[arg(long, default_value = "")]
     name: String,
-    /// Who owns it, by e-mail address [default: the tenant's first owner].
+    /// Who owns it, by e-mail address or id; it acts with their role [default: the tenant's first owner].
     #[arg(long, value_name = "EMAIL")]
     user: Option<String>,
     /// Days until it expires, 1 to 730 [default: never].
     #[arg(long, value_name = "DAYS")]
     expires_in_days: Option<u32>,
+    /// Calls a calendar month [default: shares the tenant's budget].
+    #[arg(long, value_name = "N")]
+    monthly_cap: Option<u64>,
     /// Requests a minute that pass [default: 60].
     #[arg(long, value_name = "N")]
     rate_per_minute: Option<u32>,
+    /// Requests an hour that pass [default: unlimited].
+    #[arg(long, value_name = "N")]
+    rate_per_hour: Option<u32>,
     /// Only tools that read.
     #[arg(long)]
     read_only: bool,
+    /// How writes are confirmed: inherit (as the tool says), preview or human.
+    #[arg(long, default_value = "inherit", value_parser = confirm)]
+    confirm: KeyConfirm,
     /// Only these tools.
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     tools_allow: Vec<String>,
@@ -65,7 +81,82 @@ pub(crate) struct Mint {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Rotate {
+    /// The key's id, or its visible beginning.
+    key: String,
+    /// Minutes that the old key goes on working, 0 to 10080 [default: 60].
+    #[arg(long, value_name = "N")]
+    grace_minutes: Option<u32>,
+    /// Days that the new key lives, 1 to 730 [default: as long as the old one was made for].
+    #[arg(long, value_name = "DAYS")]
+    expires_in_days: Option<u32>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    tenant: OfTenant,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Whatever is not named stays as it is.
+#[derive(Debug, Args)]
+pub(crate) struct Narrow {
+    /// The key's id, or its visible beginning.
+    key: String,
+    /// Another name for people.
+    #[arg(long)]
+    name: Option<String>,
+    /// The scopes it keeps.
+    #[arg(long, value_name = "A,B", value_delimiter = ',')]
+    scopes: Option<Vec<Scope>>,
+    /// The editions it keeps, separated by commas.
+    #[arg(long, value_name = "A,B", value_delimiter = ',')]
+    editions: Option<Vec<EditionName>>,
+    /// Days from now until it expires.
+    #[arg(long, value_name = "DAYS")]
+    expires_in_days: Option<u32>,
+    /// Calls a calendar month.
+    #[arg(long, value_name = "N")]
+    monthly_cap: Option<u64>,
+    /// Requests a minute that pass.
+    #[arg(long, value_name = "N")]
+    rate_per_minute: Option<u32>,
+    /// Requests an hour that pass.
+    #[arg(long, value_name = "N")]
+    rate_per_hour: Option<u32>,
+    /// Only tools that read, from now on.
+    #[arg(long)]
+    read_only: bool,
+    /// How writes are confirmed: inherit, preview or human.
+    #[arg(long, value_parser = confirm)]
+    confirm: Option<KeyConfirm>,
+    /// The tools it keeps.
+    #[arg(long, value_name = "A,B", value_delimiter = ',')]
+    tools_allow: Option<Vec<String>>,
+    /// The tools it is denied, those denied now included.
+    #[arg(long, value_name = "A,B", value_delimiter = ',')]
+    tools_deny: Option<Vec<String>>,
+    /// Spelling of tool names: auto, native or underscore.
+    #[arg(long, value_parser = name_style)]
+    names: Option<NameStyle>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    tenant: OfTenant,
+    #[command(flatten)]
+    place: Place,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct List {
+    /// Only keys minted before this one.
+    #[arg(long, value_name = "ID")]
+    before: Option<KeyId>,
+    /// Most keys.
+    #[arg(long, value_name = "N", default_value_t = keys::MOST_LISTED)]
+    limit: u32,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -97,23 +188,35 @@ fn name_style(text: &str) -> Result<NameStyle, String> {
     }
 }
 
+fn confirm(text: &str) -> Result<KeyConfirm, String> {
+    match text {
+        "inherit" => Ok(KeyConfirm::Inherit),
+        "preview" => Ok(KeyConfirm::Preview),
+        "human" => Ok(KeyConfirm::Human),
+        _ => Err("one of inherit, preview, human".to_owned()),
+    }
+}
+
 impl KeyCommand {
     pub(crate) async fn run(self) -> Result<()> {
         match self {
             Self::Mint(command) => command.run().await,
             Self::List(command) => command.run().await,
+            Self::Rotate(command) => command.run().await,
+            Self::Narrow(command) => command.run().await,
             Self::Show(command) => {
                 let store = command.place.open().await?;
-                let key = keys::show(&store, &command.tenant.tenant, &command.key).await?;
+                let key = keys::show(&store, &Actor::Operator, &command.tenant.tenant, &command.key).await?;
                 store.close().await;
-                print::json(&as_json(&key))
+                print::json(&key)
             }
             Self::Revoke(command) => {
                 let store = command.place.open().await?;
-                let key = keys::revoke(&store, &command.tenant.tenant, &command.key).await?;
+                let key =
+                    keys::revoke(&store, &Actor::Operator, &command.tenant.tenant, &command.key).await?;
                 store.close().await;
                 if command.json {
-                    return print::json(&json!({ "id": key.id, "revoked": true }));
+                    return print::json(&key);
                 }
                 Ok(print::line(&format!("revoked {} ({}…)", key.id, key.prefix))?)
             }
@@ -124,53 +227,106 @@ impl KeyCommand {
 impl Mint {
     async fn run(self) -> Result<()> {
         let catalogue = self.place.catalogue()?;
-        let edition = catalogue.edition(&self.edition).with_context(|| {
-            let known = catalogue
-                .editions()
-                .iter()
-                .map(|e| e.name.as_str())
-                .collect::<Vec<_>>()
-                .join(", ");
-            format!("there is no edition `{}`; there are: {known}", self.edition)
-        })?;
         let store = self.place.open().await?;
         let request = MintRequest {
             tenant: self.tenant.tenant,
             owner: self.user,
             name: self.name,
+            editions: self.editions,
             scopes: self.scopes,
             expires_in_days: self.expires_in_days,
             limits: KeyLimits {
+                monthly_cap: self.monthly_cap,
                 rate_per_minute: self.rate_per_minute,
+                rate_per_hour: self.rate_per_hour,
                 read_only: self.read_only,
+                confirm: self.confirm,
                 tools_allow: self.tools_allow,
                 tools_deny: self.tools_deny,
                 names: self.names,
-                ..KeyLimits::default()
             },
         };
-        let minted = keys::mint(&store, edition, request).await?;
+        let minted = keys::mint(&store, catalogue.editions(), &Actor::Operator, request).await?;
+        store.close().await;
+        show_once(&minted, self.json)
+    }
+}
+
+fn show_once(minted: &MintedKey, json: bool) -> Result<()> {
+    if json {
+        return print::json(minted);
+    }
+    print::line(&minted.key)?;
+    // Beside the key, not in it: a script that captures stdout gets the key alone.
+    eprintln!(
+        "This is the only time the key is shown. Id {}, tenant {}.",
+        minted.view.id, minted.view.tenant_id
+    );
+    Ok(())
+}
+
+impl Rotate {
+    async fn run(self) -> Result<()> {
+        let catalogue = self.place.catalogue()?;
+        let store = self.place.open().await?;
+        let (editions, tenant) = (catalogue.editions(), &self.tenant.tenant);
+        let rotation = Rotation {
+            grace_minutes: self.grace_minutes,
+            expires_in_days: self.expires_in_days,
+        };
+        let minted = keys::rotate(&store, editions, &Actor::Operator, tenant, &self.key, rotation).await?;
+        store.close().await;
+        show_once(&minted, self.json)
+    }
+}
+
+impl Narrow {
+    async fn run(self) -> Result<()> {
+        let catalogue = self.place.catalogue()?;
+        let store = self.place.open().await?;
+        let wish = KeyNarrowing {
+            name: self.name,
+            names: self.names,
+            scopes: self.scopes,
+            editions: self.editions,
+            expires_in_days: self.expires_in_days,
+            monthly_cap: self.monthly_cap,
+            rate_per_minute: self.rate_per_minute,
+            rate_per_hour: self.rate_per_hour,
+            read_only: self.read_only.then_some(true),
+            confirm: self.confirm,
+            tools_allow: self.tools_allow,
+            tools_deny: self.tools_deny,
+        };
+        let key = keys::narrow(
+            &store,
+            catalogue.editions(),
+            &Actor::Operator,
+            &self.tenant.tenant,
+            &self.key,
+            wish,
+            REQUESTS_PER_MINUTE,
+        )
+        .await?;
         store.close().await;
         if self.json {
-            return print::json(&minted);
+            return print::json(&key);
         }
-        print::line(&minted.key)?;
-        // Beside the key, not in it: a script that captures stdout gets the key alone.
-        eprintln!(
-            "This is the only time the key is shown. Id {}, tenant {}.",
-            minted.id, minted.tenant_id
-        );
-        Ok(())
+        Ok(print::line(&format!("narrowed {} ({}…)", key.id, key.prefix))?)
     }
 }
 
 impl List {
     async fn run(self) -> Result<()> {
         let store = self.place.open().await?;
-        let keys = keys::list(&store, &self.tenant.tenant).await?;
+        let page = KeyPage {
+            before: self.before,
+            limit: self.limit,
+        };
+        let keys = keys::list(&store, &Actor::Operator, &self.tenant.tenant, page).await?;
         store.close().await;
         if self.json {
-            return print::json(&keys.iter().map(as_json).collect::<Vec<_>>());
+            return print::json(&keys);
         }
         let rows: Vec<_> = keys
             .iter()
@@ -193,29 +349,11 @@ impl List {
     }
 }
 
-fn state(key: &Key) -> String {
+fn state(key: &KeyView) -> String {
     match (key.revoked_at, key.expires_at) {
         (Some(at), _) => format!("revoked {at}"),
+        (None, Some(at)) if key.state == "expired" => format!("expired {at}"),
         (None, Some(at)) => format!("expires {at}"),
-        (None, None) => "active".to_owned(),
+        (None, None) => key.state.to_owned(),
     }
-}
-
-/// A key as lists show it: never the key, never its hash.
-fn as_json(key: &Key) -> serde_json::Value {
-    json!({
-        "id": key.id,
-        "name": key.name,
-        "prefix": key.prefix,
-        "editions": key.editions,
-        "scopes": key.scopes,
-        "tenant_id": key.tenant,
-        "owner_id": key.owner,
-        "limits": key.limits,
-        "created_at": key.created_at,
-        "expires_at": key.expires_at,
-        "revoked_at": key.revoked_at,
-        "last_used_at": key.last_used_at,
-        "last_used_client": key.last_used_client,
-    })
 }

@@ -12,6 +12,7 @@ mod people;
 mod print;
 mod serve;
 mod source;
+mod user;
 
 use std::{fmt, path::PathBuf, process::ExitCode};
 
@@ -42,15 +43,15 @@ pub(crate) struct Options {
 enum Command {
     /// Serve the editions over HTTP.
     Serve(serve::Serve),
-    /// Mint, list, show and revoke API keys.
+    /// Mint, list, show, rotate, narrow and revoke API keys.
     #[command(subcommand)]
     Key(key::KeyCommand),
-    /// Add and list tenants.
+    /// Add, list, suspend and admit tenants.
     #[command(subcommand)]
     Tenant(people::TenantCommand),
-    /// Add, list and change the people of a tenant.
+    /// Add, invite, list and change the people of a tenant.
     #[command(subcommand)]
-    User(people::UserCommand),
+    User(user::UserCommand),
     /// Make the first owner with the token that the first start printed.
     Setup(people::Setup),
     /// List the calls that wait for a person.

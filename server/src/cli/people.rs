@@ -1,10 +1,14 @@
-//! `footbridge-server tenant …`, `user …` and `setup`.
+//! `footbridge-server tenant …` and `setup`.
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use footbridge_server::{
-    operate::{people, rules, setup},
-    vocabulary::{Consent, Role, ToolName},
+    operate::{
+        people, rules,
+        setup::{self, FirstOwner},
+    },
+    store::TenantStatus,
+    vocabulary::{Consent, TenantId, ToolName},
 };
 
 use super::{OfTenant, Place, print};
@@ -23,6 +27,20 @@ pub(crate) enum TenantCommand {
     },
     /// List the tenants.
     List {
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Refuse all credentials of a tenant within a second. Nothing is deleted.
+    Suspend {
+        /// Its name.
+        id: TenantId,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Accept the credentials of a suspended tenant again.
+    Admit {
+        /// Its name.
+        id: TenantId,
         #[command(flatten)]
         place: Place,
     },
@@ -55,6 +73,14 @@ impl TenantCommand {
                     people::add_tenant(&store, &id, if name.is_empty() { &id } else { &name }).await?;
                 store.close().await;
                 Ok(print::line(&format!("added tenant {}", tenant.id))?)
+            }
+            Self::Suspend { id, place } => {
+                set_status(&place, &id, TenantStatus::Suspended).await?;
+                Ok(print::line(&format!("{id} is suspended"))?)
+            }
+            Self::Admit { id, place } => {
+                set_status(&place, &id, TenantStatus::Active).await?;
+                Ok(print::line(&format!("{id} is admitted"))?)
             }
             Self::List { place } => {
                 let store = place.open().await?;
@@ -94,110 +120,11 @@ impl TenantCommand {
     }
 }
 
-#[derive(Debug, Subcommand)]
-pub(crate) enum UserCommand {
-    /// Add a person to a tenant.
-    Add {
-        /// Their e-mail address.
-        email: String,
-        /// Their name.
-        #[arg(long, default_value = "")]
-        name: String,
-        /// owner, admin, auditor or member.
-        #[arg(long, default_value = "member")]
-        role: Role,
-        #[command(flatten)]
-        tenant: OfTenant,
-        #[command(flatten)]
-        place: Place,
-    },
-    /// List the people of a tenant.
-    List {
-        #[command(flatten)]
-        tenant: OfTenant,
-        #[command(flatten)]
-        place: Place,
-    },
-    /// Change a person's role; their keys follow within a second.
-    Role {
-        /// Their e-mail address.
-        email: String,
-        /// owner, admin, auditor or member.
-        role: Role,
-        #[command(flatten)]
-        tenant: OfTenant,
-        #[command(flatten)]
-        place: Place,
-    },
-    /// Shut a person out; their keys stop within a second.
-    Disable {
-        /// Their e-mail address.
-        email: String,
-        #[command(flatten)]
-        tenant: OfTenant,
-        #[command(flatten)]
-        place: Place,
-    },
-}
-
-impl UserCommand {
-    pub(crate) async fn run(self) -> Result<()> {
-        let said = match self {
-            Self::Add {
-                email,
-                name,
-                role,
-                tenant,
-                place,
-            } => {
-                let store = place.open().await?;
-                let user = people::add_user(&store, &tenant.tenant, &email, &name, role).await?;
-                store.close().await;
-                format!("added {} as {} ({})", user.email, user.role.as_str(), user.id)
-            }
-            Self::List { tenant, place } => {
-                let store = place.open().await?;
-                let users = people::users(&store, &tenant.tenant).await?;
-                store.close().await;
-                let rows: Vec<_> = users
-                    .into_iter()
-                    .map(|u| {
-                        let state = if u.disabled_at.is_some() {
-                            "disabled"
-                        } else {
-                            "active"
-                        };
-                        [
-                            u.id.to_string(),
-                            u.email,
-                            u.name,
-                            u.role.as_str().to_owned(),
-                            state.to_owned(),
-                        ]
-                    })
-                    .collect();
-                return Ok(print::table(["ID", "E-MAIL", "NAME", "ROLE", "STATE"], &rows)?);
-            }
-            Self::Role {
-                email,
-                role,
-                tenant,
-                place,
-            } => {
-                let store = place.open().await?;
-                people::set_role(&store, &tenant.tenant, &email, role).await?;
-                store.close().await;
-                format!("{email} is now {}", role.as_str())
-            }
-            Self::Disable { email, tenant, place } => {
-                let store = place.open().await?;
-                people::disable_user(&store, &tenant.tenant, &email).await?;
-                store.close().await;
-                format!("{email} is shut out")
-            }
-        };
-        Ok(print::line(&said)?)
-    }
+async fn set_status(place: &Place, tenant: &TenantId, status: TenantStatus) -> Result<()> {
+    let store = place.open().await?;
+    people::set_tenant_status(&store, tenant, status).await?;
+    store.close().await;
+    Ok(())
 }
 
 /// `footbridge-server setup`.
@@ -206,9 +133,15 @@ pub(crate) struct Setup {
     /// Your e-mail address.
     #[arg(long)]
     email: String,
+    /// Your name.
+    #[arg(long, default_value = "")]
+    name: String,
     /// The tenant to own; made if it does not exist.
-    #[arg(long, default_value = "local")]
-    tenant: String,
+    #[arg(long, value_name = "NAME", default_value = "local")]
+    tenant: TenantId,
+    /// Also set the password you will sign in with: asked for, or taken from FOOTBRIDGE_PASSWORD.
+    #[arg(long)]
+    with_password: bool,
     #[command(flatten)]
     place: Place,
 }
@@ -218,15 +151,21 @@ impl Setup {
         // Never an argument: the process list is public.
         let token = match std::env::var("FOOTBRIDGE_SETUP_TOKEN") {
             Ok(token) => token,
-            Err(_) => {
-                eprintln!("Paste the setup token that the first start printed, then press Enter:");
-                let mut token = String::new();
-                std::io::stdin().read_line(&mut token)?;
-                token
-            }
+            Err(_) => print::ask_secret("Setup token that the first start printed: ")?,
+        };
+        let password = if self.with_password {
+            Some(print::password()?)
+        } else {
+            None
         };
         let store = self.place.open().await?;
-        let owner = setup::redeem(&store, &token, &self.tenant, &self.email).await?;
+        let owner = FirstOwner {
+            tenant: self.tenant.clone(),
+            email: self.email,
+            name: self.name,
+            password,
+        };
+        let owner = setup::redeem(&store, &token, owner).await?;
         store.close().await;
         Ok(print::line(&format!(
             "{} owns tenant {}",

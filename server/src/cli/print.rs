@@ -1,7 +1,9 @@
 //! How commands speak: results on stdout, as aligned columns for people or one JSON value for programs.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
+use anyhow::{Context as _, bail};
+use secrecy::SecretString;
 use serde::Serialize;
 
 /// One line to stdout. A reader that went away ends the program quietly, as pipes are meant to.
@@ -54,4 +56,26 @@ fn printable(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() && c != '\n' { '·' } else { c })
         .collect()
+}
+
+/// A secret from the terminal, where it is not shown, or else the first line of stdin.
+pub(crate) fn ask_secret(question: &str) -> anyhow::Result<String> {
+    if io::stdin().is_terminal() {
+        return rpassword::prompt_password(question).context("failed to read from the terminal");
+    }
+    let mut line = String::new();
+    io::stdin().read_line(&mut line)?;
+    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+/// A new password: from FOOTBRIDGE_PASSWORD, else asked for. Never an argument: the process list is public.
+pub(crate) fn password() -> anyhow::Result<SecretString> {
+    if let Ok(password) = std::env::var("FOOTBRIDGE_PASSWORD") {
+        return Ok(password.into());
+    }
+    let password = ask_secret("New password (12 characters or more): ")?;
+    if io::stdin().is_terminal() && ask_secret("The same again: ")? != password {
+        bail!("the two differ; nothing was changed");
+    }
+    Ok(password.into())
 }

@@ -3,7 +3,7 @@
 use futures_util::FutureExt;
 use serde::Serialize;
 
-use super::{OperateError, note};
+use super::{Actor, OperateError, note};
 use crate::{
     domain::Preview,
     policy::{self, Remembered, SealKey},
@@ -117,6 +117,8 @@ pub async fn decide(
                         "somebody else must approve this call: it is your own".to_owned(),
                     ));
                 }
+                let actor = by.as_ref().map_or(Actor::Operator, |by| Actor::Person(by.user.clone()));
+                let standing = actor.standing(tx).await?;
                 let who = by.map_or_else(|| "operator".to_owned(), |by| by.user.to_string());
                 if !tx.pending_calls().decide(&code, approve, &who).await? {
                     return Err(match row.state {
@@ -130,7 +132,7 @@ pub async fn decide(
                     });
                 }
                 let command = if approve { "call.approve" } else { "call.decline" };
-                note(tx, command, &code)?;
+                note(tx, &standing, command, &code, None, None);
                 Ok(row)
             }
             .boxed()

@@ -5,12 +5,15 @@ use std::{path::Path, sync::Arc, time::Duration};
 use futures_util::FutureExt;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 use tracing_subscriber::EnvFilter;
 
 use super::{
     OperateError,
     editions::{CatalogueSource, ReloadError, Reloader},
+    invitations,
     people::LOCAL_OWNER,
+    sign_in::PasswordCheck,
 };
 use crate::{
     access::{Keyring, oauth::OAuth},
@@ -25,7 +28,7 @@ use crate::{
 /// The name under which the store keeps the key that seals multi-round states, the same for all replicas.
 const SEAL_KEY: &str = "seal_key";
 /// Requests a minute for keys that say nothing themselves (catalogue.md §2.11).
-const REQUESTS_PER_MINUTE: u32 = 60;
+pub const REQUESTS_PER_MINUTE: u32 = 60;
 /// How often tables are rid of what only strangers left behind.
 const TIDY_EVERY: Duration = Duration::from_secs(60);
 
@@ -37,6 +40,8 @@ pub struct Booted {
     pub reloader: Arc<Reloader>,
     /// The context edition's engine, for commands that use it directly.
     pub context: Arc<Context>,
+    /// Checks passwords of people who sign in.
+    pub password_check: Arc<PasswordCheck>,
     stop: CancellationToken,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -92,6 +97,10 @@ pub async fn boot(
         failed_sign_ins_per_minute: config.limits.failed_sign_ins_per_minute,
     };
     let house = Arc::new(house.build()?);
+    let password_check = Arc::new(PasswordCheck::new(
+        store.clone(),
+        config.limits.failed_sign_ins_per_minute,
+    ));
     house.rules().refresh().await.map_err(HouseError::from)?;
     let rules = Arc::clone(house.rules());
     let reloader = Arc::new(Reloader::new(Arc::clone(&house), source));
@@ -101,13 +110,14 @@ pub async fn boot(
         spawn_until(&stop, oauth.follow()),
         spawn_until(&stop, async move { rules.follow().await }),
         spawn_until(&stop, Arc::clone(&reloader).follow()),
-        spawn_until(&stop, tidy(Arc::clone(&house))),
+        spawn_until(&stop, tidy(Arc::clone(&house), Arc::clone(&password_check))),
         tokio::spawn(Arc::clone(&context).run(stop.clone())),
     ];
     Ok(Booted {
         house,
         reloader,
         context,
+        password_check,
         stop,
         tasks,
     })
@@ -120,11 +130,19 @@ fn spawn_until(stop: &CancellationToken, work: impl Future<Output = ()> + Send +
     })
 }
 
-async fn tidy(house: Arc<House>) {
+async fn tidy(house: Arc<House>, password_check: Arc<PasswordCheck>) {
     let mut interval = tokio::time::interval(TIDY_EVERY);
     loop {
         interval.tick().await;
         house.tidy();
+        for done in [
+            password_check.tidy().await,
+            invitations::tidy(house.store()).await,
+        ] {
+            if let Err(error) = done {
+                warn!(error = %error, "old sign-ins and invitations not forgotten");
+            }
+        }
         if let Err(error) = house.sweep().await {
             tracing::warn!("failed to sweep calls that waited too long: {error}");
         }

@@ -2,7 +2,7 @@
 
 use futures_util::FutureExt;
 
-use super::{OperateError, note, people::prepare_tenant};
+use super::{OperateError, Standing, logged, note, people::prepare_tenant};
 use crate::{
     access::oauth::{
         GROUPS_CLAIM, check_issuer, check_reference, check_resource_uri, default_mount, metadata_url,
@@ -227,7 +227,8 @@ pub async fn change(
                     Switch::Off => "oauth.disable",
                     Switch::Stays => "oauth.configure",
                 };
-                note(&mut tx.within(&tenant), command, name.as_str())?;
+                let after = logged(&settings);
+                note(&mut tx.within(&tenant), &Standing::Operator, command, name.as_str(), None, after);
                 Ok((enabled, settings))
             }
             .boxed()
@@ -268,7 +269,15 @@ pub async fn link(
                         "the subject `{subject}` of {issuer} is somebody here already"
                     )));
                 }
-                Ok(note(tx, "oauth.link", user.id.as_str())?)
+                note(
+                    tx,
+                    &Standing::Operator,
+                    "oauth.link",
+                    user.id.as_str(),
+                    None,
+                    None,
+                );
+                Ok(())
             }
             .boxed()
         })

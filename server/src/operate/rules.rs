@@ -2,7 +2,7 @@
 
 use futures_util::FutureExt;
 
-use super::{OperateError, note};
+use super::{OperateError, Standing, logged, note};
 use crate::{
     policy::{RULES, TenantRules},
     store::Store,
@@ -40,6 +40,7 @@ pub async fn set(
         .write(tenant, move |tx| {
             async move {
                 let mut rules = tx.settings().get::<TenantRules>(RULES).await?.unwrap_or_default();
+                let before = logged(&rules);
                 let subject = match tool {
                     None => {
                         rules.writes = consent;
@@ -56,7 +57,14 @@ pub async fn set(
                     }
                 };
                 tx.settings().set(RULES, &rules).await?;
-                note(tx, "tenant.policy", &subject)?;
+                note(
+                    tx,
+                    &Standing::Operator,
+                    "tenant.policy",
+                    &subject,
+                    before,
+                    logged(&rules),
+                );
                 Ok::<_, OperateError>(rules)
             }
             .boxed()

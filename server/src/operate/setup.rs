@@ -2,12 +2,16 @@
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use futures_util::FutureExt;
+use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 
-use super::{OperateError, note};
+use super::{
+    OperateError, Standing, logged, note, passwords,
+    people::{NewPerson, PersonView, insert},
+};
 use crate::{
-    store::{NewTenant, NewUser, Store, User},
-    vocabulary::{Role, TenantId, UserId, new_id},
+    store::{NewTenant, Store, SystemTx, User},
+    vocabulary::{Role, TenantId},
 };
 
 /// What the token is for, as the store remembers it.
@@ -40,23 +44,58 @@ pub async fn token_if_unowned(store: &Store) -> Result<Option<String>, OperateEr
     Ok(Some(token))
 }
 
+/// Who is to own a server that nobody owns yet.
+#[derive(Debug)]
+pub struct FirstOwner {
+    /// The tenant to own; made if it does not exist.
+    pub tenant: TenantId,
+    /// Their e-mail address.
+    pub email: String,
+    /// Their name; empty: the address up to its `@`.
+    pub name: String,
+    /// The password they will sign in with; absent: they only use the command line for now.
+    pub password: Option<SecretString>,
+}
+
 /// Uses the token up and makes the first owner, with their tenant.
 ///
 /// # Errors
-/// When the token is unknown, used or expired (all three read the same), or somebody owns the server already.
-pub async fn redeem(store: &Store, token: &str, tenant: &str, email: &str) -> Result<User, OperateError> {
+/// When the token is unknown, used or expired (all three read the same), somebody owns the server already, or the
+/// password is too weak.
+pub async fn redeem(store: &Store, token: &str, owner: FirstOwner) -> Result<User, OperateError> {
     let hash: [u8; 32] = Sha256::digest(token.trim().as_bytes()).into();
-    let (tenant, email) = (TenantId::new(tenant)?, email.to_owned());
-    if has_owner(store).await? {
-        return Err(OperateError::Rule("this server has an owner already".to_owned()));
+    let tenant = owner.tenant;
+    let person = NewPerson {
+        email: owner.email,
+        name: owner.name,
+        role: Role::Owner,
+        groups: Vec::new(),
     }
+    .checked()?;
+    if has_owner(store).await? {
+        return Err(owned());
+    }
+    let password_hash = match owner.password {
+        None => None,
+        Some(password) => {
+            // Looked at first, so that a stranger without the token costs no hash.
+            if !token_is_good(store, hash).await? {
+                return Err(worthless());
+            }
+            passwords::check(&password, &[&person.email, &person.name])?;
+            Some(passwords::hash(password).await?)
+        }
+    };
     store
         .system_write(move |tx| {
             async move {
+                // Two tokens may be about, one from each start; the lock lets one of them find nobody.
+                tx.within(&tenant).users().lock().await?;
                 if tx.setup_tokens().redeem(&hash).await?.as_deref() != Some(PURPOSE) {
-                    return Err(OperateError::Rule(
-                        "the setup token is not valid; start the server again to get a new one".to_owned(),
-                    ));
+                    return Err(worthless());
+                }
+                if is_owned(tx).await? {
+                    return Err(owned());
                 }
                 if tx.tenants().find(&tenant).await?.is_none() {
                     let new = NewTenant {
@@ -67,18 +106,15 @@ pub async fn redeem(store: &Store, token: &str, tenant: &str, email: &str) -> Re
                     tx.tenants().insert(&new).await?;
                 }
                 let mut tx = tx.within(&tenant);
-                let id = UserId::new(&new_id("usr", tx.now()))?;
-                let name = email.split('@').next().unwrap_or_default().to_owned();
-                let owner = NewUser {
-                    id,
-                    email,
-                    name,
-                    role: Role::Owner,
-                    groups: Vec::new(),
-                    password_hash: None,
-                };
-                let owner = tx.users().insert(&owner).await?;
-                note(&mut tx, "setup.owner", owner.id.as_str())?;
+                let owner = insert(&mut tx, person, password_hash).await?;
+                note(
+                    &mut tx,
+                    &Standing::Person(Box::new(owner.clone())),
+                    "user.first_owner",
+                    owner.id.as_str(),
+                    None,
+                    logged(&PersonView::from(&owner)),
+                );
                 Ok(owner)
             }
             .boxed()
@@ -86,11 +122,30 @@ pub async fn redeem(store: &Store, token: &str, tenant: &str, email: &str) -> Re
         .await
 }
 
-async fn has_owner(store: &Store) -> Result<bool, OperateError> {
-    let users = store
-        .system_read(|tx| async move { Ok::<_, OperateError>(tx.users().all().await?) }.boxed())
-        .await?;
-    Ok(users
-        .iter()
-        .any(|(_, user)| user.role == Role::Owner && user.disabled_at.is_none()))
+fn worthless() -> OperateError {
+    OperateError::Rule("the setup token is not valid; start the server again to get a new one".to_owned())
+}
+
+fn owned() -> OperateError {
+    OperateError::Rule("this server has an owner already".to_owned())
+}
+
+async fn token_is_good(store: &Store, hash: [u8; 32]) -> Result<bool, OperateError> {
+    store
+        .system_read(move |tx| async move { Ok(tx.setup_tokens().is_good(&hash, PURPOSE).await?) }.boxed())
+        .await
+}
+
+/// Whether some tenant has an active owner. Until then the server takes a setup token.
+///
+/// # Errors
+/// When the store cannot be read.
+pub async fn has_owner(store: &Store) -> Result<bool, OperateError> {
+    store
+        .system_read(|tx| async move { is_owned(tx).await }.boxed())
+        .await
+}
+
+async fn is_owned(tx: &mut SystemTx<'_>) -> Result<bool, OperateError> {
+    Ok(tx.users().has_active(Role::Owner).await?)
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use futures_util::FutureExt;
 
-use super::{OperateError, note, people::prepare_tenant};
+use super::{OperateError, Standing, note, people::prepare_tenant};
 use crate::{
     domain::context::{
         Context,
@@ -88,7 +88,7 @@ pub async fn add(
                     )));
                 }
                 let row = tx.notes().put_source(&name, connector.as_str(), &config).await?;
-                note(&mut tx, "source.add", &name)?;
+                note(&mut tx, &Standing::Operator, "source.add", &name, None, None);
                 Ok(row)
             }
             .boxed()
@@ -201,7 +201,8 @@ pub async fn remove(
                 if !tx.notes().remove_source(&wanted).await? {
                     return Err(no_source(&wanted));
                 }
-                Ok(note(tx, "source.remove", &wanted)?)
+                note(tx, &Standing::Operator, "source.remove", &wanted, None, None);
+                Ok(())
             }
             .boxed()
         })

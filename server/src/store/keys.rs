@@ -8,8 +8,8 @@ use super::{
 };
 use crate::vocabulary::{EditionName, KeyId, NameStyle, Scope, TenantId, Timestamp, UserId};
 
-/// How a key asks for confirmation. It only tightens what tenant and tool say.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// How a key asks for confirmation, from lax to strict. It only tightens what tenant and tool say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum KeyConfirm {
     /// As the tool says.
@@ -19,6 +19,17 @@ pub enum KeyConfirm {
     Preview,
     /// A person confirms every write.
     Human,
+}
+
+impl KeyConfirm {
+    /// The lower-case word used in files and tables.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Inherit => "inherit",
+            Self::Preview => "preview",
+            Self::Human => "human",
+        }
+    }
 }
 
 /// What narrows a key beyond its scopes.
@@ -79,6 +90,8 @@ pub struct Key {
     pub last_used_at: Option<Timestamp>,
     /// By which client it was last used.
     pub last_used_client: Option<String>,
+    /// The key whose place it takes, when it was minted by a rotation.
+    pub replaces: Option<KeyId>,
     /// Counter of [`Topic::Keys`] at its last change.
     pub version: i64,
 }
@@ -116,6 +129,23 @@ pub struct NewKey {
     pub limits: KeyLimits,
     /// From when on it is dead.
     pub expires_at: Option<Timestamp>,
+    /// The key whose place it takes. Each key is replaced once.
+    pub replaces: Option<KeyId>,
+}
+
+/// What may be changed of a key.
+#[derive(Clone)]
+pub struct KeyRights {
+    /// Name for people.
+    pub name: String,
+    /// Rights it holds.
+    pub scopes: Vec<Scope>,
+    /// Editions it may enter.
+    pub editions: Vec<EditionName>,
+    /// What narrows it.
+    pub limits: KeyLimits,
+    /// From when on it is dead.
+    pub expires_at: Option<Timestamp>,
 }
 
 /// Statements on one tenant's keys.
@@ -131,9 +161,10 @@ pub struct SystemKeys<'t> {
 
 const COLUMNS: &str =
     "tenant_id, key_id, hash, prefix, name, owner_id, scopes_json, editions_json, limits_json,
-    created_at, expires_at, revoked_at, last_used_at, last_used_client, version";
+    created_at, expires_at, revoked_at, last_used_at, last_used_client, version, replaces_id";
 
 fn key(row: &RowRef<'_>) -> Result<Key, StoreError> {
+    let replaces = row.opt_text(15)?.map(|id| KeyId::new(&id)).transpose();
     Ok(Key {
         tenant: row.name(0)?,
         id: row.name(1)?,
@@ -149,18 +180,26 @@ fn key(row: &RowRef<'_>) -> Result<Key, StoreError> {
         revoked_at: row.opt_time(11)?,
         last_used_at: row.opt_time(12)?,
         last_used_client: row.opt_text(13)?,
+        replaces: replaces.map_err(|e| StoreError::Row(e.to_string()))?,
         version: row.int(14)?,
     })
 }
 
 impl Keys<'_> {
-    /// Stores a key; [`StoreError::Conflict`] when id or hash exist.
+    /// Makes every other change to keys wait until this transaction ends.
+    ///
+    /// Invariant: whoever writes back what they read of a key calls this before reading it.
+    pub async fn lock(&mut self) -> Result<(), StoreError> {
+        self.session.raise(Topic::Keys).await.map(|_| ())
+    }
+
+    /// Stores a key; [`StoreError::Conflict`] when id or hash exist, or another key replaces the same one.
     pub async fn insert(&mut self, new: &NewKey) -> Result<Key, StoreError> {
         let version = self.session.raise(Topic::Keys).await?;
         let sql = format!(
             "INSERT INTO api_keys (tenant_id, key_id, hash, prefix, name, owner_id, scopes_json, editions_json,
-                limits_json, created_at, expires_at, version)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING RETURNING {COLUMNS}"
+                limits_json, created_at, expires_at, version, replaces_id)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT DO NOTHING RETURNING {COLUMNS}"
         );
         let (scopes, editions, limits) = (
             to_json(&new.scopes)?,
@@ -180,6 +219,7 @@ impl Keys<'_> {
             self.session.now,
             new.expires_at,
             version,
+            new.replaces.as_ref().map(KeyId::as_str),
         ];
         let made = self.session.query_one(&sql, params, key).await?;
         made.ok_or_else(|| StoreError::conflict(format!("key `{}`", new.id)))
@@ -229,19 +269,67 @@ impl Keys<'_> {
         Ok(self.session.execute(EXPIRE, params).await? > 0)
     }
 
-    /// Replaces scopes and limits. The caller has checked that they only narrow. `false`: no such key.
-    pub async fn narrow(
-        &mut self,
-        id: &KeyId,
-        scopes: &[Scope],
-        limits: &KeyLimits,
-    ) -> Result<bool, StoreError> {
+    /// Replaces what may be changed. The caller has checked, after [`Keys::lock`], that it only narrows. `false`: no
+    /// such key.
+    pub async fn narrow(&mut self, id: &KeyId, rights: &KeyRights) -> Result<bool, StoreError> {
         let version = self.session.raise(Topic::Keys).await?;
-        const NARROW: &str = "UPDATE api_keys SET scopes_json = $1, limits_json = $2, version = $3
-            WHERE tenant_id = $4 AND key_id = $5";
-        let (scopes, limits) = (to_json(&scopes)?, to_json(limits)?);
-        let params = params![&scopes, &limits, version, self.tenant.as_str(), id.as_str()];
+        const NARROW: &str =
+            "UPDATE api_keys SET name = $1, scopes_json = $2, editions_json = $3, limits_json = $4,
+            expires_at = $5, version = $6 WHERE tenant_id = $7 AND key_id = $8";
+        let (scopes, editions, limits) = (
+            to_json(&rights.scopes)?,
+            to_json(&rights.editions)?,
+            to_json(&rights.limits)?,
+        );
+        let params = params![
+            &rights.name,
+            &scopes,
+            &editions,
+            &limits,
+            rights.expires_at,
+            version,
+            self.tenant.as_str(),
+            id.as_str(),
+        ];
         Ok(self.session.execute(NARROW, params).await? > 0)
+    }
+
+    /// The key that was minted in place of this one.
+    pub async fn find_successor(&mut self, id: &KeyId) -> Result<Option<Key>, StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM api_keys WHERE tenant_id = $1 AND replaces_id = $2");
+        let params = params![self.tenant.as_str(), id.as_str()];
+        self.session.query_one(&sql, params, key).await
+    }
+
+    /// How many keys of that owner still open something.
+    pub async fn count_live(&mut self, owner: &UserId) -> Result<i64, StoreError> {
+        const COUNT: &str = "SELECT COUNT(*) FROM api_keys WHERE tenant_id = $1 AND owner_id = $2
+            AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $3)";
+        let params = params![self.tenant.as_str(), owner.as_str(), self.session.now];
+        let count = self.session.query_one(COUNT, params, |row| row.int(0)).await?;
+        Ok(count.unwrap_or(0))
+    }
+
+    /// Keys in the order of their ids, newest first, after `before`; only those of `owner` if one is named. At most
+    /// `limit`.
+    pub async fn page(
+        &mut self,
+        owner: Option<&UserId>,
+        before: Option<&KeyId>,
+        limit: u32,
+    ) -> Result<Vec<Key>, StoreError> {
+        // An id begins with the time of its making, so its order is the order of minting.
+        let sql = format!(
+            "SELECT {COLUMNS} FROM api_keys WHERE tenant_id = $1 AND owner_id = COALESCE($2, owner_id)
+                AND key_id < COALESCE($3, '~') ORDER BY key_id DESC LIMIT $4"
+        );
+        let params = params![
+            self.tenant.as_str(),
+            owner.map(UserId::as_str),
+            before.map(KeyId::as_str),
+            limit,
+        ];
+        self.session.query(&sql, params, key).await
     }
 
     /// Notes when and by which client a key was used. It does not raise the keys' counter: tables in memory

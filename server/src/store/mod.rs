@@ -6,6 +6,7 @@
 //!
 //! Reading order: [`StoreUrl`], [`Store`], [`TenantTx`] and [`SystemTx`], the domain files, the engines.
 
+mod attempts;
 mod audit;
 mod caps;
 mod chain;
@@ -14,6 +15,7 @@ mod changes;
 mod counters;
 mod error;
 mod health;
+mod invitations;
 mod jobs;
 mod keys;
 mod memory;
@@ -39,6 +41,7 @@ use std::{path::Path, sync::Arc};
 
 use tokio::sync::broadcast;
 
+pub use attempts::{Attempts, SignInAttempts};
 pub use audit::{AuditEntry, AuditFilter, AuditLog, AuditRecord, AuditStatus, ScopeKind};
 pub use caps::{CapAsk, CapGrant, Caps, SystemCaps};
 pub use chain::{AuditFault, AuditHead, AuditVerdict};
@@ -47,8 +50,9 @@ pub use changes::{Change, Topic};
 pub use counters::Counters;
 pub use error::StoreError;
 pub use futures_util::future::BoxFuture;
+pub use invitations::{Invitation, Invitations, NewInvitation, SystemInvitations};
 pub use jobs::{Job, JobState, Jobs, NewJob, SystemJobs};
-pub use keys::{Key, KeyConfirm, KeyLimits, Keys, NewKey, SystemKeys};
+pub use keys::{Key, KeyConfirm, KeyLimits, KeyRights, Keys, NewKey, SystemKeys};
 pub use memory::{Memories, Memory, MemoryVersion, NewMemory};
 pub use notes::{
     Chunk, Entity, EntityMark, NewChunk, NewEntity, Notes, Source, SourceCount, StoredVector, VectorShelf,

@@ -86,6 +86,15 @@ impl SetupTokens<'_> {
         self.session.execute(INSERT, params).await.map(|_| ())
     }
 
+    /// Whether a token could be redeemed for this purpose now.
+    pub async fn is_good(&mut self, hash: &[u8; 32], purpose: &str) -> Result<bool, StoreError> {
+        const GOOD: &str = "SELECT 1 FROM setup_tokens
+            WHERE hash = $1 AND purpose = $2 AND used_at IS NULL AND expires_at > $3";
+        let params = params![&hash[..], purpose, self.session.now];
+        let found = self.session.query_one(GOOD, params, |_| Ok(())).await?;
+        Ok(found.is_some())
+    }
+
     /// Uses a token up and gives its purpose. `None`: unknown, used or expired; all three look the same.
     pub async fn redeem(&mut self, hash: &[u8; 32]) -> Result<Option<String>, StoreError> {
         const REDEEM: &str = "UPDATE setup_tokens SET used_at = $1

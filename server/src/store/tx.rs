@@ -3,9 +3,10 @@
 use serde::de::DeserializeOwned;
 
 use super::{
-    AuditLog, AuditRecord, Caps, ChangeLog, Counters, Jobs, Keys, Memories, NewChange, Notes, PendingCalls,
-    Records, Session, Settings, SetupTokens, SignIns, StoreError, SystemCaps, SystemJobs, SystemKeys,
-    SystemOAuth, SystemPendingCalls, SystemSignIns, SystemUsers, TenantOAuth, Tenants, Topic, Users,
+    AuditLog, AuditRecord, Caps, ChangeLog, Counters, Invitations, Jobs, Keys, Memories, NewChange, Notes,
+    PendingCalls, Records, Session, Settings, SetupTokens, SignInAttempts, SignIns, StoreError, SystemCaps,
+    SystemInvitations, SystemJobs, SystemKeys, SystemOAuth, SystemPendingCalls, SystemSignIns, SystemUsers,
+    TenantOAuth, Tenants, Topic, Users,
 };
 use crate::vocabulary::{TenantId, Timestamp};
 
@@ -76,6 +77,14 @@ impl<'a> TenantTx<'a> {
     /// People and services of the tenant.
     pub fn users(&mut self) -> Users<'_> {
         Users {
+            session: self.session,
+            tenant: &self.tenant,
+        }
+    }
+
+    /// Invitations into the tenant.
+    pub fn invitations(&mut self) -> Invitations<'_> {
+        Invitations {
             session: self.session,
             tenant: &self.tenant,
         }
@@ -232,9 +241,23 @@ impl<'a> SystemTx<'a> {
         }
     }
 
+    /// Invitations of all tenants, for those who follow a link.
+    pub fn invitations(&mut self) -> SystemInvitations<'_> {
+        SystemInvitations {
+            session: self.session,
+        }
+    }
+
     /// What editions ask of access tokens, for the table that is kept in memory.
     pub fn oauth(&mut self) -> SystemOAuth<'_> {
         SystemOAuth {
+            session: self.session,
+        }
+    }
+
+    /// Attempts to sign in.
+    pub fn sign_in_attempts(&mut self) -> SignInAttempts<'_> {
+        SignInAttempts {
             session: self.session,
         }
     }

@@ -25,6 +25,8 @@ pub struct User {
     pub created_at: Timestamp,
     /// Since when they may do nothing.
     pub disabled_at: Option<Timestamp>,
+    /// When the password was last set; sessions begun before that are over.
+    pub password_set_at: Option<Timestamp>,
 }
 
 impl std::fmt::Debug for User {
@@ -65,8 +67,7 @@ pub struct SystemUsers<'t> {
     pub(super) session: &'t mut Session,
 }
 
-const COLUMNS: &str =
-    "user_id, email, name, role, groups_json, password_hash, created_at, disabled_at, tenant_id";
+const COLUMNS: &str = "user_id, email, name, role, groups_json, password_hash, created_at, disabled_at, password_set_at, tenant_id";
 
 fn user(row: &RowRef<'_>) -> Result<User, StoreError> {
     Ok(User {
@@ -78,19 +79,39 @@ fn user(row: &RowRef<'_>) -> Result<User, StoreError> {
         password_hash: row.opt_text(5)?,
         created_at: row.time(6)?,
         disabled_at: row.opt_time(7)?,
+        password_set_at: row.opt_time(8)?,
     })
 }
 
 fn owned_user(row: &RowRef<'_>) -> Result<(TenantId, User), StoreError> {
-    Ok((row.name(8)?, user(row)?))
+    Ok((row.name(9)?, user(row)?))
 }
 
 impl Users<'_> {
+    /// Makes every other change to people wait until this transaction ends, and tells everybody of a change.
+    ///
+    /// Invariant: whoever decides by what other rows say ("is this the last owner?") calls this before reading
+    /// them. The counter's row stays locked until the commit, on either engine.
+    pub async fn lock(&mut self) -> Result<(), StoreError> {
+        self.session.raise(Topic::Users).await.map(|_| ())
+    }
+
+    /// Whether the tenant's credentials are accepted at all.
+    pub async fn tenant_is_active(&mut self) -> Result<bool, StoreError> {
+        const ACTIVE: &str = "SELECT 1 FROM tenants WHERE tenant_id = $1 AND status = 'active'";
+        let found = self
+            .session
+            .query_one(ACTIVE, params![self.tenant.as_str()], |_| Ok(()))
+            .await?;
+        Ok(found.is_some())
+    }
+
     /// Adds a user; [`StoreError::Conflict`] when id or e-mail are taken in this tenant.
     pub async fn insert(&mut self, new: &NewUser) -> Result<User, StoreError> {
         let sql = format!(
-            "INSERT INTO users (tenant_id, user_id, email, email_key, name, role, groups_json, password_hash, created_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING RETURNING {COLUMNS}"
+            "INSERT INTO users (tenant_id, user_id, email, email_key, name, role, groups_json, password_hash,
+                created_at, password_set_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING RETURNING {COLUMNS}"
         );
         let (groups, email_key) = (to_json(&new.groups)?, new.email.to_lowercase());
         let params = params![
@@ -103,6 +124,7 @@ impl Users<'_> {
             &groups,
             new.password_hash.as_deref(),
             self.session.now,
+            new.password_hash.as_ref().map(|_| self.session.now),
         ];
         let made = self.session.query_one(&sql, params, user).await?;
         let made = made.ok_or_else(|| StoreError::conflict(format!("user `{}`", new.email)))?;
@@ -152,7 +174,14 @@ impl Users<'_> {
 
     /// Replaces the password's hash; `false` when there is no such user.
     pub async fn set_password_hash(&mut self, id: &UserId, hash: Option<&str>) -> Result<bool, StoreError> {
-        self.set("password_hash", hash.into(), id).await
+        const SET: &str = "UPDATE users SET password_hash = $1, password_set_at = $2
+            WHERE tenant_id = $3 AND user_id = $4";
+        let params = params![hash, self.session.now, self.tenant.as_str(), id.as_str()];
+        let changed = self.session.execute(SET, params).await? > 0;
+        if changed {
+            self.session.raise(Topic::Users).await?;
+        }
+        Ok(changed)
     }
 
     /// Takes all rights from a user, now; `false` when there is no such user.
@@ -184,6 +213,16 @@ impl SystemUsers<'_> {
         self.session
             .query(&sql, params![&email.to_lowercase()], owned_user)
             .await
+    }
+
+    /// Whether anybody active has this role.
+    pub async fn has_active(&mut self, role: Role) -> Result<bool, StoreError> {
+        const ONE: &str = "SELECT 1 FROM users WHERE role = $1 AND disabled_at IS NULL LIMIT 1";
+        let found = self
+            .session
+            .query_one(ONE, params![role.as_str()], |_| Ok(()))
+            .await?;
+        Ok(found.is_some())
     }
 
     /// Everybody, for the table that is kept in memory.

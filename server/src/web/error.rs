@@ -109,12 +109,18 @@ impl RestError {
 
 impl From<OperateError> for RestError {
     fn from(error: OperateError) -> Self {
-        match error {
-            OperateError::Name(_) => Self::invalid(error.to_string()),
-            OperateError::Rule(text) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "rule_violation", text),
-            OperateError::NotFound(text) => Self::not_found(text),
-            OperateError::Store(error) => error.into(),
-            OperateError::Random(cause) => Self::internal(&cause),
+        if let OperateError::Store(error) = error {
+            return error.into();
+        }
+        let (status, code) = error.status_and_code();
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        if !error.is_for_the_caller() {
+            return Self::internal(&error);
+        }
+        let refusal = Self::new(status, code, error.to_string());
+        match error.retry_after_seconds() {
+            Some(seconds) => refusal.retry_after(seconds),
+            None => refusal,
         }
     }
 }

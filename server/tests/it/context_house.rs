@@ -23,6 +23,7 @@ use footbridge_server::{
         },
     },
     operate::{
+        Actor,
         keys::{MintRequest, mint},
         sources::{self, NewSource},
     },
@@ -161,6 +162,7 @@ impl Rooms {
             tenant: tenant(name),
             owner: None,
             name: "test".to_owned(),
+            editions: vec![self.edition.name.clone()],
             scopes: scopes
                 .split(' ')
                 .filter(|s| !s.is_empty())
@@ -169,7 +171,10 @@ impl Rooms {
             expires_in_days: None,
             limits,
         };
-        let minted = mint(&self.store, &self.edition, request).await.unwrap();
+        let editions = std::slice::from_ref(&self.edition);
+        let minted = mint(&self.store, editions, &Actor::Operator, request)
+            .await
+            .unwrap();
         self.keyring.refresh().await.unwrap();
         minted.key
     }

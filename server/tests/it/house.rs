@@ -23,13 +23,14 @@ use footbridge_server::{
     },
     edge::{EdgeSettings, Server, TlsFiles, listen},
     operate::{
+        Actor,
         keys::{MintRequest, mint},
         oauth::{self, OAuthChange, Switch},
     },
     pipeline::{self, HouseBuilder},
     policy::SealKey,
     store::{KeyLimits, Store, StoreSettings, StoreUrl},
-    vocabulary::{Clock, Scope, TenantId},
+    vocabulary::{Clock, EditionName, Scope, TenantId},
     web::{self, Web},
 };
 use futures_util::FutureExt;
@@ -142,7 +143,8 @@ impl House {
         // The first key brings its tenant along; the keyring then knows it from the start.
         mint(
             &store,
-            &catalogue.editions()[0],
+            catalogue.editions(),
+            &Actor::Operator,
             request("t:read", KeyLimits::default()),
         )
         .await
@@ -200,7 +202,8 @@ impl House {
     /// Mints a key that something narrows.
     pub(crate) async fn limited_key(&self, scopes: &str, limits: KeyLimits) -> String {
         let request = request(scopes, limits);
-        let minted = mint(&self.store, &self.catalogue.editions()[0], request)
+        let editions = self.catalogue.editions();
+        let minted = mint(&self.store, editions, &Actor::Operator, request)
             .await
             .unwrap();
         self.keyring.refresh().await.unwrap();
@@ -306,6 +309,7 @@ fn request(scopes: &str, limits: KeyLimits) -> MintRequest {
         tenant: TenantId::new("local").unwrap(),
         owner: None,
         name: "test".to_owned(),
+        editions: vec![EditionName::new("test").unwrap()],
         scopes: scopes
             .split(' ')
             .map(|scope| Scope::new(scope).unwrap())

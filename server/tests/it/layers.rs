@@ -49,6 +49,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "config",
             "domain",
             "edge",
+            "limits",
             "outgoing",
             "pipeline",
             "policy",

@@ -15,7 +15,10 @@ use footbridge_server::{
     audit::RequestFacts,
     catalogue::{Catalogue, Edition, NamedText},
     domain::{Handlers, InputRequest, Progress},
-    operate::keys::{MintRequest, mint},
+    operate::{
+        Actor,
+        keys::{MintRequest, mint},
+    },
     pipeline::{Answer, CallError, House, HouseBuilder, ToolCall},
     policy::SealKey,
     store::{KeyConfirm, KeyLimits, NewUser, Store},
@@ -131,6 +134,7 @@ impl Rooms {
             tenant: tenant(name),
             owner: owner.map(str::to_owned),
             name: "test".to_owned(),
+            editions: vec![self.edition.name.clone()],
             scopes: scopes.split(' ').map(|s| Scope::new(s).unwrap()).collect(),
             expires_in_days: None,
             limits: KeyLimits {
@@ -138,7 +142,10 @@ impl Rooms {
                 ..KeyLimits::default()
             },
         };
-        let minted = mint(&self.store, &self.edition, request).await.unwrap();
+        let editions = std::slice::from_ref(&self.edition);
+        let minted = mint(&self.store, editions, &Actor::Operator, request)
+            .await
+            .unwrap();
         Caller {
             key: minted.key,
             elicits: false,

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use footbridge_server::{
-    operate::{oauth, people},
+    operate::{
+        Actor, oauth,
+        people::{self, NewPerson, PersonChange},
+    },
     store::User,
     vocabulary::{Role, TenantId},
 };
@@ -18,7 +21,9 @@ fn local() -> TenantId {
 
 impl Walk {
     async fn person(&self, email: &str) -> Option<User> {
-        let users = people::users(&self.house.store, &local()).await.unwrap();
+        let users = people::users(&self.house.store, &Actor::Operator, &local())
+            .await
+            .unwrap();
         users.into_iter().find(|user| user.email == email)
     }
 
@@ -62,15 +67,15 @@ async fn the_first_token_makes_the_person_and_later_ones_refresh_them() {
 #[tokio::test]
 async fn nobody_becomes_somebody_else_by_their_address() {
     let walk = Walk::start().await;
-    people::add_user(
-        &walk.house.store,
-        &local(),
-        "Boss@example.test",
-        "Boss",
-        Role::Owner,
-    )
-    .await
-    .unwrap();
+    let boss = NewPerson {
+        email: "Boss@example.test".to_owned(),
+        name: "Boss".to_owned(),
+        role: Role::Owner,
+        groups: Vec::new(),
+    };
+    people::add_user(&walk.house.store, &Actor::Operator, &local(), boss)
+        .await
+        .unwrap();
     let impostor = json!({ "sub": "mallory", "email": "boss@example.test", "email_verified": true });
     let (status, text) = walk.outcome(&impostor).await;
     assert_eq!(status, 403);
@@ -106,9 +111,19 @@ async fn a_person_who_is_shut_out_is_out_within_a_second() {
     let token = walk.token(&json!({}));
     let call = walk.call(&token, "plain", json!({}));
     assert_eq!(call.send().await.status, 200);
-    people::disable_user(&walk.house.store, &local(), "ada@example.test")
-        .await
-        .unwrap();
+    let out = PersonChange {
+        active: Some(false),
+        ..PersonChange::default()
+    };
+    people::change_user(
+        &walk.house.store,
+        &Actor::Operator,
+        &local(),
+        "ada@example.test",
+        out,
+    )
+    .await
+    .unwrap();
     let out = async {
         loop {
             let reply = call.send().await;
@@ -133,7 +148,9 @@ async fn many_first_calls_at_once_make_one_person() {
     for reply in futures_util::future::join_all(calls).await {
         assert_eq!(reply.status, 200, "{reply:?}");
     }
-    let users = people::users(&walk.house.store, &local()).await.unwrap();
+    let users = people::users(&walk.house.store, &Actor::Operator, &local())
+        .await
+        .unwrap();
     assert_eq!(
         users
             .iter()

@@ -101,7 +101,11 @@ fn an_older_store_is_copied_before_it_is_migrated() {
         // A store as an earlier version left it: its last migration is not ours. Repeating ours must then fail,
         // and the copy made before is whole.
         place
-            .tamper("UPDATE refinery_schema_history SET version = 0, name = 'before'")
+            .tamper(
+                "CREATE TABLE kept AS SELECT * FROM refinery_schema_history;
+                 DELETE FROM refinery_schema_history WHERE version > 1;
+                 UPDATE refinery_schema_history SET version = 0, name = 'before'",
+            )
             .await;
         let error = refusal(&place).await;
         assert!(matches!(error, StoreError::Migration(_)), "{error:?}");
@@ -109,8 +113,12 @@ fn an_older_store_is_copied_before_it_is_migrated() {
         let backup = place.file().with_file_name("store.db.backup-v0");
         assert_eq!(fs::metadata(&backup).unwrap().permissions().mode() & 0o777, 0o600);
         fs::copy(backup, copy.file()).unwrap();
-        copy.tamper("UPDATE refinery_schema_history SET version = 1, name = 'first'")
-            .await;
+        copy.tamper(
+            "DELETE FROM refinery_schema_history;
+             INSERT INTO refinery_schema_history SELECT * FROM kept;
+             DROP TABLE kept",
+        )
+        .await;
         let users = read(&copy.open().await, "acme", |tx| {
             Box::pin(async move { tx.users().list().await })
         })

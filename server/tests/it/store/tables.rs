@@ -1,7 +1,7 @@
 //! Tenants, users, keys, settings and setup tokens.
 
 use footbridge_server::{
-    store::{KeyLimits, NewKey, NewTenant, NewUser, Store, StoreError, TenantStatus, Topic},
+    store::{KeyLimits, KeyRights, NewKey, NewTenant, NewUser, Store, StoreError, TenantStatus, Topic},
     vocabulary::{EditionName, KeyId, Role, Scope, Timestamp, UserId},
 };
 
@@ -22,6 +22,7 @@ pub(super) fn new_key(id: &str, hash: u8) -> NewKey {
             ..KeyLimits::default()
         },
         expires_at: None,
+        replaces: None,
     }
 }
 
@@ -181,7 +182,14 @@ fn keys_live_are_narrowed_and_die() {
                     );
                     tx.keys().touch(&id, now, Some("claude-code")).await?;
                     tx.keys().touch(&id, Timestamp(1), None).await?;
-                    assert!(tx.keys().narrow(&id, &[], &KeyLimits::default()).await?);
+                    let rights = KeyRights {
+                        name: "desk".into(),
+                        scopes: Vec::new(),
+                        editions: Vec::new(),
+                        limits: KeyLimits::default(),
+                        expires_at: Some(later),
+                    };
+                    assert!(tx.keys().narrow(&id, &rights).await?);
                     assert!(tx.keys().revoke(&id).await?);
                     assert!(
                         !tx.keys().revoke(&id).await?,
@@ -203,7 +211,7 @@ fn keys_live_are_narrowed_and_die() {
             (key.last_used_at, key.last_used_client.as_deref()),
             (key.revoked_at, Some("claude-code"))
         );
-        assert!(key.scopes.is_empty() && newest > version);
+        assert!(key.scopes.is_empty() && key.name == "desk" && newest > version);
         let rest = store
             .system_read(move |tx| Box::pin(async move { tx.keys().changed_since(newest).await }))
             .await;

@@ -7,7 +7,11 @@ mod sessions;
 use std::time::Duration;
 
 use footbridge_server::{
-    operate::{people, sessions as operate_sessions},
+    operate::{
+        Actor,
+        people::{self, NewPerson},
+        sessions as operate_sessions,
+    },
     store::SignInKind,
     vocabulary::{Role, TenantId},
 };
@@ -31,12 +35,22 @@ impl House {
     pub(crate) async fn session_of(&self, role: Role, kind: SignInKind) -> String {
         let tenant = TenantId::new("local").unwrap();
         let email = format!("{}@example.com", role.as_str());
-        let known = people::users(&self.store, &tenant).await.unwrap();
+        let known = people::users(&self.store, &Actor::Operator, &tenant)
+            .await
+            .unwrap();
         let user = match known.into_iter().find(|user| user.email == email) {
             Some(user) => user,
-            None => people::add_user(&self.store, &tenant, &email, "Somebody", role)
-                .await
-                .unwrap(),
+            None => {
+                let person = NewPerson {
+                    email,
+                    name: "Somebody".to_owned(),
+                    role,
+                    groups: Vec::new(),
+                };
+                people::add_user(&self.store, &Actor::Operator, &tenant, person)
+                    .await
+                    .unwrap()
+            }
         };
         let opened = operate_sessions::open(&self.store, &tenant, &user.id, kind, LIFETIME)
             .await

@@ -1,7 +1,10 @@
 //! Who is signed in, and until when.
 
 use footbridge_server::{
-    operate::people,
+    operate::{
+        Actor,
+        people::{self, PersonChange},
+    },
     store::SignInKind,
     vocabulary::{Role, TenantId},
 };
@@ -50,7 +53,11 @@ async fn a_person_who_is_shut_out_is_signed_out() {
     let token = house.token_of(Role::Member).await;
     assert_eq!(house.rest("GET", "/v1/me", &token).send().await.status, 200);
     let tenant = TenantId::new("local").unwrap();
-    people::disable_user(&house.store, &tenant, "member@example.com")
+    let out = PersonChange {
+        active: Some(false),
+        ..PersonChange::default()
+    };
+    people::change_user(&house.store, &Actor::Operator, &tenant, "member@example.com", out)
         .await
         .unwrap();
     assert_eq!(house.rest("GET", "/v1/me", &token).send().await.status, 401);
