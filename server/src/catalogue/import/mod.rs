@@ -85,23 +85,25 @@ pub enum ImportError {
 pub fn import(document: &Document, request: &ImportRequest) -> Result<Imported, ImportError> {
     let mut report = Vec::new();
     let mut operations: Vec<Operation> = Vec::new();
-    for found in document.operations() {
-        if !request.choice.wants(&found) {
-            continue;
+    let mut wanted = Vec::new();
+    for found in document.operations().filter(|found| request.choice.wants(found)) {
+        match operation::why_not(document, &found)? {
+            Some(reason) => report.push(format!("{}: left out: {reason}", found.place())),
+            None => wanted.push(found),
         }
-        match Operation::read(document, &found, request, &mut report)? {
-            Some(operation) => operations.push(operation),
-            None => continue,
-        }
+    }
+    // Said before the work is done: a phone book takes a while to read.
+    if wanted.len() > request.most {
+        return Err(ImportError::TooMany {
+            found: wanted.len(),
+            most: request.most,
+        });
+    }
+    for found in wanted {
+        operations.extend(Operation::read(document, &found, request, &mut report)?);
     }
     if operations.is_empty() {
         return Err(ImportError::Nothing(report));
-    }
-    if operations.len() > request.most {
-        return Err(ImportError::TooMany {
-            found: operations.len(),
-            most: request.most,
-        });
     }
     let twice = naming::twice(operations.iter().map(|o| (o.name.as_str(), o.place.as_str())));
     if !twice.is_empty() {

@@ -58,10 +58,6 @@ impl Operation {
     ) -> Result<Option<Self>, ImportError> {
         let place = found.place();
         let said = Said::of(found.operation);
-        if let Some(reason) = why_not(document, found, &said, &place)? {
-            report.push(format!("{place}: left out: {reason}"));
-            return Ok(None);
-        }
         let mut inputs = Inputs::new(&place, found.path);
         inputs.parameters(document, found, request)?;
         inputs.body(document, found)?;
@@ -142,13 +138,9 @@ impl Said {
 }
 
 /// Why an operation cannot be a tool.
-fn why_not(
-    document: &Document,
-    found: &Found<'_>,
-    said: &Said,
-    place: &str,
-) -> Result<Option<String>, ImportError> {
-    if said.hide {
+pub(super) fn why_not(document: &Document, found: &Found<'_>) -> Result<Option<String>, ImportError> {
+    let place = &found.place();
+    if Said::of(found.operation).hide {
         return Ok(Some("x-footbridge hides it".to_owned()));
     }
     if found.operation.get("deprecated") == Some(&Value::Bool(true)) {

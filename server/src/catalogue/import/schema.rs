@@ -1,12 +1,16 @@
 //! Schemas of a document as schemas of a tool: references resolved, dialects evened out, what costs but does not help
 //! taken away.
 
+use std::cell::Cell;
+
 use serde_json::{Map, Value, json};
 
 use super::document::{Document, DocumentError};
 
 /// References followed into one another before a schema is cut (catalogue.md §2.22).
 const DEEPEST: usize = 6;
+/// Schemas of one tool before the rest is cut: what refers to itself twice doubles at every level.
+const MOST_SCHEMAS: usize = 1000;
 /// Characters of a property's description: a list is a bill paid on every turn.
 const LONGEST_DESCRIPTION: usize = 160;
 
@@ -75,22 +79,29 @@ pub(super) fn convert(
     side: Side,
     place: &str,
 ) -> Result<Value, DocumentError> {
-    Converter {
+    let converter = Converter {
         document,
         side,
         place,
-    }
-    .schema(schema, 0)
+        left: Cell::new(MOST_SCHEMAS),
+    };
+    converter.schema(schema, 0)
 }
 
 struct Converter<'d> {
     document: &'d Document,
     side: Side,
     place: &'d str,
+    /// Schemas that may still be written.
+    left: Cell<usize>,
 }
 
 impl Converter<'_> {
     fn schema(&self, schema: &Value, depth: usize) -> Result<Value, DocumentError> {
+        let Some(left) = self.left.get().checked_sub(1) else {
+            return Ok(json!({}));
+        };
+        self.left.set(left);
         let (schema, depth) = match schema.get("$ref").and_then(Value::as_str) {
             Some(_) if depth >= DEEPEST => return Ok(json!({})),
             Some(_) => (self.document.resolve(schema, self.place)?, depth + 1),
