@@ -1,4 +1,5 @@
-//! The brand file → constants (design.md D14), which `src/brand.rs` reads; `clients.toml` → the table in `src/clients`.
+//! The brand file → constants (design.md D14), which `src/brand.rs` reads; `clients.toml` → the table in `src/clients`; what
+//! the linker leaves out of a small build.
 
 #[path = "build/clients.rs"]
 mod clients;
@@ -45,11 +46,30 @@ fn main() {
         println!("cargo::error={}: {error}", file.display());
     }
     println!("cargo::rerun-if-changed=build.rs");
+    shrink();
     println!("cargo::rerun-if-changed=build/clients.rs");
     println!("cargo::rerun-if-changed=clients.toml");
     let out = PathBuf::from(std::env::var_os("OUT_DIR").unwrap_or_default()).join("clients.txt");
     if let Err(error) = clients::generate(Path::new("clients.toml"), &out) {
         println!("cargo::error=clients.toml: {error}");
+    }
+}
+
+/// What the linker can do for the size of a program that is built for size, as `[profile.bridge]` is: cargo tells a build
+/// script the level of optimisation and not the profile's name.
+fn shrink() {
+    let is = |name: &str, value: &str| std::env::var(name).is_ok_and(|found| found == value);
+    if !is("OPT_LEVEL", "s") || !is("CARGO_CFG_TARGET_OS", "linux") {
+        return;
+    }
+    let script =
+        PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default()).join("build/lean.ld");
+    println!("cargo::rerun-if-changed={}", script.display());
+    println!("cargo::rustc-link-arg-bins=-Wl,-T,{}", script.display());
+    // Relocations as a bitmap: 80 KB less. Every musl since 1.2.4 reads it, and a static program brings its own; which glibc
+    // will load a dynamic one is not known here, and those before 2.36 would refuse.
+    if is("CARGO_CFG_TARGET_ENV", "musl") {
+        println!("cargo::rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
     }
 }
 

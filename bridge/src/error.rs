@@ -234,7 +234,7 @@ mod tests {
     #[test]
     fn an_error_names_its_source_and_whether_the_request_left() {
         let error = BridgeError::http_status(StatusCode::BAD_GATEWAY, "The server answered 502");
-        let line: serde_json::Value = serde_json::from_slice(error.to_line(None).as_bytes()).unwrap();
+        let line: serde_json::Value = serde_json::from_slice(&error.to_line(None).to_bytes()).unwrap();
         let expected = serde_json::json!({"jsonrpc": "2.0", "error": {
             "code": -31002,
             "message": "The server answered 502.",

@@ -43,6 +43,7 @@ use crate::log;
 use crate::options::URL_VARIABLE;
 use crate::probe::Probe;
 use crate::relay::{self, Verdict};
+use crate::seconds::Seconds;
 use crate::stdio::Output;
 use crate::tools::ToolHeaders;
 use crate::upstream::{Reply, Upstream};
@@ -127,7 +128,7 @@ impl Exchange {
                 Err(Failure::Final(BridgeError::timeout(format!(
                     "The request was given up after {} s; whether it took effect is unknown. Check that before you \
                      repeat it, or raise {}",
-                    limit.as_secs_f64(),
+                    Seconds(limit),
                     crate::brand::variable!("CALL_TIMEOUT")
                 ))))
             })

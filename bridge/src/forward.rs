@@ -87,13 +87,9 @@ enum Barrier {
     Initialize(OwnedId),
 }
 
-/// How a request travels.
-enum Journey {
-    /// As it is.
-    Straight(Exchange),
-    /// Across the eras.
-    Crossed(Pin<Box<dyn Future<Output = ()> + Send>>),
-}
+/// The way of a request, ready to be walked. Boxed before it becomes a task: the runtime moves a task's future many times before
+/// it first runs, and this one has kilobytes.
+type Journey = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// What a task of the loop was.
 enum Ended {
@@ -326,10 +322,7 @@ impl Forward {
         }
         let ended = id.clone();
         let task = self.tasks.spawn(async move {
-            match journey {
-                Journey::Straight(exchange) => exchange.run().await,
-                Journey::Crossed(run) => run.await,
-            }
+            journey.await;
             Ended::Request(ended)
         });
         if kind == Kind::Initialize {
@@ -356,10 +349,10 @@ impl Forward {
     ) -> Result<(Era, Kind, Journey), String> {
         if let Some(crossing) = down::take(&self.shared, &body, request, flags) {
             let Crossing { era, kind, run } = crossing?;
-            return Ok((era, kind, Journey::Crossed(run)));
+            return Ok((era, kind, run));
         }
         if let Some((kind, run)) = up::take(&self.shared, &body, request) {
-            return Ok((Era::Modern, kind, Journey::Crossed(run)));
+            return Ok((Era::Modern, kind, run));
         }
         let Fate { era, kind, headers } = message::prepare(&self.shared, request)?;
         let exchange = Exchange {
@@ -372,7 +365,7 @@ impl Forward {
             flags: Arc::clone(flags),
             reader: Reader::Host,
         };
-        Ok((era, kind, Journey::Straight(exchange)))
+        Ok((era, kind, Box::pin(exchange.run())))
     }
 
     /// A task has ended, by itself, by a cancellation, or by a fault of ours.

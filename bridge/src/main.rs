@@ -3,8 +3,8 @@
 //! In reading order: [`options`] (what we are told) with [`brand`] and [`key`], [`stdio`] (the host's lines), [`forward`] (the
 //! loop and the table of requests in flight), [`exchange`] (one request from POST to answer), [`relay`] (what a message of the
 //! server is), [`tools`] and [`legacy`] (the little that is remembered, one file per era), [`probe`] and [`cross`] (a server of
-//! another era than the host's), [`upstream`] (connections and HTTP), `sign_in` and [`challenge`] (OAuth), [`alarm`] and
-//! [`pause`] (time), [`error`] and [`diagnosis`] (what the host reads when something fails), [`log`] (what stderr reads).
+//! another era than the host's), [`upstream`] (connections and HTTP), `sign_in` and [`challenge`] (OAuth), [`alarm`],
+//! [`pause`] and [`seconds`] (time), [`error`] and [`diagnosis`] (what the host reads when something fails), [`log`] (what stderr reads).
 //! Beside the way of a message: `clients` and `setup` (the configuration of assistants), `doctor` (every step checked).
 
 mod alarm;
@@ -28,6 +28,7 @@ mod options;
 mod pause;
 mod probe;
 mod relay;
+mod seconds;
 #[cfg(feature = "setup")]
 mod setup;
 #[cfg(feature = "sign-in")]
@@ -69,6 +70,8 @@ fn main() -> ExitCode {
         // The message of a panic may quote a body; its place cannot.
         let place = info.location().map_or_else(String::new, ToString::to_string);
         log::warn(format_args!("internal error at {place}; please report it"));
+        // Where a panic ends the process (`[profile.bridge]`), nobody says this later.
+        log::flush();
     }));
     keep_out_of_core_dumps();
     let settings = match options::read(std::env::args_os().skip(1), |name| std::env::var_os(name)) {

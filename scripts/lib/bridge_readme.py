@@ -16,10 +16,10 @@ README = ROOT / "bridge/README.md"
 # What any program of this kind is made of. Every other reason stands above its line in bridge/Cargo.toml.
 GIVEN = {
     "footbridge-protocol": "The wire, shared with the server: JSON-RPC, headers, events. No input or output of its own.",
-    "bytes": "hyper's buffers.",
-    "http-body-util": "hyper's bodies.",
-    "hyper": "HTTP, without a client's pool and redirects: those are ours, because a call is never sent twice.",
-    "hyper-util": "Ties hyper to tokio; one adapter of it is in the program.",
+    "bytes": "Buffers that are cut without being copied.",
+    "http-body-util": "hyper's bodies, for HTTP/2.",
+    "hyper": "The words of HTTP (methods, statuses, headers), and its client for HTTP/2. HTTP/1.1, pool and redirects are ours: a call goes straight through and is never sent twice.",
+    "hyper-util": "Ties hyper to tokio; one adapter of it is in the program, for HTTP/2.",
     "serde_json": "Reads what has to be understood of a message; the rest passes as it is.",
     "thiserror": "Errors, at compile time only.",
     "tokio": "One thread that waits for pipes, sockets, signals and the clock.",

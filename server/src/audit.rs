@@ -103,6 +103,13 @@ impl Draft {
         }
     }
 
+    /// Notes the review that the call waits for or was allowed by.
+    pub fn review(&mut self, id: &str) {
+        if let Some(record) = &mut self.record {
+            record.review_id = Some(Cow::Owned(id.to_owned()));
+        }
+    }
+
     /// The entry as it stands, for a transaction or an intent row. `None` once it was written.
     pub fn to_record(&self, status: AuditStatus) -> Option<AuditRecord> {
         let mut record = self.record.clone()?;

@@ -30,6 +30,12 @@ pub struct TooLarge {
 /// hold its memory for as long.
 const KEPT_CAPACITY: usize = 64 * 1024;
 
+/// A line longer than this is given room of its own, in bytes. Growing step by step would hold a large message twice.
+const LONG_LINE: usize = 1 << 20;
+/// That room, in bytes; nothing is touched that no bytes arrive for. glibc hands what is this large back to the system at
+/// once, whatever else is in use.
+const LONG_ROOM: usize = (32 << 20) + 4096;
+
 /// Incremental decoder of one stream.
 #[derive(Clone, Debug)]
 pub struct Decoder {
@@ -145,6 +151,15 @@ impl Decoder {
         if self.line.len() + self.pending.data.len() + part.len() > self.limit {
             self.too_large = true;
             return Err(TooLarge { limit: self.limit });
+        }
+        let long = self.line.len() + part.len();
+        if long > LONG_LINE && long > self.line.capacity() {
+            let room = if long > LONG_ROOM {
+                self.limit
+            } else {
+                self.limit.min(LONG_ROOM)
+            };
+            self.line.reserve_exact(room - self.line.len());
         }
         self.line.extend_from_slice(part);
         Ok(())

@@ -2,6 +2,7 @@
 
 pub(crate) mod down;
 pub(crate) mod object;
+mod splice;
 pub(crate) mod up;
 
 /// The levels of log messages as every handshake revision names them, the least important first.

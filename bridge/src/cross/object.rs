@@ -11,6 +11,8 @@ use footbridge_protocol::jsonrpc::write_string;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::splice::Holes;
+
 /// The members of one object, in order. Keys are compared as the text they spell.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Object<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
@@ -101,6 +103,10 @@ impl<'a> Object<'a> {
 
     /// Appends the object's members with commas between them, without braces.
     pub(crate) fn write_members(&self, out: &mut Vec<u8>) {
+        self.write_around(out, &mut Holes::default());
+    }
+
+    fn write_around(&self, out: &mut Vec<u8>, holes: &mut Holes<'_>) {
         for (at, (key, value)) in self.0.iter().enumerate() {
             if at > 0 {
                 out.push(b',');
@@ -115,14 +121,14 @@ impl<'a> Object<'a> {
                 Cow::Owned(key) => write_string(out, key),
             }
             out.push(b':');
-            out.extend_from_slice(value.as_bytes());
+            holes.write(out, value);
         }
     }
 
-    /// Appends the object's text.
-    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+    /// Appends the object's text, large values left out.
+    pub(crate) fn write(&self, out: &mut Vec<u8>, holes: &mut Holes<'_>) {
         out.push(b'{');
-        self.write_members(out);
+        self.write_around(out, holes);
         out.push(b'}');
     }
 
@@ -134,7 +140,7 @@ impl<'a> Object<'a> {
                 .map(|(key, value)| key.len() + value.len() + 8)
                 .sum(),
         );
-        self.write(&mut out);
+        self.write(&mut out, &mut Holes::default());
         text_of(out)
     }
 }

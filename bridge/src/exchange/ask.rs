@@ -8,7 +8,7 @@ use hyper::header::{CONTENT_ENCODING, HeaderMap};
 use super::Shared;
 use super::events::{Events, EventsError};
 use crate::error::BridgeError;
-use crate::upstream::BodyError;
+use crate::upstream::{BodyError, TransportError};
 
 /// POSTs `body`, a request under `id`, and returns the response with the headers it came with. Messages before the
 /// response are dropped.
@@ -28,7 +28,7 @@ pub(crate) async fn ask(
         reply.body.linger();
         return Err(error);
     }
-    let lost = |error: &hyper::Error| shared.upstream.lost(error);
+    let lost = |error: &TransportError| shared.upstream.lost(error);
     let too_large = || BridgeError::reply_too_large(shared.message_bytes);
     let without_answer = || BridgeError::protocol(format!("`{place}` sent no answer to the request"));
     if reply.headers.contains_key(CONTENT_ENCODING) {

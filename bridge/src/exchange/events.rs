@@ -3,7 +3,7 @@
 use bytes::{Buf as _, Bytes};
 use footbridge_protocol::sse::{Decoder, Event, TooLarge};
 
-use crate::upstream::Body;
+use crate::upstream::{Body, TransportError};
 
 /// An event stream that is being read.
 pub(crate) struct Events {
@@ -18,7 +18,7 @@ pub(crate) struct Events {
 #[derive(Debug)]
 pub(crate) enum EventsError {
     /// The connection failed.
-    Lost(hyper::Error),
+    Lost(TransportError),
     /// An event is larger than a message may be.
     TooLarge(TooLarge),
 }

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::{Flight, Forward};
 use crate::exchange::{Kind, Shared, cancel_upstream};
 use crate::log;
+use crate::seconds::Seconds;
 
 /// What the goodbyes to the server (cancellations, the end of a session) may take.
 const GOODBYE_LIMIT: Duration = Duration::from_millis(500);
@@ -24,7 +25,7 @@ impl Forward {
         if self.is_busy() {
             log::debug(format_args!(
                 "waiting for what is in flight, at most {} s",
-                grace.as_secs_f64()
+                Seconds(grace)
             ));
         }
         while self.is_busy() {

@@ -8,6 +8,10 @@ use std::time::Duration;
 use super::OptionError;
 use super::table::TABLE;
 use crate::log::Level;
+use crate::seconds;
+
+/// A time limit this long is a mistake: some thirty years.
+const FAR: Duration = Duration::from_secs(1_000_000_000);
 
 /// Flags and variables together, looked up by flag name, or by variable for rows without a flag.
 pub(super) struct Source<'a> {
@@ -76,9 +80,7 @@ impl Source<'_> {
 
     pub(super) fn seconds(&self, option: &str) -> Result<Duration, OptionError> {
         self.parsed(option, "a number of seconds greater than zero", |text| {
-            let seconds: f64 = text.parse().ok()?;
-            let limit = Duration::try_from_secs_f64(seconds).ok()?;
-            (!limit.is_zero() && seconds < 1e9).then_some(limit)
+            seconds::read(text).filter(|limit| !limit.is_zero() && *limit < FAR)
         })
     }
 

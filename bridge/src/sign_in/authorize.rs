@@ -16,6 +16,7 @@ use super::token::{Ask, Denied};
 use super::{Trouble, browser, client, form, random};
 use crate::error::quote;
 use crate::log;
+use crate::seconds::Seconds;
 
 /// The scope that stands for a refresh token.
 const OFFLINE: &str = "offline_access";
@@ -121,7 +122,7 @@ impl Person<'_> {
                 saved.forget_client(&issuer.name);
                 return Err(Denied::Trouble(Trouble::Failed(format!(
                     "Nobody signed in within {} s",
-                    self.limit.as_secs_f64()
+                    Seconds(self.limit)
                 ))));
             }
         };

@@ -6,18 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full};
-use hyper::client::conn::http1;
 use hyper::header::{self, HeaderMap, HeaderValue};
-use hyper::{Method, Request, StatusCode};
-use hyper_util::rt::TokioIo;
+use hyper::{Method, StatusCode};
 use serde_json::Value;
 
 use super::Trouble;
 use super::address::{Address, Trust};
 use crate::brand;
 use crate::error::quote;
-use crate::upstream::{Dialer, Endpoint};
+use crate::upstream::{Dialer, Endpoint, Outgoing, Wire};
 
 /// Longest time for one document, connection included.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -130,13 +127,16 @@ impl Fetcher {
         if !headers.contains_key(header::ACCEPT) {
             headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
         }
-        let mut request = Request::new(Full::new(body));
-        *request.method_mut() = method.clone();
-        *request.uri_mut() = endpoint.target.clone();
-        *request.headers_mut() = headers;
+        let request = Outgoing {
+            method,
+            target: &endpoint.target,
+            headers: &headers,
+            credential: None,
+            body: &body,
+        };
         let whole = async {
             self.trust.check(address).await?;
-            self.send(endpoint, request).await
+            self.send(endpoint, &request).await
         };
         match tokio::time::timeout(LIMIT, whole).await {
             Ok(outcome) => outcome,
@@ -148,7 +148,7 @@ impl Fetcher {
         }
     }
 
-    async fn send(&self, endpoint: &Endpoint, request: Request<Full<Bytes>>) -> Result<Document, Trouble> {
+    async fn send(&self, endpoint: &Endpoint, request: &Outgoing<'_>) -> Result<Document, Trouble> {
         let failed = |cause: &dyn std::fmt::Display| {
             Trouble::Failed(format!(
                 "The connection to `{}` failed during the sign-in ({cause}). Try again",
@@ -160,22 +160,11 @@ impl Fetcher {
             .connect(endpoint)
             .await
             .map_err(|error| Trouble::Failed(error.to_string()))?;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
-            .await
-            .map_err(|error| failed(&error))?;
-        let driver = Abort(tokio::spawn(async move {
-            let _ = connection.await;
-        }));
-        let response = sender
-            .send_request(request)
-            .await
-            .map_err(|error| failed(&error))?;
-        let (head, mut incoming) = response.into_parts();
+        let mut wire = Wire::new(stream);
+        let mut head = wire.send(request).await.map_err(|error| failed(&error))?;
+        wire.begin(&mut head);
         let mut body = Vec::new();
-        while let Some(frame) = incoming.frame().await {
-            let Ok(bytes) = frame.map_err(|error| failed(&error))?.into_data() else {
-                continue;
-            };
+        while let Some(bytes) = wire.chunk().await.map_err(|error| failed(&error))? {
             if body.len() + bytes.len() > BYTES {
                 return Err(Trouble::Failed(format!(
                     "`{}` sent more than {BYTES} bytes during the sign-in. Its operator has to correct that",
@@ -184,7 +173,6 @@ impl Fetcher {
             }
             body.extend_from_slice(&bytes);
         }
-        drop(driver);
         Ok(Document {
             status: head.status,
             headers: head.headers,
@@ -204,13 +192,4 @@ fn content(essence: &'static str) -> HeaderMap {
         );
     }
     headers
-}
-
-/// Ends a task with the one who waits for it.
-struct Abort(tokio::task::JoinHandle<()>);
-
-impl Drop for Abort {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }

@@ -46,13 +46,13 @@ impl Gathers {
         if !self.active.load(Ordering::Relaxed) {
             return Some(line);
         }
-        let id = match decode(line.as_bytes(), &Rules::BRIDGE) {
+        let id = match decode(&line.to_bytes(), &Rules::BRIDGE) {
             Ok(Message::Response(response)) => response.id.map(Id::to_owned),
             _ => None,
         };
         match id {
             Some(id) if self.open().iter().any(|gather| gather.waiting.contains(&id)) => {
-                self.settle(&id, line.as_bytes())
+                self.settle(&id, &line.to_bytes())
             }
             _ => Some(line),
         }
@@ -113,11 +113,11 @@ mod tests {
         let notice = || Line::new(br#"{"jsonrpc":"2.0","method":"n"}"#.to_vec());
         assert_eq!(gathers.pass(notice()), Some(notice()));
         assert_eq!(
-            gathers.pass(line(3)).unwrap().as_bytes(),
+            gathers.pass(line(3)).unwrap().to_bytes().as_ref(),
             b"[{\"jsonrpc\":\"2.0\",\"id\":3,\"result\":{}}]\n"
         );
         assert_eq!(
-            gathers.pass(line(1)).unwrap().as_bytes(),
+            gathers.pass(line(1)).unwrap().to_bytes().as_ref(),
             b"[{\"jsonrpc\":\"2.0\",\"id\":2,\"result\":{}},{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}]\n"
         );
         assert_eq!(gathers.pass(line(1)), Some(line(1)));

@@ -8,7 +8,7 @@ mod input;
 mod output;
 
 pub(crate) use input::{Incoming, Input};
-pub(crate) use output::{HostGone, Line, Output, Writer};
+pub(crate) use output::{HostGone, Line, Output, Writer, flatten};
 
 #[cfg(unix)]
 mod descriptor {

@@ -4,10 +4,12 @@
 //! has queued up meanwhile into one write. The queue is short: when the host does not read, senders wait, so the exchanges
 //! behind them stop reading from the network (security.md B16).
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use footbridge_protocol::jsonrpc::OwnedId;
 use memchr::memchr2;
 use tokio::io::AsyncWriteExt as _;
@@ -22,27 +24,61 @@ const GATHER_BYTES: usize = 64 * 1024;
 
 /// One message as it goes to the host: no line break inside, exactly one at the end.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Line(Vec<u8>);
+pub(crate) struct Line {
+    /// With the newline.
+    text: Vec<u8>,
+    /// What is to stand inside, in order: where, and what.
+    holes: Vec<(usize, Bytes)>,
+}
+
+/// Line breaks in a JSON text can only be whitespace between tokens, so they become spaces and nothing else changes
+/// (protocol.md B-03).
+pub(crate) fn flatten(json: &mut [u8]) {
+    let mut rest = json;
+    while let Some(at) = memchr2(b'\n', b'\r', rest) {
+        let Some((found, tail)) = rest.get_mut(at..).and_then(<[u8]>::split_first_mut) else {
+            break;
+        };
+        *found = b' ';
+        rest = tail;
+    }
+}
 
 impl Line {
-    /// Makes a line of one JSON text. Line breaks inside can only be whitespace between tokens, so they become spaces
-    /// and nothing else changes (protocol.md B-03).
-    pub(crate) fn new(mut json: Vec<u8>) -> Line {
-        let mut rest = json.as_mut_slice();
-        while let Some(at) = memchr2(b'\n', b'\r', rest) {
-            let Some((found, tail)) = rest.get_mut(at..).and_then(<[u8]>::split_first_mut) else {
-                break;
-            };
-            *found = b' ';
-            rest = tail;
-        }
-        json.push(b'\n');
-        Line(json)
+    /// Makes a line of one JSON text.
+    pub(crate) fn new(json: Vec<u8>) -> Line {
+        Line::with_holes(json, Vec::new())
+    }
+
+    /// The same of a text with pieces left out, which must have been flattened.
+    pub(crate) fn with_holes(mut text: Vec<u8>, holes: Vec<(usize, Bytes)>) -> Line {
+        flatten(&mut text);
+        text.push(b'\n');
+        Line { text, holes }
     }
 
     /// The bytes, with the newline.
-    pub(crate) fn as_bytes(&self) -> &[u8] {
-        &self.0
+    pub(crate) fn to_bytes(&self) -> Cow<'_, [u8]> {
+        if self.holes.is_empty() {
+            Cow::Borrowed(&self.text)
+        } else {
+            Cow::Owned(self.pieces().concat())
+        }
+    }
+
+    fn pieces(&self) -> Vec<&[u8]> {
+        let (mut pieces, mut from) = (Vec::new(), 0);
+        for (at, large) in &self.holes {
+            pieces.push(self.text.get(from..*at).unwrap_or_default());
+            pieces.push(large);
+            from = *at;
+        }
+        pieces.push(self.text.get(from..).unwrap_or_default());
+        pieces
+    }
+
+    fn len(&self) -> usize {
+        self.text.len() + self.holes.iter().map(|(_, large)| large.len()).sum::<usize>()
     }
 }
 
@@ -127,7 +163,7 @@ impl Writer {
         let mut gathered = Vec::new();
         while self.items.recv_many(&mut waiting, WAITING_LINES).await > 0 {
             if let [Item::Line(only)] = waiting.as_slice() {
-                self.sink.write(only.as_bytes()).await?;
+                self.sink.line(only).await?;
                 waiting.clear();
                 continue;
             }
@@ -135,14 +171,14 @@ impl Writer {
                 let Item::Line(line) = item else {
                     return self.sink.write(&gathered).await;
                 };
-                if gathered.len() + line.as_bytes().len() > GATHER_BYTES {
+                if gathered.len() + line.len() > GATHER_BYTES {
                     self.sink.write(&gathered).await?;
                     gathered.clear();
                 }
-                if line.as_bytes().len() > GATHER_BYTES {
-                    self.sink.write(line.as_bytes()).await?;
+                if line.len() > GATHER_BYTES {
+                    self.sink.line(&line).await?;
                 } else {
-                    gathered.extend_from_slice(line.as_bytes());
+                    gathered.extend_from_slice(&line.to_bytes());
                 }
             }
             self.sink.write(&gathered).await?;
@@ -168,6 +204,16 @@ impl Sink {
         Ok(Sink::Blocking(tokio::io::stdout()))
     }
 
+    async fn line(&mut self, line: &Line) -> io::Result<()> {
+        if line.holes.is_empty() {
+            return self.write(&line.text).await;
+        }
+        for piece in line.pieces() {
+            self.write(piece).await?;
+        }
+        Ok(())
+    }
+
     async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self {
             #[cfg(unix)]
@@ -189,7 +235,7 @@ mod tests {
     #[test]
     fn a_line_breaks_only_at_its_end() {
         let line = Line::new(b"{\r\n  \"a\": 1\n}\n".to_vec());
-        assert_eq!(line.as_bytes(), b"{    \"a\": 1 } \n");
-        assert_eq!(Line::new(b"{}".to_vec()).as_bytes(), b"{}\n");
+        assert_eq!(line.to_bytes().as_ref(), b"{    \"a\": 1 } \n");
+        assert_eq!(Line::new(b"{}".to_vec()).to_bytes().as_ref(), b"{}\n");
     }
 }

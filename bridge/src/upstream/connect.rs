@@ -17,6 +17,7 @@ use super::race;
 use super::stream::{Link, Stream};
 use super::tls::{Identity, Offer, Tls};
 use crate::diagnosis::Diagnosis;
+use crate::seconds::Seconds;
 
 /// Silence on a connection before the system asks the other end for a sign of life, and between further attempts. They also
 /// keep routers from forgetting the connection.
@@ -51,7 +52,7 @@ pub(crate) enum ConnectError {
     #[error(
         "`{place}` did not accept a connection within {seconds} s. Check the network connection and any firewall"
     )]
-    Slow { place: String, seconds: f64 },
+    Slow { place: String, seconds: Seconds },
     /// A proxy is set and stands in the way. `proxy` names it with the setting it comes from and without its credentials.
     #[error("The proxy {proxy} {cause}")]
     Proxy { proxy: String, cause: String },
@@ -146,7 +147,7 @@ impl Dialer {
                 outcome
             }
             Err(_) => {
-                let seconds = limit.as_secs_f64();
+                let seconds = Seconds(limit);
                 Err(match proxy {
                     Some(proxy) => proxy.failed(format!(
                         "made no connection to `{}` within {seconds} s",

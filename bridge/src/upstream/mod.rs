@@ -4,7 +4,8 @@
 //! what every request carries (host, credential, who we are), follows the few redirects that may be followed and turns
 //! transport failures into words. It knows nothing of JSON-RPC.
 //!
-//! From here outwards: [`pool`] (which connection carries a request), [`multiplex`] (one that carries many), `cork` (its writes), [`reply`];
+//! From here outwards: [`pool`] (which connection carries a request), [`http1`] (one that carries it alone), [`multiplex`] (one that
+//! carries many), `cork` (its writes), [`reply`];
 //! [`connect`] (a new one) with [`endpoint`], [`proxy`], [`race`] and [`tls`], [`trust`], [`certificate`]; [`stream`] (its bytes).
 
 mod certificate;
@@ -12,6 +13,7 @@ mod connect;
 #[cfg(feature = "http2")]
 mod cork;
 mod endpoint;
+mod http1;
 #[cfg_attr(not(feature = "http2"), path = "no_multiplex.rs")]
 mod multiplex;
 mod pool;
@@ -22,25 +24,29 @@ mod stream;
 mod tls;
 mod trust;
 
-use std::error::Error as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::Full;
 use hyper::header::{self, HeaderMap, HeaderValue};
-use hyper::{Method, Request, StatusCode, Uri};
+use hyper::{Method, StatusCode, Uri};
 
 use crate::alarm::Alarm;
 use crate::brand;
 use crate::error::{BridgeError, quote};
 use crate::log;
 use crate::options::{KEY_VARIABLE, URL_VARIABLE};
+use crate::seconds::Seconds;
 #[cfg(feature = "sign-in")]
 use crate::sign_in::{SignIn, Tries};
 pub(crate) use connect::{Dialer, Way};
 pub(crate) use endpoint::Endpoint;
+#[cfg(not(feature = "sign-in"))]
+use http1::Outgoing;
+#[cfg(feature = "sign-in")]
+pub(crate) use http1::{Outgoing, Wire};
+pub(crate) use pool::TransportError;
 use pool::{Pool, SendError};
 pub(crate) use proxy::Proxies;
 pub(crate) use reply::{Body, BodyError, Reply};
@@ -241,30 +247,26 @@ impl Upstream {
         let mut followed = 0;
         loop {
             let left = AtomicBool::new(false);
-            let request = || {
+            let request = Outgoing {
+                method,
+                target: &target,
+                headers,
+                credential,
+                body,
+            };
+            let leaves = || {
                 leaving();
                 left.store(true, Ordering::Relaxed);
-                let mut request = Request::new(Full::new(body.clone()));
-                *request.method_mut() = method.clone();
-                *request.uri_mut() = target.clone();
-                *request.headers_mut() = headers.clone();
-                if let Some(credential) = credential {
-                    request
-                        .headers_mut()
-                        .insert(header::AUTHORIZATION, credential.clone());
-                }
-                request
             };
             let sent = self
                 .alarm
-                .within(self.response_limit, self.pool.send(request))
+                .within(self.response_limit, self.pool.send(&request, leaves))
                 .await;
-            let (response, connection) = match sent {
+            let reply = match sent {
                 Ok(outcome) => outcome.map_err(|error| self.explain(&error))?,
                 Err(_) if left.load(Ordering::Relaxed) => return Err(self.too_slow()),
                 Err(_) => return Err(self.too_busy()),
             };
-            let reply = Reply::new(response, connection, &self.pool);
             if !reply.status.is_redirection() || reply.status == StatusCode::NOT_MODIFIED {
                 return Ok(reply);
             }
@@ -334,19 +336,19 @@ impl Upstream {
             SendError::Unsent(cause) => BridgeError::no_connection(format!(
                 "`{}` did not take the request ({}). Nothing was sent that it could have acted on: try again",
                 self.place(),
-                words(cause)
+                cause
             )),
             SendError::Lost(cause) => self.lost(cause),
         }
     }
 
     /// The error for a reply that stopped on its way.
-    pub(crate) fn lost(&self, cause: &hyper::Error) -> BridgeError {
+    pub(crate) fn lost(&self, cause: &TransportError) -> BridgeError {
         BridgeError::reply_lost(format!(
             "The connection to `{}` ended before the reply was complete ({}); whether the request took effect is \
              unknown. Check that before you repeat it",
             self.place(),
-            words(cause)
+            cause
         ))
     }
 
@@ -355,7 +357,7 @@ impl Upstream {
             "No connection to `{}` was free for this request within {} s. Nothing was sent: try again, with fewer requests at \
              once",
             self.place(),
-            self.response_limit.as_secs_f64()
+            Seconds(self.response_limit)
         ))
     }
 
@@ -364,16 +366,8 @@ impl Upstream {
             "`{}` did not begin to answer within {} s; whether the request took effect is unknown. Check that before you \
              repeat it",
             self.place(),
-            self.response_limit.as_secs_f64()
+            Seconds(self.response_limit)
         ))
-    }
-}
-
-/// What a failed connection says, with its cause: hyper keeps HTTP/2's own words in there.
-fn words(error: &hyper::Error) -> String {
-    match error.source() {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
     }
 }
 

@@ -4,6 +4,7 @@
 //! and may therefore be sent again, is what the protocol itself says about it (RFC 9113 §8.7), see [`is_unprocessed`].
 
 use std::error::Error as _;
+use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,16 +12,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::Full;
-use hyper::body::Incoming;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::http2::{Builder, SendRequest};
-use hyper::header::HOST;
+use hyper::header::{AUTHORIZATION, HOST, HeaderMap};
 use hyper::http::uri::{Authority, Parts, Scheme};
-use hyper::{Request, Response, Uri};
+use hyper::{Request, StatusCode, Uri};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::time::Instant;
 
 use super::cork::Cork;
+use super::http1::Outgoing;
 use super::pool::{Failed, IDLE_LIMIT};
 use super::stream::Stream;
 use crate::log;
@@ -37,6 +39,55 @@ const PING_LIMIT: Duration = Duration::from_secs(20);
 /// Streams opened at most on a first connection before the server has said how many it allows (RFC 9113 §6.5.2 asks servers
 /// to allow as many).
 const FIRST_STREAMS: usize = 100;
+
+/// Why a connection or a stream failed.
+#[derive(Debug)]
+pub(crate) struct Error(hyper::Error);
+
+impl fmt::Display for Error {
+    /// With its cause: hyper keeps the protocol's own words in there.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.source() {
+            Some(cause) => write!(f, "{}: {cause}", self.0),
+            None => write!(f, "{}", self.0),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// Status, headers, and the body to come.
+pub(super) type Response = (StatusCode, HeaderMap, Multiplexed);
+
+/// The body of a reply.
+pub(crate) struct Multiplexed(Incoming);
+
+impl Multiplexed {
+    /// The next bytes, `None` at the end.
+    pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
+        loop {
+            match self.0.frame().await {
+                Some(Ok(frame)) => {
+                    if let Ok(bytes) = frame.into_data() {
+                        return Ok(Some(bytes));
+                    }
+                }
+                Some(Err(error)) => return Err(Error(error)),
+                None => return Ok(None),
+            }
+        }
+    }
+
+    /// Says whether all of it was read.
+    pub(super) fn is_over(&self) -> bool {
+        self.0.is_end_stream()
+    }
+
+    /// Bytes to come, as far as they are known.
+    pub(super) fn left(&self) -> u64 {
+        self.0.size_hint().lower()
+    }
+}
 
 /// How many streams a server allows at once, as far as it is known, for connections to come.
 pub(super) struct Room(AtomicUsize);
@@ -83,7 +134,7 @@ impl Multiplex {
             .keep_alive_timeout(PING_LIMIT)
             .handshake(TokioIo::new(Cork::new(stream)))
             .await
-            .map_err(|error| super::words(&error))?;
+            .map_err(|error| Error(error).to_string())?;
         let usage = Arc::new(Mutex::new(Usage {
             room: connection.current_max_send_streams(),
             active: 0,
@@ -100,7 +151,7 @@ impl Multiplex {
         });
         tokio::spawn(async move {
             if let Err(error) = carry.await {
-                log::debug(format_args!("a connection ended: {}", super::words(&error)));
+                log::debug(format_args!("a connection ended: {}", Error(error)));
             }
         });
         Ok(Multiplex { sender, usage })
@@ -130,22 +181,28 @@ impl Multiplex {
 
 impl Turn {
     /// Sends one request. It is addressed as HTTP/1.1 is, by path and `Host`, and rewritten here.
-    pub(super) async fn send(
-        &mut self,
-        mut request: Request<Full<Bytes>>,
-    ) -> Result<Response<Incoming>, Failed> {
-        let authority = request
-            .headers_mut()
+    pub(super) async fn send(&mut self, outgoing: &Outgoing<'_>) -> Result<Response, Failed> {
+        let mut headers = outgoing.headers.clone();
+        if let Some(credential) = outgoing.credential {
+            headers.insert(AUTHORIZATION, credential.clone());
+        }
+        let authority = headers
             .remove(HOST)
             .and_then(|host| Authority::try_from(host.as_bytes()).ok());
         let mut parts = Parts::default();
         parts.scheme = Some(Scheme::HTTPS);
         parts.authority = authority;
-        parts.path_and_query = request.uri().path_and_query().cloned();
+        parts.path_and_query = outgoing.target.path_and_query().cloned();
+        let mut request = Request::new(Full::new(outgoing.body.clone()));
+        *request.method_mut() = outgoing.method.clone();
         // Invariant: the `Host` header and the target were made by `Endpoint` from a URL, so they make one again.
         *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
+        *request.headers_mut() = headers;
         match self.sender.try_send_request(request).await {
-            Ok(response) => Ok(response),
+            Ok(response) => {
+                let (head, body) = response.into_parts();
+                Ok((head.status, head.headers, Multiplexed(body)))
+            }
             Err(mut failure) => {
                 let queued = failure.take_message().is_some();
                 let error = failure.into_error();
@@ -155,7 +212,7 @@ impl Turn {
                 }
                 Err(Failed {
                     unsent: queued || unprocessed,
-                    error,
+                    error: Error(error).into(),
                 })
             }
         }
@@ -223,10 +280,18 @@ mod tests {
         (multiplex, theirs)
     }
 
-    fn request() -> Request<Full<Bytes>> {
-        let mut request = Request::post("/mcp?a=b").header(HOST, "h.example:8443");
-        request = request.header("mcp-method", "tools/call");
-        request.body(Full::new(Bytes::from_static(b"{}"))).unwrap()
+    async fn send(turn: &mut Turn) -> Result<super::Response, Failed> {
+        let mut headers = HeaderMap::new();
+        headers.insert(HOST, "h.example:8443".parse().unwrap());
+        headers.insert("mcp-method", "tools/call".parse().unwrap());
+        turn.send(&Outgoing {
+            method: &hyper::Method::POST,
+            target: &"/mcp?a=b".parse().unwrap(),
+            headers: &headers,
+            credential: None,
+            body: &Bytes::from_static(b"{}"),
+        })
+        .await
     }
 
     #[test]
@@ -236,12 +301,12 @@ mod tests {
             let server = tokio::spawn(async move {
                 let mut server = h2::server::handshake(theirs).await.unwrap();
                 let (request, mut respond) = server.accept().await.unwrap().unwrap();
-                respond.send_response(Response::new(()), true).unwrap();
+                respond.send_response(hyper::Response::new(()), true).unwrap();
                 tokio::spawn(async move { while server.accept().await.is_some() {} });
                 request
             });
             let mut turn = multiplex.turn().unwrap();
-            assert!(turn.send(request()).await.is_ok());
+            assert!(send(&mut turn).await.is_ok());
             let request = server.await.unwrap();
             assert_eq!(request.uri(), "https://h.example:8443/mcp?a=b");
             assert!(request.headers().get(HOST).is_none());
@@ -257,12 +322,12 @@ mod tests {
             theirs.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await.unwrap();
             let mut turn = multiplex.turn().unwrap();
             tokio::time::pause();
-            let Err(failed) = turn.send(request()).await else {
+            let Err(failed) = send(&mut turn).await else {
                 panic!("nobody answered");
             };
             assert!(!failed.unsent);
             assert!(
-                super::super::words(&failed.error).contains("keep-alive"),
+                failed.error.to_string().contains("keep-alive"),
                 "{}",
                 failed.error
             );

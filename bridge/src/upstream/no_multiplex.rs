@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper::{Request, Response};
+use hyper::StatusCode;
+use hyper::header::HeaderMap;
 
+use super::http1::Outgoing;
 use super::pool::Failed;
 use super::stream::Stream;
 
@@ -16,6 +16,16 @@ pub(super) enum Multiplex {}
 
 /// The right to one stream: nobody has it.
 pub(crate) enum Turn {}
+
+/// The body of a reply: none comes.
+pub(crate) enum Multiplexed {}
+
+/// Why a connection or a stream failed: there is none.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {}
+
+/// Status, headers, and the body to come.
+pub(super) type Response = (StatusCode, HeaderMap, Multiplexed);
 
 /// How many streams a server allows: nothing is known.
 #[derive(Default)]
@@ -38,7 +48,22 @@ impl Multiplex {
 
 impl Turn {
     #[expect(clippy::unused_async, reason = "called as the other one is")]
-    pub(super) async fn send(&mut self, _: Request<Full<Bytes>>) -> Result<Response<Incoming>, Failed> {
+    pub(super) async fn send(&mut self, _: &Outgoing<'_>) -> Result<Response, Failed> {
+        match *self {}
+    }
+}
+
+impl Multiplexed {
+    #[expect(clippy::unused_async, reason = "called as the other one is")]
+    pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
+        match *self {}
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        match *self {}
+    }
+
+    pub(super) fn left(&self) -> u64 {
         match *self {}
     }
 }

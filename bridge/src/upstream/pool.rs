@@ -8,21 +8,16 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::Request;
-use hyper::Response;
-use hyper::body::Incoming;
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::connect::{ConnectError, Dialer};
 use super::endpoint::Endpoint;
-use super::multiplex::{Multiplex, Room, Turn};
-use super::stream::Written;
+use super::http1::{Outgoing, Wire, WireError};
+use super::multiplex::{self, Multiplex, Room, Turn};
+use super::reply::Reply;
+use super::stream::Stream;
 use super::tls::Offer;
 use crate::log;
 
@@ -31,9 +26,6 @@ use crate::log;
 pub(super) const IDLE_LIMIT: Duration = Duration::from_secs(50);
 /// A connection idle for longer than this is looked at before it is used: its end may have arrived and not been read.
 const FRESH: Duration = Duration::from_millis(100);
-/// How long a kept connection may take to be done with its last exchange. One that needs longer (a server that answered
-/// without reading the request) is given up.
-const SETTLE: Duration = Duration::from_millis(50);
 /// HTTP/1.1 connections being opened at once. Servers queue about a hundred they have not accepted yet; what comes beyond
 /// that is dropped on the way.
 const OPENING: usize = 32;
@@ -88,8 +80,7 @@ pub(crate) enum Connection {
 
 /// One HTTP/1.1 connection.
 pub(crate) struct Exclusive {
-    sender: SendRequest<Full<Bytes>>,
-    written: Written,
+    pub(super) wire: Wire<Stream>,
     _count: Count,
 }
 
@@ -107,7 +98,18 @@ struct Count(Arc<Owned>);
 pub(super) struct Failed {
     /// The server cannot have acted on it.
     pub(super) unsent: bool,
-    pub(super) error: hyper::Error,
+    pub(super) error: TransportError,
+}
+
+/// Why a connection, or its share of one, failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TransportError {
+    /// HTTP/1.1.
+    #[error(transparent)]
+    Wire(#[from] WireError),
+    /// HTTP/2.
+    #[error(transparent)]
+    Multiplex(#[from] multiplex::Error),
 }
 
 /// Why a request got no response.
@@ -116,9 +118,9 @@ pub(crate) enum SendError {
     /// No connection: nothing was sent.
     Connect(ConnectError),
     /// The connection failed before a byte of the request was written, or the server refused to look at it.
-    Unsent(hyper::Error),
+    Unsent(TransportError),
     /// The connection failed after that.
-    Lost(hyper::Error),
+    Lost(TransportError),
 }
 
 impl Pool {
@@ -150,49 +152,51 @@ impl Pool {
         ));
     }
 
-    /// Sends what `request` makes, on a kept connection or a new one. As long as the server cannot have acted on it, a failed
-    /// connection is replaced; the connection that carried the response comes with it.
+    /// Sends a request, on a kept connection or a new one. As long as the server cannot have acted on it, a failed connection
+    /// is replaced. `leaving` is called each time just before bytes may leave.
     pub(crate) async fn send(
-        &self,
-        request: impl Fn() -> Request<Full<Bytes>>,
-    ) -> Result<(Response<Incoming>, Connection), SendError> {
+        self: &Arc<Self>,
+        request: &Outgoing<'_>,
+        leaving: impl Fn(),
+    ) -> Result<Reply, SendError> {
         let mut refusals = 0;
         loop {
-            let (mut connection, kept) = self.check_out().await.map_err(SendError::Connect)?;
-            let sent = match &mut connection {
-                Connection::Exclusive(exclusive) => exclusive.send(request()).await,
-                Connection::Turn(turn) => turn.send(request()).await,
-            };
-            let failed = match sent {
-                Ok(response) => return Ok((response, connection)),
-                Err(failed) => failed,
-            };
-            if !failed.unsent {
-                return Err(SendError::Lost(failed.error));
-            }
-            let again = match connection {
-                // Each kept connection fails once.
-                Connection::Exclusive(_) => kept,
-                // A shared one could refuse for ever.
-                Connection::Turn(_) => {
+            let (connection, kept) = self.check_out().await.map_err(SendError::Connect)?;
+            leaving();
+            // Each kept connection fails once; a shared one could refuse for ever.
+            let (sent, may_fail) = match connection {
+                Connection::Exclusive(mut exclusive) => match exclusive.wire.send(request).await {
+                    Ok(head) => (Ok(Reply::exclusive(head, exclusive, self)), kept),
+                    Err(error) => {
+                        let unsent = !exclusive.wire.has_sent();
+                        let error = error.into();
+                        (Err(Failed { unsent, error }), kept)
+                    }
+                },
+                Connection::Turn(mut turn) => {
                     refusals += 1;
-                    refusals <= REFUSALS
+                    let sent = turn.send(request).await;
+                    (
+                        sent.map(|response| Reply::multiplexed(response, turn)),
+                        refusals <= REFUSALS,
+                    )
                 }
             };
-            if !again {
-                return Err(SendError::Unsent(failed.error));
+            match sent {
+                Ok(reply) => return Ok(reply),
+                Err(failed) if !failed.unsent => return Err(SendError::Lost(failed.error)),
+                Err(failed) if !may_fail => return Err(SendError::Unsent(failed.error)),
+                Err(_) => log::debug(format_args!(
+                    "a connection was of no use any more, taking another"
+                )),
             }
-            log::debug(format_args!(
-                "a connection was of no use any more, taking another"
-            ));
         }
     }
 
-    /// Takes a connection back. Its last response must have been read to the end.
-    pub(crate) fn give_back(&self, connection: Connection) {
-        if let Connection::Exclusive(connection) = connection
-            && !connection.sender.is_closed()
-        {
+    /// Takes a connection back after its last response. One that cannot be used again is closed.
+    pub(super) fn give_back(&self, mut connection: Exclusive) {
+        if connection.wire.is_reusable() {
+            connection.wire.rest();
             let now = Instant::now();
             let mut idle = lock(&self.idle);
             // The oldest lie at the bottom, where nobody would find them as long as those above suffice.
@@ -301,10 +305,7 @@ impl Pool {
             if age > FRESH {
                 tokio::task::yield_now().await;
             }
-            let sender = &mut idle.connection.sender;
-            let ready =
-                sender.is_ready() || matches!(tokio::time::timeout(SETTLE, sender.ready()).await, Ok(Ok(())));
-            if ready && !sender.is_closed() {
+            if idle.connection.wire.is_reusable() {
                 return Some(Connection::Exclusive(idle.connection));
             }
         }
@@ -332,19 +333,9 @@ impl Origin {
                 .map(Opened::Multiplex)
                 .map_err(|cause| self.failed(&cause));
         }
-        let written = stream.written();
-        let (sender, connection) = http1::handshake(TokioIo::new(stream))
-            .await
-            .map_err(|error| self.failed(&super::words(&error)))?;
         log::debug(format_args!("connected to {}", self.endpoint.place()));
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                log::debug(format_args!("a connection ended: {}", super::words(&error)));
-            }
-        });
         Ok(Opened::Exclusive(Exclusive {
-            sender,
-            written,
+            wire: Wire::new(stream),
             _count: Count::new(&self.owned),
         }))
     }
@@ -354,19 +345,6 @@ impl Origin {
             place: self.endpoint.place().to_owned(),
             cause: cause.to_owned(),
         }
-    }
-}
-
-impl Exclusive {
-    async fn send(&mut self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Failed> {
-        let before = self.written.count();
-        self.sender
-            .try_send_request(request)
-            .await
-            .map_err(|mut failure| Failed {
-                unsent: failure.take_message().is_some() || self.written.count() == before,
-                error: failure.into_error(),
-            })
     }
 }
 

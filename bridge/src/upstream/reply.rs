@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::BodyExt as _;
-use hyper::body::{Body as _, Incoming};
+use hyper::StatusCode;
 use hyper::header::{self, HeaderMap};
-use hyper::{Response, StatusCode};
 
-use super::pool::{Connection, Pool};
+use super::http1::Head;
+use super::multiplex::{self, Multiplexed, Turn};
+use super::pool::{Exclusive, Pool, TransportError};
 
 /// How long the rest of a reply that nobody needs may take; a connection read to its end can be used again.
 const LINGER: Duration = Duration::from_secs(1);
@@ -31,34 +31,57 @@ pub(crate) struct Reply {
 
 /// The body of a reply. Reading it to the end frees the connection for the next request. Dropping it before closes the
 /// connection, or over HTTP/2 resets the stream, which is how a modern request is cancelled.
-pub(crate) struct Body {
-    incoming: Incoming,
-    lease: Option<(Connection, Arc<Pool>)>,
+pub(crate) struct Body(Source);
+
+/// Where a body comes from.
+enum Source {
+    Exclusive(Exclusive, Arc<Pool>),
+    Multiplexed {
+        body: Multiplexed,
+        /// Ends with the body.
+        _turn: Turn,
+    },
+    /// Nothing more comes.
+    Over,
 }
 
 /// Why a body did not arrive whole.
 #[derive(Debug)]
 pub(crate) enum BodyError {
     /// The connection failed.
-    Lost(hyper::Error),
+    Lost(TransportError),
     /// It is larger than allowed.
     TooLarge,
 }
 
 impl Reply {
-    pub(super) fn new(response: Response<Incoming>, connection: Connection, pool: &Arc<Pool>) -> Reply {
-        let (head, incoming) = response.into_parts();
-        let mut body = Body {
-            incoming,
-            lease: Some((connection, Arc::clone(pool))),
+    /// The reply on an HTTP/1.1 connection, which goes back to `pool`.
+    pub(super) fn exclusive(mut head: Head, mut connection: Exclusive, pool: &Arc<Pool>) -> Reply {
+        connection.wire.begin(&mut head);
+        let source = if connection.wire.is_over() {
+            pool.give_back(connection);
+            Source::Over
+        } else {
+            Source::Exclusive(connection, Arc::clone(pool))
         };
-        if body.incoming.is_end_stream() {
-            body.finish();
-        }
         Reply {
             status: head.status,
             headers: head.headers,
-            body,
+            body: Body(source),
+        }
+    }
+
+    /// The reply on a stream of an HTTP/2 connection.
+    pub(super) fn multiplexed(response: multiplex::Response, turn: Turn) -> Reply {
+        let (status, headers, body) = response;
+        let source = match body.is_over() {
+            true => Source::Over,
+            false => Source::Multiplexed { body, _turn: turn },
+        };
+        Reply {
+            status,
+            headers,
+            body: Body(source),
         }
     }
 
@@ -84,29 +107,28 @@ impl Reply {
 
 impl Body {
     /// The next bytes, `None` at the end.
-    pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, hyper::Error> {
-        loop {
-            match self.incoming.frame().await {
-                Some(Ok(frame)) => {
-                    if let Ok(bytes) = frame.into_data() {
-                        return Ok(Some(bytes));
-                    }
-                }
-                Some(Err(error)) => {
-                    self.lease = None;
-                    return Err(error);
-                }
-                None => {
-                    self.finish();
-                    return Ok(None);
-                }
-            }
+    pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, TransportError> {
+        let chunk = match &mut self.0 {
+            Source::Exclusive(exclusive, _) => exclusive.wire.chunk().await.map_err(TransportError::from),
+            Source::Multiplexed { body, .. } => body.chunk().await.map_err(TransportError::from),
+            Source::Over => Ok(None),
+        };
+        match chunk {
+            Ok(None) => self.finish(),
+            Err(_) => self.0 = Source::Over,
+            Ok(Some(_)) => {}
         }
+        chunk
     }
 
     /// Everything, if it is at most `limit` bytes.
     pub(crate) async fn whole(&mut self, limit: usize) -> Result<Vec<u8>, BodyError> {
-        let declared = usize::try_from(self.incoming.size_hint().lower()).unwrap_or(usize::MAX);
+        let declared = match &self.0 {
+            Source::Exclusive(exclusive, _) => exclusive.wire.left(),
+            Source::Multiplexed { body, .. } => body.left(),
+            Source::Over => 0,
+        };
+        let declared = usize::try_from(declared).unwrap_or(usize::MAX);
         if declared > limit {
             return Err(BodyError::TooLarge);
         }
@@ -118,6 +140,18 @@ impl Body {
             declared
         };
         let mut whole = Vec::with_capacity(room + 1);
+        while let Source::Exclusive(exclusive, _) = &mut self.0
+            && declared > 0
+        {
+            match exclusive.wire.fill(&mut whole).await {
+                Ok(true) => {}
+                Ok(false) => self.finish(),
+                Err(error) => {
+                    self.0 = Source::Over;
+                    return Err(BodyError::Lost(error.into()));
+                }
+            }
+        }
         while let Some(bytes) = self.chunk().await.map_err(BodyError::Lost)? {
             if whole.len() + bytes.len() > limit {
                 return Err(BodyError::TooLarge);
@@ -142,7 +176,7 @@ impl Body {
 
     /// Reads on in the background, within limits, so that the connection can be used again.
     pub(crate) fn linger(mut self) {
-        if self.lease.is_none() {
+        if matches!(self.0, Source::Over) {
             return;
         }
         tokio::spawn(async move {
@@ -160,7 +194,7 @@ impl Body {
     }
 
     fn finish(&mut self) {
-        if let Some((connection, pool)) = self.lease.take() {
+        if let Source::Exclusive(connection, pool) = std::mem::replace(&mut self.0, Source::Over) {
             pool.give_back(connection);
         }
     }

@@ -1,9 +1,7 @@
-//! An open connection: bytes in, bytes out, whatever carries them, and the count of what went out.
+//! An open connection: bytes in, bytes out, whatever carries them.
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -12,29 +10,8 @@ use tokio::net::TcpStream;
 use tokio::net::UnixStream;
 use tokio_rustls::client::TlsStream;
 
-/// Counts the bytes a connection was given to send: the proof that a request never left.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Written(Arc<AtomicU64>);
-
-impl Written {
-    /// Bytes so far.
-    pub(crate) fn count(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    fn add(&self, outcome: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if let Poll::Ready(Ok(bytes)) = outcome {
-            self.0.fetch_add(bytes as u64, Ordering::Relaxed);
-        }
-        outcome
-    }
-}
-
 /// A connection to the upstream.
-pub(crate) struct Stream {
-    link: Link,
-    written: Written,
-}
+pub(crate) struct Stream(Link);
 
 /// What carries the bytes. TLS may lie within TLS: a proxy that is itself reached securely.
 pub(super) enum Link {
@@ -46,20 +23,12 @@ pub(super) enum Link {
 
 impl Stream {
     pub(super) fn new(link: Link) -> Stream {
-        Stream {
-            link,
-            written: Written::default(),
-        }
-    }
-
-    /// The counter of this connection.
-    pub(crate) fn written(&self) -> Written {
-        self.written.clone()
+        Stream(link)
     }
 
     /// Says whether both ends agreed on HTTP/2 (RFC 7301).
     pub(super) fn speaks_http2(&self) -> bool {
-        match &self.link {
+        match &self.0 {
             Link::Tls(tls) => tls.get_ref().1.alpn_protocol() == Some(b"h2"),
             _ => false,
         }
@@ -72,14 +41,13 @@ impl AsyncRead for Stream {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.link).poll_read(cx, buffer)
+        Pin::new(&mut self.0).poll_read(cx, buffer)
     }
 }
 
 impl AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let outcome = Pin::new(&mut self.link).poll_write(cx, bytes);
-        self.written.add(outcome)
+        Pin::new(&mut self.0).poll_write(cx, bytes)
     }
 
     fn poll_write_vectored(
@@ -87,20 +55,19 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let outcome = Pin::new(&mut self.link).poll_write_vectored(cx, slices);
-        self.written.add(outcome)
+        Pin::new(&mut self.0).poll_write_vectored(cx, slices)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.link.is_write_vectored()
+        self.0.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.link).poll_flush(cx)
+        Pin::new(&mut self.0).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.link).poll_shutdown(cx)
+        Pin::new(&mut self.0).poll_shutdown(cx)
     }
 }
 

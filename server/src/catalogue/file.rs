@@ -80,10 +80,22 @@ pub(super) struct ToolRow {
     /// Never confirmed by a token in an argument: a person answers (catalogue.md §2.8).
     #[serde(default)]
     pub always_human: bool,
+<<<<<<< HEAD
     /// The Rust function behind the tool.
     pub handler: Option<String>,
     /// The REST call behind the tool.
     pub http: Option<HttpRow>,
+=======
+    /// With policy `review`: the groups that must approve; owners and admins when empty.
+    #[serde(default)]
+    pub review_groups: Vec<String>,
+    /// How many of those groups are enough; all of them when absent.
+    pub min_approvals: Option<usize>,
+    /// Groups whose members may approve alone, marked as forced.
+    #[serde(default)]
+    pub force_groups: Vec<String>,
+    pub handler: String,
+>>>>>>> main
     #[serde(default)]
     pub input: toml::Table,
     /// A whole JSON Schema in place of `input`.

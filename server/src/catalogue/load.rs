@@ -20,7 +20,11 @@ use super::{
     http::{HttpCall, Upstream, UpstreamRow},
     schema,
     scopes::ScopeRules,
+<<<<<<< HEAD
     tool::{Driver, Edition, MOST_TOOLS, ScopeRule, Tool},
+=======
+    tool::{Edition, MOST_TOOLS, ReviewRule, ScopeRule, Tool},
+>>>>>>> main
 };
 use crate::vocabulary::{Consent, Effect, ToolName, is_hidden};
 
@@ -54,6 +58,9 @@ pub(super) const LONGEST_NAME: usize = 64;
 /// Longest description (catalogue.md §2.5): a list is a bill paid on every turn.
 pub(super) const LONGEST_DESCRIPTION: usize = 300;
 pub(super) const LONGEST_FIRST_SENTENCE: usize = 100;
+
+/// The group that every owner and admin is in.
+pub const ADMINS: &str = "admin";
 
 /// Why a catalogue cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -151,12 +158,6 @@ pub(super) fn edition(files: &[NamedText<'_>]) -> Result<Edition, CatalogueError
             message: "no [edition] head".to_owned(),
         });
     };
-    if head.write_policy == Consent::Review {
-        return Err(CatalogueError::Edition {
-            file: file.to_owned(),
-            message: "write_policy `review` cannot be kept yet; write auto, confirm or human".to_owned(),
-        });
-    }
     if rows.len() > MOST_TOOLS {
         let message = format!("{} tools; at most {MOST_TOOLS} fit on one page", rows.len());
         return Err(CatalogueError::Edition {
@@ -243,17 +244,12 @@ fn tool(mut row: ToolRow, index: usize, scopes: &ScopeRules, upstreams: &Upstrea
         row.description = format!("{}.", row.title);
     }
     check_texts(&row)?;
+    let review = review_rule(&row)?;
     let scope = match row.scope {
         ScopeNeed::One(scope) => ScopeRule::All(vec![scope]),
         ScopeNeed::All { all } => ScopeRule::All(all),
         ScopeNeed::Any { any } => ScopeRule::Any(any),
     };
-    if row.policy.consent() == Consent::Review {
-        return Err(
-            "policy `review` cannot be kept yet; write `confirm`, or `always_human = true` beside it"
-                .to_owned(),
-        );
-    }
     if scope.scopes().is_empty() {
         return Err("it asks for no scope; every tool names at least one".to_owned());
     }
@@ -317,7 +313,12 @@ fn tool(mut row: ToolRow, index: usize, scopes: &ScopeRules, upstreams: &Upstrea
         open_world,
         policy: row.policy,
         always_human: row.always_human,
+<<<<<<< HEAD
         driver,
+=======
+        review,
+        handler: row.handler,
+>>>>>>> main
         input,
         output,
         timeout_seconds: row.timeout_seconds,
@@ -327,12 +328,35 @@ fn tool(mut row: ToolRow, index: usize, scopes: &ScopeRules, upstreams: &Upstrea
     })
 }
 
+<<<<<<< HEAD
 /// `list_leads` as people write it: `List leads`.
 fn in_words(name: &ToolName) -> String {
     let words = name.to_underscored().replace('_', " ");
     let mut letters = words.chars();
     let first = letters.next().map(|letter| letter.to_ascii_uppercase());
     first.into_iter().chain(letters).collect()
+=======
+/// Who approves. An empty list of groups means whoever may administer.
+fn review_rule(row: &ToolRow) -> Result<ReviewRule, String> {
+    let named = !row.review_groups.is_empty() || !row.force_groups.is_empty() || row.min_approvals.is_some();
+    if named && row.policy.consent() != Consent::Review {
+        return Err("review_groups, min_approvals and force_groups belong to policy `review`".to_owned());
+    }
+    let groups = match row.review_groups.as_slice() {
+        [] => vec![ADMINS.to_owned()],
+        groups => groups.to_vec(),
+    };
+    let most = groups.len();
+    let min_approvals = row.min_approvals.unwrap_or(most);
+    if !(1..=most).contains(&min_approvals) {
+        return Err(format!("min_approvals must be 1 to {most}, the number of groups"));
+    }
+    Ok(ReviewRule {
+        groups,
+        min_approvals,
+        force_groups: row.force_groups.clone(),
+    })
+>>>>>>> main
 }
 
 fn check_name(name: &ToolName) -> Result<(), String> {

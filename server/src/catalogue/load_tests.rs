@@ -51,8 +51,17 @@ fn every_broken_rule_names_file_line_and_tool() {
             tool("a", "[tool.input.confirmation_token]\ntype = \"string\""),
             "the engine's own",
         ),
-        (tool("a", "policy = \"review\""), "cannot be kept yet"),
-        (tool("a", "policy = \"sometimes\""), "admin+confirm"),
+        (
+            tool("a", "review_groups = [\"leads\"]"),
+            "belong to policy `review`",
+        ),
+        (
+            tool(
+                "a",
+                "policy = \"review\"\nreview_groups = [\"leads\"]\nmin_approvals = 2",
+            ),
+            "1 to 1",
+        ),
         (
             tool("a", "").replace("scope = \"read\"", "scope = \"write\""),
             "[scopes]",

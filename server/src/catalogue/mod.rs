@@ -22,9 +22,13 @@ pub use builtin::{BUILTIN, NamedText};
 pub use confirming::TOKEN_ARGUMENT;
 pub use file::{Example, PolicyRow};
 pub use list::{ListCache, ListKey, StrictClients};
-pub use load::CatalogueError;
+pub use load::{ADMINS, CatalogueError};
 pub use scopes::ScopeRules;
+<<<<<<< HEAD
 pub use tool::{Driver, Edition, ListedNames, MOST_TOOLS, ScopeRule, Shape, Tool, ToolSet};
+=======
+pub use tool::{Edition, ListedNames, MOST_TOOLS, ReviewRule, ScopeRule, Shape, Tool, ToolSet};
+>>>>>>> main
 
 use crate::vocabulary::EditionName;
 

@@ -43,6 +43,7 @@ pub enum Shape {
     Reduced,
 }
 
+<<<<<<< HEAD
 /// What runs when a tool is called (design.md D2).
 #[derive(Clone, Debug)]
 pub enum Driver {
@@ -60,6 +61,17 @@ impl Driver {
             Self::Http(_) => None,
         }
     }
+=======
+/// Who approves a call that others must approve (catalogue.md §2.9).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReviewRule {
+    /// The groups asked.
+    pub groups: Vec<String>,
+    /// How many of them are enough.
+    pub min_approvals: usize,
+    /// Groups whose members may approve alone.
+    pub force_groups: Vec<String>,
+>>>>>>> main
 }
 
 /// One tool.
@@ -81,8 +93,15 @@ pub struct Tool {
     pub policy: PolicyRow,
     /// Whether a person must answer, whoever else could confirm.
     pub always_human: bool,
+<<<<<<< HEAD
     /// What runs when it is called.
     pub driver: Driver,
+=======
+    /// Who approves, when others must.
+    pub review: ReviewRule,
+    /// The driver's name, `nouns::verb`.
+    pub handler: String,
+>>>>>>> main
     /// What it accepts.
     pub input: InputSchema,
     /// What a successful result's `structuredContent` looks like.

@@ -10,6 +10,7 @@ mod key;
 mod local;
 mod people;
 mod print;
+mod review;
 mod serve;
 mod source;
 mod user;
@@ -60,6 +61,9 @@ enum Command {
     Approve(approve::Answer),
     /// Say no to a call that waits for a person.
     Decline(approve::Answer),
+    /// List, show, approve and reject calls that others must approve.
+    #[command(subcommand)]
+    Review(review::ReviewCommand),
     /// Read or verify the log of calls.
     Audit(audit::Audit),
     /// Add, list and synchronise folders of notes.
@@ -144,6 +148,7 @@ pub(crate) fn run(options: Options) -> Result<()> {
             Command::Pending(command) => command.run().await,
             Command::Approve(command) => command.run(true).await,
             Command::Decline(command) => command.run(false).await,
+            Command::Review(command) => command.run().await,
             Command::Audit(command) => command.run().await,
             Command::Source(command) => command.run().await,
             Command::Catalogue(command) => command.run().await,

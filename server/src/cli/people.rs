@@ -47,7 +47,8 @@ pub(crate) enum TenantCommand {
     /// Show or tighten what a tenant asks for before its tools change anything. The strictest of tool, edition,
     /// tenant and key holds.
     Policy {
-        /// auto, confirm (a preview first) or human (a person must agree) [default: show what holds].
+        /// auto, confirm (a preview first), human (a person must agree) or review (others must approve) [default: show what
+        /// holds].
         #[arg(value_parser = consent)]
         consent: Option<Consent>,
         /// Only for this tool, by its native name.
@@ -61,7 +62,7 @@ pub(crate) enum TenantCommand {
 }
 
 fn consent(word: &str) -> Result<Consent, String> {
-    Consent::parse(word).ok_or_else(|| format!("`{word}` is not one of auto, confirm, human"))
+    Consent::parse(word).ok_or_else(|| format!("`{word}` is not one of auto, confirm, human, review"))
 }
 
 impl TenantCommand {

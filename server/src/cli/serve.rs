@@ -72,11 +72,14 @@ impl Serve {
                 edition.path()
             ))?;
         }
+        print::line(&format!("  {:<9} {scheme}://{address}/console", "console"))?;
         print::line(&format!("  {:<9} {}", "data", folder.display()))?;
         print::line(&format!("  {:<9} {kind}", "store"))?;
         if let Some(token) = token {
             print::line(&format!(
                 "\nNobody owns this server yet. Within 24 hours, make yourself its owner with this one-time token:\n\n    \
+                 {token}\n\n\
+                 in a browser at {scheme}://{address}/console/setup, or in a terminal:\n\n    \
                  FOOTBRIDGE_SETUP_TOKEN={token} footbridge-server setup --email you@example.com\n\n\
                  or mint a key right away: footbridge-server key mint --edition context --scopes search,get"
             ))?;
@@ -85,7 +88,11 @@ impl Serve {
         let shutdown = CancellationToken::new();
         tokio::spawn(signalled(shutdown.clone()));
         tokio::spawn(reload_at_hangup(Arc::clone(&booted.reloader)));
-        let web = Web::new(booted.house.clone(), &config.console);
+        let web = Web::new(
+            booted.house.clone(),
+            Arc::clone(&booted.password_check),
+            &config.console,
+        );
         let mut server = Server::new(booted.house.clone(), config.edge).with_router(web::router(web));
         if let Some(files) = tls {
             server = server.with_tls(files)?;

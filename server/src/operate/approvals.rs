@@ -7,7 +7,7 @@ use super::{Actor, OperateError, note};
 use crate::{
     domain::Preview,
     policy::{self, Remembered, SealKey},
-    store::{Pending, PendingState, Store},
+    store::{PENDING_LIFETIME_MS, Pending, PendingState, Store},
     vocabulary::{Consent, EditionName, TenantId, Timestamp, ToolName, UserId},
 };
 
@@ -45,7 +45,7 @@ pub struct Waiting {
 }
 
 impl Waiting {
-    fn of(row: Pending, tenant: &TenantId, key: &SealKey) -> Self {
+    pub(super) fn of(row: Pending, tenant: &TenantId, key: &SealKey) -> Self {
         let binding = policy::row_binding(tenant, &row.token_hash);
         let remembered: Option<Remembered<Preview>> = key.open_row(&binding, &row.sealed).ok();
         Self {
@@ -111,16 +111,16 @@ pub async fn decide(
                         "only its caller or an admin may answer for this call".to_owned(),
                     ));
                 }
-                // Invariant: nobody reviews their own call (catalogue.md §2.9), whatever their role.
-                if row.need == Consent::Review && by.as_ref().is_some_and(|by| by.user == row.user) {
-                    return Err(OperateError::Rule(
-                        "somebody else must approve this call: it is your own".to_owned(),
-                    ));
+                if row.need == Consent::Review {
+                    return Err(OperateError::Rule(format!(
+                        "this call is under review: answer it with `footbridge-server review approve {}`",
+                        row.code
+                    )));
                 }
                 let actor = by.as_ref().map_or(Actor::Operator, |by| Actor::Person(by.user.clone()));
                 let standing = actor.standing(tx).await?;
                 let who = by.map_or_else(|| "operator".to_owned(), |by| by.user.to_string());
-                if !tx.pending_calls().decide(&code, approve, &who).await? {
+                if !tx.pending_calls().decide(&code, approve, &who, PENDING_LIFETIME_MS).await? {
                     return Err(match row.state {
                         PendingState::Approved => {
                             OperateError::Rule("this call was approved before".to_owned())

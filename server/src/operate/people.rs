@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use serde::Serialize;
 use serde_json::json;
 
-use super::{Actor, OperateError, Standing, logged, note, passwords, sessions, words};
+use super::{Actor, OperateError, Standing, logged, note, passwords, sessions, sign_in, words};
 use crate::{
     store::{NewTenant, NewUser, Store, SystemTx, Tenant, TenantStatus, TenantTx, User},
     vocabulary::{Role, TenantId, Timestamp, UserId, new_id},
@@ -469,6 +469,12 @@ pub async fn change_own_password(
 ) -> Result<User, OperateError> {
     let user = who_is(store, tenant, id).await?;
     passwords::check(&new, &[&user.email, &user.name])?;
+    // Somebody may have found an open browser: guessing from inside is bounded like guessing from outside.
+    let subject = format!("present@{tenant}/{id}");
+    let counted = store.system_write(move |tx| {
+        async move { Ok::<_, OperateError>(sign_in::count_pair(tx, &subject).await?) }.boxed()
+    });
+    counted.await?.map_err(OperateError::TooManyAttempts)?;
     if !passwords::verify(present, user.password_hash).await? {
         return Err(OperateError::WrongPassword);
     }

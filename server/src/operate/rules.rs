@@ -30,11 +30,6 @@ pub async fn set(
     tool: Option<&ToolName>,
     consent: Consent,
 ) -> Result<TenantRules, OperateError> {
-    if consent == Consent::Review {
-        return Err(OperateError::Rule(
-            "reviews by groups cannot be asked for yet; write confirm or human".to_owned(),
-        ));
-    }
     let tool = tool.cloned();
     store
         .write(tenant, move |tx| {

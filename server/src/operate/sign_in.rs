@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 use super::{OperateError, Standing, note, passwords};
 use crate::{
     limits::AddressMeters,
-    store::{Store, TenantStatus, User},
+    store::{Store, StoreError, SystemTx, TenantStatus, User},
     vocabulary::{TenantId, Timestamp},
 };
 
@@ -76,9 +76,8 @@ impl PasswordCheck {
             .system_write(move |tx| {
                 async move {
                     let now = tx.now();
-                    let by_pair = tx.sign_in_attempts().count(&counted_pair, PAIR_WINDOW_MS).await?;
-                    if by_pair.count > MOST_PER_PAIR {
-                        return Ok(Err(wait(by_pair.since, PAIR_WINDOW_MS, now)));
+                    if let Err(seconds) = count_pair(tx, &counted_pair).await? {
+                        return Ok(Err(seconds));
                     }
                     let by_account = tx
                         .sign_in_attempts()
@@ -163,6 +162,15 @@ impl PasswordCheck {
             })
             .await
     }
+}
+
+/// Counts an attempt under the narrow limit; over it, gives the seconds until it is open again.
+pub(super) async fn count_pair(tx: &mut SystemTx<'_>, subject: &str) -> Result<Result<(), u64>, StoreError> {
+    let attempts = tx.sign_in_attempts().count(subject, PAIR_WINDOW_MS).await?;
+    if attempts.count > MOST_PER_PAIR {
+        return Ok(Err(wait(attempts.since, PAIR_WINDOW_MS, tx.now())));
+    }
+    Ok(Ok(()))
 }
 
 /// Seconds until a window ends, at least one.

@@ -26,10 +26,16 @@ use crate::{
     catalogue::{ArgumentError, Edition, TOKEN_ARGUMENT, Tool},
     domain::{Apply, DomainError, Plan, PlanCall, PlanSource, Planned, Preview, Progress},
     limits::Slot,
-    policy::{self, Asked, Decision, Permit, Remembered, SealKey, StateError, Token},
-    store::{AuditStatus, NewPending, Pending, PendingState},
-    vocabulary::{Consent, Timestamp, sha256},
+    policy::{
+        self, Asked, Decision, Permit, Remembered, SealKey, StateError, Token,
+        review::{self, REVIEW_LIFETIME_MS, Review},
+    },
+    store::{AuditStatus, NewPending, PENDING_LIFETIME_MS, Pending, PendingState},
+    vocabulary::{Consent, Timestamp, new_id, sha256},
 };
+
+/// Calls of one person that may wait for a review at once: more would drown their reviewers.
+const MOST_UNDER_REVIEW: i64 = 50;
 
 /// What stays the same for the whole of one call.
 #[derive(Clone)]
@@ -192,16 +198,8 @@ impl House {
                 let kept = visit.kept_result(&row)?;
                 Ok(Answer::Done(doors::done(kept, true)?))
             }
-            Redeemed::Waiting(row) if door == Door::Elsewhere => {
-                draft.status(AuditStatus::PendingReview);
-                let remembered = visit.remembered(&row);
-                let shown = Shown {
-                    preview: remembered.as_ref().map(|r| &r.preview),
-                    reason: None,
-                    expires_at: row.expires_at,
-                    called_as: &visit.called_as,
-                };
-                doors::elsewhere(&shown, &row.code, visit.approve_at.as_deref()).map(Answer::Done)
+            Redeemed::Waiting(row) if door == Door::Elsewhere && row.need == visit.need => {
+                self.show_waiting(&visit, &row, None, draft).await
             }
             Redeemed::Waiting(row) => {
                 let remembered = visit.remembered(&row);
@@ -227,6 +225,14 @@ impl House {
                     Some(stored) if alone => stored,
                     _ => sent,
                 };
+                // Whoever made a token up adds nothing to the calls that wait already.
+                if door == Door::Elsewhere
+                    && let Some(row) = self.same_call(&visit, digest_of(&arguments)).await?
+                    && row.state == PendingState::Pending
+                    && row.need == visit.need
+                {
+                    return self.show_waiting(&visit, &row, Some(reason), draft).await;
+                }
                 // Only what the record did to the plan is marked; other arguments are no surprise to who sent them.
                 let earlier = earlier.filter(|_| reason == doors::CHANGED);
                 let again = Again {
@@ -236,6 +242,30 @@ impl House {
                 self.preview(&visit, arguments, again, door, draft).await
             }
         }
+    }
+
+    /// Shows a call that waits for somebody else, as it was first shown.
+    async fn show_waiting(
+        &self,
+        visit: &Visit,
+        row: &Pending,
+        reason: Option<&'static str>,
+        draft: &mut Draft,
+    ) -> Result<Answer, CallError> {
+        draft.status(AuditStatus::PendingReview);
+        let remembered = visit.remembered(row);
+        let shown = Shown {
+            preview: remembered.as_ref().map(|r| &r.preview),
+            reason,
+            expires_at: row.expires_at,
+            called_as: &visit.called_as,
+        };
+        if row.need != Consent::Review {
+            return doors::elsewhere(&shown, &row.code, visit.approve_at.as_deref()).map(Answer::Done);
+        }
+        draft.review(&row.code);
+        let review = self.find_review(visit, row.code.clone()).await?;
+        doors::review(&shown, &row.code, review.as_ref()).map(Answer::Done)
     }
 
     /// Plans, remembers the plan and shows it.
@@ -257,7 +287,16 @@ impl House {
             preview = preview.marked_against(earlier);
         }
         let facts = visit.grant.principal().facts();
-        let token = Token::new().map_err(internal)?;
+        let review = (visit.need == Consent::Review).then(|| visit.new_review(preview.summary()));
+        // A review's id is what its caller comes back with: it opens nothing before others have approved.
+        let token = match &review {
+            Some(review) => Token::from_caller(&review.id),
+            None => Token::new().map_err(internal)?,
+        };
+        if let Some(review) = &review {
+            draft.status(AuditStatus::PendingReview);
+            draft.review(&review.id);
+        }
         let remembered = Remembered {
             arguments,
             preview,
@@ -266,7 +305,14 @@ impl House {
         let token_hash = token.hash();
         let new = NewPending {
             token_hash,
-            code: policy::new_code().map_err(internal)?,
+            code: match &review {
+                Some(review) => review.id.clone(),
+                None => policy::new_code().map_err(internal)?,
+            },
+            lifetime_ms: match &review {
+                Some(_) => REVIEW_LIFETIME_MS,
+                None => PENDING_LIFETIME_MS,
+            },
             user: facts.user.clone(),
             edition: facts.edition.clone(),
             tool: visit.tool.name.clone(),
@@ -280,7 +326,12 @@ impl House {
                 .map_err(internal)?,
         };
         let code = new.code.clone();
-        let event = draft.to_record(AuditStatus::Preview);
+        let status = match review {
+            Some(_) => AuditStatus::PendingReview,
+            None => AuditStatus::Preview,
+        };
+        let event = draft.to_record(status);
+        let kept = review.clone();
         let expires_at = self
             .store
             .write(&facts.tenant, move |tx| {
@@ -288,7 +339,13 @@ impl House {
                     if let Some(event) = event {
                         tx.audit(event)?;
                     }
-                    tx.pending_calls().insert(&new).await
+                    if let Some(review) = &kept {
+                        if tx.pending_calls().under_review(&review.requester).await? >= MOST_UNDER_REVIEW {
+                            return Err(too_many_reviews());
+                        }
+                        review::keep(tx, review).await?;
+                    }
+                    Ok(tx.pending_calls().insert(&new).await?)
                 }
                 .boxed()
             })
@@ -314,8 +371,22 @@ impl House {
                 })
             }
             Door::Token => doors::token(&shown, &token).map(Answer::Done),
-            Door::Elsewhere => doors::elsewhere(&shown, &code, visit.approve_at.as_deref()).map(Answer::Done),
+            Door::Elsewhere => match &review {
+                Some(review) => doors::review(&shown, &code, Some(review)).map(Answer::Done),
+                None => doors::elsewhere(&shown, &code, visit.approve_at.as_deref()).map(Answer::Done),
+            },
         }
+    }
+
+    async fn find_review(&self, visit: &Visit, id: String) -> Result<Option<Review>, CallError> {
+        let tenant = visit.grant.principal().tenant();
+        let found = self
+            .store
+            .read(tenant, move |tx| {
+                async move { review::find(tx, &id).await }.boxed()
+            })
+            .await?;
+        Ok(found.map(|(review, _)| review))
     }
 
     /// Plans on one snapshot of the store.
@@ -433,6 +504,13 @@ impl Visit {
         }
     }
 
+    fn new_review(&self, summary: &str) -> Review {
+        let facts = self.grant.principal().facts();
+        let call = (facts.edition.clone(), self.tool.name.clone(), facts.user.clone());
+        let id = new_id("rev", self.now);
+        Review::new(id, call, summary.to_owned(), &self.tool.review, self.now)
+    }
+
     /// What carries a plan out.
     pub(super) fn applying(&self, permit: Permit, plan: Plan, agreed: bool, now: Timestamp) -> Apply {
         Apply {
@@ -472,6 +550,17 @@ impl Visit {
         let kept: doors::Kept = self.seal_key.open_row(&binding, bytes).map_err(internal)?;
         kept.try_into().map_err(CallError::Domain)
     }
+}
+
+/// SHA-256 of arguments in canonical form.
+fn digest_of(arguments: &Value) -> [u8; 32] {
+    sha256(&crate::vocabulary::canonical(arguments))
+}
+
+fn too_many_reviews() -> DomainError {
+    DomainError::Rule(format!(
+        "{MOST_UNDER_REVIEW} of your calls wait for their review already; have some of them answered first"
+    ))
 }
 
 /// Our own fault.

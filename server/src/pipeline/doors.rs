@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json, value::RawValue};
 use super::CallError;
 use crate::{
     domain::{Content, DomainError, InputRequest, Preview, ToolResult},
-    policy::Token,
+    policy::{Token, review::Review},
     vocabulary::Timestamp,
 };
 
@@ -90,7 +90,7 @@ pub(super) fn token(shown: &Shown<'_>, token: &Token) -> Result<ToolResult, Call
         token.reveal(),
         shown.expires_at
     );
-    result(out, prose)
+    result(&out, prose)
 }
 
 /// Door C: the preview as a question with one box to tick.
@@ -133,19 +133,50 @@ pub(super) fn elsewhere(
     out.insert("expires_at".to_owned(), json!(shown.expires_at));
     out.insert("next_step".to_owned(), json!(next_step));
     let prose = format!("{}Nothing has been changed yet. {next_step}", shown.prose());
-    result(out, prose)
+    result(&out, prose)
+}
+
+/// Others must approve: the preview, who they are, and what the caller comes back with.
+pub(super) fn review(shown: &Shown<'_>, id: &str, review: Option<&Review>) -> Result<ToolResult, CallError> {
+    let command = format!("footbridge-server review approve {id}");
+    let groups = review.map(|review| &review.groups);
+    let who: Vec<_> = groups
+        .into_iter()
+        .flatten()
+        .filter(|vote| !vote.approved)
+        .map(|vote| vote.group.as_str())
+        .collect();
+    let next_step = format!(
+        "Others must approve this: {}. Then call {} again with the same arguments and confirmation_token {id}.",
+        if who.is_empty() {
+            "its reviewers".to_owned()
+        } else {
+            who.join(", ")
+        },
+        shown.called_as
+    );
+    let mut out = shown.members("pending_approval");
+    out.insert("confirmation_token".to_owned(), json!(id));
+    out.insert(
+        "approve".to_owned(),
+        json!({ "review_id": id, "groups": groups, "command": command }),
+    );
+    out.insert("expires_at".to_owned(), json!(shown.expires_at));
+    out.insert("next_step".to_owned(), json!(next_step));
+    let prose = format!("{}Nothing has been changed yet. {next_step}", shown.prose());
+    result(&out, prose)
 }
 
 /// A person said no.
 pub(super) fn declined() -> Result<ToolResult, CallError> {
     let out = Map::from_iter([("status".to_owned(), json!("declined"))]);
-    result(out, "The user declined. Nothing was changed.".to_owned())
+    result(&out, "The user declined. Nothing was changed.".to_owned())
 }
 
-fn result(members: Map<String, Value>, prose: String) -> Result<ToolResult, CallError> {
+fn result(members: &Map<String, Value>, prose: String) -> Result<ToolResult, CallError> {
     Ok(ToolResult {
         prose: Some(prose),
-        ..ToolResult::structured(&members)?
+        ..ToolResult::structured(members)?
     })
 }
 

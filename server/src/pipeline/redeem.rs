@@ -20,10 +20,16 @@ use crate::{
     catalogue::Arguments,
     domain::{Applier, Apply, DomainError, Plan, PlanCall, PlanSource, TenantStore, ToolResult},
     limits::Slot,
-    policy::{self, Decision, Permit, Verdict},
+    policy::{
+        self, Decision, Permit, Verdict,
+        review::{self, ReviewStatus},
+    },
     store::{AuditRecord, AuditStatus, Pending, PendingState, TenantTx},
-    vocabulary::{Timestamp, hexadecimal},
+    vocabulary::{Consent, Timestamp, hexadecimal},
 };
+
+/// The review that allowed a call.
+type ReviewId = String;
 
 const LOOK_FIRST: &str = "look whether the change was made before you try again";
 
@@ -31,7 +37,7 @@ const LOOK_FIRST: &str = "look whether the change was made before you try again"
 enum Judged {
     Over(Redeemed),
     /// Taken: this call carries it out.
-    Taken(Permit, Plan, Timestamp),
+    Taken(Permit, Plan, Timestamp, Option<ReviewId>),
 }
 
 impl House {
@@ -110,9 +116,9 @@ impl House {
                 let event = draft.to_record(AuditStatus::Allow);
                 let work = self.store.write(&tenant, move |tx| {
                     async move {
-                        let (permit, plan, now) = match judge.row(tx, None).await? {
+                        let (permit, plan, now, reviewed) = match judge.row(tx, None).await? {
                             Judged::Over(over) => return Ok(over),
-                            Judged::Taken(permit, plan, now) => (permit, plan, now),
+                            Judged::Taken(permit, plan, now, reviewed) => (permit, plan, now, reviewed),
                         };
                         let digest = plan.digest(&permit.tool().digest());
                         let call = Apply {
@@ -124,6 +130,10 @@ impl House {
                             now,
                         };
                         let result = apply(tx, call).await?;
+                        if let Some(id) = &reviewed {
+                            review::follow(tx, id, ReviewStatus::Executed, None).await?;
+                        }
+                        let event = event.map(|event| allowed_by(event, reviewed));
                         record(tx, event, &digest, &result)?;
                         let kept = seal_key
                             .seal_row(&binding, &Kept::from(&result))
@@ -146,10 +156,13 @@ impl House {
                 let work = self.store.write(&tenant, move |tx| {
                     async move { judge.row(tx, intent).await }.boxed()
                 });
-                let (permit, plan, now) = match self.bounded(visit, work).await? {
+                let (permit, plan, now, reviewed) = match self.bounded(visit, work).await? {
                     Judged::Over(over) => return Ok(over),
-                    Judged::Taken(permit, plan, now) => (permit, plan, now),
+                    Judged::Taken(permit, plan, now, reviewed) => (permit, plan, now, reviewed),
                 };
+                if let Some(id) = &reviewed {
+                    draft.review(id);
+                }
                 draft.plan(&plan.digest(&visit.tool.digest()));
                 draft.require_durable();
                 let store = TenantStore::new(self.store.clone(), tenant.clone());
@@ -173,9 +186,19 @@ impl House {
                     store
                         .write(move |tx| {
                             async move {
-                                match kept {
-                                    Some(kept) => tx.pending_calls().finish(&token_hash, &kept).await,
-                                    None => tx.pending_calls().give_back(&token_hash).await,
+                                let ended = match kept {
+                                    Some(kept) => {
+                                        tx.pending_calls().finish(&token_hash, &kept).await?;
+                                        ReviewStatus::Executed
+                                    }
+                                    None => {
+                                        tx.pending_calls().give_back(&token_hash).await?;
+                                        ReviewStatus::Approved
+                                    }
+                                };
+                                match &reviewed {
+                                    Some(id) => review::follow(tx, id, ended, None).await,
+                                    None => Ok(()),
                                 }
                             }
                             .boxed()
@@ -262,6 +285,11 @@ impl House {
     }
 }
 
+fn allowed_by(mut event: AuditRecord, review: Option<ReviewId>) -> AuditRecord {
+    event.review_id = review.map(Cow::Owned);
+    event
+}
+
 /// The event commits with the effect or not at all.
 fn record(
     tx: &mut TenantTx<'_>,
@@ -331,6 +359,7 @@ impl Judge {
         let Some(remembered) = visit.remembered(&row) else {
             return over(fresh(Verdict::Unknown, None));
         };
+        let reviewed = (row.need == Consent::Review).then(|| row.code.clone());
         // The stored arguments, whatever was sent beside the token: what runs is what was shown.
         let planned_at = Timestamp(remembered.planned_ms);
         let call = visit.plan_call(remembered.arguments.clone(), planned_at)?;
@@ -342,6 +371,10 @@ impl Judge {
             tx.pending_calls()
                 .end(&yes.token_hash, PendingState::Superseded)
                 .await?;
+            if let Some(id) = &reviewed {
+                let why = "the record changed since the preview";
+                review::follow(tx, id, ReviewStatus::Expired, Some(why)).await?;
+            }
             return over(Redeemed::Fresh {
                 reason: CHANGED,
                 remembered: Some(remembered),
@@ -354,11 +387,15 @@ impl Judge {
             Decision::Run(permit) => permit,
             Decision::Ask(question) => question.settle(taken),
         };
+        // With an intent the effect lies outside, and others see the row meanwhile.
         if let Some(mut intent) = intent {
             intent.plan_digest = Some(Cow::Owned(hexadecimal(&row.plan_digest)));
-            tx.audit(intent)?;
+            tx.audit(allowed_by(intent, reviewed.clone()))?;
+            if let Some(id) = &reviewed {
+                review::follow(tx, id, ReviewStatus::Processing, None).await?;
+            }
         }
-        Ok(Judged::Taken(permit, plan, planned_at))
+        Ok(Judged::Taken(permit, plan, planned_at, reviewed))
     }
 }
 

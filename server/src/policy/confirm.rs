@@ -156,6 +156,10 @@ pub fn verdict(row: Option<&Pending>, asked: &Asked, now: Timestamp) -> Verdict 
         PendingState::Declined => Verdict::Declined,
         PendingState::Pending | PendingState::Approved if now >= row.expires_at => Verdict::Expired,
         PendingState::Pending | PendingState::Approved if other_arguments => Verdict::ArgumentsChanged,
+        // One person's yes is no review, should the tool ask for one by now.
+        PendingState::Approved if asked.need == Consent::Review && row.need != Consent::Review => {
+            Verdict::Waiting
+        }
         PendingState::Approved => Verdict::Ready,
         // What the tool asks for may have become stricter since the preview.
         PendingState::Pending => match row.need.max(asked.need) {
@@ -282,6 +286,9 @@ mod tests {
             ..person
         };
         assert_eq!(verdict(Some(&open), &review, NOW), Verdict::Waiting);
+        let approved = |need| verdict(Some(&row(PendingState::Approved, need)), &review, NOW);
+        assert_eq!(approved(Consent::Human), Verdict::Waiting);
+        assert_eq!(approved(Consent::Review), Verdict::Ready);
     }
 
     #[test]

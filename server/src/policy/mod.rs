@@ -5,6 +5,7 @@
 //! nobody else has used the confirmation.
 
 mod confirm;
+pub mod review;
 mod rules;
 mod seal;
 

@@ -8,6 +8,7 @@
 
 mod attempts;
 mod audit;
+mod call_view;
 mod caps;
 mod chain;
 mod change_log;
@@ -43,6 +44,7 @@ use tokio::sync::broadcast;
 
 pub use attempts::{Attempts, SignInAttempts};
 pub use audit::{AuditEntry, AuditFilter, AuditLog, AuditRecord, AuditStatus, ScopeKind};
+pub use call_view::{CallDay, CallView, MOST_SUMMED};
 pub use caps::{CapAsk, CapGrant, Caps, SystemCaps};
 pub use chain::{AuditFault, AuditHead, AuditVerdict};
 pub use change_log::{Actor, ChangeEntry, ChangeFilter, ChangeLog, ChangeRecord, NewChange};

@@ -101,6 +101,8 @@ pub struct NewPending {
     pub need: Consent,
     /// The arguments and the preview, sealed.
     pub sealed: Vec<u8>,
+    /// How long it waits for a yes, in milliseconds.
+    pub lifetime_ms: i64,
 }
 
 /// A waiting call as stored.
@@ -184,11 +186,11 @@ impl PendingCalls<'_> {
             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'pending', $10, $11, $12, $13)";
         // SQLite wants a limit before an offset.
         const FORGET: &str = "DELETE FROM pending_calls WHERE tenant_id = $1 AND token_hash IN (
-            SELECT token_hash FROM pending_calls WHERE tenant_id = $1 AND user_id = $2
+            SELECT token_hash FROM pending_calls WHERE tenant_id = $1 AND user_id = $2 AND need <> 'review'
                 AND state IN ('pending', 'declined', 'superseded') AND token_hash <> $3
             ORDER BY created_at DESC, token_hash LIMIT 1000 OFFSET $4)";
         let now = self.session.now;
-        let expires_at = now.plus_millis(PENDING_LIFETIME_MS);
+        let expires_at = now.plus_millis(new.lifetime_ms);
         let tenant = self.tenant.as_str();
         let params = params![
             tenant,
@@ -210,6 +212,15 @@ impl PendingCalls<'_> {
         let params = params![tenant, new.user.as_str(), &new.token_hash[..], others];
         self.session.execute(FORGET, params).await?;
         Ok(expires_at)
+    }
+
+    /// How many calls of a person wait for their review.
+    pub async fn under_review(&mut self, user: &UserId) -> Result<i64, StoreError> {
+        const COUNT: &str = "SELECT COUNT(*) FROM pending_calls WHERE tenant_id = $1 AND user_id = $2
+            AND need = 'review' AND state = 'pending' AND expires_at > $3";
+        let params = params![self.tenant.as_str(), user.as_str(), self.session.now];
+        let count = self.session.query_one(COUNT, params, |row| row.int(0)).await?;
+        Ok(count.unwrap_or(0))
     }
 
     /// The call of that token, held until this transaction ends: nobody takes it in between.
@@ -301,9 +312,15 @@ impl PendingCalls<'_> {
         self.session.query_one(&sql, params, pending).await
     }
 
-    /// Writes down a person's answer. A yes gives the call another [`PENDING_LIFETIME_MS`] to come back.
+    /// Writes down the answer that others gave. A yes leaves the call `lifetime_ms` to come back.
     /// `false`: it does not wait for an answer (any more).
-    pub async fn decide(&mut self, code: &str, approve: bool, by: &str) -> Result<bool, StoreError> {
+    pub async fn decide(
+        &mut self,
+        code: &str,
+        approve: bool,
+        by: &str,
+        lifetime_ms: i64,
+    ) -> Result<bool, StoreError> {
         const DECIDE: &str = "UPDATE pending_calls SET state = $1, decided_by = $2, expires_at = $3,
                 keep_until = $4
             WHERE tenant_id = $5 AND code = $6 AND state = 'pending' AND need <> 'confirm' AND expires_at > $7";
@@ -313,7 +330,7 @@ impl PendingCalls<'_> {
         } else {
             PendingState::Declined
         };
-        let expires_at = now.plus_millis(PENDING_LIFETIME_MS);
+        let expires_at = now.plus_millis(lifetime_ms);
         let params = params![
             state.as_str(),
             by,
@@ -326,10 +343,10 @@ impl PendingCalls<'_> {
         Ok(self.session.execute(DECIDE, params).await? > 0)
     }
 
-    /// Calls that wait for a person, the oldest first.
+    /// Calls that wait for a person, the oldest first. Reviews are kept elsewhere.
     pub async fn waiting(&mut self, limit: u32) -> Result<Vec<Pending>, StoreError> {
         let sql = format!(
-            "SELECT {COLUMNS} FROM pending_calls WHERE tenant_id = $1 AND state = 'pending' AND need <> 'confirm'
+            "SELECT {COLUMNS} FROM pending_calls WHERE tenant_id = $1 AND state = 'pending' AND need = 'human'
                 AND expires_at > $2 ORDER BY created_at, token_hash LIMIT $3"
         );
         let params = params![self.tenant.as_str(), self.session.now, limit];

@@ -3,10 +3,10 @@
 use serde::de::DeserializeOwned;
 
 use super::{
-    AuditLog, AuditRecord, Caps, ChangeLog, Counters, Invitations, Jobs, Keys, Memories, NewChange, Notes,
-    PendingCalls, Records, Session, Settings, SetupTokens, SignInAttempts, SignIns, StoreError, SystemCaps,
-    SystemInvitations, SystemJobs, SystemKeys, SystemOAuth, SystemPendingCalls, SystemSignIns, SystemUsers,
-    TenantOAuth, Tenants, Topic, Users,
+    AuditLog, AuditRecord, CallView, Caps, ChangeLog, Counters, Invitations, Jobs, Keys, Memories, NewChange,
+    Notes, PendingCalls, Records, Session, Settings, SetupTokens, SignInAttempts, SignIns, StoreError,
+    SystemCaps, SystemInvitations, SystemJobs, SystemKeys, SystemOAuth, SystemPendingCalls, SystemSignIns,
+    SystemUsers, TenantOAuth, Tenants, Topic, Users,
 };
 use crate::vocabulary::{TenantId, Timestamp};
 
@@ -69,6 +69,14 @@ impl<'a> TenantTx<'a> {
     /// The audit log, for readers.
     pub fn audit_log(&mut self) -> AuditLog<'_> {
         AuditLog {
+            session: self.session,
+            tenant: &self.tenant,
+        }
+    }
+
+    /// The call log as people read it.
+    pub fn call_view(&mut self) -> CallView<'_> {
+        CallView {
             session: self.session,
             tenant: &self.tenant,
         }
@@ -248,16 +256,16 @@ impl<'a> SystemTx<'a> {
         }
     }
 
-    /// What editions ask of access tokens, for the table that is kept in memory.
-    pub fn oauth(&mut self) -> SystemOAuth<'_> {
-        SystemOAuth {
+    /// Sign-ins of all tenants, for the doors.
+    pub fn sign_ins(&mut self) -> SystemSignIns<'_> {
+        SystemSignIns {
             session: self.session,
         }
     }
 
-    /// Attempts to sign in.
-    pub fn sign_in_attempts(&mut self) -> SignInAttempts<'_> {
-        SignInAttempts {
+    /// What editions ask of access tokens, for the table that is kept in memory.
+    pub fn oauth(&mut self) -> SystemOAuth<'_> {
+        SystemOAuth {
             session: self.session,
         }
     }
@@ -269,9 +277,9 @@ impl<'a> SystemTx<'a> {
         }
     }
 
-    /// Sign-ins of all tenants, for the doors.
-    pub fn sign_ins(&mut self) -> SystemSignIns<'_> {
-        SystemSignIns {
+    /// Attempts to sign in.
+    pub fn sign_in_attempts(&mut self) -> SignInAttempts<'_> {
+        SignInAttempts {
             session: self.session,
         }
     }

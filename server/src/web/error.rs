@@ -112,15 +112,18 @@ impl From<OperateError> for RestError {
         if let OperateError::Store(error) = error {
             return error.into();
         }
-        let (status, code) = error.status_and_code();
-        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         if !error.is_for_the_caller() {
             return Self::internal(&error);
         }
-        let refusal = Self::new(status, code, error.to_string());
+        let (status, code) = error.status_and_code();
+        let refused = Self::new(
+            StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST),
+            code,
+            error.to_string(),
+        );
         match error.retry_after_seconds() {
-            Some(seconds) => refusal.retry_after(seconds),
-            None => refusal,
+            Some(seconds) => refused.retry_after(seconds),
+            None => refused,
         }
     }
 }

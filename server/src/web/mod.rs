@@ -23,6 +23,7 @@
 //! Every answer gets the headers of `headers.rs`. Nothing here compares a cookie under `/v1`, nor a bearer token under
 //! `/console`: a page of another site can make a browser send the first, but not the second.
 
+pub mod console;
 mod error;
 mod headers;
 mod read;
@@ -31,13 +32,23 @@ mod session;
 
 use std::{sync::Arc, time::Duration};
 
-use axum::Router;
+use axum::{
+    Router,
+    response::{IntoResponse, Response},
+};
+use console::PageError;
 
 pub use error::RestError;
 pub use read::{Json, Query};
 pub use session::{AdminSession, Credential, ReaderSession, SignedIn};
 
-use crate::{config::ConsoleSettings, operate::sessions::Lifetime, pipeline::House, store::Store};
+use crate::{
+    catalogue::Edition,
+    config::ConsoleSettings,
+    operate::{sessions::Lifetime, sign_in::PasswordCheck},
+    pipeline::House,
+    store::Store,
+};
 
 /// What every handler gets a share of.
 #[derive(Clone)]
@@ -47,18 +58,23 @@ pub struct Web {
 
 struct Inner {
     house: Arc<House>,
+    password_check: Arc<PasswordCheck>,
     lifetime: Lifetime,
 }
 
 impl Web {
     /// The door of one house.
-    pub fn new(house: Arc<House>, settings: &ConsoleSettings) -> Self {
+    pub fn new(house: Arc<House>, password_check: Arc<PasswordCheck>, settings: &ConsoleSettings) -> Self {
         let lifetime = Lifetime {
             idle: Duration::from_secs(settings.idle_minutes.saturating_mul(60)),
             whole: Duration::from_secs(settings.session_hours.saturating_mul(60 * 60)),
         };
         Self {
-            inner: Arc::new(Inner { house, lifetime }),
+            inner: Arc::new(Inner {
+                house,
+                password_check,
+                lifetime,
+            }),
         }
     }
 
@@ -72,17 +88,37 @@ impl Web {
         self.inner.house.store()
     }
 
+    /// The editions served, in catalogue order.
+    pub fn editions(&self) -> Vec<Arc<Edition>> {
+        let bound = self.inner.house.editions();
+        bound.iter().map(|bound| Arc::clone(&bound.edition)).collect()
+    }
+
+    /// The one place that checks passwords.
+    pub fn password_check(&self) -> &PasswordCheck {
+        &self.inner.password_check
+    }
+
     /// How long sessions last.
     pub fn lifetime(&self) -> Lifetime {
         self.inner.lifetime
     }
 }
 
+/// Nothing is at this path: said as a page to people, as JSON to programs.
+async fn nothing_there(uri: http::Uri) -> Response {
+    if uri.path().starts_with("/console") {
+        return PageError::not_found("There is no such page.").into_response();
+    }
+    RestError::no_such_path().into_response()
+}
+
 /// Everything that is served beside the MCP endpoints, ready for [`crate::edge::Server::with_router`].
 pub fn router(web: Web) -> Router {
     Router::new()
         .merge(rest::router())
-        .fallback(|| async { RestError::no_such_path() })
+        .merge(console::router())
+        .fallback(nothing_there)
         .method_not_allowed_fallback(|| async { RestError::no_such_method() })
         .layer(axum::middleware::map_response(headers::harden))
         .with_state(web)

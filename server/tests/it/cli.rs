@@ -237,12 +237,7 @@ fn a_tenants_policy_is_shown_and_tightened_and_an_unknown_code_says_what_to_do()
     assert!(
         place
             .fails(&["tenant", "policy", "sometimes"])
-            .contains("auto, confirm, human")
-    );
-    assert!(
-        place
-            .fails(&["tenant", "policy", "review"])
-            .contains("confirm or human")
+            .contains("auto, confirm, human, review")
     );
     assert!(place.ok(&["pending"]).contains("no call waits"));
     assert!(

@@ -26,6 +26,7 @@ use footbridge_server::{
         Actor,
         keys::{MintRequest, mint},
         oauth::{self, OAuthChange, Switch},
+        sign_in::PasswordCheck,
     },
     pipeline::{self, HouseBuilder},
     policy::SealKey,
@@ -171,7 +172,11 @@ impl House {
         let rooms = Arc::new(rooms.build().unwrap());
         let mut settings = EdgeSettings::default();
         change(&mut settings);
-        let web = Web::new(Arc::clone(&rooms), &ConsoleSettings::default());
+        let web = Web::new(
+            Arc::clone(&rooms),
+            Arc::new(PasswordCheck::new(store.clone(), 1000)),
+            &ConsoleSettings::default(),
+        );
         let mut server = Server::new(Arc::clone(&rooms), settings).with_router(web::router(web));
         if let Some(files) = tls {
             server = server.with_tls(files).unwrap();
@@ -433,6 +438,8 @@ pub(crate) async fn read_until<S: AsyncRead + Unpin>(stream: &mut S, text: &str)
 pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) headers: HashMap<String, String>,
+    /// Every `set-cookie`, of which there may be several.
+    pub(crate) cookies: Vec<String>,
     pub(crate) body: Vec<u8>,
 }
 
@@ -447,10 +454,13 @@ impl Reply {
         let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
         let mut lines = head.split("\r\n");
         let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
-        let headers: HashMap<_, _> = lines
+        let fields: Vec<(String, String)> = lines
             .map(|line| line.split_once(':').unwrap())
             .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
             .collect();
+        let cookies = fields.iter().filter(|(name, _)| name == "set-cookie");
+        let cookies = cookies.map(|(_, value)| value.clone()).collect();
+        let headers: HashMap<_, _> = fields.into_iter().collect();
         let mut body = bytes[end + 4..].to_vec();
         if headers
             .get("transfer-encoding")
@@ -461,6 +471,7 @@ impl Reply {
         Self {
             status,
             headers,
+            cookies,
             body,
         }
     }

@@ -22,6 +22,7 @@ mod http_tools;
 mod layers;
 mod oauth;
 mod operations;
+mod people;
 mod process;
 mod replicas;
 mod store;

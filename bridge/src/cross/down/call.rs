@@ -22,10 +22,12 @@ use super::task::{self, Task};
 use super::welcome::Handshake;
 use super::{Host, codes, envelope, shape};
 use crate::cross::object::Object;
+use crate::cross::splice::{Holes, kept};
 use crate::error::BridgeError;
 use crate::exchange::{Exchange, Flags, Kind, Reader, Shared};
 use crate::forward::message;
 use crate::probe::contradicts_modern;
+use crate::seconds::Seconds;
 use crate::stdio::{Line, Output};
 
 /// A crossed request.
@@ -185,6 +187,7 @@ impl Call {
             }
             None => return Step::Gone,
         };
+        let response = kept(response);
         let within = Object::within(&response, "result").unwrap_or_default();
         let result = match (within.object, within.error) {
             (_, Some(error)) => {
@@ -198,9 +201,9 @@ impl Call {
             (None, None) => return self.broken("The server's result is no object"),
         };
         match result.get("resultType") {
-            None | Some(r#""complete""#) => self.complete(result, response.len()),
+            None | Some(r#""complete""#) => self.complete(result, &response),
             Some(_) => match result.text("resultType").as_deref() {
-                Some("complete") => self.complete(result, response.len()),
+                Some("complete") => self.complete(result, &response),
                 Some("input_required") => self.input(&result),
                 Some("task") if self.method == "tools/call" => match Task::read(&result) {
                     Some(task) => Step::Task(task),
@@ -258,12 +261,13 @@ impl Call {
         }
     }
 
-    /// The end of the call with a complete result of about `size` bytes.
-    pub(super) fn complete(&self, result: Object<'_>, size: usize) -> Step {
+    /// The end of the call with a complete result that `response` holds.
+    pub(super) fn complete(&self, result: Object<'_>, response: &Bytes) -> Step {
         let result = shape::shape(result, &self.method, self.host.handshake.revision);
-        let mut line = Vec::with_capacity(size + 16);
-        write_result_with(&mut line, self.id.as_id(), |out| result.write(out));
-        Step::Done(Line::new(line))
+        let mut holes = Holes::of(response);
+        let mut line = holes.room();
+        write_result_with(&mut line, self.id.as_id(), |out| result.write(out, &mut holes));
+        Step::Done(holes.into_line(line))
     }
 
     /// The end of the call with this raw error.
@@ -288,7 +292,7 @@ impl Call {
         BridgeError::timeout(format!(
             "The request was given up after {} s, before all questions were answered; whether it took effect is unknown. \
              Check that before you repeat it, or raise {}",
-            self.shared.call_limit.as_secs_f64(),
+            Seconds(self.shared.call_limit),
             crate::brand::variable!("CALL_TIMEOUT")
         ))
         .to_line(Some(self.id.as_id()))

@@ -103,14 +103,16 @@ impl Lane {
         }
     }
 
-    /// A progress value beyond all that have passed.
-    pub(super) fn next_progress(&self) -> f64 {
+    /// A progress value beyond all that have passed, as JSON.
+    pub(super) fn next_progress(&self) -> String {
         let Notices::Host(last) = &self.notices else {
-            return 0.0;
+            return "0".to_owned();
         };
         let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
         *last = if last.is_finite() { last.floor() + 1.0 } else { 0.0 };
-        *last
+        // serde_json's way with floating point is in the program anyway, the standard library's would be 15 KB more.
+        let text = serde_json::to_string(&*last).unwrap_or_default();
+        text.trim_end_matches(".0").to_owned()
     }
 }
 
@@ -119,8 +121,12 @@ fn is_stale(last: &Mutex<f64>, data: &[u8]) -> bool {
     if memmem::find(data, b"notifications/progress").is_none() {
         return false;
     }
-    let value =
-        Object::within(data, "params").and_then(|within| within.object?.get("progress")?.parse::<f64>().ok());
+    let value = Object::within(data, "params").and_then(|within| {
+        within
+            .object?
+            .get("progress")
+            .and_then(|value| serde_json::from_str(value).ok())
+    });
     let Some(value) = value else { return false };
     let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
     if value <= *last {
@@ -154,7 +160,7 @@ mod tests {
         ] {
             assert_eq!(is_stale(last, progress(value).as_bytes()), stale, "{value}");
         }
-        assert!((lane.next_progress() - 3.0).abs() < f64::EPSILON);
+        assert_eq!(lane.next_progress(), "3");
         assert!(!is_stale(
             last,
             br#"{"jsonrpc":"2.0","method":"notifications/message"}"#

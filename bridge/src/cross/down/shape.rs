@@ -2,6 +2,8 @@
 //!
 //! Only members at the top and, in listings, members of each entry are looked at; payloads keep their bytes.
 
+use std::borrow::Cow;
+
 use footbridge_protocol::era::ProtocolVersion;
 use footbridge_protocol::meta::{SERVER_INFO, SUBSCRIPTION_ID};
 use memchr::memmem;
@@ -51,31 +53,40 @@ pub(super) fn without_modern_meta(object: &mut Object<'_>) {
 /// out: clients of the handshake revisions hold it to the tool's output schema, and then show their own complaint in the
 /// place of the error (seen in the TypeScript SDK 1.32).
 fn call(result: &mut Object<'_>, revision: ProtocolVersion) {
-    let structured = result.get("structuredContent").map(str::to_owned);
-    let unreadable = structured.as_ref().filter(|value| {
+    let unreadable = result.get("structuredContent").filter(|value| {
         revision == OLDEST || !value.starts_with('{') || result.get("isError") == Some("true")
     });
-    if revision > OLDEST && unreadable.is_none() {
+    let drops = unreadable.is_some();
+    if revision > OLDEST && !drops {
         return;
     }
-    let blocks = result.get("content").and_then(elements).unwrap_or_default();
-    let mut shaped: Vec<String> = blocks
+    let blocks = result.get("content").and_then(elements);
+    let is_list = blocks.is_some();
+    let blocks = blocks.unwrap_or_default();
+    let mut shaped: Vec<Cow<'_, str>> = blocks
         .iter()
         .map(|block| match revision {
             OLDEST => block_of_oldest(block.get()),
-            _ => block.get().to_owned(),
+            _ => Cow::Borrowed(block.get()),
         })
         .collect();
-    if let Some(value) = unreadable {
-        let has_text = blocks
+    let has_text = || {
+        blocks
             .iter()
-            .any(|block| Object::read(block.get()).is_some_and(|block| is_type(&block, "text")));
-        if !has_text {
-            shaped.push(format!(r#"{{"type":"text","text":{}}}"#, quoted(value)));
-        }
+            .any(|block| Object::read(block.get()).is_some_and(|block| is_type(&block, "text")))
+    };
+    if let Some(value) = unreadable.filter(|_| !has_text()) {
+        shaped.push(format!(r#"{{"type":"text","text":{}}}"#, quoted(value)).into());
+    }
+    // A copy is made of what changes only: contents may be large.
+    let content = (!is_list || shaped.iter().any(|block| matches!(block, Cow::Owned(_))))
+        .then(|| array(shaped.iter().map(AsRef::as_ref)));
+    if let Some(content) = content {
+        result.set("content", content);
+    }
+    if drops {
         result.remove(&["structuredContent"]);
     }
-    result.set("content", array(shaped.iter().map(String::as_str)));
 }
 
 /// The messages of a prompt for a host that knows no links.
@@ -87,7 +98,7 @@ fn messages(result: &mut Object<'_>) {
         .iter()
         .map(|raw| match Object::read(raw.get()) {
             Some(mut message) if message.has_object("content") => {
-                let content = block_of_oldest(message.get("content").unwrap_or_default());
+                let content = block_of_oldest(message.get("content").unwrap_or_default()).into_owned();
                 message.set("content", content);
                 message.to_text()
             }
@@ -98,9 +109,9 @@ fn messages(result: &mut Object<'_>) {
 }
 
 /// A content block for a host of 2025-03-26: a link becomes a text with its name and address.
-fn block_of_oldest(raw: &str) -> String {
+fn block_of_oldest(raw: &str) -> Cow<'_, str> {
     let Some(block) = Object::read(raw).filter(|block| is_type(block, "resource_link")) else {
-        return raw.to_owned();
+        return raw.into();
     };
     let uri = block.text("uri").unwrap_or_default();
     let text = match block.text("name") {
@@ -111,7 +122,7 @@ fn block_of_oldest(raw: &str) -> String {
         .get("annotations")
         .map(|annotations| format!(r#","annotations":{annotations}"#))
         .unwrap_or_default();
-    format!(r#"{{"type":"text","text":{}{annotations}}}"#, quoted(&text))
+    format!(r#"{{"type":"text","text":{}{annotations}}}"#, quoted(&text)).into()
 }
 
 fn is_type(block: &Object<'_>, name: &str) -> bool {

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use footbridge_protocol::jsonrpc::write_notification;
 use hyper::StatusCode;
 
@@ -13,6 +14,7 @@ use super::question::Entry;
 use super::rounds::Rounds;
 use super::{Host, codes, own};
 use crate::cross::object::{Object, quoted};
+use crate::cross::splice::kept;
 use crate::error::BridgeError;
 use crate::exchange::Shared;
 use crate::stdio::Line;
@@ -126,7 +128,7 @@ pub(super) async fn follow(call: &Call, mut task: Task, rounds: &mut Rounds) -> 
             }
             "completed" => {
                 return match result.get("result").and_then(Object::read) {
-                    Some(end) => call.complete(end, response.len()),
+                    Some(end) => call.complete(end, &response),
                     None => call.broken("The server's task ended without a result"),
                 };
             }
@@ -148,9 +150,9 @@ pub(super) async fn follow(call: &Call, mut task: Task, rounds: &mut Rounds) -> 
 }
 
 /// Asks about the task; returns the response if it holds a result.
-async fn ask(call: &Call, method: &str, params: &str) -> Result<Vec<u8>, Step> {
+async fn ask(call: &Call, method: &str, params: &str) -> Result<Bytes, Step> {
     match own(&call.shared, &call.host.keys(), method, params).await {
-        Some((StatusCode::OK, Outcome::Response(response))) if !has_error(&response) => Ok(response),
+        Some((StatusCode::OK, Outcome::Response(response))) if !has_error(&response) => Ok(kept(response)),
         Some((_, Outcome::Response(response))) => {
             let error = Object::within(&response, "result").and_then(|within| within.error);
             Err(error.map_or_else(

@@ -22,12 +22,10 @@ const CAPABILITIES: [&str; 6] = [
     "experimental",
 ];
 
-/// The result of `method`, completed: what kind of result it is, that it must not be kept, who it is from.
-pub(super) fn complete(method: &str, result: &str, facts: &Facts) -> String {
-    let Some(mut members) = Object::read(result) else {
-        // Not an object: no revision allows that, and there is no place to add to.
-        return result.to_owned();
-    };
+/// The result of `method`, completed: what kind of result it is, that it must not be kept, who it is from. `None` if it is no
+/// object.
+pub(super) fn complete<'r>(method: &str, result: &'r str, facts: &Facts) -> Option<Object<'r>> {
+    let mut members = Object::read(result)?;
     if method == "tools/list" {
         trim_tools(&mut members);
     }
@@ -38,7 +36,7 @@ pub(super) fn complete(method: &str, result: &str, facts: &Facts) -> String {
     }
     let meta = with_server_info(members.object("_meta"), facts);
     members.set("_meta", meta);
-    members.to_text()
+    Some(members)
 }
 
 /// The result of `server/discover`, from what `initialize` has said.
@@ -156,6 +154,10 @@ mod tests {
         }
     }
 
+    fn complete(method: &str, result: &str, facts: &Facts) -> String {
+        super::complete(method, result, facts).unwrap().to_text()
+    }
+
     fn parsed(text: &str) -> Value {
         serde_json::from_str(text).unwrap()
     }
@@ -175,7 +177,7 @@ mod tests {
             (&listed["ttlMs"], &listed["cacheScope"]),
             (&json!(0), &json!("private"))
         );
-        assert_eq!(complete("x", "7", &facts()), "7");
+        assert!(super::complete("x", "7", &facts()).is_none());
     }
 
     #[test]

@@ -19,6 +19,7 @@ use super::request::Asked;
 use super::session::Session;
 use super::{Failure, changes, own};
 use crate::cross::object::Object;
+use crate::cross::splice::{Taken, kept};
 use crate::exchange::Shared;
 use crate::log;
 use crate::stdio::Line;
@@ -45,7 +46,7 @@ pub(super) struct Call {
 }
 
 /// How a server answered.
-pub(super) type Answer = Result<Box<RawValue>, Box<RawValue>>;
+pub(super) type Answer = Result<Taken, Box<RawValue>>;
 
 /// The host's request a call is carried for.
 #[derive(Clone, Copy)]
@@ -192,6 +193,7 @@ impl Call {
 
     /// Does what a message asks for; returns the answer if it was that.
     async fn take(&mut self, data: Vec<u8>, host: Option<Host<'_>>) -> Result<Option<Answer>, Failure> {
+        let data = kept(data);
         match decode(&data, &Rules::BRIDGE) {
             Ok(Message::Response(response)) if response.id.is_some_and(|id| self.id == id) => {
                 self.session.settle(&self.id);
@@ -199,7 +201,7 @@ impl Call {
                     replies.finish();
                 }
                 return Ok(Some(match response.body {
-                    ResponseBody::Result(result) => Ok(result.to_owned()),
+                    ResponseBody::Result(result) => Ok(Taken::of(&data, result)),
                     ResponseBody::Error(error) => Err(error.to_owned()),
                 }));
             }
@@ -215,7 +217,7 @@ impl Call {
                     None => own::turn_away(&self.shared, &self.session, &request),
                 }
             }
-            Ok(Message::Notification(notification)) => self.hear(&notification, data.as_slice(), host).await,
+            Ok(Message::Notification(notification)) => self.hear(&notification, &data, host).await,
             Err(error) => {
                 let error = broken(&format!(
                     "The server sent something that is no JSON-RPC message: {error}"

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use footbridge_protocol::codes;
-use footbridge_protocol::jsonrpc::{ErrorObject, ErrorView, Message, OwnedId, Rules, decode, write_result};
+use footbridge_protocol::jsonrpc::{
+    ErrorObject, ErrorView, Message, OwnedId, Rules, decode, write_result, write_result_with,
+};
 use hyper::StatusCode;
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -17,10 +19,12 @@ use super::request::{Asked, Retry};
 use super::session::{Session, Slot};
 use super::{Failure, Up, answer, listen, park, replies};
 use crate::cross::object::Object;
+use crate::cross::splice::Taken;
 use crate::error::{BridgeError, quote};
 use crate::exchange::Shared;
 use crate::log;
 use crate::pause::{Backoff, jittered};
+use crate::seconds::Seconds;
 use crate::stdio::Line;
 
 /// Pause before a lost request is sent again (B-41).
@@ -56,18 +60,14 @@ impl Crossing {
                     Err(BridgeError::timeout(format!(
                         "The request was given up after {} s; whether it took effect is unknown. Check that before you \
                          repeat it, or raise the limit for a call",
-                        limit.as_secs_f64()
+                        Seconds(limit)
                     ))
                     .into())
                 })
             }
         };
         let line = match outcome {
-            Ok(result) => {
-                let mut out = Vec::with_capacity(result.len() + 64);
-                write_result(&mut out, self.id.as_id(), result.as_bytes());
-                Line::new(out)
-            }
+            Ok(line) => line,
             Err(failure) => {
                 let id = quote(self.id.as_raw().as_bytes(), 64);
                 log::debug(format_args!("request {id} failed: {}", failure.message()));
@@ -81,25 +81,25 @@ impl Crossing {
         let _ = self.shared.output.send(line).await;
     }
 
-    async fn listen(&self, asked: &Asked) -> Result<String, Failure> {
+    async fn listen(&self, asked: &Asked) -> Result<Line, Failure> {
         let slot = self.up.slot(&asked.declared)?;
         listen::run(&slot, &self.shared, asked).await
     }
 
-    async fn carry(&self, asked: &Asked) -> Result<String, Failure> {
+    async fn carry(&self, asked: &Asked) -> Result<Line, Failure> {
         if let Some(retry) = asked.retry.as_ref().filter(|_| asked.may_ask()) {
             return self.take_up(asked, retry).await;
         }
         let slot = self.up.slot(&asked.declared)?;
         if asked.method == "server/discover" {
             let session = slot.session(&self.shared, asked.client_info.as_deref()).await?;
-            return Ok(answer::discovered(&session.facts));
+            return Ok(self.result(&answer::discovered(&session.facts)));
         }
         self.call(&slot, asked, &[]).await
     }
 
     /// Makes the call. `visited` are pages the user has agreed to visit for it.
-    async fn call(&self, slot: &Arc<Slot>, asked: &Asked, visited: &[Question]) -> Result<String, Failure> {
+    async fn call(&self, slot: &Arc<Slot>, asked: &Asked, visited: &[Question]) -> Result<Line, Failure> {
         let mut again = true;
         let mut backoff = Backoff::new();
         loop {
@@ -149,7 +149,7 @@ impl Crossing {
     }
 
     /// The host has come back with a handle.
-    async fn take_up(&self, asked: &Asked, retry: &Retry) -> Result<String, Failure> {
+    async fn take_up(&self, asked: &Asked, retry: &Retry) -> Result<Line, Failure> {
         let responses = retry
             .responses
             .as_deref()
@@ -201,15 +201,35 @@ impl Crossing {
     }
 
     /// Turns where a call has got to into the host's result.
-    fn conclude(&self, session: &Session, asked: &Asked, step: Step) -> Result<String, Failure> {
+    fn conclude(&self, session: &Session, asked: &Asked, step: Step) -> Result<Line, Failure> {
         match step {
             Step::Asking(call) => self.park(asked, Parked::Call(call)),
-            Step::Answered(Ok(result)) => Ok(answer::complete(&asked.method, result.get(), &session.facts)),
+            Step::Answered(Ok(result)) => Ok(self.completed(&asked.method, &result, session)),
             Step::Answered(Err(error)) => match self.visits(session, asked, &error)? {
                 Some(visits) => self.park(asked, Parked::Visits(visits)),
                 None => Err(self.refused(asked, &error)),
             },
         }
+    }
+
+    /// The line with this result.
+    fn result(&self, result: &str) -> Line {
+        let mut line = Vec::with_capacity(result.len() + 64);
+        write_result(&mut line, self.id.as_id(), result.as_bytes());
+        Line::new(line)
+    }
+
+    /// The line with what the server's result becomes.
+    fn completed(&self, method: &str, result: &Taken, session: &Session) -> Line {
+        let mut holes = result.holes();
+        let mut line = holes.room();
+        let completed = answer::complete(method, result.text(), &session.facts);
+        write_result_with(&mut line, self.id.as_id(), |out| match completed {
+            Some(completed) => completed.write(out, &mut holes),
+            // No revision allows that, and there is no place to add to.
+            None => holes.write(out, result.text()),
+        });
+        holes.into_line(line)
     }
 
     /// The pages an error of the server sends the user to, if it does (X-45).
@@ -239,7 +259,7 @@ impl Crossing {
     }
 
     /// Puts the questions to the host.
-    fn park(&self, asked: &Asked, parked: Parked) -> Result<String, Failure> {
+    fn park(&self, asked: &Asked, parked: Parked) -> Result<Line, Failure> {
         let begun = matches!(parked, Parked::Call(_));
         let Some(handle) = park::handle() else {
             return Err(
@@ -251,7 +271,7 @@ impl Crossing {
             Parked::Visits(visits) => input_required(visits.iter(), &handle),
         };
         if self.up.parking.park(handle, asked.digest(&self.up.keys), parked) {
-            return Ok(result);
+            return Ok(self.result(&result));
         }
         Err(if begun {
             BridgeError::reply_lost(

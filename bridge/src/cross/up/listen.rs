@@ -102,7 +102,7 @@ fn line(method: &str, params: &str, id: &OwnedId) -> Line {
 }
 
 /// Serves a listen for as long as the host wants it.
-pub(super) async fn run(slot: &Arc<Slot>, shared: &Arc<Shared>, asked: &Asked) -> Result<String, Failure> {
+pub(super) async fn run(slot: &Arc<Slot>, shared: &Arc<Shared>, asked: &Asked) -> Result<Line, Failure> {
     let invalid = || {
         Failure::refuse(&ErrorObject::new(
             codes::INVALID_PARAMS,
@@ -315,7 +315,7 @@ mod tests {
         assert!(tell("file:///a/b").is_empty() && listeners.missed().is_empty());
         let held = listeners.table().get_mut(&id).unwrap().held.take().unwrap();
         assert_eq!(
-            held[0].as_bytes(),
+            held[0].to_bytes().as_ref(),
             b"{\"jsonrpc\":\"2.0\",\"method\":\"notifications/resources/updated\",\"params\":{\"uri\":\"file:///a/b\",\"_meta\":{\"x\":1,\"io.modelcontextprotocol/subscriptionId\":\"l\"}}}\n"
         );
         assert_eq!(

@@ -16,7 +16,7 @@ use super::session::Session;
 use crate::error::{BridgeError, quote};
 use crate::exchange::{Shared, refusal};
 use crate::pause::{Backoff, jittered};
-use crate::upstream::{Body, BodyError, Reply};
+use crate::upstream::{Body, BodyError, Reply, TransportError};
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// Pause before a stream is resumed when the server names none (B-45).
@@ -187,7 +187,7 @@ impl Stream {
     }
 
     /// Reads more. False at the end; the last event id is then known.
-    pub(super) async fn more(&mut self) -> Result<bool, hyper::Error> {
+    pub(super) async fn more(&mut self) -> Result<bool, TransportError> {
         let Some(body) = &mut self.body else {
             return Ok(false);
         };

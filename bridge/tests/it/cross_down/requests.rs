@@ -8,10 +8,11 @@ use super::{DONE, crossed, crossed_with, manners, modern_only, request};
 use crate::harness::{Gate, Stub};
 
 /// A server that answers every request with `result`.
-fn answering(result: &'static str) -> Stub {
+fn answering(result: impl Into<String>) -> Stub {
+    let result = result.into();
     modern_only(move |request, wire| {
         if !manners(request, wire) {
-            wire.result(request, result);
+            wire.result(request, &result);
         }
     })
 }
@@ -63,6 +64,23 @@ fn x03_results_lose_what_only_the_modern_era_knows() {
         bridge.line(),
         r#"{"jsonrpc":"2.0","id":"a","result":{"contents":[{"uri":"u","n":1.50}]}}"#
     );
+}
+
+/// Large values are written from where they were received (`cross::splice`).
+#[test]
+fn x03_large_results_lose_no_more_than_small_ones() {
+    let blocks = r#"{"type":"text","text":"ö\n"} , "#.repeat(40_000);
+    let blocks = format!(r#"[{blocks}{{"n":1.50}}]"#);
+    let stub = answering(format!(
+        "{{\"resultType\":\"complete\",\n\"content\":{},\"ttlMs\":5,\"structuredContent\":{{\"a\":{blocks}}},\"isError\":false}}",
+        blocks.replace(" , ", "\n,\n")
+    ));
+    let mut bridge = crossed(&stub, "2025-11-25", "{}");
+    bridge.send(&request("7", "tools/call", r#"{"name":"t"}"#));
+    let expected = format!(
+        r#"{{"jsonrpc":"2.0","id":7,"result":{{"content":{blocks},"structuredContent":{{"a":{blocks}}},"isError":false}}}}"#
+    );
+    assert!(bridge.line() == expected);
 }
 
 #[test]

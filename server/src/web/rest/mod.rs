@@ -2,11 +2,19 @@
 
 mod account;
 mod approvals;
+mod keys;
+mod people;
+mod reviews;
 
 use axum::Router;
 
 use super::Web;
 
 pub(super) fn router() -> Router<Web> {
-    Router::new().merge(account::router()).merge(approvals::router())
+    Router::new()
+        .merge(account::router())
+        .merge(approvals::router())
+        .merge(keys::router())
+        .merge(people::router())
+        .merge(reviews::router())
 }

@@ -152,14 +152,14 @@ impl Rooms {
         }
     }
 
-    /// Adds a member to acme, who owns no tool of an admin's.
-    pub(crate) async fn add_member(&self, email: &'static str) {
+    /// Adds a member to acme, `usr_<name>`, who may call no tool of an admin's.
+    pub(crate) async fn add_member(&self, name: &str, groups: &[&str]) {
         let user = NewUser {
-            id: UserId::new(&format!("usr_{}", email.split('@').next().unwrap())).unwrap(),
-            email: email.to_owned(),
+            id: UserId::new(&format!("usr_{name}")).unwrap(),
+            email: format!("{name}@acme.test"),
             name: "Member".to_owned(),
             role: Role::Member,
-            groups: Vec::new(),
+            groups: groups.iter().map(|&group| group.to_owned()).collect(),
             password_hash: None,
         };
         write(&self.store, "acme", |tx| {

@@ -6,4 +6,5 @@ mod desk;
 mod doors;
 mod house;
 mod registry;
+mod reviews;
 mod tokens;

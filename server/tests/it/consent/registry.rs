@@ -18,6 +18,13 @@ use crate::{
 /// Where waiting calls, the log of calls and the last use of keys are written: everything but what tools are about.
 const NOT_OURS: [&str; 4] = ["pending_calls", "audit_log", "audit_heads", "api_keys"];
 
+/// The store's rows but those, and but reviews: they are kept like records and say who still has to approve.
+async fn contents(rooms: &Rooms) -> Vec<String> {
+    let mut rows = rooms.place.dump(&NOT_OURS).await;
+    rows.retain(|row| !row.contains("_review"));
+    rows
+}
+
 /// A call's arguments: an example, some fields of it left out, perhaps a made-up token among them.
 fn mangled(example: Value) -> impl Strategy<Value = Value> {
     let fields = example.as_object().map_or(0, Map::len);
@@ -44,7 +51,7 @@ fn nothing_changes_without_a_yes_in_the_desk() {
         let ticket = rooms.ticket(&ada).await;
         let strict = rooms.caller_of("acme", None, ALL, KeyConfirm::Preview).await;
         rooms.store.flush().await.unwrap();
-        let before = rooms.place.dump(&NOT_OURS).await;
+        let before = contents(&rooms).await;
         let rules = rooms.house.rules().of(&"acme".parse().unwrap());
         let principal = rooms.principal(&strict).await;
         let mut runner = TestRunner::deterministic();
@@ -81,13 +88,15 @@ fn nothing_changes_without_a_yes_in_the_desk() {
             asked > 50,
             "too few of the calls were fit to be previewed: {asked}"
         );
-        assert_eq!(rooms.place.dump(&NOT_OURS).await, before);
+        let after = contents(&rooms).await;
+        let new: Vec<_> = after.iter().filter(|row| !before.contains(row)).collect();
+        assert!(new.is_empty() && after.len() == before.len(), "{new:#?}");
         assert!(rooms.desk.letters.lock().await.is_empty());
         // What the comparison sees, a yes changes.
         rooms
             .confirmed(&strict, "ticket_close", json!({ "id": ticket }))
             .await;
-        assert_ne!(rooms.place.dump(&NOT_OURS).await, before);
+        assert_ne!(contents(&rooms).await, before);
     });
 }
 

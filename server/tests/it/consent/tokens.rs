@@ -48,7 +48,7 @@ fn every_token_that_does_not_count_yields_a_new_preview_with_the_reason() {
         )
         .await;
         // Another person's of the same tenant.
-        rooms.add_member("bob@acme.test").await;
+        rooms.add_member("bob", &[]).await;
         let bob = rooms
             .caller_of(
                 "acme",
@@ -225,7 +225,7 @@ fn no_bit_of_a_sealed_state_can_be_changed() {
                 .await
                 .is_err()
         );
-        rooms.add_member("bob@acme.test").await;
+        rooms.add_member("bob", &[]).await;
         let mut bob = rooms
             .caller_of(
                 "acme",

@@ -107,6 +107,16 @@ impl Place {
     }
 }
 
+/// A value of SQLite's as a person reads it.
+fn shown(value: rusqlite::types::ValueRef<'_>) -> String {
+    use rusqlite::types::ValueRef;
+    match value {
+        ValueRef::Text(text) => String::from_utf8_lossy(text).into_owned(),
+        ValueRef::Blob(bytes) => format!("{bytes:02x?}"),
+        other => format!("{other:?}"),
+    }
+}
+
 impl Place {
     /// Every row of every table but these, as text: what two moments of a store are compared by.
     pub(crate) async fn dump(&self, except: &[&str]) -> Vec<String> {
@@ -127,8 +137,8 @@ impl Place {
                     let mut rows = raw.prepare(&format!("SELECT * FROM \"{table}\"")).unwrap();
                     let columns = rows.column_count();
                     let text = |row: &rusqlite::Row<'_>| {
-                        let values: Vec<_> = (0..columns).map(|at| row.get_ref(at).unwrap()).collect();
-                        Ok(format!("{table}: {values:?}"))
+                        let values: Vec<_> = (0..columns).map(|at| shown(row.get_ref(at).unwrap())).collect();
+                        Ok(format!("{table}: {}", values.join(", ")))
                     };
                     let mut rows: Vec<String> =
                         rows.query_map([], text).unwrap().map(Result::unwrap).collect();

@@ -39,7 +39,7 @@ async fn every_answer_tells_browsers_to_keep_to_themselves() {
         for (name, value) in [
             ("x-content-type-options", "nosniff"),
             ("x-frame-options", "DENY"),
-            ("referrer-policy", "no-referrer"),
+            ("referrer-policy", "same-origin"),
             ("cache-control", "no-store"),
         ] {
             assert_eq!(reply.header(name), Some(value), "{path} {name}");

@@ -1,7 +1,12 @@
 //! The web door: REST endpoints and the console, through real sockets.
 
 mod approvals;
+mod browser;
+mod console;
 mod door;
+mod forms;
+mod login;
+mod roles;
 mod sessions;
 
 use std::time::Duration;
@@ -12,7 +17,7 @@ use footbridge_server::{
         people::{self, NewPerson},
         sessions as operate_sessions,
     },
-    store::SignInKind,
+    store::{SignInKind, User},
     vocabulary::{Role, TenantId},
 };
 use secrecy::ExposeSecret;
@@ -25,7 +30,32 @@ pub(crate) const LIFETIME: operate_sessions::Lifetime = operate_sessions::Lifeti
     whole: Duration::from_secs(12 * 60 * 60),
 };
 
+/// The tenant of the test house.
+pub(crate) fn local() -> TenantId {
+    TenantId::new("local").unwrap()
+}
+
 impl House {
+    /// The person with this role, made when there is none yet.
+    pub(crate) async fn person(&self, role: Role) -> User {
+        let email = format!("{}@example.com", role.as_str());
+        let known = people::users(&self.store, &Actor::Operator, &local())
+            .await
+            .unwrap();
+        if let Some(user) = known.into_iter().find(|user| user.email == email) {
+            return user;
+        }
+        let person = NewPerson {
+            email,
+            name: format!("Some {}", role.as_str()),
+            role,
+            groups: Vec::new(),
+        };
+        people::add_user(&self.store, &Actor::Operator, &local(), person)
+            .await
+            .unwrap()
+    }
+
     /// The bearer token of somebody who is signed in with this role.
     pub(crate) async fn token_of(&self, role: Role) -> String {
         self.session_of(role, SignInKind::Token).await
@@ -33,26 +63,8 @@ impl House {
 
     /// The secret of a session of somebody with this role.
     pub(crate) async fn session_of(&self, role: Role, kind: SignInKind) -> String {
-        let tenant = TenantId::new("local").unwrap();
-        let email = format!("{}@example.com", role.as_str());
-        let known = people::users(&self.store, &Actor::Operator, &tenant)
-            .await
-            .unwrap();
-        let user = match known.into_iter().find(|user| user.email == email) {
-            Some(user) => user,
-            None => {
-                let person = NewPerson {
-                    email,
-                    name: "Somebody".to_owned(),
-                    role,
-                    groups: Vec::new(),
-                };
-                people::add_user(&self.store, &Actor::Operator, &tenant, person)
-                    .await
-                    .unwrap()
-            }
-        };
-        let opened = operate_sessions::open(&self.store, &tenant, &user.id, kind, LIFETIME)
+        let user = self.person(role).await;
+        let opened = operate_sessions::open(&self.store, &local(), &user.id, kind, LIFETIME)
             .await
             .unwrap();
         opened.secret.expose_secret().to_owned()

@@ -6,9 +6,10 @@ use footbridge_server::{
         people::{self, PersonChange},
     },
     store::SignInKind,
-    vocabulary::{Role, TenantId},
+    vocabulary::Role,
 };
 
+use super::local;
 use crate::house::House;
 
 #[tokio::test]
@@ -52,14 +53,19 @@ async fn a_person_who_is_shut_out_is_signed_out() {
     let house = House::start().await;
     let token = house.token_of(Role::Member).await;
     assert_eq!(house.rest("GET", "/v1/me", &token).send().await.status, 200);
-    let tenant = TenantId::new("local").unwrap();
-    let out = PersonChange {
+    let shut_out = PersonChange {
         active: Some(false),
         ..PersonChange::default()
     };
-    people::change_user(&house.store, &Actor::Operator, &tenant, "member@example.com", out)
-        .await
-        .unwrap();
+    people::change_user(
+        &house.store,
+        &Actor::Operator,
+        &local(),
+        "member@example.com",
+        shut_out,
+    )
+    .await
+    .unwrap();
     assert_eq!(house.rest("GET", "/v1/me", &token).send().await.status, 401);
 }
 

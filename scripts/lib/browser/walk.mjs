@@ -1,0 +1,314 @@
+// Run by scripts/browser: node walk.mjs SERVER CHROMIUM OUT, with BROWSER_PACKAGES naming what node-tools installed.
+//
+// Walks through the console as its first owner does: setup token, owner, key, snippet, the first call that lights the
+// tick, the call in the log, revocation, and the next call refused. Once with scripts, when every page is also looked
+// at in both colour schemes (axe-core, a screenshot into OUT), and once without. Any violation of the pages' own
+// content policy, any request to elsewhere, any error in the browser's console and any key in an address is a failure.
+
+import { spawn } from "node:child_process";
+import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import readline from "node:readline";
+
+const [server, chromium, out] = process.argv.slice(2);
+const require = createRequire(path.join(process.env.BROWSER_PACKAGES, "package.json"));
+const { chromium: driver } = require("playwright-core");
+const axe = await readFile(require.resolve("axe-core/axe.min.js"), "utf8");
+
+const ARGUMENTS = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--disable-dev-shm-usage",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+const PASSWORD = "a bridge for every foot";
+const SCHEMES = ["light", "dark"];
+
+const problems = [];
+const wrong = (text) => {
+  problems.push(text);
+  console.error(`WRONG: ${text}`);
+};
+const must = (good, text) => {
+  if (!good) throw new Error(text);
+};
+
+/** A server of its own, with nothing in it: its address and its setup token. */
+async function start() {
+  const data = await mkdtemp(path.join(tmpdir(), "footbridge-browser-"));
+  const child = spawn(server, ["serve", "--listen", "127.0.0.1:0", "--data", data], { stdio: ["ignore", "pipe", "pipe"] });
+  let log = "";
+  child.stderr.on("data", (chunk) => (log += chunk));
+  let base, token;
+  for await (const line of readline.createInterface({ input: child.stdout })) {
+    base ??= line.match(/(http:\/\/127\.0\.0\.1:\d+)\//)?.[1];
+    token ??= line.match(/fbs_[\w-]+/)?.[0];
+    if (base && token) break;
+  }
+  must(base && token, `the server did not start: ${log}`);
+  child.stdout.resume();
+  const stop = async () => {
+    const ended = new Promise((resolve) => child.once("exit", resolve));
+    child.kill("SIGTERM");
+    await ended;
+    await rm(data, { recursive: true, force: true });
+  };
+  return { base, token, stop };
+}
+
+/** A browser profile that nobody used before, watched. */
+async function open(base, javaScriptEnabled) {
+  const profile = await mkdtemp(path.join(tmpdir(), "footbridge-profile-"));
+  const context = await driver.launchPersistentContext(profile, {
+    executablePath: chromium,
+    headless: true,
+    args: ARGUMENTS,
+    javaScriptEnabled,
+    viewport: { width: 1280, height: 860 },
+  });
+  const secrets = [];
+  await context.addInitScript(() => {
+    document.addEventListener("securitypolicyviolation", (event) => {
+      console.error(`policy violation: ${event.violatedDirective} ${event.blockedURI}`);
+    });
+  });
+  const page = context.pages()[0] ?? (await context.newPage());
+  page.setDefaultTimeout(20_000);
+  page.on("console", (message) => {
+    // A refused form is a page with an error's status, which the browser mentions.
+    const expected = /Failed to load resource.*(401|403|404|409|422|429)/.test(message.text());
+    if (message.type() === "error" && !expected) wrong(`console at ${page.url()}: ${message.text()}`);
+  });
+  page.on("pageerror", (error) => wrong(`script at ${page.url()}: ${error}`));
+  context.on("request", (request) => {
+    const url = request.url();
+    if (!url.startsWith(base)) wrong(`a request to elsewhere: ${url}`);
+    if (secrets.some((secret) => url.includes(secret) || (request.postData() ?? "").includes(secret))) {
+      wrong(`a secret leaves the page: ${request.method()} ${new URL(url).pathname}`);
+    }
+  });
+  const close = async () => {
+    await context.close();
+    await rm(profile, { recursive: true, force: true });
+  };
+  return { page, secrets, close };
+}
+
+/** A page in both schemes: nothing for axe-core to say, and a picture. */
+async function inspect(page, name) {
+  for (const colorScheme of SCHEMES) {
+    await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
+    await page.evaluate(axe);
+    const { violations } = await page.evaluate(() =>
+      window.axe.run(document, {
+        runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
+      }),
+    );
+    for (const { id, help, nodes } of violations) {
+      for (const node of nodes) wrong(`${name} (${colorScheme}): ${id}, ${help}: ${node.html.slice(0, 200)}`);
+    }
+    await page.screenshot({ path: path.join(out, `${name}-${colorScheme}.png`), fullPage: true });
+  }
+  await page.emulateMedia({ colorScheme: "light" });
+}
+
+/** A call as an assistant makes it. */
+async function call(base, key) {
+  const response = await fetch(`${base}/mcp`, {
+    method: "POST",
+    headers: {
+      authorization: `Bearer ${key}`,
+      "content-type": "application/json",
+      accept: "application/json, text/event-stream",
+      "mcp-protocol-version": "2025-11-25",
+    },
+    body: JSON.stringify({
+      jsonrpc: "2.0",
+      id: 1,
+      method: "tools/call",
+      params: { name: "search", arguments: { query: "bridge" } },
+    }),
+  });
+  await response.text();
+  return response.status;
+}
+
+async function walk(scripted) {
+  const { base, token, stop } = await start();
+  const { page, secrets, close } = await open(base, scripted);
+  const look = async (name) => (scripted ? inspect(page, name) : undefined);
+  const go = async (where) => {
+    const response = await page.goto(base + where);
+    must(response.ok(), `${where} answers ${response.status()}`);
+  };
+  try {
+    // Setup token → owner.
+    await go("/");
+    must(page.url().includes("/console/sign-in"), `a stranger is sent to ${page.url()}`);
+    await look("sign-in");
+    await page.getByRole("link", { name: "Set it up with the token" }).click();
+    await look("setup");
+    await page.getByLabel("Setup token").fill("fbs_not-it");
+    await page.getByLabel("Your e-mail address").fill("ada@example.com");
+    await page.getByLabel("Your name").fill("Ada Lovelace");
+    await page.getByLabel("Password").fill(PASSWORD);
+    await page.getByRole("button", { name: "Become the owner" }).click();
+    await page.getByRole("alert").waitFor();
+    await page.getByLabel("Setup token").fill(token);
+    await page.getByLabel("Password").fill(PASSWORD);
+    await page.getByRole("button", { name: "Become the owner" }).click();
+    await page.getByRole("heading", { name: "First, a key" }).waitFor();
+    await look("connect-empty");
+    for (const place of ["keys", "calls", "audit"]) {
+      await go(`/console/${place}`);
+      await look(`${place}-empty`);
+    }
+
+    // Owner → key → snippet.
+    await go("/console/keys/new");
+    await look("key-new");
+    await page.getByLabel("Name", { exact: true }).fill("Ada’s laptop");
+    await page.getByRole("checkbox", { name: "search", exact: true }).check();
+    await page.getByRole("checkbox", { name: "memory.read", exact: true }).check();
+    await page.getByRole("button", { name: "Mint the key" }).click();
+    const key = (await page.locator("#fresh-key").textContent()).trim();
+    must(/^hoard_sk_\w{49}$/.test(key), "a key is shown");
+    secrets.push(key);
+    await page.locator("summary", { hasText: "Claude Code" }).click();
+    const snippet = page.locator("#snippet-claude-code");
+    await snippet.waitFor();
+    const text = await snippet.textContent();
+    must(text.includes(`${base}/mcp`) || text.includes(`${base}/context/mcp`), `the snippet names the server: ${text}`);
+    must(text.includes(scripted ? key : "YOUR_KEY"), `the key in the snippet: ${text}`);
+    await look("key-fresh");
+
+    // The first call lights the tick.
+    must((await page.locator(".tick.lit").count()) === 0, "the tick is dark before the first call");
+    must((await call(base, key)) === 200, "the first call is answered");
+    if (!scripted) await page.getByRole("link", { name: "Look again" }).click();
+    await page.locator(".tick.lit").waitFor();
+    await look("key-lit");
+
+    // The call in the log.
+    await page.getByRole("link", { name: "See its calls" }).click();
+    await page.locator("#log").getByText("search", { exact: true }).first().waitFor();
+    await look("calls");
+    await page.getByLabel("Tool").fill("nothing-of-that-name");
+    await page.getByRole("button", { name: "Apply" }).click();
+    await page.getByRole("heading", { name: "Nothing matches" }).waitFor();
+    await look("calls-filtered");
+
+    // Every other place, with something in it.
+    await go("/console/connect");
+    if (scripted) {
+      await page.getByLabel("Paste the key").fill(key);
+      await page.locator("summary", { hasText: "Cursor" }).click();
+      must((await page.locator("#snippet-cursor").textContent()).includes(key), "a pasted key fills the snippets");
+    }
+    await look("connect");
+    await go("/console/members");
+    await page.getByLabel("E-mail address").fill("bob@example.com");
+    await page.getByRole("button", { name: "Make the invitation" }).click();
+    const invitation = (await page.locator("#token").textContent()).trim();
+    must(/^fbi_[\w-]{40,}$/.test(invitation), "an invitation is shown");
+    await look("invited");
+    for (const [place, name] of [
+      ["/console/members", "members"],
+      ["/console/audit", "audit"],
+      ["/console/reviews", "reviews"],
+      ["/console/editions", "editions"],
+      ["/console/settings", "settings"],
+      ["/console/keys", "keys"],
+    ]) {
+      await go(place);
+      await look(name);
+    }
+    await go("/console/audit");
+    await page.getByRole("button", { name: "Verify every row" }).click();
+    await page.getByText("Call log: whole.").waitFor();
+    await look("audit-verified");
+    await go("/console/members");
+    await page.getByRole("link", { name: "Ada Lovelace" }).click();
+    await page.getByRole("heading", { name: "Role and groups" }).waitFor();
+    await look("member");
+
+    // Revoke → the next call is refused.
+    await go("/console/keys");
+    await page.getByRole("link", { name: "Ada’s laptop" }).click();
+    await look("key");
+    await page.getByRole("link", { name: "Its tools" }).click();
+    await page.getByText("As the key").waitFor();
+    await look("editions-of-key");
+    await page.goBack();
+    await page.getByRole("link", { name: "Revoke" }).click();
+    await look("key-revoke");
+    await page.getByRole("button", { name: "Revoke the key" }).click();
+    await page.getByText("The key is revoked").waitFor();
+    await look("key-revoked");
+    const deadline = Date.now() + 5_000;
+    let status;
+    while ((status = await call(base, key)) !== 401 && Date.now() < deadline) await new Promise((go) => setTimeout(go, 100));
+    must(status === 401, `a call with the revoked key answers ${status}`);
+
+    // Out, and in as the person who was invited.
+    await page.getByRole("button", { name: "Sign out" }).click();
+    await page.getByText("You are signed out.").waitFor();
+    await go(`/console/invitation${scripted ? `#${invitation}` : ""}`);
+    await look("invitation-token");
+    if (!scripted) await page.getByLabel("Invitation", { exact: true }).fill(invitation);
+    must(!page.url().includes("#fbi_"), "the invitation is taken out of the address");
+    await page.getByRole("button", { name: "Go on" }).click();
+    await page.getByRole("heading", { name: "Join local" }).waitFor();
+    await look("invitation");
+    await page.getByLabel("Your name").fill("Bob");
+    await page.getByLabel("Password").fill(`${PASSWORD}, twice`);
+    await page.getByRole("button", { name: "Join" }).click();
+    await page.getByRole("heading", { name: "Connect an assistant" }).waitFor();
+    must((await page.getByRole("link", { name: "Members" }).count()) === 0, "a member has no menu of members");
+    const refused = await page.goto(`${base}/console/members`);
+    must(refused.status() === 403, `a member is refused: ${refused.status()}`);
+    await look("refused");
+    await go("/console/keys");
+    await page.getByRole("button", { name: "Sign out" }).click();
+    await page.getByLabel("E-mail address").fill("ada@example.com");
+    await page.getByLabel("Password").fill("not this one, surely");
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await page.getByRole("alert").waitFor();
+    await look("sign-in-wrong");
+    await page.getByLabel("Password").fill(PASSWORD);
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await page.getByRole("heading", { name: "Connect an assistant" }).waitFor();
+
+    if (scripted) {
+      // On a telephone nothing sticks out.
+      await page.setViewportSize({ width: 390, height: 844 });
+      for (const place of ["connect", "keys", "calls", "members", "editions", "settings"]) {
+        await go(`/console/${place}`);
+        const wide = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+        if (wide > 0) wrong(`${place} is ${wide} pixels too wide for a telephone`);
+        await page.screenshot({ path: path.join(out, `${place}-telephone.png`), fullPage: true });
+      }
+    }
+    console.log(`walked ${scripted ? "with" : "without"} scripts`);
+  } catch (error) {
+    await page.screenshot({ path: path.join(out, `failed-${scripted ? "with" : "without"}-scripts.png`) }).catch(() => {});
+    wrong(`${scripted ? "with" : "without"} scripts, at ${page.url()}: ${error.stack ?? error}`);
+  } finally {
+    await close();
+    await stop();
+  }
+}
+
+await mkdir(out, { recursive: true });
+await walk(true);
+await walk(false);
+if (problems.length > 0) {
+  console.error(`${problems.length} things are wrong`);
+  process.exit(1);
+}

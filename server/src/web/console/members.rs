@@ -1,0 +1,274 @@
+//! The people of a tenant: listed, invited, given roles and groups, shut out and let in again.
+
+use askama::Template;
+use axum::{
+    Extension, Router,
+    extract::{Path, State},
+    response::{IntoResponse, Redirect, Response},
+    routing::{get, post},
+};
+use http::StatusCode;
+use serde::Deserialize;
+
+use super::{AdminPerson, Frame, PageError, Person, Posted, ReaderPerson, render, text};
+use crate::{
+    edge::Visit,
+    operate::{
+        OperateError,
+        invitations::{self, InviteRequest},
+        people::{self, PersonChange},
+    },
+    store::User,
+    web::{Query, Web},
+};
+
+pub(super) fn router() -> Router<Web> {
+    Router::new()
+        .route("/console/members", get(list))
+        .route("/console/members/invite", post(invite))
+        .route("/console/members/uninvite", post(uninvite))
+        .route("/console/members/{id}", get(show).post(change))
+        .route("/console/members/{id}/active", post(set_active))
+}
+
+struct PersonRow {
+    id: String,
+    name: String,
+    email: String,
+    role: &'static str,
+    groups: Vec<String>,
+    groups_text: String,
+    since: String,
+    active: bool,
+}
+
+impl From<User> for PersonRow {
+    fn from(user: User) -> Self {
+        Self {
+            id: user.id.to_string(),
+            name: text::name_or(&user.name, &user.email),
+            email: user.email,
+            role: user.role.as_str(),
+            groups_text: user.groups.join(" "),
+            groups: user.groups,
+            since: text::day(user.created_at),
+            active: user.disabled_at.is_none(),
+        }
+    }
+}
+
+struct OpenRow {
+    id: String,
+    email: String,
+    role: &'static str,
+    until: String,
+}
+
+#[derive(Template)]
+#[template(path = "console/members.html")]
+struct MembersPage {
+    frame: Frame,
+    problem: String,
+    may_manage: bool,
+    people: Vec<PersonRow>,
+    invitations: Vec<OpenRow>,
+    roles: [(&'static str, &'static str); 4],
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct DoneQuery {
+    done: String,
+}
+
+async fn list(
+    State(web): State<Web>,
+    person: ReaderPerson,
+    Query(query): Query<DoneQuery>,
+) -> Result<Response, PageError> {
+    let page = members_page(&web, &person, Some(&query.done), String::new()).await?;
+    Ok(render(&page)?.into_response())
+}
+
+async fn members_page(
+    web: &Web,
+    person: &Person,
+    done: Option<&str>,
+    problem: String,
+) -> Result<MembersPage, PageError> {
+    let actor = person.actor();
+    let people = people::users(web.store(), &actor, person.tenant()).await?;
+    let open = invitations::list(web.store(), &actor, person.tenant()).await?;
+    Ok(MembersPage {
+        frame: Frame::new(person, "Members", done),
+        problem,
+        may_manage: person.role().is_admin(),
+        people: people.into_iter().map(PersonRow::from).collect(),
+        invitations: open
+            .into_iter()
+            .map(|open| OpenRow {
+                id: open.id,
+                email: open.email,
+                role: open.role.as_str(),
+                until: text::when(open.expires_at),
+            })
+            .collect(),
+        roles: text::ROLES,
+    })
+}
+
+/// The page again, with what is wrong; or the error's own page where it is not about what was typed.
+async fn again(web: &Web, person: &Person, error: OperateError) -> Result<Response, PageError> {
+    if !error.is_for_the_caller() || matches!(error, OperateError::Forbidden(_)) {
+        return Err(error.into());
+    }
+    let status = StatusCode::from_u16(error.status_and_code().0).unwrap_or(StatusCode::BAD_REQUEST);
+    let page = members_page(web, person, None, text::sentence(&error.to_string())).await?;
+    Ok((status, render(&page)?).into_response())
+}
+
+fn no_role() -> OperateError {
+    OperateError::Invalid("role: owner, admin, auditor or member".to_owned())
+}
+
+#[derive(Template)]
+#[template(path = "console/invited.html")]
+struct InvitedPage {
+    frame: Frame,
+    email: String,
+    until: String,
+    link: String,
+    token: String,
+}
+
+async fn invite(
+    State(web): State<Web>,
+    Extension(visit): Extension<Visit>,
+    posted: Posted<AdminPerson>,
+) -> Result<Response, PageError> {
+    let Posted { by: person, fields } = posted;
+    let invited = match text::role(fields.get("role")) {
+        Some(role) => {
+            let request = InviteRequest {
+                email: fields.get("email").to_owned(),
+                role,
+                groups: text::groups(fields.get("groups")),
+                expires_in_days: None,
+            };
+            invitations::invite(web.store(), &person.actor(), person.tenant(), request).await
+        }
+        None => Err(no_role()),
+    };
+    match invited {
+        Ok(invited) => {
+            let page = InvitedPage {
+                frame: Frame::new(&person, "Members", None),
+                email: invited.invitation.email,
+                until: text::when(invited.invitation.expires_at),
+                // What stands behind `#` is never sent to a server, so it is in no log.
+                link: format!("{}/console/invitation#{}", visit.site.base, invited.token),
+                token: invited.token,
+            };
+            Ok(render(&page)?.into_response())
+        }
+        Err(error) => again(&web, &person, error).await,
+    }
+}
+
+async fn uninvite(State(web): State<Web>, posted: Posted<AdminPerson>) -> Result<Response, PageError> {
+    let Posted { by: person, fields } = posted;
+    match invitations::revoke(web.store(), &person.actor(), person.tenant(), fields.get("id")).await {
+        Ok(_) => Ok(Redirect::to("/console/members?done=uninvited").into_response()),
+        Err(error) => again(&web, &person, error).await,
+    }
+}
+
+#[derive(Template)]
+#[template(path = "console/member.html")]
+struct MemberPage {
+    frame: Frame,
+    problem: String,
+    person: PersonRow,
+    roles: [(&'static str, &'static str); 4],
+}
+
+async fn show(
+    State(web): State<Web>,
+    person: AdminPerson,
+    Path(id): Path<String>,
+    Query(query): Query<DoneQuery>,
+) -> Result<Response, PageError> {
+    let page = member_page(&web, &person, &id, Some(&query.done), String::new()).await?;
+    Ok(render(&page)?.into_response())
+}
+
+async fn member_page(
+    web: &Web,
+    person: &Person,
+    id: &str,
+    done: Option<&str>,
+    problem: String,
+) -> Result<MemberPage, PageError> {
+    let user = people::find_user(web.store(), &person.actor(), person.tenant(), id).await?;
+    Ok(MemberPage {
+        frame: Frame::new(person, "Members", done),
+        problem,
+        person: user.into(),
+        roles: text::ROLES,
+    })
+}
+
+async fn change(
+    State(web): State<Web>,
+    Path(id): Path<String>,
+    posted: Posted<AdminPerson>,
+) -> Result<Response, PageError> {
+    let Posted { by: person, fields } = posted;
+    let wish = match text::role(fields.get("role")) {
+        Some(role) => Ok(PersonChange {
+            role: Some(role),
+            groups: Some(text::groups(fields.get("groups"))),
+            name: Some(fields.get("name").to_owned()),
+            active: None,
+        }),
+        None => Err(no_role()),
+    };
+    carry_out(&web, &person, &id, wish, "changed").await
+}
+
+async fn set_active(
+    State(web): State<Web>,
+    Path(id): Path<String>,
+    posted: Posted<AdminPerson>,
+) -> Result<Response, PageError> {
+    let Posted { by: person, fields } = posted;
+    let active = fields.get("active") == "yes";
+    let wish = PersonChange {
+        active: Some(active),
+        ..PersonChange::default()
+    };
+    let done = if active { "enabled" } else { "disabled" };
+    carry_out(&web, &person, &id, Ok(wish), done).await
+}
+
+async fn carry_out(
+    web: &Web,
+    person: &Person,
+    id: &str,
+    wish: Result<PersonChange, OperateError>,
+    done: &str,
+) -> Result<Response, PageError> {
+    let changed = match wish {
+        Ok(wish) => people::change_user(web.store(), &person.actor(), person.tenant(), id, wish).await,
+        Err(error) => Err(error),
+    };
+    match changed {
+        Ok(user) => Ok(Redirect::to(&format!("/console/members/{}?done={done}", user.id)).into_response()),
+        Err(error) if error.is_for_the_caller() && !matches!(error, OperateError::Forbidden(_)) => {
+            let status = StatusCode::from_u16(error.status_and_code().0).unwrap_or(StatusCode::BAD_REQUEST);
+            let page = member_page(web, person, id, None, text::sentence(&error.to_string())).await?;
+            Ok((status, render(&page)?).into_response())
+        }
+        Err(error) => Err(error.into()),
+    }
+}

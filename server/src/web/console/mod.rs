@@ -1,0 +1,54 @@
+//! The console: pages for people, written on the server, that work without scripts. A request comes in, a page or a
+//! redirect goes out; a page never holds a key that it was not just given, nor a word that is not escaped.
+//!
+//! Who asks is proven as under `/v1`, by other types: [`Person`], [`ReaderPerson`], [`AdminPerson`] from the cookie of
+//! a session, [`Visitor`] for pages before it. A form is read by [`Posted`] alone, which wants the form's own token
+//! from the page that showed it, so a handler that reads a form has been asked by one of our pages.
+//!
+//! A page is a template in `templates/console` and a struct with the texts it shows, ready to be written. Scripts are
+//! one vendored file (htmx) and one of ours; both are only a help.
+
+pub(super) mod assets;
+mod audit;
+mod calls;
+mod chart;
+mod clients;
+mod connect;
+mod editions;
+mod entry;
+mod form;
+mod keys;
+mod members;
+mod page;
+mod person;
+mod reviews;
+mod settings;
+mod text;
+
+use axum::{Router, response::Redirect, routing::get};
+
+pub use form::{Fields, Posted};
+pub use page::{Frame, PageError, render};
+pub use person::{AdminPerson, Person, ReaderPerson, Visitor};
+
+use super::Web;
+
+pub(super) fn router() -> Router<Web> {
+    Router::new()
+        .route("/", get(|| async { Redirect::to("/console") }))
+        .route("/console", get(home))
+        .merge(assets::router())
+        .merge(entry::router())
+        .merge(connect::router())
+        .merge(keys::router())
+        .merge(calls::router())
+        .merge(audit::router())
+        .merge(members::router())
+        .merge(reviews::router())
+        .merge(editions::router())
+        .merge(settings::router())
+}
+
+async fn home(_: Person) -> Redirect {
+    Redirect::to("/console/connect")
+}

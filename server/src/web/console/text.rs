@@ -1,0 +1,118 @@
+//! Words and moments as pages show them.
+
+use crate::vocabulary::{Role, Timestamp};
+
+/// A moment, to the minute: `28 Nov 2026, 11:20 UTC`.
+pub(super) fn when(moment: Timestamp) -> String {
+    format_moment(moment, "%-d %b %Y, %H:%M UTC")
+}
+
+/// A moment, to the second: `28 Nov 11:20:07`. Always UTC, as the page says.
+pub(super) fn when_exactly(moment: Timestamp) -> String {
+    format_moment(moment, "%-d %b %H:%M:%S UTC")
+}
+
+/// A day: `28 Nov 2026`.
+pub(super) fn day(moment: Timestamp) -> String {
+    format_moment(moment, "%-d %b %Y")
+}
+
+fn format_moment(moment: Timestamp, format: &str) -> String {
+    match jiff::Timestamp::from_millisecond(moment.as_millis()) {
+        Ok(at) => at.strftime(format).to_string(),
+        Err(_) => moment.to_string(),
+    }
+}
+
+/// A time that something took.
+pub(super) fn took(milliseconds: i64) -> String {
+    if milliseconds < 10_000 {
+        format!("{milliseconds} ms")
+    } else {
+        format!("{} s", milliseconds / 1000)
+    }
+}
+
+/// An error's fragment as a sentence.
+pub(super) fn sentence(fragment: &str) -> String {
+    let mut letters = fragment.chars();
+    let Some(first) = letters.next() else {
+        return String::new();
+    };
+    let mut text: String = first.to_uppercase().chain(letters).collect();
+    if !text.ends_with(['.', '!', '?', '`']) {
+        text.push('.');
+    }
+    text
+}
+
+/// A name, or else something that is never empty.
+pub(super) fn name_or(name: &str, email: &str) -> String {
+    let name = if name.trim().is_empty() { email } else { name };
+    name.to_owned()
+}
+
+/// What each role may do, for those who choose one.
+pub(super) const ROLES: [(&str, &str); 4] = [
+    ("owner", "everything, owners included"),
+    ("admin", "people, keys and settings"),
+    ("auditor", "reads everything, changes nothing"),
+    ("member", "works with the tools, mints own keys"),
+];
+
+/// Groups as a person types them.
+pub(super) fn groups(typed: &str) -> Vec<String> {
+    typed
+        .split([' ', ',', '\n', '\t', '\r'])
+        .filter(|group| !group.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+/// A role by its word, as a form sends it.
+pub(super) fn role(word: &str) -> Option<Role> {
+    ROLES
+        .iter()
+        .any(|(known, _)| *known == word)
+        .then(|| word.parse().ok())
+        .flatten()
+}
+
+/// The sentence for the word that a redirect leaves in a query; a stranger's word says nothing.
+pub(super) fn done(word: &str) -> &'static str {
+    match word {
+        "revoked" => "The key is revoked: no call begins with it any more.",
+        "narrowed" => "The key is narrowed.",
+        "changed" => "Saved.",
+        "disabled" => "They are shut out: their keys and sessions have ended.",
+        "enabled" => "They may come in again.",
+        "uninvited" => "The invitation is taken back.",
+        "password" => "Your password is changed. Sign in with the new one.",
+        "signed-out" => "You are signed out.",
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_and_times_read_well() {
+        let moment = Timestamp::parse("2026-11-28T09:05:07Z").unwrap();
+        assert_eq!(when(moment), "28 Nov 2026, 09:05 UTC");
+        assert_eq!(when_exactly(moment), "28 Nov 09:05:07 UTC");
+        assert_eq!((took(42), took(12_345)), ("42 ms".to_owned(), "12 s".to_owned()));
+        assert_eq!(sentence("there is no key `x`"), "There is no key `x`");
+        assert_eq!(
+            sentence("a key lives 1 to 730 days"),
+            "A key lives 1 to 730 days."
+        );
+    }
+
+    #[test]
+    fn only_roles_of_people_can_be_chosen() {
+        assert_eq!(role("auditor"), Some(Role::Auditor));
+        assert_eq!((role("agent"), role("root")), (None, None));
+    }
+}

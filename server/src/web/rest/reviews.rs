@@ -1,0 +1,71 @@
+//! Calls that others must approve: `GET /v1/reviews`, `GET /v1/reviews/{id}`, and `PATCH /v1/reviews/{id}` with
+//! `{"answer": "approve", "force": false}` or `{"answer": "reject", "reason": "…"}`.
+
+use axum::{
+    Router,
+    extract::{Path, State},
+    routing::get,
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::{
+    operate::{
+        Actor,
+        reviews::{self, Answer},
+    },
+    web::{Json, RestError, SignedIn, Web},
+};
+
+pub(super) fn router() -> Router<Web> {
+    Router::new()
+        .route("/v1/reviews", get(list))
+        .route("/v1/reviews/{id}", get(show).patch(answer))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(tag = "answer", rename_all = "lowercase", deny_unknown_fields)]
+enum Given {
+    Approve {
+        #[serde(default)]
+        force: bool,
+    },
+    Reject {
+        #[serde(default)]
+        reason: Option<String>,
+    },
+}
+
+fn actor(signed_in: &SignedIn) -> Actor {
+    Actor::Person(signed_in.user().clone())
+}
+
+async fn list(State(web): State<Web>, signed_in: SignedIn) -> Result<Json<Value>, RestError> {
+    let all = reviews::list(web.store(), signed_in.tenant(), &actor(&signed_in)).await?;
+    Ok(Json(json!({ "items": all })))
+}
+
+async fn show(
+    State(web): State<Web>,
+    signed_in: SignedIn,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, RestError> {
+    let by = actor(&signed_in);
+    let key = web.house().seal_key();
+    let shown = reviews::show(web.store(), signed_in.tenant(), &id, &by, key).await?;
+    Ok(Json(json!(shown)))
+}
+
+async fn answer(
+    State(web): State<Web>,
+    signed_in: SignedIn,
+    Path(id): Path<String>,
+    Json(given): Json<Given>,
+) -> Result<Json<Value>, RestError> {
+    let answer = match given {
+        Given::Approve { force } => Answer::Approve { force },
+        Given::Reject { reason } => Answer::Reject { reason },
+    };
+    let review = reviews::answer(web.store(), signed_in.tenant(), &id, signed_in.user(), answer).await?;
+    Ok(Json(json!(review)))
+}

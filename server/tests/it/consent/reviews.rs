@@ -1,0 +1,235 @@
+//! Calls that others must approve: from the call to the effect, and the ways it does not get there.
+
+use footbridge_server::{
+    operate::{
+        Actor,
+        reviews::{self, Answer},
+    },
+    policy::review::ReviewStatus,
+    store::KeyConfirm,
+    vocabulary::UserId,
+};
+use serde_json::{Value, json};
+
+use super::house::{ALL, Caller, Rooms, with};
+use crate::store::harness::{Place, for_each_engine, tenant};
+
+const HOUR: i64 = 60 * 60 * 1000;
+const YES: Answer = Answer::Approve { force: false };
+
+/// A help desk whose people may review: a lead, somebody from security, somebody who is both, one on call, a cook.
+async fn rooms(place: Place) -> Rooms {
+    let rooms = Rooms::new(place).await;
+    let people: [(&str, &[&str]); 5] = [
+        ("lea", &["leads"]),
+        ("sec", &["security"]),
+        ("bea", &["leads", "security"]),
+        ("ona", &["oncall"]),
+        ("eve", &["cooks"]),
+    ];
+    for (name, groups) in people {
+        rooms.add_member(name, groups).await;
+    }
+    rooms
+}
+
+fn who(name: &str) -> UserId {
+    UserId::new(&format!("usr_{name}")).unwrap()
+}
+
+/// A call under review: its caller, its arguments, its review.
+async fn purge(rooms: &Rooms, ada: &Caller) -> (Value, String) {
+    let arguments = json!({ "id": rooms.ticket(ada).await });
+    let waiting = rooms.call(ada, "ticket_purge", arguments.clone()).await;
+    assert_eq!(waiting["status"], "pending_approval", "{waiting}");
+    let id = waiting["confirmation_token"].as_str().unwrap().to_owned();
+    assert_eq!(waiting["approve"]["review_id"], id.as_str());
+    (arguments, id)
+}
+
+async fn answer(rooms: &Rooms, id: &str, by: &str, answer: Answer) -> Result<ReviewStatus, String> {
+    let answered = reviews::answer(&rooms.store, &tenant("acme"), id, &who(by), answer).await;
+    answered.map(|review| review.status).map_err(|e| e.to_string())
+}
+
+async fn status(rooms: &Rooms, id: &str) -> ReviewStatus {
+    let key = rooms.house.seal_key();
+    let shown = reviews::show(&rooms.store, &tenant("acme"), id, &Actor::Operator, key).await;
+    shown.unwrap().review.status
+}
+
+#[test]
+fn a_call_runs_once_when_enough_groups_have_approved() {
+    for_each_engine(|place| async move {
+        let rooms = rooms(place).await;
+        let mut ada = rooms.caller(ALL).await;
+        // A client that can ask its user asks nobody else that way.
+        ada.elicits = true;
+        let quiet = Caller {
+            elicits: false,
+            ..ada.clone()
+        };
+        let arguments = json!({ "id": rooms.ticket(&quiet).await });
+        let waiting = rooms.call(&ada, "ticket_purge", arguments.clone()).await;
+        let id = waiting["confirmation_token"].as_str().unwrap().to_owned();
+        assert_eq!(
+            waiting["next_step"],
+            format!(
+                "Others must approve this: leads, security. Then call ticket_purge again with the same arguments and confirmation_token {id}."
+            )
+        );
+        // Called again before that, with or without the review's id, it is the same call that waits.
+        for again in [with(&arguments, &id), arguments.clone()] {
+            let again = rooms.call(&ada, "ticket_purge", again).await;
+            assert_eq!(
+                (&again["status"], &again["confirmation_token"]),
+                (&json!("pending_approval"), &json!(id))
+            );
+        }
+        let key = rooms.house.seal_key();
+        let shown = reviews::show(
+            &rooms.store,
+            &tenant("acme"),
+            &id,
+            &Actor::Person(who("lea")),
+            key,
+        )
+        .await
+        .unwrap();
+        assert_eq!(shown.preview.unwrap().summary(), "Delete ticket \"Printer\"");
+        assert_eq!(answer(&rooms, &id, "lea", YES).await, Ok(ReviewStatus::Pending));
+        let half = rooms.call(&ada, "ticket_purge", with(&arguments, &id)).await;
+        assert_eq!(half["approve"]["groups"][0]["by"], "usr_lea");
+        assert!(
+            half["next_step"]
+                .as_str()
+                .unwrap()
+                .starts_with("Others must approve this: security.")
+        );
+        assert_eq!(
+            rooms.status(&ada, arguments["id"].as_str().unwrap()).await,
+            "open"
+        );
+        assert_eq!(answer(&rooms, &id, "sec", YES).await, Ok(ReviewStatus::Approved));
+        let done = rooms.call(&ada, "ticket_purge", with(&arguments, &id)).await;
+        assert_eq!(done["result"], json!({ "deleted": arguments["id"] }));
+        assert_eq!(status(&rooms, &id).await, ReviewStatus::Executed);
+        let again = rooms.call(&ada, "ticket_purge", with(&arguments, &id)).await;
+        assert_eq!(again["replayed"], true);
+        let late = answer(&rooms, &id, "lea", YES).await.unwrap_err();
+        assert!(late.contains("EXECUTED"), "{late}");
+    });
+}
+
+#[test]
+fn who_may_not_answer_is_told_and_changes_nothing() {
+    for_each_engine(|place| async move {
+        let rooms = rooms(place).await;
+        let ada = rooms.caller(ALL).await;
+        let (arguments, id) = purge(&rooms, &ada).await;
+        assert!(
+            answer(&rooms, &id, "owner", YES)
+                .await
+                .unwrap_err()
+                .contains("your own")
+        );
+        // Who is asked nothing does not learn that there is anything.
+        assert!(
+            answer(&rooms, &id, "eve", YES)
+                .await
+                .unwrap_err()
+                .contains("there is no review")
+        );
+        assert!(
+            reviews::list(&rooms.store, &tenant("acme"), &Actor::Person(who("eve")))
+                .await
+                .unwrap()
+                .is_empty()
+        );
+        assert!(
+            reviews::list(&rooms.store, &tenant("zeta"), &Actor::Operator)
+                .await
+                .unwrap()
+                .is_empty()
+        );
+        let alone = answer(&rooms, &id, "lea", Answer::Approve { force: true }).await;
+        assert!(alone.unwrap_err().contains("oncall"));
+        // The code of a review is no code of an approval.
+        let refused = footbridge_server::operate::approvals::decide(
+            &rooms.store,
+            &tenant("acme"),
+            &id,
+            true,
+            None,
+            rooms.house.seal_key(),
+        )
+        .await;
+        assert!(refused.is_err());
+        // Nor does a person in front of the client stand in for others.
+        assert_eq!(status(&rooms, &id).await, ReviewStatus::Pending);
+        let forced = answer(&rooms, &id, "ona", Answer::Approve { force: true }).await;
+        assert_eq!(forced, Ok(ReviewStatus::Approved));
+        let bob = rooms.caller_of("zeta", None, ALL, KeyConfirm::Inherit).await;
+        let text = rooms
+            .try_call(&bob, "ticket_purge", with(&arguments, &id))
+            .await
+            .unwrap_err();
+        assert!(text.starts_with("404 Not Found"), "{text}");
+        assert_eq!(
+            rooms.call(&ada, "ticket_purge", with(&arguments, &id)).await["status"],
+            "done"
+        );
+    });
+}
+
+#[test]
+fn a_review_ends_by_a_no_by_time_and_by_a_record_that_changed() {
+    for_each_engine(|place| async move {
+        let rooms = rooms(place).await;
+        let ada = rooms.caller(ALL).await;
+
+        let (arguments, id) = purge(&rooms, &ada).await;
+        let no = Answer::Reject {
+            reason: Some("still needed".to_owned()),
+        };
+        assert_eq!(answer(&rooms, &id, "bea", no).await, Ok(ReviewStatus::Rejected));
+        let declined = rooms.call(&ada, "ticket_purge", with(&arguments, &id)).await;
+        assert_eq!(declined, json!({ "status": "declined" }));
+        assert_eq!(
+            rooms.status(&ada, arguments["id"].as_str().unwrap()).await,
+            "open"
+        );
+
+        let (arguments, id) = purge(&rooms, &ada).await;
+        rooms.clock.advance(72 * HOUR);
+        assert_eq!(status(&rooms, &id).await, ReviewStatus::Expired);
+        assert!(
+            answer(&rooms, &id, "bea", YES)
+                .await
+                .unwrap_err()
+                .contains("EXPIRED")
+        );
+        let anew = rooms.call(&ada, "ticket_purge", with(&arguments, &id)).await;
+        assert_eq!(
+            (&anew["status"], &anew["reason"]),
+            (&json!("pending_approval"), &json!("token_expired"))
+        );
+
+        // Approved, and its caller comes too late.
+        let (arguments, id) = purge(&rooms, &ada).await;
+        assert_eq!(answer(&rooms, &id, "bea", YES).await, Ok(ReviewStatus::Approved));
+        rooms.clock.advance(24 * HOUR);
+        let anew = rooms.call(&ada, "ticket_purge", with(&arguments, &id)).await;
+        assert_eq!(anew["reason"], "token_expired");
+
+        // Approved, and the ticket is not what the reviewers saw.
+        let (arguments, id) = purge(&rooms, &ada).await;
+        assert_eq!(answer(&rooms, &id, "bea", YES).await, Ok(ReviewStatus::Approved));
+        let rename = json!({ "id": arguments["id"], "title": "Important" });
+        rooms.call(&ada, "ticket_rename", rename).await;
+        let anew = rooms.call(&ada, "ticket_purge", with(&arguments, &id)).await;
+        assert_eq!(anew["reason"], "changed_since_preview");
+        assert_ne!(anew["confirmation_token"], id.as_str());
+        assert_eq!(status(&rooms, &id).await, ReviewStatus::Expired);
+    });
+}
