@@ -80,12 +80,6 @@ pub(super) struct ToolRow {
     /// Never confirmed by a token in an argument: a person answers (catalogue.md §2.8).
     #[serde(default)]
     pub always_human: bool,
-<<<<<<< HEAD
-    /// The Rust function behind the tool.
-    pub handler: Option<String>,
-    /// The REST call behind the tool.
-    pub http: Option<HttpRow>,
-=======
     /// With policy `review`: the groups that must approve; owners and admins when empty.
     #[serde(default)]
     pub review_groups: Vec<String>,
@@ -94,8 +88,10 @@ pub(super) struct ToolRow {
     /// Groups whose members may approve alone, marked as forced.
     #[serde(default)]
     pub force_groups: Vec<String>,
-    pub handler: String,
->>>>>>> main
+    /// The Rust function behind the tool.
+    pub handler: Option<String>,
+    /// The REST call behind the tool.
+    pub http: Option<HttpRow>,
     #[serde(default)]
     pub input: toml::Table,
     /// A whole JSON Schema in place of `input`.

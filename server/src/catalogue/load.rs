@@ -20,11 +20,7 @@ use super::{
     http::{HttpCall, Upstream, UpstreamRow},
     schema,
     scopes::ScopeRules,
-<<<<<<< HEAD
-    tool::{Driver, Edition, MOST_TOOLS, ScopeRule, Tool},
-=======
-    tool::{Edition, MOST_TOOLS, ReviewRule, ScopeRule, Tool},
->>>>>>> main
+    tool::{Driver, Edition, MOST_TOOLS, ReviewRule, ScopeRule, Tool},
 };
 use crate::vocabulary::{Consent, Effect, ToolName, is_hidden};
 
@@ -313,12 +309,8 @@ fn tool(mut row: ToolRow, index: usize, scopes: &ScopeRules, upstreams: &Upstrea
         open_world,
         policy: row.policy,
         always_human: row.always_human,
-<<<<<<< HEAD
-        driver,
-=======
         review,
-        handler: row.handler,
->>>>>>> main
+        driver,
         input,
         output,
         timeout_seconds: row.timeout_seconds,
@@ -328,14 +320,14 @@ fn tool(mut row: ToolRow, index: usize, scopes: &ScopeRules, upstreams: &Upstrea
     })
 }
 
-<<<<<<< HEAD
 /// `list_leads` as people write it: `List leads`.
 fn in_words(name: &ToolName) -> String {
     let words = name.to_underscored().replace('_', " ");
     let mut letters = words.chars();
     let first = letters.next().map(|letter| letter.to_ascii_uppercase());
     first.into_iter().chain(letters).collect()
-=======
+}
+
 /// Who approves. An empty list of groups means whoever may administer.
 fn review_rule(row: &ToolRow) -> Result<ReviewRule, String> {
     let named = !row.review_groups.is_empty() || !row.force_groups.is_empty() || row.min_approvals.is_some();
@@ -356,7 +348,6 @@ fn review_rule(row: &ToolRow) -> Result<ReviewRule, String> {
         min_approvals,
         force_groups: row.force_groups.clone(),
     })
->>>>>>> main
 }
 
 fn check_name(name: &ToolName) -> Result<(), String> {

@@ -24,11 +24,7 @@ pub use file::{Example, PolicyRow};
 pub use list::{ListCache, ListKey, StrictClients};
 pub use load::{ADMINS, CatalogueError};
 pub use scopes::ScopeRules;
-<<<<<<< HEAD
-pub use tool::{Driver, Edition, ListedNames, MOST_TOOLS, ScopeRule, Shape, Tool, ToolSet};
-=======
-pub use tool::{Edition, ListedNames, MOST_TOOLS, ReviewRule, ScopeRule, Shape, Tool, ToolSet};
->>>>>>> main
+pub use tool::{Driver, Edition, ListedNames, MOST_TOOLS, ReviewRule, ScopeRule, Shape, Tool, ToolSet};
 
 use crate::vocabulary::EditionName;
 

@@ -43,7 +43,6 @@ pub enum Shape {
     Reduced,
 }
 
-<<<<<<< HEAD
 /// What runs when a tool is called (design.md D2).
 #[derive(Clone, Debug)]
 pub enum Driver {
@@ -61,7 +60,8 @@ impl Driver {
             Self::Http(_) => None,
         }
     }
-=======
+}
+
 /// Who approves a call that others must approve (catalogue.md §2.9).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReviewRule {
@@ -71,7 +71,6 @@ pub struct ReviewRule {
     pub min_approvals: usize,
     /// Groups whose members may approve alone.
     pub force_groups: Vec<String>,
->>>>>>> main
 }
 
 /// One tool.
@@ -93,15 +92,10 @@ pub struct Tool {
     pub policy: PolicyRow,
     /// Whether a person must answer, whoever else could confirm.
     pub always_human: bool,
-<<<<<<< HEAD
-    /// What runs when it is called.
-    pub driver: Driver,
-=======
     /// Who approves, when others must.
     pub review: ReviewRule,
-    /// The driver's name, `nouns::verb`.
-    pub handler: String,
->>>>>>> main
+    /// What runs when it is called.
+    pub driver: Driver,
     /// What it accepts.
     pub input: InputSchema,
     /// What a successful result's `structuredContent` looks like.

@@ -34,13 +34,8 @@ impl From<&Plan> for Preview {
             put("op", Some(json!(change.op.as_str())));
             put("object", Some(json!(change.object)));
             put("id", change.id.as_ref().map(|id| json!(id)));
-<<<<<<< HEAD
             put("field", change.field.as_ref().map(|field| json!(field)));
-            put("from", change.from.as_ref().map(|from| from.visible()));
-=======
-            put("field", change.field.map(|field| json!(field)));
             put("from", change.from.as_ref().map(super::plan::Shown::visible));
->>>>>>> main
             put("to", change.to.clone());
             out
         });

@@ -49,7 +49,7 @@ pub enum HouseError {
         /// The API.
         upstream: String,
         /// Why.
-        source: RemoteError,
+        source: Box<RemoteError>,
     },
     /// A row asks for consent, and its handler cannot say what it would do.
     #[error(
@@ -177,7 +177,7 @@ fn bind(edition: &Arc<Edition>, handlers: &Handlers) -> Result<BoundEdition, Hou
                         edition,
                         tool,
                         upstream,
-                        source,
+                        source: Box::new(source),
                     }
                 })?;
                 (Some(handler), "http".to_owned())

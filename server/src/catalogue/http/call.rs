@@ -147,7 +147,7 @@ impl HttpCall {
         let pointers = row.select.iter().chain(&row.drop).chain(row.rename.keys());
         pointers
             .chain(row.paging.iter().filter_map(pointer_of))
-            .try_for_each(|p| pointer(p))?;
+            .try_for_each(pointer)?;
         if let Some((_, new)) = row
             .rename
             .iter()
