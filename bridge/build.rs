@@ -59,7 +59,7 @@ fn main() {
 /// script the level of optimisation and not the profile's name.
 fn shrink() {
     let is = |name: &str, value: &str| std::env::var(name).is_ok_and(|found| found == value);
-    if !is("OPT_LEVEL", "s") || !is("CARGO_CFG_TARGET_OS", "linux") {
+    if !is("OPT_LEVEL", "z") || !is("CARGO_CFG_TARGET_OS", "linux") {
         return;
     }
     let script =

@@ -28,6 +28,8 @@ pub struct RequestFacts {
     pub protocol_version: &'static str,
     /// Where it comes from.
     pub address: Option<std::net::IpAddr>,
+    /// The trace it belongs to, as 32 hexadecimal digits (W3C Trace Context).
+    pub trace_id: Option<String>,
 }
 
 /// An entry being written while its call walks through the rooms.
@@ -70,6 +72,7 @@ impl Draft {
         record.client_name = facts.client_name.map(Cow::Owned);
         record.client_version = facts.client_version.map(Cow::Owned);
         record.protocol_version = Some(Cow::Borrowed(facts.protocol_version));
+        record.trace_id = facts.trace_id.map(Cow::Owned);
         record.ip = facts.address.map(|address| Cow::Owned(address.to_string()));
         Self {
             store,
@@ -192,6 +195,9 @@ impl Drop for Draft {
     }
 }
 
+/// Records named in one entry (catalogue.md §2.12).
+const MOST_RECORD_IDS: usize = 20;
+
 /// Adds to an entry what its call touched.
 pub fn note_outcome(record: &mut AuditRecord, outcome: &Outcome) {
     if let Outcome::Done(result) = outcome {
@@ -201,9 +207,60 @@ pub fn note_outcome(record: &mut AuditRecord, outcome: &Outcome) {
 
 /// Adds to an entry what a finished call touched.
 pub fn note_result(record: &mut AuditRecord, result: &ToolResult) {
-    record.record_ids.clone_from(&result.record_ids);
+    let touched = result.record_ids.iter().take(MOST_RECORD_IDS);
+    record.record_ids = touched.cloned().collect();
     record.result_bytes = result.structured.as_ref().map(|json| json.get().len() as u64);
     if result.is_error {
         record.error_class = Some(Cow::Borrowed("tool_error"));
+    }
+}
+
+/// The trace that a `traceparent` names, if it is well-formed: a version, 32 digits that are not all zero, 16 more for
+/// the parent, and flags (W3C Trace Context §3.2). Whatever is not is ignored, as that document asks.
+pub fn trace_id(parent: &str) -> Option<String> {
+    let mut parts = parent.trim().split('-');
+    let hex = |part: Option<&str>, digits: usize| {
+        let valid = |text: &&str| {
+            text.len() == digits
+                && text
+                    .bytes()
+                    .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+        };
+        part.filter(valid).map(str::to_owned)
+    };
+    let (version, trace) = (hex(parts.next(), 2)?, hex(parts.next(), 32)?);
+    let (span, _flags) = (hex(parts.next(), 16)?, hex(parts.next(), 2)?);
+    let zero = |text: &str| text.bytes().all(|b| b == b'0');
+    // Version 00 has nothing after its flags; a later one may.
+    let ends = version != "00" || parts.next().is_none();
+    (version != "ff" && ends && !zero(&trace) && !zero(&span)).then_some(trace)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trace_is_known_by_a_well_formed_parent_alone() {
+        let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+        let good = format!("00-{trace}-00f067aa0ba902b7-01");
+        assert_eq!(trace_id(&good).as_deref(), Some(trace));
+        assert_eq!(
+            trace_id(&format!("01-{trace}-00f067aa0ba902b7-01-more")).as_deref(),
+            Some(trace)
+        );
+        for bad in [
+            String::new(),
+            "00".to_owned(),
+            format!("{good}-more"),
+            format!("ff-{trace}-00f067aa0ba902b7-01"),
+            format!("00-{}-00f067aa0ba902b7-01", "0".repeat(32)),
+            format!("00-{trace}-{}-01", "0".repeat(16)),
+            good.to_uppercase(),
+            good.replace('4', "ä"),
+            good.replace("-01", "-1"),
+        ] {
+            assert_eq!(trace_id(&bad), None, "{bad}");
+        }
     }
 }

@@ -87,6 +87,10 @@ impl Default for ServerSettings {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LimitSettings {
+    /// Requests that a key whose mint says nothing may send in any minute. A person with an assistant stays below it; a
+    /// loop that went wrong does not (catalogue.md §2.11).
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub requests_per_minute_per_key: u32,
     /// Calls one key may have running at once. More is one client's flood (catalogue.md §2.11).
     #[schemars(range(min = 1, max = 1_000_000))]
     pub running_per_key: u32,
@@ -101,6 +105,7 @@ pub struct LimitSettings {
 impl Default for LimitSettings {
     fn default() -> Self {
         Self {
+            requests_per_minute_per_key: 60,
             running_per_key: 8,
             call_seconds: 55,
             failed_sign_ins_per_minute: 60,

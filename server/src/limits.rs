@@ -1,36 +1,55 @@
-//! How often and how many at once: a principal comes in, a [`Slot`] goes out and is released when dropped.
+//! How often, how many at once, and how many in a month: a principal comes in, a [`Slot`] and a [`Ticket`] go out.
 //!
-//! Every refusal says when to come back. Counting is per replica; caps that must be exact are the store's.
+//! Every refusal says when to come back. Rates and places are counted in this process; caps are exact over all
+//! processes (see `caps.rs`). What is kept for each key is a kilobyte, and goes when the key has been quiet for an hour.
+
+mod addresses;
+mod caps;
+mod month;
+mod window;
 
 use std::{
     collections::HashMap,
-    net::IpAddr,
-    num::NonZeroU32,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU32, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use governor::{
-    DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota, RateLimiter,
-    clock::{Clock as _, DefaultClock},
-};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::broadcast::error::RecvError;
+use tracing::warn;
 
-use crate::access::{Credential, Principal};
+pub use addresses::AddressMeters;
+pub use caps::Usage;
+pub use month::Month;
+pub use window::RateState;
+
+use caps::{Budget, Reservation};
+use window::Window;
+
+use crate::{
+    access::{CapOf, Credential, Principal},
+    store::{Store, StoreError, Topic},
+    vocabulary::{TenantId, Timestamp, new_id},
+};
+
+/// How often counts that need not be exact are written down, and leases looked after.
+const TALLY: Duration = Duration::from_secs(5);
+/// The name of a tenant's counter; a key's is `calls:<key id>`.
+const CALLS: &str = "calls";
 
 /// A limit was reached.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OverLimit {
-    /// Too many requests in the last minute.
-    #[error("retry in {} s", .retry_after.as_secs().max(1))]
+    /// Too many requests in the last minute or hour.
+    #[error("retry in {} s", seconds(*.retry_after))]
     Rate {
         /// When the next one will pass.
         retry_after: Duration,
-        /// Requests a minute that pass.
-        per_minute: u32,
+        /// Requests that pass in that time.
+        limit: u32,
     },
     /// Too many calls at once.
     #[error("{most} calls are already running for this key; wait for one to finish")]
@@ -38,66 +57,87 @@ pub enum OverLimit {
         /// Calls that may run at once.
         most: u32,
     },
+    /// The month's calls are used up.
+    #[error("monthly cap {cap} reached, resets {resets}")]
+    Cap {
+        /// Calls that pass in a month.
+        cap: u64,
+        /// When the next month begins.
+        resets: String,
+        /// The time until then.
+        retry_after: Duration,
+    },
 }
 
 impl OverLimit {
     /// Seconds for `Retry-After`, at least one.
     pub fn retry_after_seconds(&self) -> u64 {
         match self {
-            Self::Rate { retry_after, .. } => {
-                retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0)
-            }
+            Self::Rate { retry_after, .. } | Self::Cap { retry_after, .. } => seconds(*retry_after),
             Self::Concurrency { .. } => 1,
         }
-        .max(1)
     }
 }
 
-/// The meters of all principals. Never more than there are keys.
+impl OverLimit {
+    /// The rate that refuses, with nothing left of it.
+    pub fn rate(&self) -> Option<RateState> {
+        match self {
+            Self::Rate { retry_after, limit } => Some(RateState {
+                limit: *limit,
+                remaining: 0,
+                reset: *retry_after,
+            }),
+            Self::Concurrency { .. } | Self::Cap { .. } => None,
+        }
+    }
+}
+
+/// Whole seconds after which so much time has surely passed, at least one.
+fn seconds(time: Duration) -> u64 {
+    (time.as_secs() + u64::from(time.subsec_nanos() > 0)).max(1)
+}
+
+/// Why a month's calls give none.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum CapError {
+    /// They are used up.
+    #[error(transparent)]
+    Over(OverLimit),
+    /// The counter cannot be asked, so nothing passes.
+    #[error(transparent)]
+    Store(StoreError),
+}
+
+/// The meters of all principals.
 #[derive(Debug)]
 pub struct Limits {
     meters: RwLock<HashMap<String, Arc<Meter>>>,
+    budgets: Mutex<HashMap<(TenantId, String), Arc<Budget>>>,
     most_running: u32,
-}
-
-impl Limits {
-    /// Lets each principal have `most_running` calls at once.
-    pub fn new(most_running: u32) -> Self {
-        Self {
-            meters: RwLock::default(),
-            most_running,
-        }
-    }
-
-    /// The meter of a principal, made anew when its rate was changed.
-    pub fn meter(&self, principal: &Principal) -> Arc<Meter> {
-        let facts = principal.facts();
-        let name = match &facts.credential {
-            Credential::ApiKey { id, .. } => id.as_str(),
-            Credential::Token { .. } | Credential::LegacyToken => facts.user.as_str(),
-            Credential::Local => "",
-        };
-        if let Some(meter) = self
-            .meters
-            .read()
-            .get(name)
-            .filter(|m| m.per_minute == facts.rate_per_minute)
-        {
-            return Arc::clone(meter);
-        }
-        let meter = Arc::new(Meter::new(facts.rate_per_minute, self.most_running));
-        self.meters.write().insert(name.to_owned(), Arc::clone(&meter));
-        meter
-    }
+    store: Store,
+    /// This process, as leases name it.
+    holder: Arc<str>,
+    started: Instant,
 }
 
 /// What one principal has used.
 #[derive(Debug)]
-pub struct Meter {
-    rate: DefaultDirectRateLimiter,
-    per_minute: u32,
+struct Meter {
+    tenant: TenantId,
+    used: Mutex<Used>,
     running: Arc<AtomicU32>,
-    most_running: u32,
+    of_key: OnceLock<Arc<Budget>>,
+    of_tenant: OnceLock<Arc<Budget>>,
+}
+
+#[derive(Debug)]
+struct Used {
+    minute: Window,
+    hour: Option<Box<Window>>,
+    /// Calls not written down yet: those of the key, and those among them that a tenant without a cap counts too.
+    tally: (u64, u64),
+    month: Month,
 }
 
 /// A place among the running calls of a principal; given back when dropped.
@@ -112,89 +152,322 @@ impl Drop for Slot {
     }
 }
 
+/// One call of the month. Dropped, nothing was used; [`Ticket::spend`] makes it count.
+#[derive(Debug)]
+#[must_use = "a call counts when its ticket is spent"]
+pub struct Ticket {
+    meter: Arc<Meter>,
+    reservation: Option<Reservation>,
+    cap: Option<CapOf>,
+    now: Timestamp,
+}
+
+impl Ticket {
+    /// The call is let through to its handler or answered with a preview: it counts.
+    pub fn spend(self) {
+        if self.cap != Some(CapOf::Key) {
+            self.meter.tally(self.cap.is_none(), self.now);
+        }
+        if let Some(reservation) = self.reservation {
+            reservation.spend();
+        }
+    }
+}
+
 impl Meter {
-    /// A meter that passes `per_minute` requests in a sliding minute and `most_running` calls at once.
-    pub fn new(per_minute: u32, most_running: u32) -> Self {
-        let quota = Quota::per_minute(NonZeroU32::new(per_minute).unwrap_or(NonZeroU32::MIN));
+    fn new(tenant: TenantId) -> Self {
         Self {
-            rate: RateLimiter::direct(quota),
-            per_minute,
-            running: Arc::new(AtomicU32::new(0)),
-            most_running,
+            tenant,
+            used: Mutex::new(Used {
+                minute: Window::of(Duration::from_secs(60)),
+                hour: None,
+                tally: (0, 0),
+                month: Month::of(Timestamp(0)),
+            }),
+            running: Arc::default(),
+            of_key: OnceLock::new(),
+            of_tenant: OnceLock::new(),
         }
     }
 
-    /// Requests a minute that pass.
-    pub fn per_minute(&self) -> u32 {
-        self.per_minute
+    fn count(&self, now_ms: u64, per_minute: u32, per_hour: Option<u32>) -> Result<RateState, OverLimit> {
+        let over = |limit| move |retry_after| OverLimit::Rate { retry_after, limit };
+        let mut used = self.used.lock();
+        let mut state = used.minute.look(now_ms, per_minute).map_err(over(per_minute))?;
+        if let Some(per_hour) = per_hour {
+            let hour = used
+                .hour
+                .get_or_insert_with(|| Box::new(Window::of(Duration::from_secs(3600))));
+            let of_hour = hour.look(now_ms, per_hour).map_err(over(per_hour))?;
+            hour.count();
+            if of_hour.remaining < state.remaining {
+                state = of_hour;
+            }
+        }
+        used.minute.count();
+        state.remaining = state.remaining.saturating_sub(1);
+        Ok(state)
     }
 
-    /// Counts one request.
-    ///
-    /// # Errors
-    /// When this minute's are used up, with the time until the next will pass.
-    pub fn count_request(&self) -> Result<(), OverLimit> {
-        self.rate.check().map_err(|not_until| OverLimit::Rate {
-            retry_after: not_until.wait_time_from(DefaultClock::default().now()),
-            per_minute: self.per_minute,
-        })
-    }
-
-    /// Takes a place among the running calls.
-    ///
-    /// # Errors
-    /// When all are taken.
-    pub fn enter(&self) -> Result<Slot, OverLimit> {
-        let taken = self
+    fn enter(&self, most: u32) -> Result<Slot, OverLimit> {
+        let free = |running| (running < most).then_some(running + 1);
+        match self
             .running
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |running| {
-                (running < self.most_running).then_some(running + 1)
-            });
-        match taken {
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, free)
+        {
             Ok(_) => Ok(Slot {
                 running: Arc::clone(&self.running),
             }),
-            Err(_) => Err(OverLimit::Concurrency {
-                most: self.most_running,
-            }),
+            Err(_) => Err(OverLimit::Concurrency { most }),
         }
+    }
+
+    fn tally(&self, for_tenant: bool, now: Timestamp) {
+        let mut used = self.used.lock();
+        if !used.month.contains(now) && used.tally == (0, 0) {
+            used.month = Month::of(now);
+        }
+        // In the few seconds in which the old month's are not written down yet, the new one's go with them.
+        used.tally.0 += 1;
+        used.tally.1 += u64::from(for_tenant);
+    }
+
+    fn is_quiet(&self, now_ms: u64) -> bool {
+        let mut used = self.used.lock();
+        used.tally == (0, 0)
+            && self.running.load(Ordering::Acquire) == 0
+            && used.minute.is_empty(now_ms)
+            && used.hour.as_mut().is_none_or(|hour| hour.is_empty(now_ms))
     }
 }
 
-/// What addresses have used of a limit: failed sign-ins, or requests before anybody looks at a credential.
-#[derive(Debug)]
-pub struct AddressMeters {
-    by_address: DefaultKeyedRateLimiter<IpAddr>,
-    per_minute: u32,
+/// What counts are kept under: a key's id, or nothing for whoever has none.
+fn meter_name(principal: &Principal) -> &str {
+    match &principal.facts().credential {
+        Credential::ApiKey { id, .. } => id.as_str(),
+        Credential::Token { .. } | Credential::LegacyToken => principal.facts().user.as_str(),
+        Credential::Local => "",
+    }
 }
 
-impl AddressMeters {
-    /// Passes `per_minute` for each address.
-    pub fn new(per_minute: u32) -> Self {
-        let quota = Quota::per_minute(NonZeroU32::new(per_minute).unwrap_or(NonZeroU32::MIN));
+impl Limits {
+    /// Lets each principal have `most_running` calls at once; caps are counted in `store`.
+    pub fn new(most_running: u32, store: Store) -> Self {
         Self {
-            by_address: RateLimiter::keyed(quota),
-            per_minute,
+            meters: RwLock::default(),
+            budgets: Mutex::default(),
+            most_running,
+            holder: new_id("rep", store.clock().now()).into(),
+            store,
+            started: Instant::now(),
         }
     }
 
-    /// Counts one.
+    fn meter(&self, principal: &Principal) -> Arc<Meter> {
+        let name = meter_name(principal);
+        if let Some(meter) = self.meters.read().get(name) {
+            return Arc::clone(meter);
+        }
+        let new = || Arc::new(Meter::new(principal.tenant().clone()));
+        Arc::clone(self.meters.write().entry(name.to_owned()).or_insert_with(new))
+    }
+
+    /// Counts one request against the rates of a principal.
     ///
     /// # Errors
-    /// When the address has used up its minute.
-    pub fn count(&self, address: IpAddr) -> Result<(), OverLimit> {
-        self.by_address
-            .check_key(&address)
-            .map_err(|not_until| OverLimit::Rate {
-                retry_after: not_until.wait_time_from(DefaultClock::default().now()),
-                per_minute: self.per_minute,
-            })
+    /// When this minute's or this hour's are used up, with the time until the next will pass.
+    pub fn count_request(&self, principal: &Principal) -> Result<RateState, OverLimit> {
+        let facts = principal.facts();
+        self.meter(principal)
+            .count(self.now_ms(), facts.rate_per_minute, facts.rate_per_hour)
     }
 
-    /// Forgets addresses that have been quiet, so that the table does not grow with every stranger.
-    pub fn forget_quiet(&self) {
-        self.by_address.retain_recent();
-        self.by_address.shrink_to_fit();
+    /// Takes a place among the running calls of a principal.
+    ///
+    /// # Errors
+    /// When all are taken.
+    pub fn enter(&self, principal: &Principal) -> Result<Slot, OverLimit> {
+        self.meter(principal).enter(self.most_running)
+    }
+
+    /// Takes one of the month's calls.
+    ///
+    /// # Errors
+    /// When they are used up, or the store cannot be asked.
+    pub async fn reserve(&self, principal: &Principal, now: Timestamp) -> Result<Ticket, CapError> {
+        let meter = self.meter(principal);
+        let cap = principal.facts().monthly_cap;
+        let reservation = match cap {
+            None => None,
+            Some(cap) => Some(
+                self.budget(&meter, principal, cap.of)
+                    .take(cap.calls, now)
+                    .await?,
+            ),
+        };
+        Ok(Ticket {
+            meter,
+            reservation,
+            cap: cap.map(|cap| cap.of),
+            now,
+        })
+    }
+
+    fn budget<'m>(&self, meter: &'m Meter, principal: &Principal, of: CapOf) -> &'m Arc<Budget> {
+        let (cell, name) = match of {
+            CapOf::Key => (
+                &meter.of_key,
+                format_args!("{CALLS}:{}", meter_name(principal)).to_string(),
+            ),
+            CapOf::Tenant => (&meter.of_tenant, CALLS.to_owned()),
+        };
+        cell.get_or_init(|| {
+            let tenant = principal.tenant();
+            let mut budgets = self.budgets.lock();
+            let budget = budgets.entry((tenant.clone(), name.clone())).or_insert_with(|| {
+                let (holder, store) = (Arc::clone(&self.holder), self.store.clone());
+                Arc::new(Budget::new(tenant.clone(), name, holder, store))
+            });
+            Arc::clone(budget)
+        })
+    }
+
+    /// How much of its month's calls a principal has used; `None` without a cap, or before the first call.
+    pub fn usage(&self, principal: &Principal, now: Timestamp) -> Option<Usage> {
+        let cap = principal.facts().monthly_cap?;
+        let meter = self.meter(principal);
+        self.budget(&meter, principal, cap.of).usage(now)
+    }
+
+    /// Calls that a key has made this month, whether it has a cap or not.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn used_by_key(&self, principal: &Principal, now: Timestamp) -> Result<u64, StoreError> {
+        let name = format!("{CALLS}:{}", meter_name(principal));
+        let period = Month::of(now).name();
+        let counted = self.store.read(principal.tenant(), move |tx| {
+            Box::pin(async move { tx.counters().get(&name, &period).await })
+        });
+        let counted = u64::try_from(counted.await?).unwrap_or(0);
+        let meter = self.meter(principal);
+        let unspent = match principal.facts().monthly_cap {
+            Some(cap) if cap.of == CapOf::Key => self.budget(&meter, principal, cap.of).unspent(now),
+            _ => 0,
+        };
+        let tallied = meter.used.lock().tally.0;
+        Ok(counted.saturating_sub(unspent) + tallied)
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Forgets principals that have been quiet. Their counts are in the store.
+    pub fn tidy(&self) {
+        let now_ms = self.now_ms();
+        let mut meters = self.meters.write();
+        // A meter that somebody holds is about to be used.
+        meters.retain(|_, meter| Arc::strong_count(meter) > 1 || !meter.is_quiet(now_ms));
+        meters.shrink_to_fit();
+        drop(meters);
+        self.budgets
+            .lock()
+            .retain(|_, budget| Arc::strong_count(budget) > 1 || !budget.is_quiet());
+    }
+
+    /// Looks after what is shared with other processes until the store is closed: brings calls back that others ask
+    /// for, and writes counts down.
+    pub async fn follow(self: Arc<Self>) {
+        let mut changes = self.store.changes();
+        let mut ticks = tokio::time::interval(TALLY);
+        loop {
+            let done = tokio::select! {
+                change = changes.recv() => match change.map(|change| change.topic) {
+                    Ok(Topic::Caps) | Err(RecvError::Lagged(_)) => self.answer_recall().await,
+                    Ok(_) => Ok(()),
+                    Err(RecvError::Closed) => return,
+                },
+                _ = ticks.tick() => self.write_down().await,
+            };
+            if let Err(error) = done {
+                warn!(error = %error, "monthly counts not exchanged with the store");
+            }
+        }
+    }
+
+    async fn answer_recall(&self) -> Result<(), StoreError> {
+        let holder = Arc::clone(&self.holder);
+        let recalled = self
+            .store
+            .system_read(move |tx| Box::pin(async move { tx.caps().recalled_from(&holder).await }));
+        for name in recalled.await? {
+            let budget = self.budgets.lock().get(&name).cloned();
+            if let Some(budget) = budget {
+                budget.bring_back().await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn write_down(&self) -> Result<(), StoreError> {
+        let budgets: Vec<_> = self.budgets.lock().values().cloned().collect();
+        for budget in budgets {
+            budget.renew().await?;
+        }
+        self.write_tallies().await
+    }
+
+    async fn write_tallies(&self) -> Result<(), StoreError> {
+        let meters: Vec<_> = self
+            .meters
+            .read()
+            .iter()
+            .filter(|(_, meter)| meter.used.lock().tally != (0, 0))
+            .map(|(name, meter)| (name.clone(), Arc::clone(meter)))
+            .collect();
+        for (name, meter) in meters {
+            let (tally, month) = {
+                let mut used = meter.used.lock();
+                (std::mem::take(&mut used.tally), used.month)
+            };
+            let period = month.name();
+            let written = self.store.write(&meter.tenant, move |tx| {
+                Box::pin(async move {
+                    let as_count = |calls| i64::try_from(calls).unwrap_or(i64::MAX);
+                    if !name.is_empty() {
+                        let of_key = format!("{CALLS}:{name}");
+                        tx.counters()
+                            .add(&of_key, &period, as_count(tally.0), None)
+                            .await?;
+                    }
+                    if tally.1 > 0 {
+                        tx.counters().add(CALLS, &period, as_count(tally.1), None).await?;
+                    }
+                    Ok::<_, StoreError>(())
+                })
+            });
+            if let Err(error) = written.await {
+                // Perhaps they were written after all: these counts bound nothing, so twice is better than never.
+                let mut used = meter.used.lock();
+                used.tally.0 += tally.0;
+                used.tally.1 += tally.1;
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings everything back that was taken in advance, and writes down every count: before the process ends.
+    ///
+    /// # Errors
+    /// When the store cannot be written; the calls held are then spent.
+    pub async fn leave(&self) -> Result<(), StoreError> {
+        let budgets: Vec<_> = self.budgets.lock().values().cloned().collect();
+        for budget in budgets {
+            budget.bring_back().await?;
+        }
+        self.write_tallies().await
     }
 }
 
@@ -203,32 +476,36 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_request_after_the_last_is_told_when_to_come_back() {
-        let meter = Meter::new(3, 8);
-        for _ in 0..3 {
-            meter.count_request().unwrap();
-        }
-        let refusal = meter.count_request().unwrap_err();
-        assert!((1..=20).contains(&refusal.retry_after_seconds()), "{refusal:?}");
-        assert!(refusal.to_string().starts_with("retry in "));
-    }
-
-    #[test]
     fn a_dropped_slot_makes_room() {
-        let meter = Meter::new(60, 2);
-        let first = meter.enter().unwrap();
-        let _second = meter.enter().unwrap();
-        assert_eq!(meter.enter().unwrap_err(), OverLimit::Concurrency { most: 2 });
+        let meter = Meter::new(TenantId::new("acme").unwrap());
+        let first = meter.enter(2).unwrap();
+        let _second = meter.enter(2).unwrap();
+        assert_eq!(meter.enter(2).unwrap_err(), OverLimit::Concurrency { most: 2 });
         drop(first);
-        assert!(meter.enter().is_ok());
+        assert!(meter.enter(2).is_ok());
     }
 
     #[test]
-    fn failures_of_one_address_do_not_touch_another() {
-        let failures = AddressMeters::new(1);
-        let (one, two) = (IpAddr::from([127, 0, 0, 1]), IpAddr::from([127, 0, 0, 2]));
-        failures.count(one).unwrap();
-        assert!(failures.count(one).is_err());
-        assert!(failures.count(two).is_ok());
+    fn the_tighter_of_two_rates_refuses_and_is_shown() {
+        let meter = Meter::new(TenantId::new("acme").unwrap());
+        let shown = |state: RateState| (state.limit, state.remaining);
+        assert_eq!(meter.count(0, 10, Some(3)).map(shown), Ok((3, 2)));
+        assert_eq!(meter.count(0, 2, Some(3)).map(shown), Ok((2, 0)));
+        let refused = meter.count(0, 2, Some(3)).unwrap_err();
+        assert_eq!(refused.to_string(), "retry in 61 s");
+        assert_eq!(meter.count(61_000, 2, Some(3)).map(shown), Ok((3, 0)));
+        let refused = meter.count(61_000, 2, Some(3)).unwrap_err();
+        assert_eq!(refused.retry_after_seconds(), 3660 - 61);
+    }
+
+    #[test]
+    fn a_warning_comes_from_nine_tenths_on() {
+        let month = Month::of(Timestamp::parse("2026-11-20").unwrap());
+        let usage = |used| Usage { used, cap: 10, month };
+        assert!(!usage(8).is_near() && usage(9).is_near());
+        assert_eq!(
+            usage(9).warning(),
+            "9 of 10 calls of this month are used; the cap resets 2026-12-01T00:00:00Z"
+        );
     }
 }

@@ -7,6 +7,7 @@
 mod answer;
 mod consent;
 mod doors;
+mod fare;
 mod house;
 mod redeem;
 mod run;
@@ -19,14 +20,16 @@ use tokio_util::sync::CancellationToken;
 pub use answer::{Answer, CallError, SignInError};
 pub use house::{BoundEdition, House, HouseBuilder, HouseError};
 
+use fare::Fare;
+
 use crate::{
     access::{Denial, Principal, PrincipalFacts, judge},
     audit::{Draft, RequestFacts},
-    catalogue::{Edition, ListKey, Shape, Tool, ToolSet, read_arguments},
+    catalogue::{Edition, ListKey, Shape, TOKEN_ARGUMENT, Tool, ToolSet, read_arguments},
     domain::{Call, Handler, Outcome, Progress, Round},
-    limits::Slot,
+    limits::{OverLimit, RateState, Slot, Usage},
     policy::{self, Decision},
-    store::AuditStatus,
+    store::{AuditStatus, StoreError},
     vocabulary::{Consent, Timestamp, canonical},
 };
 
@@ -61,8 +64,31 @@ impl House {
     ///
     /// # Errors
     /// When this minute's requests are used up.
-    pub fn count_request(&self, principal: &Principal) -> Result<(), crate::limits::OverLimit> {
-        self.limits.meter(principal).count_request()
+    pub fn count_request(&self, principal: &Principal) -> Result<RateState, OverLimit> {
+        self.limits.count_request(principal)
+    }
+
+    /// How much of its month's calls a principal has used; `None` without a cap.
+    pub fn monthly_usage(&self, principal: &Principal) -> Option<Usage> {
+        principal.facts().monthly_cap?;
+        self.limits.usage(principal, self.clock.now())
+    }
+
+    /// Writes the row of a call that was refused before it could walk, for one of its limits.
+    ///
+    /// # Errors
+    /// When the log cannot be written.
+    pub async fn refuse_call(
+        &self,
+        principal: &Principal,
+        name: &str,
+        facts: RequestFacts,
+        limit: OverLimit,
+    ) -> Result<(), StoreError> {
+        let error = CallError::OverLimit(limit);
+        let mut draft = Draft::open(self.store.clone(), principal, name, facts, self.clock.now());
+        draft.refuse(error.status(), error.http_twin(), error.code());
+        draft.close().await
     }
 
     /// The `tools` array that this principal sees.
@@ -118,7 +144,12 @@ impl House {
         now: Timestamp,
         draft: &mut Draft,
     ) -> Result<Answer, CallError> {
-        let slot: Slot = self.limits.meter(principal).enter()?;
+        let slot: Slot = self.limits.enter(principal)?;
+        // Counted when the call is let through; whatever refuses it before brings it back.
+        let fare = Fare::new(self.limits.reserve(principal, now).await);
+        if !may_confirm(&call) {
+            fare.check()?;
+        }
         let bound = self
             .edition_of(principal)
             .ok_or_else(|| CallError::UnknownTool(call.name.to_owned()))?;
@@ -137,7 +168,7 @@ impl House {
         let need = policy::consent(edition, tool, principal, &rules);
         let decision = policy::decide(grant.clone(), edition, &rules);
         if let Handler::Planned(planned) = handler {
-            let visit = consent::Visit::new(self, &bound.edition, &grant, planned, need, &call, now);
+            let visit = consent::Visit::new(self, &bound.edition, &grant, planned, need, &call, fare, now);
             return self.consent(visit, decision, value, &call, draft, slot).await;
         }
         let canonical = canonical(&value);
@@ -162,6 +193,7 @@ impl House {
             can_ask: call.can_ask,
             round: work.round.number,
         };
+        fare.pay()?;
         let outcome = self.run(handler, tool, work, draft, slot).await?;
         match outcome {
             Outcome::Done(result) => Ok(Answer::Done(result)),
@@ -209,6 +241,15 @@ impl House {
             answers,
         })
     }
+}
+
+/// Whether a call brings something that may confirm an earlier one, which was counted when its preview was shown.
+fn may_confirm(call: &ToolCall<'_>) -> bool {
+    let token = || {
+        call.arguments
+            .is_some_and(|raw| raw.get().contains(TOKEN_ARGUMENT))
+    };
+    call.request_state.is_some() || token()
 }
 
 /// What a sealed state is bound to (protocol.md S-84).

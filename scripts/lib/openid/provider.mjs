@@ -6,6 +6,7 @@
 // admin-… are in the group admin. PEER_PACKAGES is the directory that scripts/lib/node-tools printed.
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { pathToFileURL } from 'node:url';
 
 const [port, resource, ttl] = process.argv.slice(2);
@@ -50,6 +51,15 @@ const provider = new Provider(issuer, {
         name: token.accountId,
         groups: token.accountId.startsWith('admin-') ? ['staff', 'admin'] : ['staff'],
     }),
+});
+// SDKs register with the scopes of their first sign-in, and this provider would bar the client from others for good. Most
+// let a client ask for what its person may give.
+provider.use(async (ctx, next) => {
+    if (ctx.method === 'POST' && ctx.path === '/reg') {
+        ctx.req.body = JSON.parse(await text(ctx.req));
+        delete ctx.req.body.scope;
+    }
+    await next();
 });
 provider.on('server_error', (_ctx, error) => console.error(error));
 provider.listen(Number(port), '127.0.0.1', () => console.log(`listening on ${issuer}`));

@@ -15,6 +15,7 @@ mod bridge;
 mod corpus;
 mod crash;
 mod direct;
+mod flood;
 mod floor;
 mod generator;
 mod host;
@@ -27,6 +28,7 @@ mod slow;
 mod stats;
 mod stress;
 mod tls;
+mod tokens;
 mod wire;
 
 use crate::bridge::{Effort, Upstreams};
@@ -44,7 +46,8 @@ footbridge-load run --url URL [--key KEY] --method tools/list|tools/call [--tool
 footbridge-load idle --url URL [--key KEY] [--tool NAME --arguments JSON] --connections N --pid SERVER
 footbridge-load bridge --bin PATH [--arg TEXT]... [--env NAME=VALUE]... --url URL [--legacy-url URL] [--tls-url URL --tls-ca FILE] [--quick]
 footbridge-load direct --url URL [--quick]
-footbridge-load bench server|bridge|search|all ...   (scripts/bench calls it)
+footbridge-load flood URL   (the bench calls it: tokens on stdin)
+footbridge-load bench server|forged|bridge|search|all ...   (scripts/bench calls it)
 footbridge-load crash [--rounds N] [--server PATH] [--work DIR] [--store URL] [--seed N]   (scripts/crash calls it)
 footbridge-load replicas --cluster DIR --postgres BIN [...]   (scripts/replicas calls it)
 footbridge-load slow [--server PATH] [--work DIR] [--each N]   (scripts/slow-clients calls it)
@@ -69,6 +72,7 @@ fn dispatch() -> Result<(), Failure> {
     match command.string()?.as_str() {
         "floor" | "stub" => serve(parser),
         "run" => load(parser),
+        "flood" => print_json(&flood::run(&parser.value()?.string()?)?),
         "idle" => idle_connections(parser),
         "bridge" => one_bridge(parser),
         "direct" => no_bridge(parser),

@@ -29,6 +29,9 @@ running_per_key = 100000
 connections = 20000
 ";
 
+/// Where the edition takes access tokens.
+pub(crate) const TOKEN_PATH: &str = "/mcp/oauth";
+
 /// The reading tool under measurement: a real read with its durable audit.
 pub(crate) const READ_TOOL: &str = "memory_get";
 /// The writing tool under measurement: a durable commit.
@@ -152,6 +155,21 @@ impl Server {
         ])?;
         serde_json::from_str(said.trim())
             .map_err(|e| format!("`key mint --json` printed no key and id ({e}): {said}").into())
+    }
+
+    /// Has the edition take access tokens of a provider.
+    pub(crate) fn take_tokens_of(&self, issuer: &str) -> Result<(), Failure> {
+        self.admin(&[
+            "admin",
+            "mcp",
+            "auth",
+            "enable",
+            "--edition",
+            EDITION,
+            "--issuer",
+            issuer,
+        ])?;
+        Ok(())
     }
 
     /// Adds a folder of Markdown files as a source.

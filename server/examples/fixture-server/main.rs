@@ -109,7 +109,7 @@ async fn house(store: Store) -> anyhow::Result<Arc<House>> {
         }],
     ])?;
     let limits = OAuthLimits::default();
-    let oauth = OAuth::load(store.clone(), &catalogue, limits, REQUESTS_PER_MINUTE).await?;
+    let oauth = OAuth::load(store.clone(), &catalogue, limits).await?;
     let house = HouseBuilder {
         store,
         catalogue,

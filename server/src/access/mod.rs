@@ -12,5 +12,5 @@ mod table;
 
 pub use api_key::{ApiKey, Fault as KeyFault};
 pub use keyring::{AuthError, Keyring};
-pub use principal::{Credential, Principal, PrincipalFacts, local_principal};
+pub use principal::{CapOf, Credential, MonthlyCap, Principal, PrincipalFacts, local_principal};
 pub use scope::{Denial, Grant, judge, visible_tools};

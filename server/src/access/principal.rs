@@ -30,6 +30,24 @@ pub enum Credential {
     Local,
 }
 
+/// Whose calls a monthly cap counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CapOf {
+    /// The key's own.
+    Key,
+    /// Those of all keys of the tenant that have no cap of their own.
+    Tenant,
+}
+
+/// Calls that pass in a calendar month (catalogue.md §2.11).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MonthlyCap {
+    /// How many.
+    pub calls: u64,
+    /// Whose.
+    pub of: CapOf,
+}
+
 /// Everything that is known of a caller. Fields are facts, not rights: rights are asked for in `scope.rs`.
 #[derive(Debug)]
 pub struct PrincipalFacts {
@@ -59,6 +77,10 @@ pub struct PrincipalFacts {
     pub names: NameStyle,
     /// Requests a minute that pass.
     pub rate_per_minute: u32,
+    /// Requests an hour that pass; `None`: as many as the minutes let through.
+    pub rate_per_hour: Option<u32>,
+    /// Calls a month that pass; `None`: any number.
+    pub monthly_cap: Option<MonthlyCap>,
 }
 
 /// Proof that a credential was presented and found good for one edition.
@@ -117,6 +139,9 @@ pub fn local_principal(edition: &Edition, tenant: TenantId, user: UserId, rate_p
         confirm: KeyConfirm::Inherit,
         names: NameStyle::Auto,
         rate_per_minute,
+        rate_per_hour: None,
+        // Whoever starts a process on their own data needs no leave to.
+        monthly_cap: None,
     };
     let visible = visible_tools(edition, &facts);
     Principal::new(facts, visible)

@@ -9,7 +9,7 @@ use futures_util::FutureExt;
 
 use super::{
     keyring::AuthError,
-    principal::{Credential, Principal, PrincipalFacts},
+    principal::{CapOf, Credential, MonthlyCap, Principal, PrincipalFacts},
     scope::visible_tools,
 };
 use crate::{
@@ -23,6 +23,8 @@ pub(super) struct Entry {
     pub(super) key: Key,
     owner: Option<Arc<User>>,
     active: bool,
+    /// Calls a month that the tenant's keys share.
+    tenant_cap: Option<u64>,
     /// One for each edition the key may enter, made at its first use, with the edition it was made for.
     principals: Vec<(EditionName, OnceLock<(u64, Principal)>)>,
 }
@@ -58,7 +60,12 @@ impl Entry {
             .find(|(name, _)| *name == edition.name)
             .map(|(_, cell)| cell);
         let cell = cell.ok_or_else(|| AuthError::WrongEdition(edition.name.clone()))?;
-        let made = || (edition.serial, principal(key, owner, edition, rate_per_minute));
+        let made = || {
+            (
+                edition.serial,
+                principal(key, owner, edition, rate_per_minute, self.tenant_cap),
+            )
+        };
         let (serial, known) = cell.get_or_init(made);
         // Around a reload one catalogue's edition may meet what was kept for the other's.
         Ok(if *serial == edition.serial {
@@ -79,11 +86,11 @@ pub(super) struct Table {
 
 type PeopleMap = HashMap<(TenantId, UserId), Arc<User>>;
 
-/// Users, and the tenants that are not suspended.
+/// Users, and the tenants that are not suspended, with the calls a month that their keys share.
 #[derive(Clone, Default)]
 pub(super) struct People {
     users: Arc<PeopleMap>,
-    active_tenants: Arc<Vec<TenantId>>,
+    active_tenants: Arc<HashMap<TenantId, Option<u64>>>,
 }
 
 impl Table {
@@ -106,7 +113,8 @@ impl Table {
                 .users
                 .get(&(key.tenant.clone(), key.owner.clone()))
                 .cloned();
-            let active = self.people.active_tenants.contains(&key.tenant);
+            let tenant = self.people.active_tenants.get(&key.tenant);
+            let (active, tenant_cap) = (tenant.is_some(), tenant.copied().flatten());
             let principals = key
                 .editions
                 .iter()
@@ -118,6 +126,7 @@ impl Table {
                     key,
                     owner,
                     active,
+                    tenant_cap,
                     principals,
                 }),
             );
@@ -125,7 +134,14 @@ impl Table {
     }
 }
 
-fn principal(key: &Key, owner: &User, edition: &Edition, rate_per_minute: u32) -> Principal {
+fn principal(
+    key: &Key,
+    owner: &User,
+    edition: &Edition,
+    rate_per_minute: u32,
+    tenant_cap: Option<u64>,
+) -> Principal {
+    let cap = |calls: Option<u64>, of| calls.map(|calls| MonthlyCap { calls, of });
     let facts = PrincipalFacts {
         tenant: key.tenant.clone(),
         user: owner.id.clone(),
@@ -143,6 +159,8 @@ fn principal(key: &Key, owner: &User, edition: &Edition, rate_per_minute: u32) -
         confirm: key.limits.confirm,
         names: key.limits.names,
         rate_per_minute: key.limits.rate_per_minute.unwrap_or(rate_per_minute),
+        rate_per_hour: key.limits.rate_per_hour,
+        monthly_cap: cap(key.limits.monthly_cap, CapOf::Key).or_else(|| cap(tenant_cap, CapOf::Tenant)),
     };
     let visible = visible_tools(edition, &facts);
     Principal::new(facts, visible)
@@ -173,7 +191,8 @@ pub(super) async fn load_people(store: &Store) -> Result<People, StoreError> {
     let active = tenants
         .into_iter()
         .filter(|t| t.status == TenantStatus::Active)
-        .map(|t| t.id)
+        // A cap below zero lets nothing pass.
+        .map(|t| (t.id, t.monthly_cap.map(|cap| u64::try_from(cap).unwrap_or(0))))
         .collect();
     Ok(People {
         users: Arc::new(users),

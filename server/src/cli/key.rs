@@ -5,7 +5,6 @@ use clap::{Args, Subcommand};
 use footbridge_server::{
     operate::{
         Actor,
-        boot::REQUESTS_PER_MINUTE,
         keys::{self, KeyNarrowing, KeyPage, KeyView, MintRequest, MintedKey, Rotation},
     },
     store::{KeyConfirm, KeyLimits},
@@ -282,6 +281,7 @@ impl Rotate {
 
 impl Narrow {
     async fn run(self) -> Result<()> {
+        let per_minute = self.place.config()?.limits.requests_per_minute_per_key;
         let catalogue = self.place.catalogue()?;
         let store = self.place.open().await?;
         let wish = KeyNarrowing {
@@ -305,7 +305,7 @@ impl Narrow {
             &self.tenant.tenant,
             &self.key,
             wish,
-            REQUESTS_PER_MINUTE,
+            per_minute,
         )
         .await?;
         store.close().await;

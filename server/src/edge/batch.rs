@@ -51,7 +51,9 @@ impl Desk {
                 self.common.house.count_request(&caller.principal).err()
             };
             let reply = match (message, over_limit) {
-                (Ok(Message::Request(request)), Some(limit)) => Reply::over_limit(Some(request.id), &limit),
+                (Ok(Message::Request(request)), Some(limit)) => {
+                    self.over_rate(caller, mirror, &request, &limit).await
+                }
                 (Ok(message), _) => Box::pin(self.message(caller, mirror, message, &inner)).await,
                 (Err(error), _) => undecodable(&error),
             };

@@ -2,6 +2,7 @@
 //! era only as the shape of its answers.
 
 use std::{
+    borrow::Cow,
     net::IpAddr,
     sync::{Arc, OnceLock},
 };
@@ -10,15 +11,16 @@ use bytes::Bytes;
 use footbridge_protocol::{
     codes,
     era::{self, SUPPORTED},
-    headers::PROTOCOL_VERSION,
+    headers::{HeaderValue, PROTOCOL_VERSION},
     jsonrpc::{DecodeError, ErrorObject, Message, Request, Rules, decode},
+    meta::TRACEPARENT,
 };
 use http::StatusCode;
 use prometheus_client::metrics::counter::Counter;
 use serde_json::json;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use super::{
     Logged,
@@ -36,9 +38,10 @@ use super::{
 };
 use crate::{
     access::{Principal, oauth::Entrance},
-    audit::RequestFacts,
+    audit::{RequestFacts, trace_id},
     catalogue::{Edition, Tool},
     domain::Progress,
+    limits::{OverLimit, RateState, Usage},
     pipeline::{Answer, BoundEdition, CallError, House, ToolCall},
 };
 
@@ -46,6 +49,8 @@ use crate::{
 pub(super) const RULES: Rules = Rules::SERVER;
 /// Progress updates that may wait while an earlier one is written; a newer one follows those that find no room.
 const UPDATES_WAITING: usize = 16;
+/// Where in `_meta` a result says that the month's calls go to their end (catalogue.md §2.11).
+const WARNING: &str = "dev.footbridge/warning";
 
 /// What all desks of a server share.
 pub(super) struct Common {
@@ -116,6 +121,8 @@ pub(super) struct Caller {
     pub(super) address: Option<IpAddr>,
     /// Unique per request; shown to the caller where a cause is not.
     pub(super) request_id: String,
+    /// What its rate says to this request.
+    pub(super) counted: Result<RateState, OverLimit>,
     /// The entrance, where it takes access tokens.
     pub(super) entrance: Option<Entrance>,
 }
@@ -171,17 +178,18 @@ impl Desk {
         body: &[u8],
         line: &Line,
     ) -> Reply {
-        // Whatever it holds, it counts; the refusal waits until the id is known (protocol.md L-08).
-        let over_limit = self.common.house.count_request(&caller.principal).err();
         let decoded = decode(body, &RULES);
         let id = match &decoded {
             Ok(Message::Request(request)) => Some(request.id),
             Ok(_) => None,
             Err(error) => error.id(),
         };
-        if let Some(limit) = over_limit {
-            info!(tenant.id = %caller.principal.tenant(), request.id = caller.request_id, "refused: {limit}");
-            return Reply::over_limit(id, &limit);
+        // Whatever it holds, it was counted; the refusal waited until the id is known (protocol.md L-08).
+        if let Err(limit) = &caller.counted {
+            return match &decoded {
+                Ok(Message::Request(request)) => self.over_rate(caller, mirror, request, limit).await,
+                _ => Reply::over_limit(id, limit),
+            };
         }
         match decoded {
             Ok(message) => self.message(caller, mirror, message, line).await,
@@ -190,6 +198,30 @@ impl Desk {
             }
             Err(error) => undecodable(&error),
         }
+    }
+
+    /// Refuses a request for its rate. A call of a tool that was refused so has its row, as any other.
+    pub(super) async fn over_rate(
+        &self,
+        caller: &Caller,
+        mirror: Mirror<'_>,
+        request: &Request<'_>,
+        limit: &OverLimit,
+    ) -> Reply {
+        info!(tenant.id = %caller.principal.tenant(), request.id = caller.request_id, "refused: {limit}");
+        if let Ok(envelope) = open(request, mirror)
+            && let Ask::CallTool(call) = &envelope.ask
+        {
+            let (house, facts) = (&self.common.house, self.facts(caller, mirror, &envelope));
+            let written = house
+                .refuse_call(&caller.principal, &call.name, facts, limit.clone())
+                .await;
+            // Nothing ran, and nothing will: the refusal stands whether or not the log takes its row.
+            if let Err(error) = written {
+                warn!(request.id = caller.request_id, error = %error, "no audit row for a refused call");
+            }
+        }
+        Reply::over_limit(Some(request.id), limit)
     }
 
     pub(super) async fn message(
@@ -344,7 +376,7 @@ impl Desk {
             check_headers: &check_headers,
             progress,
             cancelled,
-            facts: self.facts(caller, envelope),
+            facts: self.facts(caller, mirror, envelope),
         };
         let started = std::time::Instant::now();
         let call = self.common.house.call(&caller.principal, call);
@@ -354,15 +386,18 @@ impl Desk {
         };
         self.common.metrics.took(started.elapsed());
         self.count(&request.name, &result);
-        match result {
+        let usage = self.common.house.monthly_usage(&caller.principal);
+        let usage = usage.filter(Usage::is_near);
+        let tail = self.tail(dialect, usage.as_ref());
+        let reply = match result {
             Ok(Answer::Done(result)) => Reply::result(envelope.id, |out| {
-                shape::write_tool_result(out, dialect, &self.modern_tail, &result);
+                shape::write_tool_result(out, dialect, &tail, &result);
             }),
             Ok(Answer::InputRequired {
                 requests,
                 request_state,
             }) => Reply::result(envelope.id, |out| {
-                shape::write_input_required(out, &self.modern_tail, &requests, request_state.as_deref());
+                shape::write_input_required(out, &tail, &requests, request_state.as_deref());
             }),
             Err(error) => {
                 let asker = Asker {
@@ -373,11 +408,31 @@ impl Desk {
                         caller.entrance.as_ref().and_then(Entrance::advertised),
                     ),
                     reference: &caller.request_id,
-                    modern_tail: &self.modern_tail,
+                    tail: &tail,
                 };
                 of_call_error(&error, asker)
             }
-        }
+        };
+        reply.with_usage(usage)
+    }
+
+    /// What ends a result: who we are, which modern results alone say, and a warning, which all do.
+    fn tail(&self, dialect: Dialect, usage: Option<&Usage>) -> Cow<'_, [u8]> {
+        let own: &[u8] = if dialect.is_modern() {
+            &self.modern_tail
+        } else {
+            b""
+        };
+        let Some(usage) = usage else {
+            return Cow::Borrowed(own);
+        };
+        // Invariant: the modern tail ends with the brace that closes `_meta`.
+        let mut tail = match own.strip_suffix(b"}") {
+            Some(open) => [open, b","].concat(),
+            None => br#","_meta":{"#.to_vec(),
+        };
+        tail.extend_from_slice(format!("\"{WARNING}\":{}}}", json!(usage.warning())).as_bytes());
+        Cow::Owned(tail)
     }
 
     fn count(&self, name: &str, result: &Result<Answer, CallError>) {
@@ -401,14 +456,20 @@ impl Desk {
         }
     }
 
-    fn facts(&self, caller: &Caller, envelope: &Envelope<'_>) -> RequestFacts {
-        let cut = |text: &str| text.chars().take(200).collect();
+    fn facts(&self, caller: &Caller, mirror: Mirror<'_>, envelope: &Envelope<'_>) -> RequestFacts {
+        let cut = |text: &str| text.chars().filter(|c| !c.is_control()).take(200).collect();
         RequestFacts {
             request_id: caller.request_id.clone(),
             client_name: envelope.client.name.as_deref().map(cut),
             client_version: envelope.client.version.as_deref().map(cut),
             protocol_version: envelope.dialect.version.as_str(),
             address: caller.address,
+            // What the message says beats the header (protocol.md L-10).
+            trace_id: match (&envelope.trace_parent, mirror.header(TRACEPARENT)) {
+                (Some(parent), _) => trace_id(parent),
+                (None, HeaderValue::One(parent)) => trace_id(parent),
+                (None, _) => None,
+            },
         }
     }
 

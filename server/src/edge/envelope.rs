@@ -62,6 +62,8 @@ pub(super) struct Envelope<'a> {
     pub(super) dialect: Dialect,
     /// Who the client says it is. For logs and the spelling of names.
     pub(super) client: ClientInfo<'a>,
+    /// `traceparent` of its `_meta`.
+    pub(super) trace_parent: Option<Cow<'a, str>>,
     pub(super) ask: Ask<'a>,
 }
 

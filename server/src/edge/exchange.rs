@@ -38,7 +38,7 @@ use super::{
 use crate::{
     access::oauth::{Entrance, Resource},
     catalogue::Edition,
-    limits::AddressMeters,
+    limits::{AddressMeters, OverLimit, RateState},
     pipeline::SignInError,
 };
 
@@ -335,10 +335,13 @@ impl Front {
         let media = gate::media(headers)?;
         let body = intake::read(body, settings.body_bytes, settings.body_timeout()).await?;
 
+        let counted = self.common.house.count_request(&principal);
+        let rate = rate_shown(&counted);
         let caller = Caller {
             principal,
             address: Some(peer.address),
             request_id: request_id(),
+            counted,
             entrance,
         };
         let line = Line::new(media.events);
@@ -349,11 +352,15 @@ impl Front {
             let _held = held;
             desk.answer(&caller, Mirror::Http(&headers), &body, &own).await
         });
-        Ok(match work.step().await {
+        let mut response = match work.step().await {
             Step::Message(first) => stream(Outgoing::events(&first, work, settings.keep_alive())),
             Step::Answer(reply) if media.json || reply.status != StatusCode::OK => to_response(reply),
             Step::Answer(reply) => stream(Outgoing::single_event(reply)),
-        })
+        };
+        if let Some(rate) = rate {
+            show_rate(response.headers_mut(), rate);
+        }
+        Ok(response)
     }
 
     fn refuse(
@@ -436,7 +443,8 @@ fn add_challenge(headers: &mut HeaderMap, challenge: &str) {
 /// A reply as HTTP.
 fn to_response(mut reply: Reply) -> Response<Outgoing> {
     let challenge = reply.challenge.take();
-    let (status, retry_after, per_minute) = (reply.status, reply.retry_after, reply.per_minute);
+    let (status, retry_after) = (reply.status, reply.retry_after);
+    let (rate, usage) = (reply.rate, reply.usage);
     let empty = reply.is_empty();
     let mut response = Response::new(reply.into_body());
     *response.status_mut() = status;
@@ -450,12 +458,36 @@ fn to_response(mut reply: Reply) -> Response<Outgoing> {
     if let Some(seconds) = retry_after {
         headers.insert(header::RETRY_AFTER, seconds.into());
     }
-    if let Some(per_minute) = per_minute {
-        headers.insert("x-ratelimit-limit", per_minute.into());
-        headers.insert("x-ratelimit-remaining", HeaderValue::from_static("0"));
-        headers.insert("x-ratelimit-reset", retry_after.unwrap_or(1).into());
+    if let Some(rate) = rate {
+        show_rate(headers, rate);
+    }
+    if let Some(usage) = usage {
+        headers.insert("x-monthlycap-limit", usage.cap.into());
+        headers.insert(
+            "x-monthlycap-remaining",
+            usage.cap.saturating_sub(usage.used).into(),
+        );
+        if let Ok(resets) = HeaderValue::from_str(&usage.month.resets()) {
+            headers.insert("x-monthlycap-reset", resets);
+        }
     }
     response
+}
+
+/// What of a rate is shown, whether it passed the request or not.
+fn rate_shown(counted: &Result<RateState, OverLimit>) -> Option<RateState> {
+    match counted {
+        Ok(rate) => Some(*rate),
+        Err(limit) => limit.rate(),
+    }
+}
+
+/// The rate's headers (catalogue.md §2.11): requests that pass in a window, that are left, and the seconds until one
+/// more passes.
+fn show_rate(headers: &mut HeaderMap, rate: RateState) {
+    headers.insert("x-ratelimit-limit", rate.limit.into());
+    headers.insert("x-ratelimit-remaining", rate.remaining.into());
+    headers.insert("x-ratelimit-reset", rate.reset_seconds().into());
 }
 
 fn stream(body: Outgoing) -> Response<Outgoing> {

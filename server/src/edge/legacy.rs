@@ -33,6 +33,7 @@ pub(super) fn decode<'a>(request: &Request<'a>, dialect: Dialect) -> Result<Enve
         id: request.id,
         dialect,
         client,
+        trace_parent: params.meta().traceparent(),
         ask,
     })
 }

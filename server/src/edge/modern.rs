@@ -32,6 +32,7 @@ pub(super) fn decode<'a>(request: &Request<'a>, mirror: Mirror<'_>) -> Result<En
         id: request.id,
         dialect: Dialect::of(ProtocolVersion::V2026_07_28),
         client: request.params.meta().client_info(),
+        trace_parent: request.params.meta().traceparent(),
         ask,
     })
 }

@@ -4,7 +4,7 @@
 //! |---|---|---|---|
 //! | no credential, or one that does not open the door | 401 | −32010 | [`Refusal`](super::refusal::Refusal) |
 //! | scope, role, read-only | 200, tool error; 403 for bare callers and access tokens | −32011 | [`of_call_error`] |
-//! | over a limit | 429 | −32012 | both |
+//! | over a rate · the monthly cap | 429 | −32012 · −32013 | both |
 //! | arguments, rules, not found, time-out | 200, tool error | – | [`of_call_error`] |
 //! | unknown tool, bad parameters | 200 | −32602 | [`of_call_error`] |
 //! | headers differ, capability missing | 400 | −32020, −32021 | [`of_call_error`] |
@@ -29,7 +29,13 @@ use super::{
     envelope::Dialect,
     shape,
 };
-use crate::{access::Denial, domain::DomainError, limits::OverLimit, pipeline::CallError, vocabulary::Scope};
+use crate::{
+    access::Denial,
+    domain::DomainError,
+    limits::{OverLimit, RateState, Usage},
+    pipeline::CallError,
+    vocabulary::Scope,
+};
 
 /// When a server that cannot take a call now asks to be called again, in seconds.
 const SOON: u64 = 2;
@@ -41,7 +47,9 @@ pub(super) struct Reply {
     /// Seconds.
     pub(super) retry_after: Option<u64>,
     /// The rate that was exceeded.
-    pub(super) per_minute: Option<u32>,
+    pub(super) rate: Option<RateState>,
+    /// How much of the month's calls is used, when that is worth saying.
+    pub(super) usage: Option<Usage>,
     /// `WWW-Authenticate`.
     pub(super) challenge: Option<String>,
     content: Content,
@@ -64,7 +72,8 @@ impl Reply {
         Self {
             status,
             retry_after: None,
-            per_minute: None,
+            rate: None,
+            usage: None,
             challenge: None,
             content,
         }
@@ -136,24 +145,33 @@ impl Reply {
 
     /// A limit was reached.
     pub(super) fn over_limit(id: Option<Id<'_>>, limit: &OverLimit) -> Self {
-        let per_minute = match limit {
-            OverLimit::Rate { per_minute, .. } => Some(*per_minute),
-            OverLimit::Concurrency { .. } => None,
+        let (code, word) = match limit {
+            OverLimit::Rate { .. } | OverLimit::Concurrency { .. } => (codes::RATE_LIMITED, "rate_limited"),
+            OverLimit::Cap { .. } => (codes::CAP_REACHED, "cap_reached"),
         };
         Self {
-            per_minute,
-            ..Self::later(id, &limit.to_string(), limit.retry_after_seconds())
+            rate: limit.rate(),
+            ..Self::too_many(id, (code, word), &limit.to_string(), limit.retry_after_seconds())
         }
     }
 
     /// 429 with a message and the time to wait.
     pub(super) fn later(id: Option<Id<'_>>, message: &str, retry_after: u64) -> Self {
-        let error = ErrorObject::new(codes::RATE_LIMITED, format!("429 Too Many Requests: {message}"))
-            .with_data(&json!({ "code": "rate_limited", "retry_after_seconds": retry_after }));
+        Self::too_many(id, (codes::RATE_LIMITED, "rate_limited"), message, retry_after)
+    }
+
+    fn too_many(id: Option<Id<'_>>, (code, word): (i64, &str), message: &str, retry_after: u64) -> Self {
+        let error = ErrorObject::new(code, format!("429 Too Many Requests: {message}"))
+            .with_data(&json!({ "code": word, "retry_after_seconds": retry_after }));
         Self {
             retry_after: Some(retry_after),
             ..Self::error(StatusCode::TOO_MANY_REQUESTS, id, &error)
         }
+    }
+
+    /// The same, with what is left of the month's calls.
+    pub(super) fn with_usage(self, usage: Option<Usage>) -> Self {
+        Self { usage, ..self }
     }
 
     /// The same, with the wish to be asked again in a moment.
@@ -208,8 +226,8 @@ pub(super) struct Asker<'a> {
     pub(super) stepping: Option<Stepping<'a>>,
     /// The request's id; what internal failures show instead of their cause.
     pub(super) reference: &'a str,
-    /// What ends every modern result.
-    pub(super) modern_tail: &'a [u8],
+    /// What ends every result.
+    pub(super) tail: &'a [u8],
 }
 
 /// A call that was not answered with an outcome.
@@ -274,7 +292,7 @@ pub(super) fn of_call_error(error: &CallError, asker: Asker<'_>) -> Reply {
         ) => Reply::result(asker.id, |out| {
             let text = error.text(asker.reference);
             let structured = tool_error(error, asker.reference);
-            shape::write_tool_error(out, asker.dialect, asker.modern_tail, &text, &structured);
+            shape::write_tool_error(out, asker.dialect, asker.tail, &text, &structured);
         }),
     }
 }

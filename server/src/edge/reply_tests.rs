@@ -23,7 +23,7 @@ fn answer(error: &CallError, dialect: Dialect) -> (u16, Option<u64>, Value) {
             dialect,
             stepping: None,
             reference: "req_1",
-            modern_tail: TAIL,
+            tail: TAIL,
         },
     );
     let (status, retry_after) = (reply.status.as_u16(), reply.retry_after);
@@ -47,7 +47,7 @@ fn missing_scope() -> CallError {
 fn each_failure_has_its_status_code_and_text() {
     let rate = || OverLimit::Rate {
         retry_after: Duration::from_millis(1500),
-        per_minute: 60,
+        limit: 60,
     };
     let capability = || Map::from_iter([("elicitation".to_owned(), json!({ "url": {} }))]);
     type Row = (CallError, u16, Option<i64>, Option<u64>, &'static str);
@@ -101,7 +101,19 @@ fn each_failure_has_its_status_code_and_text() {
             429,
             Some(-32012),
             Some(2),
-            "429 Too Many Requests: retry in 1 s",
+            "429 Too Many Requests: retry in 2 s",
+        ),
+        (
+            OverLimit::Cap {
+                cap: 10_000,
+                resets: "2026-12-01T00:00:00Z".into(),
+                retry_after: Duration::from_secs(77),
+            }
+            .into(),
+            429,
+            Some(-32013),
+            Some(77),
+            "429 Too Many Requests: monthly cap 10000 reached, resets 2026-12-01T00:00:00Z",
         ),
         (
             OverLimit::Concurrency { most: 8 }.into(),

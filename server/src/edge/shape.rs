@@ -8,26 +8,21 @@ use serde_json::{Map, value::RawValue};
 use super::envelope::Dialect;
 use crate::domain::{Content, InputRequest, ToolResult};
 
-/// Writes a finished call. `modern_tail` is what ends every modern result: `,"_meta":{…}`.
-pub(super) fn write_tool_result(
-    out: &mut Vec<u8>,
-    dialect: Dialect,
-    modern_tail: &[u8],
-    result: &ToolResult,
-) {
+/// Writes a finished call. `tail` is what ends the result: `,"_meta":{…}`, or nothing.
+pub(super) fn write_tool_result(out: &mut Vec<u8>, dialect: Dialect, tail: &[u8], result: &ToolResult) {
     let structured = result.structured.as_deref().map(RawValue::get);
     let blocks = Blocks {
         text: result.prose.as_deref().or(structured),
         besides: &result.content,
     };
-    write(out, dialect, modern_tail, &blocks, structured, result.is_error);
+    write(out, dialect, tail, &blocks, structured, result.is_error);
 }
 
 /// Writes a failure that the model can act on. `structured` is the JSON of `{"error":…}`.
 pub(super) fn write_tool_error(
     out: &mut Vec<u8>,
     dialect: Dialect,
-    modern_tail: &[u8],
+    tail: &[u8],
     text: &str,
     structured: &str,
 ) {
@@ -36,13 +31,13 @@ pub(super) fn write_tool_error(
         text: None,
         besides: &text,
     };
-    write(out, dialect, modern_tail, &blocks, Some(structured), true);
+    write(out, dialect, tail, &blocks, Some(structured), true);
 }
 
 /// Writes questions to the client.
 pub(super) fn write_input_required(
     out: &mut Vec<u8>,
-    modern_tail: &[u8],
+    tail: &[u8],
     requests: &[(String, InputRequest)],
     request_state: Option<&str>,
 ) {
@@ -69,7 +64,7 @@ pub(super) fn write_input_required(
         out.extend_from_slice(br#","requestState":"#);
         write_string(out, state);
     }
-    out.extend_from_slice(modern_tail);
+    out.extend_from_slice(tail);
     out.push(b'}');
 }
 
@@ -82,7 +77,7 @@ struct Blocks<'a> {
 fn write(
     out: &mut Vec<u8>,
     dialect: Dialect,
-    modern_tail: &[u8],
+    tail: &[u8],
     blocks: &Blocks<'_>,
     structured: Option<&str>,
     is_error: bool,
@@ -114,9 +109,7 @@ fn write(
     if is_error {
         out.extend_from_slice(br#","isError":true"#);
     }
-    if dialect.is_modern() {
-        out.extend_from_slice(modern_tail);
-    }
+    out.extend_from_slice(tail);
     out.push(b'}');
 }
 
@@ -213,7 +206,8 @@ mod tests {
 
     fn written(dialect: Dialect, result: &ToolResult) -> Value {
         let mut out = Vec::new();
-        write_tool_result(&mut out, dialect, TAIL, result);
+        let tail = if dialect.is_modern() { TAIL } else { b"" };
+        write_tool_result(&mut out, dialect, tail, result);
         serde_json::from_slice(&out).unwrap()
     }
 

@@ -195,6 +195,7 @@ impl Session {
             principal: self.principal.clone(),
             address: None,
             request_id: request_id(),
+            counted: self.desk.common.house.count_request(&self.principal),
         };
         let (desk, settled) = (Arc::clone(&self.desk), self.settled);
         let (lines, in_flight) = (self.lines.clone(), Arc::clone(&self.in_flight));

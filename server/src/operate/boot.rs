@@ -27,8 +27,6 @@ use crate::{
 
 /// The name under which the store keeps the key that seals multi-round states, the same for all replicas.
 const SEAL_KEY: &str = "seal_key";
-/// Requests a minute for keys that say nothing themselves (catalogue.md §2.11).
-pub const REQUESTS_PER_MINUTE: u32 = 60;
 /// How often tables are rid of what only strangers left behind.
 const TIDY_EVERY: Duration = Duration::from_secs(60);
 
@@ -54,6 +52,9 @@ impl Booted {
             // A task that panicked has told its story already.
             let _ = task.await;
         }
+        if let Err(error) = self.house.limits().leave().await {
+            warn!(error = %error, "calls taken in advance were not given back; they count as made");
+        }
         self.house.store().clone().close().await;
     }
 }
@@ -73,17 +74,13 @@ pub async fn boot(
     let context = Context::new(store.clone(), folder);
     let mut handlers = Handlers::default();
     context.register(&mut handlers);
-    let keyring = Keyring::load(store.clone(), &catalogue, REQUESTS_PER_MINUTE)
+    let per_minute = config.limits.requests_per_minute_per_key;
+    let keyring = Keyring::load(store.clone(), &catalogue, per_minute)
         .await
         .map_err(HouseError::from)?;
-    let oauth = OAuth::load(
-        store.clone(),
-        &catalogue,
-        config.oauth.clone(),
-        REQUESTS_PER_MINUTE,
-    )
-    .await
-    .map_err(HouseError::from)?;
+    let oauth = OAuth::load(store.clone(), &catalogue, config.oauth.clone())
+        .await
+        .map_err(HouseError::from)?;
     let house = HouseBuilder {
         store: store.clone(),
         catalogue,
@@ -111,6 +108,7 @@ pub async fn boot(
         spawn_until(&stop, async move { rules.follow().await }),
         spawn_until(&stop, Arc::clone(&reloader).follow()),
         spawn_until(&stop, tidy(Arc::clone(&house), Arc::clone(&password_check))),
+        spawn_until(&stop, Arc::clone(house.limits()).follow()),
         tokio::spawn(Arc::clone(&context).run(stop.clone())),
     ];
     Ok(Booted {

@@ -6,7 +6,7 @@ use crate::{
     access::{AuthError, Denial},
     catalogue::{ArgumentError, http::FaultCode},
     domain::{DomainError, InputRequest, ToolResult},
-    limits::OverLimit,
+    limits::{CapError, OverLimit},
     store::{AuditStatus, StoreError},
 };
 
@@ -96,7 +96,8 @@ impl CallError {
             Self::Denied(Denial::MissingScope(_)) => "missing_scope",
             Self::Denied(Denial::RoleRequired | Denial::NotOnKey(_)) => "role_required",
             Self::Denied(Denial::ReadOnly) => "read_only",
-            Self::OverLimit(_) => "rate_limited",
+            Self::OverLimit(OverLimit::Cap { .. }) => "cap_reached",
+            Self::OverLimit(OverLimit::Rate { .. } | OverLimit::Concurrency { .. }) => "rate_limited",
             Self::Domain(error) => match error {
                 DomainError::Arguments(_) | DomainError::Protocol(_) => "invalid_arguments",
                 DomainError::NotFound { .. } => "not_found",
@@ -131,7 +132,7 @@ impl CallError {
             "payment_required" => 402,
             "conflict" => 409,
             "rule_violation" => 422,
-            "rate_limited" => 429,
+            "rate_limited" | "cap_reached" => 429,
             "cancelled" => 499,
             "upstream_error" => 502,
             "unavailable" => 503,
@@ -154,6 +155,7 @@ impl CallError {
             "missing_scope" => AuditStatus::DenyScope,
             "role_required" | "read_only" => AuditStatus::DenyRole,
             "rate_limited" => AuditStatus::DenyRate,
+            "cap_reached" => AuditStatus::DenyCap,
             "unavailable" | "timeout" | "internal" => AuditStatus::Exception,
             "cancelled" => AuditStatus::ClientGone,
             _ => AuditStatus::Invalid,
@@ -182,6 +184,15 @@ impl CallError {
                 format!("503 Service Unavailable: the call was not run; try again soon (request {reference})")
             }
             _ => format!("{} {}: {self}", self.http_twin(), title(self.http_twin())),
+        }
+    }
+}
+
+impl From<CapError> for CallError {
+    fn from(error: CapError) -> Self {
+        match error {
+            CapError::Over(limit) => Self::OverLimit(limit),
+            CapError::Store(error) => Self::Unavailable(error),
         }
     }
 }
@@ -226,6 +237,23 @@ mod tests {
             (
                 DomainError::not_found("ticket", "tkt_1").into(),
                 "404 Not Found: ticket tkt_1",
+            ),
+            (
+                OverLimit::Rate {
+                    retry_after: std::time::Duration::from_millis(11_001),
+                    limit: 60,
+                }
+                .into(),
+                "429 Too Many Requests: retry in 12 s",
+            ),
+            (
+                OverLimit::Cap {
+                    cap: 10_000,
+                    resets: "2026-12-01T00:00:00Z".to_owned(),
+                    retry_after: std::time::Duration::from_secs(9),
+                }
+                .into(),
+                "429 Too Many Requests: monthly cap 10000 reached, resets 2026-12-01T00:00:00Z",
             ),
             (DomainError::Conflict("x".into()).into(), "409 Conflict: x"),
             (DomainError::Rule("x".into()).into(), "422 Unprocessable: x"),

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Answer, CallError, House, ToolCall,
     doors::{self, Door, Shown},
+    fare::Fare,
     run::{End, bounded},
 };
 use crate::{
@@ -50,6 +51,8 @@ pub(super) struct Visit {
     pub(super) cancelled: CancellationToken,
     pub(super) seal_key: Arc<SealKey>,
     need: Consent,
+    /// What the call costs.
+    fare: Fare,
     /// The name as the caller spells it.
     called_as: String,
     can_elicit: bool,
@@ -172,6 +175,7 @@ impl House {
             }
         };
         let arguments = visit.tool.input.check(value)?;
+        visit.fare.pay()?;
         let result = self.run_planned(&visit, permit, arguments, draft, slot).await?;
         Ok(Answer::Done(result))
     }
@@ -277,6 +281,7 @@ impl House {
         door: Door,
         draft: &mut Draft,
     ) -> Result<Answer, CallError> {
+        visit.fare.pay()?;
         draft.status(AuditStatus::Preview);
         let canonical = crate::vocabulary::canonical(&arguments);
         let plan = self.plan(visit, arguments.clone()).await?;
@@ -473,6 +478,7 @@ impl Visit {
         planned: &Planned,
         need: Consent,
         call: &ToolCall<'_>,
+        fare: Fare,
         now: Timestamp,
     ) -> Self {
         let tool = Arc::clone(grant.tool());
@@ -488,6 +494,7 @@ impl Visit {
             cancelled: call.cancelled.clone(),
             seal_key: Arc::clone(&house.seal_key),
             need,
+            fare,
             called_as: call.name.to_owned(),
             can_elicit: call.can_ask && has_forms(&call.capabilities),
             approve_at: call.approve_at.map(str::to_owned),

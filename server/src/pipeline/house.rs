@@ -92,7 +92,7 @@ impl BoundEdition {
 /// All rooms. Shared behind an [`Arc`] by every connection.
 pub struct House {
     pub(super) store: Store,
-    pub(super) limits: Limits,
+    pub(super) limits: Arc<Limits>,
     pub(super) strict_clients: StrictClients,
     pub(super) seal_key: Arc<SealKey>,
     pub(super) rules: Arc<Rules>,
@@ -139,9 +139,9 @@ impl HouseBuilder {
     pub fn build(self) -> Result<House, HouseError> {
         let editions = bind_all(&self.catalogue, &self.handlers)?;
         Ok(House {
+            limits: Arc::new(Limits::new(self.most_running_per_key, self.store.clone())),
             rules: Arc::new(Rules::new(self.store.clone())),
             store: self.store,
-            limits: Limits::new(self.most_running_per_key),
             strict_clients: StrictClients::builtin()?,
             seal_key: Arc::new(self.seal_key),
             clock: self.clock,
@@ -312,6 +312,17 @@ impl House {
     /// Forgets what only strangers left behind; called now and then.
     pub fn tidy(&self) {
         self.failed_sign_ins.forget_quiet();
+        self.limits.tidy();
+    }
+
+    /// Requests a minute of a key that says nothing itself.
+    pub fn usual_rate(&self) -> u32 {
+        self.keyring.usual_rate()
+    }
+
+    /// Rates and caps, for whoever looks after them beside the calls.
+    pub fn limits(&self) -> &Arc<Limits> {
+        &self.limits
     }
 
     /// The edition as it is in force now. Invariant: its rows are judged anew by whoever asks, since the principal

@@ -30,6 +30,8 @@ pub enum AuditStatus {
     PendingReview,
     /// A scope was missing.
     DenyScope,
+    /// Only people may, and a program asked. Reported by other programs alone.
+    DenyJwtOnly,
     /// The role was too low.
     DenyRole,
     /// Over the rate.
@@ -64,6 +66,7 @@ impl AuditStatus {
             Self::Declined => "declined",
             Self::PendingReview => "pending_review",
             Self::DenyScope => "deny_scope",
+            Self::DenyJwtOnly => "deny_jwt_only",
             Self::DenyRole => "deny_role",
             Self::DenyRate => "deny_rate",
             Self::DenyCap => "deny_cap",
@@ -171,6 +174,12 @@ pub struct AuditRecord {
     /// The peer's address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ip: Option<Cow<'static, str>>,
+    /// The trace it belongs to (W3C Trace Context), 32 hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<Cow<'static, str>>,
+    /// Another program said so (catalogue.md §2.16); the server saw nothing of the call.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reported: bool,
     /// Which replica served it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replica: Option<Cow<'static, str>>,
@@ -205,6 +214,8 @@ impl AuditRecord {
             client_version: None,
             protocol_version: None,
             ip: None,
+            trace_id: None,
+            reported: false,
             replica: None,
         }
     }

@@ -67,7 +67,7 @@ impl Rooms {
         let mut handlers = Handlers::default();
         context.register(&mut handlers);
         let keyring = Keyring::load(store.clone(), &catalogue, 1_000_000).await.unwrap();
-        let oauth = OAuth::load(store.clone(), &catalogue, OAuthLimits::default(), 1_000_000).await;
+        let oauth = OAuth::load(store.clone(), &catalogue, OAuthLimits::default()).await;
         let house = HouseBuilder {
             store: store.clone(),
             catalogue,
@@ -210,6 +210,7 @@ impl Rooms {
                 client_version: None,
                 protocol_version: "2026-07-28",
                 address: None,
+                trace_id: None,
             },
         };
         match self.house.call(principal, call).await? {

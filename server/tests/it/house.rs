@@ -152,9 +152,11 @@ impl House {
         .unwrap();
         let keyring = Keyring::load(store.clone(), &catalogue, 1_000_000).await.unwrap();
         tokio::spawn(Arc::clone(&keyring).follow());
-        let oauth = OAuth::load(store.clone(), &catalogue, OAuthLimits::default(), 1_000_000)
-            .await
-            .unwrap();
+        let limits = OAuthLimits {
+            requests_per_minute: 1_000_000,
+            ..OAuthLimits::default()
+        };
+        let oauth = OAuth::load(store.clone(), &catalogue, limits).await.unwrap();
         tokio::spawn(Arc::clone(&oauth).follow());
         let noticed = Arc::<Noticed>::default();
         let rooms = HouseBuilder {
@@ -170,6 +172,7 @@ impl House {
             failed_sign_ins_per_minute: 1000,
         };
         let rooms = Arc::new(rooms.build().unwrap());
+        tokio::spawn(Arc::clone(rooms.limits()).follow());
         let mut settings = EdgeSettings::default();
         change(&mut settings);
         let web = Web::new(

@@ -11,7 +11,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("outgoing", &[]),
     ("catalogue", &[]),
     ("access", &["catalogue", "outgoing", "store"]),
-    ("limits", &["access"]),
+    ("limits", &["access", "store"]),
     ("policy", &["access", "catalogue", "store"]),
     ("domain", &["access", "catalogue", "outgoing", "policy", "store"]),
     ("audit", &["access", "catalogue", "domain", "store"]),

@@ -20,6 +20,7 @@ mod edge;
 mod house;
 mod http_tools;
 mod layers;
+mod limits;
 mod oauth;
 mod operations;
 mod people;

@@ -26,8 +26,9 @@ pub(crate) use head::{Head, Outgoing};
 
 /// Room for one read. Nearly every reply comes with its head in one piece of less than this.
 const READ_BYTES: usize = 16 * 1024;
-/// The largest room made at once: what is read of a long body in one piece.
-const READ_BYTES_MOST: usize = 128 * 1024;
+/// The largest room made at once. It stays with the connection: who sent one long reply sends another. Allocators serve more
+/// than this from the system, page by page.
+const READ_BYTES_MOST: usize = 64 * 1024;
 /// A body up to this size is copied behind its head, so that both leave as one piece of memory.
 const JOINED_BYTES: usize = 8 * 1024;
 
@@ -221,7 +222,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// Lets go of memory that an idle connection need not hold.
     pub(crate) fn rest(&mut self) {
         self.arrived = BytesMut::new();
-        self.room = READ_BYTES;
         self.head = Bytes::new();
     }
 

@@ -273,8 +273,22 @@ fn rows(settings: &Settings, section: &mut Section, samples: &Samples, candidate
         Target::RatioAtMost(1.2),
     );
     row(
+        "  modern host, passed through: p99 µs",
+        "modern_call_p99_us",
+        1.0,
+        "least",
+        Target::RatioAtMost(1.2),
+    );
+    row(
         "  legacy-only upstream, passed through: p50 µs",
         "legacy_call_p50_us",
+        1.0,
+        "least",
+        Target::RatioAtMost(1.2),
+    );
+    row(
+        "  legacy-only upstream, passed through: p99 µs",
+        "legacy_call_p99_us",
         1.0,
         "least",
         Target::RatioAtMost(1.2),
@@ -289,6 +303,13 @@ fn rows(settings: &Settings, section: &mut Section, samples: &Samples, candidate
     row(
         "  modern host, passed through: p50 µs",
         "modern_list_p50_us",
+        1.0,
+        "least",
+        Target::RatioAtMost(1.3),
+    );
+    row(
+        "  legacy-only upstream, passed through: p50 µs",
+        "legacy_list_p50_us",
         1.0,
         "least",
         Target::RatioAtMost(1.3),
@@ -324,6 +345,20 @@ fn rows(settings: &Settings, section: &mut Section, samples: &Samples, candidate
     row(
         "CPU per 1 000 calls, one at a time: ms",
         "cpu_one_ms",
+        1.0,
+        "least",
+        Target::RatioAtMost(1.6),
+    );
+    row(
+        "  modern host, passed through: ms",
+        "modern_cpu_one_ms",
+        1.0,
+        "least",
+        Target::RatioAtMost(1.6),
+    );
+    row(
+        "  legacy-only upstream, passed through: ms",
+        "legacy_cpu_one_ms",
         1.0,
         "least",
         Target::RatioAtMost(1.6),

@@ -4,6 +4,7 @@
 //! order turns, so that a machine that gets slower hits both sides. Slowness never fails a run; an error does.
 
 mod bridge;
+mod forged;
 mod search;
 mod server;
 mod server_rows;
@@ -108,7 +109,9 @@ pub(crate) fn main(mut parser: lexopt::Parser) -> Result<(), Failure> {
         }
     }
     if sections.is_empty() || sections.iter().any(|name| name == "all") {
-        sections = ["server", "bridge", "search"].map(str::to_owned).to_vec();
+        sections = ["server", "forged", "bridge", "search"]
+            .map(str::to_owned)
+            .to_vec();
     }
     std::fs::create_dir_all(&settings.work)?;
     run(&settings, &sections)
@@ -129,10 +132,13 @@ fn run(settings: &Settings, names: &[String]) -> Result<(), Failure> {
     for name in names {
         let section = match name.as_str() {
             "server" => server::measure(settings),
+            "forged" => forged::measure(settings),
             "bridge" => bridge::measure(settings),
             "search" => search::measure(settings),
             other => {
-                return Err(format!("there is no section `{other}`: server, bridge, search, all").into());
+                return Err(
+                    format!("there is no section `{other}`: server, forged, bridge, search, all").into(),
+                );
             }
         };
         match section {

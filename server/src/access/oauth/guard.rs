@@ -39,7 +39,6 @@ use crate::{
 pub struct OAuth {
     pub(super) store: Store,
     pub(super) limits: OAuthLimits,
-    rate_per_minute: u32,
     fetcher: Arc<Fetcher>,
     lane: Lane,
     state: ArcSwap<State>,
@@ -75,7 +74,7 @@ struct State {
 }
 
 impl OAuth {
-    /// Loads the settings that are in force. `rate_per_minute` holds for everybody who comes with a token.
+    /// Loads the settings that are in force.
     ///
     /// # Errors
     /// When the store cannot be read, or the file of authorities.
@@ -83,7 +82,6 @@ impl OAuth {
         store: Store,
         catalogue: &Catalogue,
         limits: OAuthLimits,
-        rate_per_minute: u32,
     ) -> Result<Arc<Self>, StoreError> {
         signature::install();
         let fetcher = Fetcher::new(&limits).map_err(|e| StoreError::Invalid {
@@ -93,7 +91,6 @@ impl OAuth {
             lane: Lane::new(limits.checks(), limits.signature_queue),
             store,
             limits,
-            rate_per_minute,
             fetcher: Arc::new(fetcher),
             state: ArcSwap::from_pointee(State {
                 editions: catalogue.editions().to_vec(),
@@ -307,8 +304,15 @@ impl OAuth {
         claims: &Claims,
     ) -> Result<Principal, AuthError> {
         let who = Identity::of(claims, resource.groups_claim());
-        let user = user_of(&self.store, resource.tenant(), &who).await?;
-        Ok(principal(resource, edition, &user, claims, self.rate_per_minute))
+        let (user, cap) = user_of(&self.store, resource.tenant(), &who).await?;
+        Ok(principal(
+            resource,
+            edition,
+            &user,
+            claims,
+            self.limits.requests_per_minute,
+            cap,
+        ))
     }
 
     /// Believes a token or does not: first what costs nothing, then the key, then the signature.

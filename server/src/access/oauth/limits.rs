@@ -10,6 +10,8 @@ use serde::Deserialize;
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct OAuthLimits {
+    /// Requests a minute of one person who comes with a token (catalogue.md §2.11).
+    pub requests_per_minute: u32,
     /// Seconds that our clock and the provider's may differ. More than 60 count as 60 (protocol.md A-12): an expired
     /// token must not live on.
     pub clock_skew_seconds: u64,
@@ -40,6 +42,7 @@ pub struct OAuthLimits {
 impl Default for OAuthLimits {
     fn default() -> Self {
         Self {
+            requests_per_minute: 60,
             clock_skew_seconds: 30,
             keys_fresh_seconds: 300,
             keys_stale_hours: 24,

@@ -104,6 +104,6 @@ impl OAuth {
     /// # Errors
     /// When they have no address, it belongs to somebody else, or they were shut out.
     pub async fn user(&self, tenant: &TenantId, who: &Identity) -> Result<User, AuthError> {
-        user_of(&self.store, tenant, who).await
+        user_of(&self.store, tenant, who).await.map(|(user, _)| user)
     }
 }

@@ -9,11 +9,11 @@ use futures_util::FutureExt;
 
 use super::{resource::Resource, token::Claims};
 use crate::{
-    access::{AuthError, Credential, Principal, PrincipalFacts, visible_tools},
+    access::{AuthError, CapOf, Credential, MonthlyCap, Principal, PrincipalFacts, visible_tools},
     catalogue::Edition,
     store::{
-        AuditRecord, AuditStatus, KeyConfirm, NewUser, ScopeKind, Store, StoreError, TenantStatus, TenantTx,
-        User,
+        AuditRecord, AuditStatus, KeyConfirm, NewUser, ScopeKind, Store, StoreError, Tenant, TenantStatus,
+        TenantTx, User,
     },
     vocabulary::{NameStyle, Role, Scope, TenantId, ToolName, UserId, new_id},
 };
@@ -72,12 +72,16 @@ fn is_address(text: &str) -> bool {
             .is_some_and(|(left, right)| !left.is_empty() && !right.is_empty())
 }
 
-/// The user that an identity is in a tenant: found, or made at first sight.
-pub(super) async fn user_of(store: &Store, tenant: &TenantId, who: &Identity) -> Result<User, AuthError> {
-    let (found, active) = find(store, tenant, who).await?;
-    if !active {
-        return Err(AuthError::Suspended);
-    }
+/// The user that an identity is in a tenant, found or made at first sight, and the calls a month that the tenant's
+/// people share.
+pub(super) async fn user_of(
+    store: &Store,
+    tenant: &TenantId,
+    who: &Identity,
+) -> Result<(User, Option<i64>), AuthError> {
+    let (found, known) = find(store, tenant, who).await?;
+    let active = known.filter(|tenant| tenant.status == TenantStatus::Active);
+    let cap = active.ok_or(AuthError::Suspended)?.monthly_cap;
     let user = match found {
         Some(user) => user,
         None => match first_sight(store, tenant, who).await {
@@ -91,21 +95,25 @@ pub(super) async fn user_of(store: &Store, tenant: &TenantId, who: &Identity) ->
     if user.disabled_at.is_some() {
         return Err(AuthError::Suspended);
     }
-    refresh(store, tenant, user, who).await
+    Ok((refresh(store, tenant, user, who).await?, cap))
 }
 
-async fn find(store: &Store, tenant: &TenantId, who: &Identity) -> Result<(Option<User>, bool), AuthError> {
+async fn find(
+    store: &Store,
+    tenant: &TenantId,
+    who: &Identity,
+) -> Result<(Option<User>, Option<Tenant>), AuthError> {
     let (tenant, who) = (tenant.clone(), who.clone());
     store
         .system_read(move |tx| {
             async move {
-                let status = tx.tenants().find(&tenant).await?.map(|tenant| tenant.status);
+                let known = tx.tenants().find(&tenant).await?;
                 let mut tx = tx.within(&tenant);
                 let user = match tx.oauth().user_of(&who.issuer, &who.subject).await? {
                     Some(id) => tx.users().find(&id).await?,
                     None => None,
                 };
-                Ok::<_, StoreError>((user, status == Some(TenantStatus::Active)))
+                Ok::<_, StoreError>((user, known))
             }
             .boxed()
         })
@@ -194,6 +202,7 @@ pub(super) fn principal(
     user: &User,
     claims: &Claims,
     rate_per_minute: u32,
+    tenant_cap: Option<i64>,
 ) -> Principal {
     let settings = &resource.row.settings;
     let groups = claims.list(resource.groups_claim());
@@ -253,6 +262,13 @@ pub(super) fn principal(
         confirm: KeyConfirm::default(),
         names: NameStyle::Auto,
         rate_per_minute,
+        rate_per_hour: None,
+        monthly_cap: tenant_cap
+            .and_then(|calls| u64::try_from(calls).ok())
+            .map(|calls| MonthlyCap {
+                calls,
+                of: CapOf::Tenant,
+            }),
     };
     let visible = visible_tools(edition, &facts);
     Principal::new(facts, visible)

@@ -14,7 +14,6 @@ use crate::{
     access::{Credential, PrincipalFacts, visible_tools},
     catalogue::{Edition, Tool, ToolSet},
     operate::{
-        boot::REQUESTS_PER_MINUTE,
         keys::{self, KeyPage, KeyView},
         people,
     },
@@ -156,6 +155,9 @@ fn facts_of(edition: &Edition, key: &KeyView, role: Role) -> PrincipalFacts {
         tools_allow: key.tools_allow.clone(),
         tools_deny: key.tools_deny.clone(),
         names: key.names,
-        rate_per_minute: key.rate_per_minute.unwrap_or(REQUESTS_PER_MINUTE),
+        // How often it may call says nothing of which tools it sees.
+        rate_per_minute: key.rate_per_minute.unwrap_or(u32::MAX),
+        rate_per_hour: key.rate_per_hour,
+        monthly_cap: None,
     }
 }

@@ -23,7 +23,6 @@ use crate::{
     edge::Visit,
     operate::{
         OperateError,
-        boot::REQUESTS_PER_MINUTE,
         keys::{self, KeyNarrowing, KeyPage, KeyView, MintRequest, MintedKey, Rotation},
         people,
     },
@@ -104,8 +103,10 @@ fn limits(key: &KeyView) -> String {
     let mut parts = Vec::new();
     parts.extend(key.monthly_cap.map(|calls| format!("{calls} calls a month")));
     parts.extend(key.rate_per_hour.map(|calls| format!("{calls} calls an hour")));
-    let per_minute = key.rate_per_minute.unwrap_or(REQUESTS_PER_MINUTE);
-    parts.push(format!("{per_minute} calls a minute"));
+    parts.push(match key.rate_per_minute {
+        Some(calls) => format!("{calls} calls a minute"),
+        None => "the server's usual calls a minute".to_owned(),
+    });
     if !key.tools_allow.is_empty() {
         parts.push(format!("only the tools {}", key.tools_allow.join(", ")));
     }
@@ -550,7 +551,7 @@ async fn narrow(
                 person.tenant(),
                 &id,
                 wish,
-                REQUESTS_PER_MINUTE,
+                web.house().usual_rate(),
             )
             .await
         }

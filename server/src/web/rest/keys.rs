@@ -25,7 +25,6 @@ use crate::{
     catalogue::Edition,
     operate::{
         Actor,
-        boot::REQUESTS_PER_MINUTE,
         keys::{self, KeyNarrowing, KeyPage, KeyView, MOST_LISTED, MintRequest, MintedKey, Rotation},
     },
     store::{KeyConfirm, KeyLimits},
@@ -207,7 +206,16 @@ async fn narrow(
     };
     let (served, by) = (served(&web), actor(&signed_in));
     let tenant = signed_in.tenant();
-    let key = keys::narrow(web.store(), &served, &by, tenant, &id, wish, REQUESTS_PER_MINUTE).await?;
+    let key = keys::narrow(
+        web.store(),
+        &served,
+        &by,
+        tenant,
+        &id,
+        wish,
+        web.house().usual_rate(),
+    )
+    .await?;
     Ok(Json(key))
 }
 

@@ -378,7 +378,7 @@ fn a_row_that_asks_is_refused_where_its_handler_cannot_plan() {
         let mut handlers = Handlers::default();
         handlers.plain("w::w", |_| Box::pin(async { Ok(Outcome::text("done")) }));
         let keyring = Keyring::load(store.clone(), &catalogue, 60).await.unwrap();
-        let oauth = OAuth::load(store.clone(), &catalogue, OAuthLimits::default(), 60).await;
+        let oauth = OAuth::load(store.clone(), &catalogue, OAuthLimits::default()).await;
         let house = HouseBuilder {
             store,
             catalogue,

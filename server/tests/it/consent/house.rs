@@ -91,7 +91,7 @@ impl Rooms {
         let mut handlers = Handlers::default();
         desk::register(&mut handlers, &desk);
         let keyring = Keyring::load(store.clone(), &catalogue, 1_000_000).await.unwrap();
-        let oauth = OAuth::load(store.clone(), &catalogue, OAuthLimits::default(), 1_000_000).await;
+        let oauth = OAuth::load(store.clone(), &catalogue, OAuthLimits::default()).await;
         let house = HouseBuilder {
             store: store.clone(),
             catalogue,

@@ -311,7 +311,8 @@ async fn a_key_that_calls_too_often_is_told_when_to_come_back() {
     assert_eq!(reply.header("x-ratelimit-limit"), Some("2"));
     assert_eq!(reply.header("x-ratelimit-remaining"), Some("0"));
     let wait: u64 = reply.header("retry-after").unwrap().parse().unwrap();
-    assert!((1..=30).contains(&wait), "{wait}");
+    // A slot of the sliding minute leaves a second after the minute is over at the latest.
+    assert!((1..=61).contains(&wait), "{wait}");
     // An array counts as many as it holds.
     let limits = KeyLimits {
         rate_per_minute: Some(2),

@@ -1,9 +1,11 @@
 //! Access tokens, from the wire to the audit log. The provider is a small one of our own here; `scripts/oauth-check`
 //! walks through a real one.
 
+mod commands;
 mod forged;
 mod people;
 mod provider;
+mod replicas;
 
 use footbridge_server::{
     operate::oauth::{OAuthChange, Switch},

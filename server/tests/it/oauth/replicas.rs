@@ -1,0 +1,215 @@
+//! Two servers on one store, of either engine: what one writes the other acts on, and nobody is made twice.
+
+use std::sync::Arc;
+
+use footbridge_server::{
+    access::{
+        AuthError, Principal,
+        oauth::{IdTokenRequest, OAuth, OAuthLimits, TokenFault},
+    },
+    catalogue::{Catalogue, Edition, NamedText},
+    operate::{
+        Actor,
+        oauth::{OAuthChange, Switch, change},
+        people::{self, PersonChange},
+    },
+    store::Store,
+};
+use serde_json::{Value, json};
+
+use super::provider::{Provider, Signer};
+use crate::house::HANGS;
+use crate::store::harness::{Place, START, eventually, for_each_engine, tenant};
+
+const BASE: &str = "https://mcp.example.com";
+
+struct Replica {
+    store: Store,
+    oauth: Arc<OAuth>,
+    edition: Arc<Edition>,
+}
+
+impl Replica {
+    async fn on(place: &Place) -> Self {
+        let store = place.open().await;
+        let text = NamedText {
+            name: "house.toml",
+            text: include_str!("../house.toml"),
+        };
+        let catalogue = Catalogue::load(&[&[text]]).unwrap();
+        let oauth = OAuth::load(store.clone(), &catalogue, OAuthLimits::default())
+            .await
+            .unwrap();
+        oauth.reached_at(BASE);
+        tokio::spawn(Arc::clone(&oauth).follow());
+        Self {
+            store,
+            oauth,
+            edition: Arc::clone(&catalogue.editions()[0]),
+        }
+    }
+
+    /// `None`: there is no entrance here.
+    async fn admit(&self, token: &str) -> Option<Result<Principal, AuthError>> {
+        let entrance = self.oauth.entrance(&self.edition.name, "/mcp/oauth")?;
+        let now = self.store.clock().now();
+        let result = self
+            .oauth
+            .admit(&entrance, &self.edition, token, [127, 0, 0, 1].into(), now)
+            .await;
+        Some(result.map(|found| found.expect("a token of the provider")))
+    }
+
+    async fn switch(&self, switch: Switch, values: OAuthChange) {
+        change(&self.store, &tenant("acme"), &self.edition, BASE, switch, values)
+            .await
+            .unwrap();
+    }
+}
+
+/// Claims as of when the store's clock stands.
+fn claims(issuer: &str, more: &Value) -> Value {
+    let now = START.as_millis() / 1000;
+    let mut all = json!({
+        "iss": issuer, "aud": format!("{BASE}/mcp/oauth"), "sub": "ada", "iat": now, "exp": now + 300,
+        "scope": "t:read", "email": "ada@example.test",
+    });
+    for (name, value) in more.as_object().unwrap() {
+        all[name] = value.clone();
+    }
+    all
+}
+
+#[test]
+fn what_one_server_is_told_the_other_acts_on() {
+    for_each_engine(|place| async move {
+        place.open_with(&["acme"]).await.close().await;
+        let signer = Signer::ed();
+        let provider = Provider::start(vec![signer.public("k")]).await;
+        let token = signer.token(
+            &json!({ "alg": "EdDSA", "kid": "k" }),
+            &claims(&provider.issuer, &json!({})),
+        );
+        let (one, two) = (Replica::on(&place).await, Replica::on(&place).await);
+        assert!(two.admit(&token).await.is_none());
+        let on = OAuthChange {
+            issuer: Some(provider.issuer.clone()),
+            ..OAuthChange::default()
+        };
+        one.switch(Switch::On, on).await;
+        let admitted = eventually("the other opens", HANGS, async || two.admit(&token).await)
+            .await
+            .unwrap();
+        // The first call on each made one person.
+        let here = eventually("this one opens", HANGS, async || one.admit(&token).await)
+            .await
+            .unwrap();
+        assert_eq!(here.facts().user, admitted.facts().user);
+
+        let out = PersonChange {
+            active: Some(false),
+            ..PersonChange::default()
+        };
+        let ada = "ada@example.test";
+        people::change_user(&one.store, &Actor::Operator, &tenant("acme"), ada, out)
+            .await
+            .unwrap();
+        eventually("the other shuts ada out", HANGS, async || {
+            matches!(two.admit(&token).await, Some(Err(AuthError::Suspended))).then_some(())
+        })
+        .await;
+        one.switch(Switch::Off, OAuthChange::default()).await;
+        eventually("the other closes", HANGS, async || {
+            two.admit(&token).await.is_none().then_some(())
+        })
+        .await;
+    });
+}
+
+#[test]
+fn a_verified_token_is_looked_at_again_when_its_time_is_over() {
+    for_each_engine(|place| async move {
+        place.open_with(&["acme"]).await.close().await;
+        let signer = Signer::ec();
+        let provider = Provider::start(vec![signer.public("k")]).await;
+        let replica = Replica::on(&place).await;
+        let on = OAuthChange {
+            issuer: Some(provider.issuer.clone()),
+            ..OAuthChange::default()
+        };
+        replica.switch(Switch::On, on).await;
+        replica.oauth.reload().await.unwrap();
+        let token = signer.token(
+            &json!({ "alg": "ES256", "kid": "k" }),
+            &claims(&provider.issuer, &json!({})),
+        );
+        replica.admit(&token).await.unwrap().unwrap();
+        place.clock.advance(299_000);
+        replica.admit(&token).await.unwrap().unwrap();
+        place.clock.advance(60_000);
+        let refused = replica.admit(&token).await.unwrap();
+        assert!(
+            matches!(refused, Err(AuthError::Token(TokenFault::Expired))),
+            "{refused:?}"
+        );
+    });
+}
+
+#[test]
+fn an_id_token_signs_in_the_person_that_access_tokens_know() {
+    for_each_engine(|place| async move {
+        place.open_with(&["acme"]).await.close().await;
+        let signer = Signer::ec();
+        let provider = Provider::start(vec![signer.public("k")]).await;
+        let replica = Replica::on(&place).await;
+        let asked = IdTokenRequest {
+            issuer: &provider.issuer,
+            client_id: "console",
+            nonce: "n-1",
+            groups_claim: None,
+            address: [127, 0, 0, 1].into(),
+            now: START,
+        };
+        let token = |more: Value| {
+            let mut all = claims(
+                &provider.issuer,
+                &json!({ "aud": "console", "nonce": "n-1", "groups": ["staff"] }),
+            );
+            for (name, value) in more.as_object().unwrap() {
+                all[name] = value.clone();
+            }
+            signer.token(&json!({ "alg": "ES256", "kid": "k" }), &all)
+        };
+        let verify = async |more: Value| replica.oauth.verify_id_token(&token(more), asked).await;
+        let who = verify(json!({})).await.unwrap();
+        assert_eq!(
+            (who.subject.as_str(), who.email.as_deref()),
+            ("ada", Some("ada@example.test"))
+        );
+        assert_eq!(who.groups.as_deref(), Some(&["staff".to_owned()][..]));
+        let user = replica.oauth.user(&tenant("acme"), &who).await.unwrap();
+        assert_eq!(user.email, "ada@example.test");
+        assert_eq!(
+            replica.oauth.user(&tenant("acme"), &who).await.unwrap().id,
+            user.id
+        );
+        for (wrong, fault) in [
+            (json!({ "nonce": "n-2" }), TokenFault::Claims),
+            (json!({ "nonce": null }), TokenFault::Claims),
+            (json!({ "aud": "another" }), TokenFault::Audience),
+            (
+                json!({ "aud": ["console", "another"], "azp": "another" }),
+                TokenFault::Audience,
+            ),
+            (json!({ "iss": "https://id.example.com" }), TokenFault::Issuer),
+        ] {
+            let refused = verify(wrong.clone()).await;
+            assert!(
+                matches!(refused, Err(AuthError::Token(found)) if found == fault),
+                "{wrong}: {refused:?}"
+            );
+        }
+        let endpoints = replica.oauth.provider_endpoints(&provider.issuer).await.unwrap();
+        assert_eq!(endpoints.authorization, format!("{}/authorize", provider.issuer));
+    });
+}
