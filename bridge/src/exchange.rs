@@ -20,6 +20,7 @@ mod resume;
 
 use std::borrow::Cow;
 use std::mem;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -124,7 +125,8 @@ impl Exchange {
             self.attempts().await
         } else {
             let limit = self.shared.call_limit;
-            self.shared.alarm.within(limit, self.attempts()).await.unwrap_or_else(|_| {
+            let attempts = pin!(self.attempts());
+            self.shared.alarm.within(limit, attempts).await.unwrap_or_else(|_| {
                 Err(Failure::Final(BridgeError::timeout(format!(
                     "The request was given up after {} s; whether it took effect is unknown. Check that before you \
                      repeat it, or raise {}",
@@ -219,11 +221,16 @@ impl Exchange {
             ),
             Era::Modern => (None, None),
         };
-        let leaving = || self.flags.sent.store(true, Ordering::Relaxed);
         let sent = self
             .shared
             .upstream
-            .send_to(target.as_ref(), &Method::POST, headers, &self.body, leaving)
+            .send_to(
+                target.as_ref(),
+                &Method::POST,
+                headers,
+                &self.body,
+                Some(&self.flags.sent),
+            )
             .await;
         match sent {
             Ok(reply)

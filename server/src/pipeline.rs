@@ -127,7 +127,7 @@ impl House {
     pub async fn call(&self, principal: &Principal, call: ToolCall<'_>) -> Result<Answer, CallError> {
         let now = self.clock.now();
         self.keyring
-            .note_use(principal, call.facts.client_name.as_deref(), now);
+            .note_call(principal, call.facts.client_name.as_deref(), now);
         let mut draft = Draft::open(self.store.clone(), principal, call.name, call.facts.clone(), now);
         let result = self.walk(principal, call, now, &mut draft).await;
         if let Err(error) = &result {

@@ -265,6 +265,11 @@ impl Timestamp {
         Self(self.0.saturating_add(millis))
     }
 
+    /// The calendar month of UTC that it lies in, as counters name it: `2026-11`.
+    pub fn month(self) -> String {
+        self.to_string().chars().take("2026-11".len()).collect()
+    }
+
     /// Reads RFC 3339, or a date alone as 00:00Z (catalogue.md §2.14).
     pub fn parse(text: &str) -> Option<Self> {
         if let Ok(moment) = text.parse::<jiff::Timestamp>() {
@@ -375,6 +380,7 @@ mod tests {
             Timestamp::parse("2026-11-20").unwrap().to_string(),
             "2026-11-20T00:00:00.000Z"
         );
+        assert_eq!(moment.month(), "2026-11");
         assert_eq!(Timestamp::parse("tomorrow"), None);
     }
 

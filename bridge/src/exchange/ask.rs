@@ -18,7 +18,7 @@ pub(crate) async fn ask(
     body: &Bytes,
     id: &OwnedId,
 ) -> Result<(HeaderMap, Vec<u8>), BridgeError> {
-    let mut reply = shared.upstream.send(&Method::POST, headers, body, || ()).await?;
+    let mut reply = shared.upstream.send(&Method::POST, headers, body).await?;
     let place = shared.upstream.place();
     if !reply.status.is_success() {
         let error = BridgeError::http_status(

@@ -157,7 +157,7 @@ impl Listening<'_> {
             tokio::time::sleep(self.backoff.next()).await;
             let sent = shared
                 .upstream
-                .send(&Method::POST, &self.exchange.headers, &self.exchange.body, || ())
+                .send(&Method::POST, &self.exchange.headers, &self.exchange.body)
                 .await;
             let mut reply = match sent {
                 Ok(reply) => reply,

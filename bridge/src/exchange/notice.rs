@@ -84,7 +84,7 @@ async fn post(shared: &Shared, headers: &HeaderMap, body: &Bytes) -> Result<(), 
         .flatten();
     let sending = shared
         .upstream
-        .send_to(target.as_ref(), &Method::POST, headers, body, || ());
+        .send_to(target.as_ref(), &Method::POST, headers, body, None);
     match tokio::time::timeout(NOTICE_LIMIT, sending).await {
         Ok(Ok(reply)) => {
             let status = reply.status;

@@ -95,7 +95,7 @@ async fn end_session(shared: &Shared) {
     shared.legacy.stamp(&mut headers);
     match shared
         .upstream
-        .send(&Method::DELETE, &headers, &Bytes::new(), || ())
+        .send(&Method::DELETE, &headers, &Bytes::new())
         .await
     {
         Ok(reply) => log::debug(format_args!("ended the session: {}", reply.status)),

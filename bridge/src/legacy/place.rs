@@ -73,10 +73,7 @@ impl Place {
         if let Some(id) = &self.last_event_id {
             all.insert(LAST_EVENT_ID, id.clone());
         }
-        shared
-            .upstream
-            .send(&Method::GET, &all, &Bytes::new(), || ())
-            .await
+        shared.upstream.send(&Method::GET, &all, &Bytes::new()).await
     }
 }
 

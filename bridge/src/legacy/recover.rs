@@ -148,7 +148,7 @@ async fn accept(shared: &Shared, facts: &Facts, initialized: &Bytes) -> Result<(
     let target = shared.legacy.post_target();
     let reply = shared
         .upstream
-        .send_to(target.as_ref(), &Method::POST, &headers, initialized, || ())
+        .send_to(target.as_ref(), &Method::POST, &headers, initialized, None)
         .await?;
     let status = reply.status;
     reply.body.linger();
@@ -203,7 +203,7 @@ async fn close(shared: Arc<Shared>, session: HeaderValue) {
     headers.insert(SESSION_ID, session);
     if let Ok(reply) = shared
         .upstream
-        .send(&Method::DELETE, &headers, &Bytes::new(), || ())
+        .send(&Method::DELETE, &headers, &Bytes::new())
         .await
     {
         reply.body.linger();

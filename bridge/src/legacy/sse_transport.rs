@@ -51,7 +51,7 @@ pub(super) async fn ask(shared: &Shared, body: &Bytes, id: &OwnedId) -> Result<V
     let headers = shared.upstream.post_headers();
     let reply = shared
         .upstream
-        .send_to(target.as_ref(), &Method::POST, &headers, body, || ())
+        .send_to(target.as_ref(), &Method::POST, &headers, body, None)
         .await?;
     let status = reply.status;
     reply.body.linger();

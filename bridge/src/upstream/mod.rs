@@ -24,6 +24,7 @@ mod stream;
 mod tls;
 mod trust;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -171,7 +172,7 @@ impl Upstream {
         self.headers.clone()
     }
 
-    /// Sends one request and waits for the head of its reply. `leaving` is called each time just before bytes may leave.
+    /// Sends one request and waits for the head of its reply.
     /// Redirects within the origin are followed if method and body may be kept; every other 3xx is an error. A request that
     /// is refused for want of a credential is sent again when a sign-in has brought one (M-8).
     pub(crate) async fn send(
@@ -179,26 +180,26 @@ impl Upstream {
         method: &Method,
         headers: &HeaderMap,
         body: &Bytes,
-        leaving: impl Fn(),
     ) -> Result<Reply, BridgeError> {
-        self.send_to(None, method, headers, body, leaving).await
+        self.send_to(None, method, headers, body, None).await
     }
 
-    /// The same to another request target of the server, one that [`Upstream::resolve`] has made.
+    /// The same to another request target of the server, one that [`Upstream::resolve`] has made. `leaving` is set just before
+    /// bytes may leave.
     pub(crate) async fn send_to(
         &self,
         target: Option<&Uri>,
         method: &Method,
         headers: &HeaderMap,
         body: &Bytes,
-        leaving: impl Fn(),
+        leaving: Option<&AtomicBool>,
     ) -> Result<Reply, BridgeError> {
         #[cfg(feature = "sign-in")]
         if let Some(sign_in) = &self.sign_in {
             // Boxed: it is many times the size of what a request with a key needs.
-            return Box::pin(self.send_signed_in(sign_in, target, method, headers, body, &leaving)).await;
+            return Box::pin(self.send_signed_in(sign_in, target, method, headers, body, leaving)).await;
         }
-        self.send_as(None, target, method, headers, body, &leaving).await
+        self.send_as(None, target, method, headers, body, leaving).await
     }
 
     #[cfg(feature = "sign-in")]
@@ -209,7 +210,7 @@ impl Upstream {
         method: &Method,
         headers: &HeaderMap,
         body: &Bytes,
-        leaving: &impl Fn(),
+        leaving: Option<&AtomicBool>,
     ) -> Result<Reply, BridgeError> {
         let mut tries = Tries::default();
         loop {
@@ -241,7 +242,7 @@ impl Upstream {
         method: &Method,
         headers: &HeaderMap,
         body: &Bytes,
-        leaving: &impl Fn(),
+        leaving: Option<&AtomicBool>,
     ) -> Result<Reply, BridgeError> {
         let mut target = target.unwrap_or(&self.endpoint.target).clone();
         let mut followed = 0;
@@ -255,13 +256,16 @@ impl Upstream {
                 body,
             };
             let leaves = || {
-                leaving();
+                if let Some(leaving) = leaving {
+                    leaving.store(true, Ordering::Relaxed);
+                }
                 left.store(true, Ordering::Relaxed);
             };
-            let sent = self
-                .alarm
-                .within(self.response_limit, self.pool.send(&request, leaves))
-                .await;
+            // Pinned here: a future that is handed on by value takes its room twice in the one that waits for it.
+            let sent = {
+                let sending = pin!(self.pool.send(&request, leaves));
+                self.alarm.within(self.response_limit, sending).await
+            };
             let reply = match sent {
                 Ok(outcome) => outcome.map_err(|error| self.explain(&error))?,
                 Err(_) if left.load(Ordering::Relaxed) => return Err(self.too_slow()),

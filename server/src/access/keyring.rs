@@ -100,6 +100,7 @@ struct Use {
     tenant: TenantId,
     at: Timestamp,
     client: Option<String>,
+    calls: u32,
 }
 
 enum Door {
@@ -218,6 +219,16 @@ impl Keyring {
 
     /// Notes that a key was used, for people who look for unused ones. Written now and then, not with each call.
     pub fn note_use(&self, principal: &Principal, client: Option<&str>, now: Timestamp) {
+        self.note(principal, client, now, 0);
+    }
+
+    /// Notes that a tool was called with a key. What lists show of it is as old as the last writing; caps, which must
+    /// be exact, are counted elsewhere.
+    pub fn note_call(&self, principal: &Principal, client: Option<&str>, now: Timestamp) {
+        self.note(principal, client, now, 1);
+    }
+
+    fn note(&self, principal: &Principal, client: Option<&str>, now: Timestamp, calls: u32) {
         let Credential::ApiKey { id, .. } = &principal.facts().credential else {
             return;
         };
@@ -225,6 +236,7 @@ impl Keyring {
         match used.get_mut(id) {
             Some(entry) => {
                 entry.at = now;
+                entry.calls = entry.calls.saturating_add(calls);
                 if let Some(client) = client
                     && entry.client.as_deref() != Some(client)
                 {
@@ -232,15 +244,13 @@ impl Keyring {
                 }
             }
             None => {
-                let (tenant, client) = (principal.tenant().clone(), client.map(str::to_owned));
-                used.insert(
-                    id.clone(),
-                    Use {
-                        tenant,
-                        at: now,
-                        client,
-                    },
-                );
+                let entry = Use {
+                    tenant: principal.tenant().clone(),
+                    at: now,
+                    client: client.map(str::to_owned),
+                    calls,
+                };
+                used.insert(id.clone(), entry);
             }
         }
     }
@@ -323,18 +333,54 @@ impl Keyring {
         }
     }
 
+    /// Writes down how keys were used since the last time. Called before a server stops.
+    ///
+    /// # Errors
+    /// When the store refuses; what was not written is kept for the next time.
+    pub async fn write_down(&self) -> Result<(), StoreError> {
+        let Door::Keys { store, .. } = &self.door else {
+            return Ok(());
+        };
+        self.write_uses(store).await
+    }
+
     async fn write_uses(&self, store: &Store) -> Result<(), StoreError> {
         let used = mem::take(&mut *self.used.lock());
+        let mut written = Ok(());
         for (id, entry) in used {
-            let Use { tenant, at, client } = entry;
-            store
-                .write(&tenant, move |tx| {
-                    async move { tx.keys().touch(&id, at, client.as_deref()).await }.boxed()
-                })
-                .await?;
+            if written.is_ok() {
+                written = write_use(store, id.clone(), &entry).await;
+            }
+            if written.is_err() {
+                self.keep(id, entry);
+            }
         }
-        Ok(())
+        written
     }
+
+    /// Puts back what could not be written; newer uses win.
+    fn keep(&self, id: KeyId, entry: Use) {
+        let mut used = self.used.lock();
+        match used.get_mut(&id) {
+            Some(newer) => newer.calls = newer.calls.saturating_add(entry.calls),
+            None => drop(used.insert(id, entry)),
+        }
+    }
+}
+
+async fn write_use(store: &Store, id: KeyId, entry: &Use) -> Result<(), StoreError> {
+    let (at, client, calls) = (entry.at, entry.client.clone(), i64::from(entry.calls));
+    let work = store.write(&entry.tenant, move |tx| {
+        async move {
+            tx.keys().touch(&id, at, client.as_deref()).await?;
+            if calls > 0 {
+                tx.keys().count_calls(&id, &at.month(), calls).await?;
+            }
+            Ok(())
+        }
+        .boxed()
+    });
+    work.await
 }
 
 /// Whether something must be read again, because this time it could not be.

@@ -107,6 +107,10 @@ impl Front {
         let settings = Arc::clone(&common.settings);
         let base = settings.base_url(bound, tls);
         common.house.oauth().reached_at(&base);
+        if router.is_some() {
+            // Where the console shows what waits; set once, for a server knows one address.
+            let _ = common.approve_at.set(format!("{base}/console/reviews?code="));
+        }
         let site = Arc::new(Site {
             secure: tls || base.starts_with("https://"),
             base,

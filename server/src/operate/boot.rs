@@ -52,6 +52,9 @@ impl Booted {
             // A task that panicked has told its story already.
             let _ = task.await;
         }
+        if let Err(error) = self.house.write_down().await {
+            warn!(error = %error, "last uses of keys not written");
+        }
         if let Err(error) = self.house.limits().leave().await {
             warn!(error = %error, "calls taken in advance were not given back; they count as made");
         }

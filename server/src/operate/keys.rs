@@ -103,6 +103,9 @@ pub struct KeyView {
     pub last_used_at: Option<Timestamp>,
     /// By which client.
     pub last_used_client: Option<String>,
+    /// Calls it made this calendar month of UTC, as of the last half minute; only where keys are shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calls_this_month: Option<i64>,
     /// The key it was minted in place of.
     pub replaces: Option<KeyId>,
 }
@@ -137,6 +140,7 @@ impl KeyView {
             revoked_at: key.revoked_at,
             last_used_at: key.last_used_at,
             last_used_client: key.last_used_client,
+            calls_this_month: None,
             replaces: key.replaces,
         }
     }
@@ -465,7 +469,15 @@ pub async fn list(
                 let limit = page.limit.clamp(1, MOST_LISTED);
                 let now = tx.now();
                 let keys = tx.keys().page(owner, page.before.as_ref(), limit).await?;
-                Ok(keys.into_iter().map(|key| KeyView::new(key, now)).collect())
+                let calls = tx.keys().all_calls(&now.month()).await?;
+                let view = |key: Key| {
+                    let made = calls.get(key.id.as_str()).copied().unwrap_or(0);
+                    KeyView {
+                        calls_this_month: Some(made),
+                        ..KeyView::new(key, now)
+                    }
+                };
+                Ok(keys.into_iter().map(view).collect())
             }
             .boxed()
         })
@@ -488,7 +500,12 @@ pub async fn show(
             async move {
                 let by = actor.standing(tx).await?;
                 let now = tx.now();
-                Ok(KeyView::new(find(tx, &by, &name).await?, now))
+                let key = find(tx, &by, &name).await?;
+                let calls = tx.keys().calls(&key.id, &now.month()).await?;
+                Ok(KeyView {
+                    calls_this_month: Some(calls),
+                    ..KeyView::new(key, now)
+                })
             }
             .boxed()
         })

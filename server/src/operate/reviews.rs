@@ -4,11 +4,12 @@ use futures_util::FutureExt;
 use serde::Serialize;
 
 use super::{Actor, OperateError, actor::Standing, approvals::Waiting, logged, note};
+pub use crate::policy::review::{Review, ReviewStatus};
 use crate::{
     domain::Preview,
     policy::{
         SealKey,
-        review::{self, APPROVED_LIFETIME_MS, Review, ReviewStatus, Reviewer},
+        review::{self, APPROVED_LIFETIME_MS, Reviewer},
     },
     store::{PendingState, Store, TenantTx},
     vocabulary::{Role, TenantId, UserId, sha256},

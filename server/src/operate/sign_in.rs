@@ -12,6 +12,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use futures_util::FutureExt;
 use secrecy::SecretString;
 use sha2::{Digest, Sha256};
+use tracing::info;
 
 use super::{OperateError, Standing, note, passwords};
 use crate::{
@@ -99,6 +100,8 @@ impl PasswordCheck {
         let hash = found.as_ref().and_then(|(_, user)| user.password_hash.clone());
         let right = passwords::verify(attempt.password, hash).await?;
         let Some((tenant, user)) = found.filter(|_| right) else {
+            // Not whose: a row for those who exist would take time that the others do not take.
+            info!(%address, "refused a sign-in: wrong e-mail address or password");
             return Err(OperateError::WrongPassword);
         };
         self.admit(tenant, user, account, pair).await

@@ -214,6 +214,14 @@ impl House {
         self.editions.load_full()
     }
 
+    /// Writes down what is noted beside the calls: when keys were used, and how often.
+    ///
+    /// # Errors
+    /// When the store refuses.
+    pub async fn write_down(&self) -> Result<(), StoreError> {
+        self.keyring.write_down().await
+    }
+
     /// Puts another catalogue in the place of the one in force. Calls under way end with the old one.
     ///
     /// # Errors

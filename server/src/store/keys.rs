@@ -1,9 +1,11 @@
 //! API keys: rows and statements (catalogue.md §2.2). Only hashes come in; no plaintext key ever does.
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Session, StoreError, Topic,
+    Counters, Session, StoreError, Topic,
     row::{RowRef, params, to_json},
 };
 use crate::vocabulary::{EditionName, KeyId, NameStyle, Scope, TenantId, Timestamp, UserId};
@@ -159,6 +161,11 @@ pub struct SystemKeys<'t> {
     pub(super) session: &'t mut Session,
 }
 
+/// The counter of a key's calls. An id has no `~`, which is the last of printable characters.
+fn calls_of(id: &str) -> String {
+    format!("calls/{id}")
+}
+
 const COLUMNS: &str =
     "tenant_id, key_id, hash, prefix, name, owner_id, scopes_json, editions_json, limits_json,
     created_at, expires_at, revoked_at, last_used_at, last_used_client, version, replaces_id";
@@ -299,6 +306,40 @@ impl Keys<'_> {
         let sql = format!("SELECT {COLUMNS} FROM api_keys WHERE tenant_id = $1 AND replaces_id = $2");
         let params = params![self.tenant.as_str(), id.as_str()];
         self.session.query_one(&sql, params, key).await
+    }
+
+    /// Adds to the calls that a key made in a month, as `2026-11`. For people to read: caps are counted elsewhere.
+    pub async fn count_calls(&mut self, id: &KeyId, month: &str, calls: i64) -> Result<(), StoreError> {
+        let mut counters = Counters {
+            session: self.session,
+            tenant: self.tenant,
+        };
+        counters
+            .add(&calls_of(id.as_str()), month, calls, None)
+            .await
+            .map(|_| ())
+    }
+
+    /// The calls that a key made in a month.
+    pub async fn calls(&mut self, id: &KeyId, month: &str) -> Result<i64, StoreError> {
+        let mut counters = Counters {
+            session: self.session,
+            tenant: self.tenant,
+        };
+        counters.get(&calls_of(id.as_str()), month).await
+    }
+
+    /// The calls of every key that made some in a month.
+    pub async fn all_calls(&mut self, month: &str) -> Result<HashMap<String, i64>, StoreError> {
+        const ALL: &str = "SELECT name, value FROM counters
+            WHERE tenant_id = $1 AND period = $2 AND name >= $3 AND name < $4";
+        let (from, to) = (calls_of(""), calls_of("~"));
+        let params = params![self.tenant.as_str(), month, &from, &to];
+        let rows = self.session.query(ALL, params, |row| {
+            let name = row.text(0)?;
+            Ok((name.trim_start_matches(&calls_of("")).to_owned(), row.int(1)?))
+        });
+        Ok(rows.await?.into_iter().collect())
     }
 
     /// How many keys of that owner still open something.

@@ -106,3 +106,56 @@ fn a_demoted_owners_keys_are_demoted_and_a_disabled_ones_stop() {
     let last = place.fails(&["user", "disable", "operator@localhost"]);
     assert!(last.contains("last owner"), "{last}");
 }
+
+#[test]
+fn a_role_that_ends_ends_on_every_replica() {
+    let Some(database) = harness::Place::postgres() else {
+        return;
+    };
+    let place = Place::on(&database.url);
+    place.key("search");
+    place.ok(&["user", "add", "ada@example.com", "--role", "member"]);
+    let minted = place.ok(&[
+        "key",
+        "mint",
+        "--edition",
+        "context",
+        "--scopes",
+        "memory.read,memory.write",
+        "--user",
+        "ada@example.com",
+        "--json",
+    ]);
+    let minted: serde_json::Value = serde_json::from_str(&minted).unwrap();
+    let key = minted["key"].as_str().unwrap();
+    let servers = [place.serve(), place.serve()];
+    let put = |server: &Server| {
+        let reply = server.bare(key, "memory_put", json!({"key": "k", "content": "c"}));
+        (reply.status, reply.body)
+    };
+    for server in &servers {
+        assert_eq!(put(server).0, 200);
+    }
+    // Auditors read everything and change nothing.
+    place.ok(&["user", "role", "ada@example.com", "auditor"]);
+    for server in &servers {
+        let start = Instant::now();
+        while put(server).0 == 200 {
+            assert!(
+                start.elapsed() < Duration::from_secs(1),
+                "an auditor still writes on {}",
+                server.address
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let (status, body) = put(server);
+        assert!(
+            status == 403 && body.contains("this key is read-only"),
+            "{status} {body}"
+        );
+        assert_eq!(
+            server.bare(key, "memory_search", json!({"query": "c"})).status,
+            200
+        );
+    }
+}

@@ -95,10 +95,7 @@ impl Call {
         });
         let headers = session.post_headers(shared);
         let opening = async {
-            let reply = shared
-                .upstream
-                .send(&Method::POST, &headers, &body, || ())
-                .await?;
+            let reply = shared.upstream.send(&Method::POST, &headers, &body).await?;
             own::take_up(shared, session, reply, late).await
         };
         match opening.await {

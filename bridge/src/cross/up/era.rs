@@ -133,7 +133,7 @@ async fn probe(shared: &Arc<Shared>, request: &Request<'_>) -> Option<(StatusCod
     headers.insert(METHOD, HeaderValue::from_static(DISCOVER));
     let mut reply = shared
         .upstream
-        .send(&Method::POST, &headers, &Bytes::from(body), || ())
+        .send(&Method::POST, &headers, &Bytes::from(body))
         .await
         .ok()?;
     let status = reply.status;

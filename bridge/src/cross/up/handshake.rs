@@ -44,7 +44,7 @@ pub(super) async fn open(
     let headers = shared.upstream.post_headers();
     let reply = shared
         .upstream
-        .send(&Method::POST, &headers, &Bytes::from(body), || ())
+        .send(&Method::POST, &headers, &Bytes::from(body))
         .await?;
     let session_id = session_id(&reply.headers);
     let mut replies = Replies::open(shared, reply).await?;

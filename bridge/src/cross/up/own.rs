@@ -40,7 +40,7 @@ pub(super) async fn ask(
     let headers = session.post_headers(shared);
     let reply = shared
         .upstream
-        .send(&Method::POST, &headers, &Bytes::from(body), || ())
+        .send(&Method::POST, &headers, &Bytes::from(body))
         .await?;
     let mut replies = take_up(shared, session, reply, late).await?;
     let reading = response(shared, Some(session), &mut replies, &id);
@@ -151,7 +151,7 @@ pub(super) async fn answer(
     let headers = session.post_headers(shared);
     let reply = shared
         .upstream
-        .send(&Method::POST, &headers, &Bytes::from(body), || ())
+        .send(&Method::POST, &headers, &Bytes::from(body))
         .await?;
     let status = reply.status;
     if status.is_success() {
@@ -175,7 +175,7 @@ pub(super) async fn answer(
 
 /// POSTs a message that gets no response. What goes wrong is for stderr. Returns whether the server accepted it.
 pub(super) async fn tell(shared: &Shared, headers: &HeaderMap, body: &Bytes, what: &str) -> bool {
-    let sending = shared.upstream.send(&Method::POST, headers, body, || ());
+    let sending = shared.upstream.send(&Method::POST, headers, body);
     let refused = match shared.alarm.within(NOTICE_LIMIT, sending).await {
         Ok(Ok(reply)) => {
             let status = reply.status;

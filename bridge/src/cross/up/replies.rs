@@ -272,10 +272,7 @@ pub(super) async fn get(
     if let Some(id) = after {
         headers.insert(LAST_EVENT_ID, id);
     }
-    shared
-        .upstream
-        .send(&Method::GET, &headers, &Bytes::new(), || ())
-        .await
+    shared.upstream.send(&Method::GET, &headers, &Bytes::new()).await
 }
 
 /// Says whether a GET has opened a stream.

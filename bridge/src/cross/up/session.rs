@@ -297,7 +297,7 @@ impl Session {
         let headers = self.plain_headers(shared);
         let ended = shared
             .upstream
-            .send(&Method::DELETE, &headers, &Bytes::new(), || ())
+            .send(&Method::DELETE, &headers, &Bytes::new())
             .await;
         match ended {
             Ok(reply) => log::debug(format_args!("ended a session: {}", reply.status)),

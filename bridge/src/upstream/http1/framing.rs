@@ -133,8 +133,8 @@ impl Framing {
                         .split(|byte| *byte == b';')
                         .next()
                         .unwrap_or_default();
-                    let size =
-                        number(size.trim_ascii(), 16).ok_or(Malformed("the size of a chunk is no number"))?;
+                    let size = number(size.trim_ascii_end(), 16)
+                        .ok_or(Malformed("the size of a chunk is no number"))?;
                     *chunk = match size {
                         0 => Chunk::Trailers(0),
                         size => Chunk::Data(size),
@@ -150,6 +150,9 @@ impl Framing {
                     Some(line) if line.is_empty() => *chunk = Chunk::End,
                     Some(line) => {
                         *passed += line.len();
+                        if !is_field(&line) {
+                            return Err(Malformed("what follows its last chunk cannot be read"));
+                        }
                         if *passed > TRAILER_BYTES {
                             return Err(Malformed("too much follows its last chunk"));
                         }
@@ -176,7 +179,8 @@ fn part_of(arrived: &mut BytesMut, left: &mut u64) -> Step {
     Step::Data(arrived.split_to(here).freeze())
 }
 
-/// A line without its end, which has to come within `most` bytes. A bare line feed ends one too, as it does in heads.
+/// A line without its end, which has to come within `most` bytes. Between chunks nothing but CR LF ends one: where readers differ
+/// about the end of a line, they differ about the end of the body.
 fn line_of(arrived: &mut BytesMut, most: usize) -> Result<Option<BytesMut>, Malformed> {
     let within = arrived.get(..most.min(arrived.len())).unwrap_or_default();
     let Some(at) = memchr(b'\n', within) else {
@@ -187,10 +191,17 @@ fn line_of(arrived: &mut BytesMut, most: usize) -> Result<Option<BytesMut>, Malf
     };
     let mut line = arrived.split_to(at);
     arrived.advance(1);
-    if line.last() == Some(&b'\r') {
-        line.truncate(line.len() - 1);
+    match memchr(b'\r', &line) {
+        Some(end) if end + 1 == line.len() => line.truncate(end),
+        _ => return Err(Malformed("a line between chunks ends in another way")),
     }
     Ok(Some(line))
+}
+
+/// Says whether a line after the last chunk is a field.
+fn is_field(line: &[u8]) -> bool {
+    let field = [line, b"\r\n\r\n"].concat();
+    httparse::parse_headers(&field, &mut [httparse::EMPTY_HEADER; 1]).is_ok_and(|parsed| parsed.is_complete())
 }
 
 /// A number of nothing but digits.

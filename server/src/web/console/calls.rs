@@ -199,7 +199,7 @@ async fn page(
         let user = record
             .user_id
             .as_ref()
-            .map(|id| id.to_string())
+            .map(ToString::to_string)
             .unwrap_or_default();
         CallRow {
             when: text::when_exactly(record.ts),

@@ -71,7 +71,7 @@ pub(super) async fn tick_of(web: &Web, person: &Person, key: &KeyId) -> Result<T
         client: call
             .record
             .client_name
-            .map_or_else(String::new, |name| name.into_owned()),
+            .map_or_else(String::new, std::borrow::Cow::into_owned),
     })
 }
 

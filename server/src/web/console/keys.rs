@@ -19,7 +19,7 @@ use super::{
     render, text,
 };
 use crate::{
-    catalogue::Edition,
+    catalogue::{Edition, ScopeRule, Tool},
     edge::Visit,
     operate::{
         OperateError,
@@ -186,7 +186,6 @@ struct ScopeRow {
 struct Chosen {
     name: String,
     title: String,
-    description: String,
     scopes: Vec<ScopeRow>,
 }
 
@@ -276,7 +275,11 @@ fn choose(edition: &Edition, role: Role, filled: &Fields) -> Chosen {
         .filter_map(|(name, title)| {
             let scope = Scope::new(name).ok()?;
             let roles = edition.scopes.roles(&scope);
-            let needs = |tool: &crate::catalogue::Tool| tool.scope.scopes().contains(&scope);
+            let alone = std::slice::from_ref(&scope);
+            let opens = |tool: &Tool| match &tool.scope {
+                ScopeRule::All(needed) => needed.iter().all(|one| edition.scopes.satisfies(alone, one)),
+                ScopeRule::Any(needed) => needed.iter().any(|one| edition.scopes.satisfies(alone, one)),
+            };
             Some(ScopeRow {
                 name: name.to_owned(),
                 title: title.to_owned(),
@@ -287,22 +290,16 @@ fn choose(edition: &Edition, role: Role, filled: &Fields) -> Chosen {
                         .collect::<Vec<_>>()
                         .join(", ")
                 }),
-                tools: edition.tools().iter().filter(|tool| needs(tool)).count(),
+                tools: edition.tools().iter().filter(|tool| opens(tool)).count(),
                 picked: filled.all("scope").any(|picked| picked == name),
                 // Whoever mints for somebody else may name a scope that they do not hold; the owner's role decides.
                 closed: !role.is_admin() && roles.is_some_and(|roles| !roles.contains(&role)),
             })
         })
         .collect();
-    let first_sentence = edition
-        .instructions
-        .split_inclusive(". ")
-        .next()
-        .unwrap_or_default();
     Chosen {
         name: edition.name.to_string(),
         title: edition.title.clone(),
-        description: first_sentence.trim().chars().take(200).collect(),
         scopes,
     }
 }

@@ -81,6 +81,10 @@ pub(super) fn role(word: &str) -> Option<Role> {
 /// The sentence for the word that a redirect leaves in a query; a stranger's word says nothing.
 pub(super) fn done(word: &str) -> &'static str {
     match word {
+        "approved" => {
+            "You said yes. The call runs when its caller makes it again, or when enough others have agreed."
+        }
+        "declined" => "You said no. Nothing was changed.",
         "revoked" => "The key is revoked: no call begins with it any more.",
         "narrowed" => "The key is narrowed.",
         "changed" => "Saved.",

@@ -30,6 +30,8 @@ impl Walk {
         let signer = Signer::ec();
         let provider = Provider::start(vec![signer.public("k1")]).await;
         let house = House::start().await;
+        // Where it is reached, and so the audience of tokens, is known once it serves.
+        assert_eq!(house.get("/healthz").send().await.status, 200);
         let change = OAuthChange {
             issuer: Some(provider.issuer.clone()),
             ..change

@@ -133,6 +133,15 @@ fn a_key_is_rotated_and_narrowed_and_the_server_hears_of_it() {
             .fails(&["key", "rotate", id, "--grace-minutes", "10081"])
             .contains("10080")
     );
+    assert!(server.terminate_and_read().0.success());
+    let calls = |id: &str| json_of(&place.ok(&["key", "show", id]))["calls_this_month"].clone();
+    assert_eq!(
+        (calls(old["id"].as_str().unwrap()), calls(id)),
+        (json!(2), json!(1))
+    );
+    let listed = json_of(&place.ok(&["key", "list", "--json"]));
+    assert_eq!(listed[0]["calls_this_month"], 1, "{listed}");
+    assert!(listed[0]["last_used_at"].is_string());
     let whole = place.fails(&["key", "show", twin_key]);
     assert!(
         !whole.contains(&twin_key[20..]),

@@ -2,6 +2,7 @@
 
 mod access;
 mod cli;
+mod outage;
 mod races;
 mod rest;
 mod sign_in;

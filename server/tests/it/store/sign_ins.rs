@@ -1,7 +1,7 @@
 //! Sign-ins: found by their secret's hash alone, for as long as they, their person and their tenant are good.
 
 use footbridge_server::{
-    store::{NewSignIn, NewUser, SignIn, SignInKind, Store, StoreError, TenantStatus},
+    store::{NewSignIn, NewUser, SignIn, SignInKind, Store, TenantStatus},
     vocabulary::{Role, Timestamp, UserId},
 };
 
@@ -40,9 +40,7 @@ async fn add(store: &Store, owner: &str, id: &'static str, hash: u8, kind: SignI
 async fn find(store: &Store, hash: u8, kind: SignInKind, idle_since: Timestamp) -> Option<SignIn> {
     store
         .system_read(move |tx| {
-            Box::pin(
-                async move { Ok::<_, StoreError>(tx.sign_ins().find(&[hash; 32], kind, idle_since).await?) },
-            )
+            Box::pin(async move { tx.sign_ins().find(&[hash; 32], kind, idle_since).await })
         })
         .await
         .unwrap()

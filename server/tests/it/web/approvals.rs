@@ -67,3 +67,47 @@ async fn an_admin_answers_for_everybody_and_a_member_for_nobody_else() {
     let declined = answer(admin, format!("/v1/approvals/{other}"), "decline").await;
     assert_eq!(declined.json()["status"], "declined");
 }
+
+/// The page that the answer leads to shows what waits, and its button lets it run.
+#[tokio::test]
+async fn the_page_that_the_caller_is_sent_to_shows_the_call_and_answers_it() {
+    let house = House::start().await;
+    let limits = KeyLimits {
+        confirm: KeyConfirm::Human,
+        ..KeyLimits::default()
+    };
+    let key = house.limited_key("t:write", limits).await;
+    let mut params = json!({ "name": "note", "arguments": { "text": "<b>hello</b>" } });
+    params["_meta"]["io.modelcontextprotocol/clientCapabilities"] = json!({});
+    let answer = house
+        .modern(&key, "tools/call", params.clone())
+        .send()
+        .await
+        .json();
+    let url = answer["result"]["structuredContent"]["approve"]["url"]
+        .as_str()
+        .unwrap();
+    let (base, path) = url.split_at(url.find("/console").unwrap());
+    assert_eq!(base, format!("http://{}", house.address));
+    let code = path.rsplit('=').next().unwrap();
+    let mut admin = house.browser_of(Role::Admin).await;
+    let text = admin.get(path).await.text();
+    assert!(text.contains(code) && text.contains("this one"), "{text}");
+    assert!(
+        text.contains("hello") && !text.contains("<b>hello"),
+        "what the call says is text: {text}"
+    );
+    let answered = [("code", code), ("answer", "approve")];
+    let sent = admin.submit(path, "/console/reviews/call", &answered).await;
+    assert_eq!(
+        sent.header("location"),
+        Some("/console/reviews?done=approved"),
+        "{}",
+        sent.text()
+    );
+    // A call is answered once; the page then says so.
+    let twice = admin.submit(path, "/console/reviews/call", &answered).await;
+    assert!(twice.text().contains("approved before"), "{}", twice.text());
+    let done = house.modern(&key, "tools/call", params).send().await.json();
+    assert_eq!(done["result"]["structuredContent"]["status"], "done", "{done}");
+}

@@ -48,11 +48,14 @@ async fn every_answer_tells_browsers_to_keep_to_themselves() {
     }
 }
 
+/// A method, header fields, and the status they get.
+type Asked<'a> = (&'static str, &'a [(&'static str, &'a str)], u16);
+
 #[tokio::test]
 async fn hosts_and_origins_are_ours_or_refused() {
     let house = House::start().await;
     let own = format!("http://{}", house.address);
-    let table: &[(&str, &[(&str, &str)], u16)] = &[
+    let table: &[Asked<'_>] = &[
         ("GET", &[], 401),
         ("GET", &[("host", "evil.example")], 403),
         // A link on another site may lead here.
