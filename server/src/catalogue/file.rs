@@ -5,6 +5,7 @@
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::http::HttpRow;
 use crate::vocabulary::{Consent, EditionName, Effect, NameStyle, Role, Scope};
 
 /// One file: an edition's head, tools, or both.
@@ -16,6 +17,9 @@ pub(super) struct CatalogueFile {
     pub edition: Option<EditionRow>,
     #[serde(default)]
     pub scopes: toml::Table,
+    /// REST APIs that tools of the edition call.
+    #[serde(default, rename = "upstream")]
+    pub upstreams: toml::Table,
     #[serde(default, rename = "tool")]
     pub tools: Vec<ToolRow>,
 }
@@ -61,7 +65,11 @@ pub(super) struct ScopeRow {
 #[serde(deny_unknown_fields)]
 pub(super) struct ToolRow {
     pub name: Spanned<String>,
+    /// For people; the name in words when absent.
+    #[serde(default)]
     pub title: String,
+    /// For the model; the title when absent.
+    #[serde(default)]
     pub description: String,
     pub scope: ScopeNeed,
     pub effect: Effect,
@@ -80,12 +88,17 @@ pub(super) struct ToolRow {
     /// Groups whose members may approve alone, marked as forced.
     #[serde(default)]
     pub force_groups: Vec<String>,
-    pub handler: String,
+    /// The Rust function behind the tool.
+    pub handler: Option<String>,
+    /// The REST call behind the tool.
+    pub http: Option<HttpRow>,
     #[serde(default)]
     pub input: toml::Table,
     /// A whole JSON Schema in place of `input`.
     pub input_schema: Option<String>,
     pub output: Option<toml::Table>,
+    /// A whole JSON Schema in place of `output`.
+    pub output_schema: Option<String>,
     /// Seconds a call may take; the server's setting when absent.
     pub timeout_seconds: Option<u64>,
     #[serde(default, rename = "example")]

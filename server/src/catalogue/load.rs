@@ -17,14 +17,15 @@ use super::{
     builtin::NamedText,
     confirming::TOKEN_ARGUMENT,
     file::{CatalogueFile, EditionRow, ScopeNeed, ScopeRow, ToolRow},
+    http::{HttpCall, Upstream, UpstreamRow},
     schema,
     scopes::ScopeRules,
-    tool::{Edition, MOST_TOOLS, ReviewRule, ScopeRule, Tool},
+    tool::{Driver, Edition, MOST_TOOLS, ReviewRule, ScopeRule, Tool},
 };
 use crate::vocabulary::{Consent, Effect, ToolName, is_hidden};
 
 /// Names that no catalogue may bring in (catalogue.md §2.13).
-const RESERVED: [&str; 10] = [
+pub(super) const RESERVED: [&str; 10] = [
     "export_all",
     "list_all",
     "query",
@@ -38,7 +39,7 @@ const RESERVED: [&str; 10] = [
 ];
 
 /// Inputs that would let a caller name a tenant (catalogue.md §2.15).
-const TENANT_INPUTS: [&str; 7] = [
+pub(super) const TENANT_INPUTS: [&str; 7] = [
     "tenant",
     "tenant_id",
     "org_id",
@@ -49,10 +50,10 @@ const TENANT_INPUTS: [&str; 7] = [
 ];
 
 /// Longest underscored name: several hosts accept no more once they add a prefix (protocol.md L-06).
-const LONGEST_NAME: usize = 64;
+pub(super) const LONGEST_NAME: usize = 64;
 /// Longest description (catalogue.md §2.5): a list is a bill paid on every turn.
-const LONGEST_DESCRIPTION: usize = 300;
-const LONGEST_FIRST_SENTENCE: usize = 100;
+pub(super) const LONGEST_DESCRIPTION: usize = 300;
+pub(super) const LONGEST_FIRST_SENTENCE: usize = 100;
 
 /// The group that every owner and admin is in.
 pub const ADMINS: &str = "admin";
@@ -98,10 +99,14 @@ pub enum CatalogueError {
     },
 }
 
+/// The REST APIs of one edition by name.
+type Upstreams = BTreeMap<String, Arc<Upstream>>;
+
 /// Loads the files of one edition: exactly one of them has the `[edition]` head.
 pub(super) fn edition(files: &[NamedText<'_>]) -> Result<Edition, CatalogueError> {
     let mut head: Option<(&str, EditionRow)> = None;
     let mut scopes = BTreeMap::new();
+    let mut upstreams: Upstreams = BTreeMap::new();
     let mut rows: Vec<(&NamedText<'_>, ToolRow)> = Vec::new();
     for source in files {
         let fault = |message: String| CatalogueError::Edition {
@@ -129,6 +134,15 @@ pub(super) fn edition(files: &[NamedText<'_>]) -> Result<Edition, CatalogueError
                 .map_err(|e| fault(format!("scope `{name}`: {e}")))?;
             if scopes.insert(name.clone(), row).is_some() {
                 return Err(fault(format!("scope `{name}` is described twice")));
+            }
+        }
+        for (name, row) in file.upstreams {
+            let row: UpstreamRow = row
+                .try_into()
+                .map_err(|e| fault(format!("upstream `{name}`: {e}")))?;
+            let upstream = Upstream::new(&name, row).map_err(|e| fault(format!("upstream `{name}`: {e}")))?;
+            if upstreams.insert(name.clone(), Arc::new(upstream)).is_some() {
+                return Err(fault(format!("upstream `{name}` is described twice")));
             }
         }
         rows.extend(file.tools.into_iter().map(|row| (source, row)));
@@ -162,7 +176,7 @@ pub(super) fn edition(files: &[NamedText<'_>]) -> Result<Edition, CatalogueError
             tool: name.clone(),
             message,
         };
-        let tool = tool(row, index, &scopes).map_err(fault)?;
+        let tool = tool(row, index, &scopes, &upstreams).map_err(fault)?;
         for spelling in [tool.name.as_str().to_owned(), tool.name.to_underscored()] {
             if let Some(other) = by_name.insert(spelling.clone(), index)
                 && other != index
@@ -216,9 +230,15 @@ pub(super) fn check_together(editions: &[Arc<Edition>]) -> Result<(), CatalogueE
     Ok(())
 }
 
-fn tool(row: ToolRow, index: usize, scopes: &ScopeRules) -> Result<Tool, String> {
+fn tool(mut row: ToolRow, index: usize, scopes: &ScopeRules, upstreams: &Upstreams) -> Result<Tool, String> {
     let name = ToolName::new(row.name.get_ref()).map_err(|e| e.to_string())?;
     check_name(&name)?;
+    if row.title.is_empty() {
+        row.title = in_words(&name);
+    }
+    if row.description.is_empty() {
+        row.description = format!("{}.", row.title);
+    }
     check_texts(&row)?;
     let review = review_rule(&row)?;
     let scope = match row.scope {
@@ -261,9 +281,19 @@ fn tool(row: ToolRow, index: usize, scopes: &ScopeRules) -> Result<Tool, String>
             "input `{bad}`: a tenant comes from the credential, never from an argument"
         ));
     }
+    let driver = match (row.handler, row.http) {
+        (Some(name), None) => Driver::Function(name),
+        (None, Some(http)) => Driver::Http(Arc::new(HttpCall::new(http, upstreams, &built.schema)?)),
+        _ => return Err("give one of `handler` and [tool.http]".to_owned()),
+    };
+    let open_world = row.open_world || matches!(driver, Driver::Http(_));
     let param_headers = ParamHeaders::of_schema(&built.schema).map_err(|e| e.to_string())?;
     let input = InputSchema::new(built.schema, built.keeps_whitespace)?;
-    let output = row.output.map(schema::table_to_json);
+    let output = match (row.output, row.output_schema) {
+        (Some(_), Some(_)) => return Err("give `output` or `output_schema`, not both".to_owned()),
+        (None, Some(text)) => Some(serde_json::from_str(&text).map_err(|e| format!("output_schema: {e}"))?),
+        (table, None) => table.map(schema::table_to_json),
+    };
     if let Some(output) = &output {
         if output.get("type").and_then(serde_json::Value::as_str) != Some("object") {
             return Err("output: the root must be type = \"object\"".to_owned());
@@ -276,11 +306,11 @@ fn tool(row: ToolRow, index: usize, scopes: &ScopeRules) -> Result<Tool, String>
         description: row.description,
         scope,
         effect: row.effect,
-        open_world: row.open_world,
+        open_world,
         policy: row.policy,
         always_human: row.always_human,
         review,
-        handler: row.handler,
+        driver,
         input,
         output,
         timeout_seconds: row.timeout_seconds,
@@ -288,6 +318,14 @@ fn tool(row: ToolRow, index: usize, scopes: &ScopeRules) -> Result<Tool, String>
         index,
         param_headers,
     })
+}
+
+/// `list_leads` as people write it: `List leads`.
+fn in_words(name: &ToolName) -> String {
+    let words = name.to_underscored().replace('_', " ");
+    let mut letters = words.chars();
+    let first = letters.next().map(|letter| letter.to_ascii_uppercase());
+    first.into_iter().chain(letters).collect()
 }
 
 /// Who approves. An empty list of groups means whoever may administer.
@@ -357,7 +395,7 @@ fn check_texts(row: &ToolRow) -> Result<(), String> {
             "the description's first sentence has {first} characters; at most {LONGEST_FIRST_SENTENCE}"
         ));
     }
-    if row.examples.is_empty() && row.effect != Effect::Execute {
+    if row.http.is_none() && row.examples.is_empty() && row.effect != Effect::Execute {
         return Err("it has no [[tool.example]]; an example is also the tool's test".to_owned());
     }
     Ok(())

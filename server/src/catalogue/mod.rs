@@ -7,6 +7,8 @@ mod arguments;
 mod builtin;
 mod confirming;
 mod file;
+pub mod http;
+pub mod import;
 mod list;
 mod load;
 mod schema;
@@ -22,7 +24,7 @@ pub use file::{Example, PolicyRow};
 pub use list::{ListCache, ListKey, StrictClients};
 pub use load::{ADMINS, CatalogueError};
 pub use scopes::ScopeRules;
-pub use tool::{Edition, ListedNames, MOST_TOOLS, ReviewRule, ScopeRule, Shape, Tool, ToolSet};
+pub use tool::{Driver, Edition, ListedNames, MOST_TOOLS, ReviewRule, ScopeRule, Shape, Tool, ToolSet};
 
 use crate::vocabulary::EditionName;
 

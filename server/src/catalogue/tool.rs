@@ -8,6 +8,7 @@ use super::{
     arguments::InputSchema,
     confirming,
     file::{Example, PolicyRow},
+    http::HttpCall,
     scopes::ScopeRules,
 };
 use crate::vocabulary::{Consent, EditionName, Effect, NameStyle, Scope, ToolName, canonical, sha256};
@@ -42,6 +43,25 @@ pub enum Shape {
     Reduced,
 }
 
+/// What runs when a tool is called (design.md D2).
+#[derive(Clone, Debug)]
+pub enum Driver {
+    /// The Rust function of that name, `nouns::verb`.
+    Function(String),
+    /// A call to a REST API.
+    Http(Arc<HttpCall>),
+}
+
+impl Driver {
+    /// The name of the Rust function, if it is one.
+    pub fn function(&self) -> Option<&str> {
+        match self {
+            Self::Function(name) => Some(name),
+            Self::Http(_) => None,
+        }
+    }
+}
+
 /// Who approves a call that others must approve (catalogue.md §2.9).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReviewRule {
@@ -74,8 +94,8 @@ pub struct Tool {
     pub always_human: bool,
     /// Who approves, when others must.
     pub review: ReviewRule,
-    /// The driver's name, `nouns::verb`.
-    pub handler: String,
+    /// What runs when it is called.
+    pub driver: Driver,
     /// What it accepts.
     pub input: InputSchema,
     /// What a successful result's `structuredContent` looks like.

@@ -29,6 +29,8 @@ pub(crate) enum CatalogueCommand {
         #[command(flatten)]
         place: Place,
     },
+    /// Make a catalogue file of an OpenAPI document, to edit and commit.
+    Import(Box<super::import::Import>),
     /// Show one tool's definition as clients read it.
     Show {
         /// The tool's name.
@@ -52,6 +54,7 @@ impl CatalogueCommand {
                 let tools: usize = catalogue.editions().iter().map(|e| e.tools().len()).sum();
                 Ok(print::line(&format!("{name}: {tools} tools, no fault found"))?)
             }
+            Self::Import(import) => import.run(),
             Self::Reload { place } => {
                 let catalogue = place.catalogue().context("nothing was reloaded")?;
                 let store = place.open().await?;

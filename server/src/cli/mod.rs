@@ -6,6 +6,7 @@ mod audit;
 mod catalogue;
 mod check_config;
 mod healthy;
+mod import;
 mod key;
 mod local;
 mod people;

@@ -24,7 +24,8 @@ pub(crate) fn json_line(value: &impl Serialize) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn line_raw(text: &str) -> io::Result<()> {
+/// Text to stdout as it is, control characters and all: for a file that is sent there.
+pub(crate) fn line_raw(text: &str) -> io::Result<()> {
     writeln!(io::stdout().lock(), "{text}")
 }
 

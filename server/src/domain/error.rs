@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value};
 
+use super::http::UpstreamFault;
 use crate::{catalogue::ArgumentError, store::StoreError};
 
 /// A handler's refusal or failure.
@@ -39,6 +40,9 @@ pub enum DomainError {
     /// A parameter of the protocol, not of the tool, is wrong; answered as a JSON-RPC error.
     #[error("{0}")]
     Protocol(String),
+    /// A REST API behind the tool refused or failed.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamFault),
     /// The work was stopped because nobody waits for it.
     #[error("cancelled by the client")]
     Cancelled,

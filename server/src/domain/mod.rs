@@ -17,6 +17,7 @@
 //! A domain registers its handlers by name (`nouns::verb`) in a [`Handlers`] table; a catalogue row names one.
 
 pub mod context;
+pub mod http;
 
 mod error;
 mod outcome;
@@ -32,7 +33,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use error::DomainError;
 pub use outcome::{Content, InputRequest, InputRequired, Outcome, ToolResult};
-pub(crate) use plan::Applier;
+pub(crate) use plan::{Applier, PlanSource};
 pub use plan::{Apply, Change, Op, Plan, PlanCall, Planned, Reader, Shown};
 pub use preview::Preview;
 
@@ -239,6 +240,19 @@ impl Handlers {
             + 'static,
     {
         let planned = Planned::outside(Arc::new(plan), Arc::new(apply));
+        self.by_name.insert(name, Handler::Planned(planned));
+    }
+
+    /// Registers a handler that asks another system what it would change, and has that system change it.
+    pub fn planned_remote<P, A>(&mut self, name: &'static str, plan: P, apply: A)
+    where
+        P: Fn(PlanCall) -> BoxFuture<'static, Result<Plan, DomainError>> + Send + Sync + 'static,
+        A: Fn(TenantStore, Apply) -> BoxFuture<'static, Result<ToolResult, DomainError>>
+            + Send
+            + Sync
+            + 'static,
+    {
+        let planned = Planned::remote(Arc::new(plan), Arc::new(apply));
         self.by_name.insert(name, Handler::Planned(planned));
     }
 

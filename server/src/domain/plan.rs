@@ -5,7 +5,7 @@
 //! comes, and a plan that then differs in anything is not carried out. Identifiers and moments that are new each
 //! time therefore belong into what applies it.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use futures_util::future::BoxFuture;
 use serde::{Serialize, de::DeserializeOwned};
@@ -77,6 +77,14 @@ pub struct Shown {
 }
 
 impl Shown {
+    /// A value that no scope of ours hides.
+    pub fn open(value: impl Into<Value>) -> Self {
+        Self {
+            value: value.into(),
+            hidden: None,
+        }
+    }
+
     /// As the caller sees it.
     pub fn visible(&self) -> Value {
         match &self.hidden {
@@ -117,11 +125,11 @@ pub struct Change {
     /// What is done.
     pub op: Op,
     /// To which kind of record.
-    pub object: &'static str,
+    pub object: Cow<'static, str>,
     /// To which record, when it exists.
     pub id: Option<String>,
     /// To which of its fields; the whole record when absent.
-    pub field: Option<&'static str>,
+    pub field: Option<Cow<'static, str>>,
     /// What is there now.
     pub from: Option<Shown>,
     /// What will be there.
@@ -130,12 +138,16 @@ pub struct Change {
 
 impl Change {
     /// A field of a new record.
-    pub fn create(object: &'static str, field: &'static str, to: impl Into<Value>) -> Self {
+    pub fn create(
+        object: impl Into<Cow<'static, str>>,
+        field: impl Into<Cow<'static, str>>,
+        to: impl Into<Value>,
+    ) -> Self {
         Self {
             op: Op::Create,
-            object,
+            object: object.into(),
             id: None,
-            field: Some(field),
+            field: Some(field.into()),
             from: None,
             to: Some(to.into()),
         }
@@ -143,27 +155,27 @@ impl Change {
 
     /// A field of a record that exists.
     pub fn update(
-        object: &'static str,
+        object: impl Into<Cow<'static, str>>,
         id: impl Into<String>,
-        field: &'static str,
+        field: impl Into<Cow<'static, str>>,
         from: Shown,
         to: impl Into<Value>,
     ) -> Self {
         Self {
             op: Op::Update,
-            object,
+            object: object.into(),
             id: Some(id.into()),
-            field: Some(field),
+            field: Some(field.into()),
             from: Some(from),
             to: Some(to.into()),
         }
     }
 
     /// A whole record that goes.
-    pub fn delete(object: &'static str, id: impl Into<String>) -> Self {
+    pub fn delete(object: impl Into<Cow<'static, str>>, id: impl Into<String>) -> Self {
         Self {
             op: Op::Delete,
-            object,
+            object: object.into(),
             id: Some(id.into()),
             field: None,
             from: None,
@@ -172,10 +184,10 @@ impl Change {
     }
 
     /// Something that is set in motion.
-    pub fn run(object: &'static str, id: Option<String>) -> Self {
+    pub fn run(object: impl Into<Cow<'static, str>>, id: Option<String>) -> Self {
         Self {
             op: Op::Run,
-            object,
+            object: object.into(),
             id,
             field: None,
             from: None,
@@ -316,11 +328,22 @@ type Inside = dyn for<'t> Fn(&'t mut TenantTx<'_>, Apply) -> BoxFuture<'t, Resul
 type Outside =
     dyn Fn(TenantStore, Apply) -> BoxFuture<'static, Result<ToolResult, DomainError>> + Send + Sync;
 
+type RemotePlanner = dyn Fn(PlanCall) -> BoxFuture<'static, Result<Plan, DomainError>> + Send + Sync;
+
+/// What a plan is made of.
+#[derive(Clone)]
+pub(crate) enum PlanSource {
+    /// The store, in one snapshot.
+    Store(Arc<Planner>),
+    /// Another system, which no transaction waits for.
+    Remote(Arc<RemotePlanner>),
+}
+
 /// A handler in two steps.
 #[derive(Clone)]
 pub struct Planned {
     /// Reads and writes the plan down.
-    pub(crate) plan: Arc<Planner>,
+    pub(crate) plan: PlanSource,
     /// Carries it out.
     pub(crate) apply: Applier,
 }
@@ -337,14 +360,21 @@ pub(crate) enum Applier {
 impl Planned {
     pub(super) fn in_transaction(plan: Arc<Planner>, apply: Arc<Inside>) -> Self {
         Self {
-            plan,
+            plan: PlanSource::Store(plan),
             apply: Applier::Inside(apply),
         }
     }
 
     pub(super) fn outside(plan: Arc<Planner>, apply: Arc<Outside>) -> Self {
         Self {
-            plan,
+            plan: PlanSource::Store(plan),
+            apply: Applier::Outside(apply),
+        }
+    }
+
+    pub(super) fn remote(plan: Arc<RemotePlanner>, apply: Arc<Outside>) -> Self {
+        Self {
+            plan: PlanSource::Remote(plan),
             apply: Applier::Outside(apply),
         }
     }

@@ -34,7 +34,7 @@ impl From<&Plan> for Preview {
             put("op", Some(json!(change.op.as_str())));
             put("object", Some(json!(change.object)));
             put("id", change.id.as_ref().map(|id| json!(id)));
-            put("field", change.field.map(|field| json!(field)));
+            put("field", change.field.as_ref().map(|field| json!(field)));
             put("from", change.from.as_ref().map(super::plan::Shown::visible));
             put("to", change.to.clone());
             out

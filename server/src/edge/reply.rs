@@ -287,6 +287,7 @@ pub(super) fn of_call_error(error: &CallError, asker: Asker<'_>) -> Reply {
             | DomainError::Conflict(_)
             | DomainError::Rule(_)
             | DomainError::MissingCapability(_)
+            | DomainError::Upstream(_)
             | DomainError::Cancelled,
         ) => Reply::result(asker.id, |out| {
             let text = error.text(asker.reference);
@@ -313,6 +314,11 @@ fn tool_error(error: &CallError, reference: &str) -> String {
     };
     if let Some(details) = details {
         inner.insert("details".to_owned(), details);
+    }
+    if let CallError::Domain(DomainError::Upstream(fault)) = error
+        && let Some(seconds) = fault.retry_after_seconds
+    {
+        inner.insert("retry_after_seconds".to_owned(), json!(seconds));
     }
     inner.insert("request_id".to_owned(), json!(reference));
     json!({ "error": inner }).to_string()

@@ -4,7 +4,7 @@ use footbridge_protocol::headers::Mismatch;
 
 use crate::{
     access::{AuthError, Denial},
-    catalogue::ArgumentError,
+    catalogue::{ArgumentError, http::FaultCode},
     domain::{DomainError, InputRequest, ToolResult},
     limits::{CapError, OverLimit},
     store::{AuditStatus, StoreError},
@@ -104,6 +104,16 @@ impl CallError {
                 DomainError::Conflict(_) => "conflict",
                 DomainError::Rule(_) | DomainError::MissingCapability(_) => "rule_violation",
                 DomainError::Exhausted { .. } => "rate_limited",
+                DomainError::Upstream(fault) => match fault.code {
+                    FaultCode::InvalidArguments => "invalid_arguments",
+                    FaultCode::NotFound => "not_found",
+                    FaultCode::Conflict => "conflict",
+                    FaultCode::RuleViolation => "rule_violation",
+                    FaultCode::PaymentRequired => "payment_required",
+                    FaultCode::RateLimited => "rate_limited",
+                    FaultCode::UpstreamError => "upstream_error",
+                    FaultCode::Timeout => "timeout",
+                },
                 DomainError::Cancelled => "cancelled",
                 DomainError::Store(_) => "unavailable",
                 DomainError::Internal(_) => "internal",
@@ -119,10 +129,12 @@ impl CallError {
         match self.code() {
             "unknown_tool" | "not_found" => 404,
             "missing_scope" | "role_required" | "read_only" => 403,
+            "payment_required" => 402,
             "conflict" => 409,
             "rule_violation" => 422,
             "rate_limited" | "cap_reached" => 429,
             "cancelled" => 499,
+            "upstream_error" => 502,
             "unavailable" => 503,
             "timeout" => 504,
             "internal" => 500,
@@ -132,6 +144,13 @@ impl CallError {
 
     /// What the call log says of it.
     pub fn status(&self) -> AuditStatus {
+        if let Self::Domain(DomainError::Upstream(fault)) = self {
+            return match fault.status {
+                Some(400..=499) => AuditStatus::Upstream4xx,
+                Some(_) => AuditStatus::Upstream5xx,
+                None => AuditStatus::NetworkError,
+            };
+        }
         match self.code() {
             "missing_scope" => AuditStatus::DenyScope,
             "role_required" | "read_only" => AuditStatus::DenyRole,
@@ -180,12 +199,14 @@ impl From<CapError> for CallError {
 
 fn title(status: u16) -> &'static str {
     match status {
+        402 => "Payment Required",
         403 => "Forbidden",
         404 => "Not Found",
         409 => "Conflict",
         422 => "Unprocessable",
         429 => "Too Many Requests",
         499 => "Client Closed Request",
+        502 => "Bad Gateway",
         504 => "Gateway Timeout",
         _ => "Bad Request",
     }

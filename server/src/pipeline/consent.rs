@@ -25,7 +25,7 @@ use crate::{
     access::Grant,
     audit::Draft,
     catalogue::{ArgumentError, Edition, TOKEN_ARGUMENT, Tool},
-    domain::{Apply, DomainError, Plan, PlanCall, Planned, Preview, Progress},
+    domain::{Apply, DomainError, Plan, PlanCall, PlanSource, Planned, Preview, Progress},
     limits::Slot,
     policy::{
         self, Asked, Decision, Permit, Remembered, SealKey, StateError, Token,
@@ -396,12 +396,28 @@ impl House {
 
     /// Plans on one snapshot of the store.
     pub(super) async fn plan(&self, visit: &Visit, arguments: Value) -> Result<Plan, CallError> {
-        let call = visit.plan_call(arguments, visit.now)?;
-        let plan = Arc::clone(&visit.planned.plan);
-        let tenant = visit.grant.principal().tenant();
-        let work = self.store.read(tenant, move |tx| {
-            async move { plan(&mut tx.reading(), call).await }.boxed()
-        });
+        self.plan_at(visit, arguments, visit.now).await
+    }
+
+    /// The same for an earlier moment.
+    pub(super) async fn plan_at(
+        &self,
+        visit: &Visit,
+        arguments: Value,
+        now: Timestamp,
+    ) -> Result<Plan, CallError> {
+        let call = visit.plan_call(arguments, now)?;
+        let work = match &visit.planned.plan {
+            PlanSource::Store(plan) => {
+                let plan = Arc::clone(plan);
+                let tenant = visit.grant.principal().tenant();
+                let work = self.store.read(tenant, move |tx| {
+                    async move { plan(&mut tx.reading(), call).await }.boxed()
+                });
+                work.boxed()
+            }
+            PlanSource::Remote(plan) => plan(call),
+        };
         match bounded(visit.limit, work).await {
             End::Returned(result) => Ok(result?),
             End::Panicked => Err(CallError::Panicked),

@@ -13,8 +13,13 @@ use crate::{
         AuthError, Keyring, Principal,
         oauth::{Entrance, OAuth},
     },
-    catalogue::{Catalogue, CatalogueError, Edition, ListCache, ListedNames, Shape, StrictClients, Tool},
-    domain::{Handler, Handlers},
+    catalogue::{
+        Catalogue, CatalogueError, Driver, Edition, ListCache, ListedNames, Shape, StrictClients, Tool,
+    },
+    domain::{
+        Handler, Handlers,
+        http::{self, RemoteError, Remotes},
+    },
     limits::{AddressMeters, Limits},
     policy::{Rules, SealKey},
     store::{Store, StoreError},
@@ -36,6 +41,18 @@ pub enum HouseError {
         tool: String,
         /// The name that nothing answers to.
         handler: String,
+    },
+    /// A REST API behind a tool cannot be used.
+    #[error("tool `{tool}` of edition `{edition}`: upstream `{upstream}`: {source}")]
+    Upstream {
+        /// The edition.
+        edition: String,
+        /// The tool.
+        tool: String,
+        /// The API.
+        upstream: String,
+        /// Why.
+        source: Box<RemoteError>,
     },
     /// A row asks for consent, and its handler cannot say what it would do.
     #[error(
@@ -150,29 +167,38 @@ fn bind_all(catalogue: &Catalogue, handlers: &Handlers) -> Result<Vec<Arc<BoundE
 }
 
 fn bind(edition: &Arc<Edition>, handlers: &Handlers) -> Result<BoundEdition, HouseError> {
-    let names = |tool: &Tool| {
-        (
-            edition.name.to_string(),
-            tool.name.to_string(),
-            tool.handler.clone(),
-        )
-    };
+    let mut remotes = Remotes::default();
     let bound = edition.tools().iter().map(|tool| {
-        let found = handlers.find(&tool.handler).cloned();
-        let handler = found.ok_or_else(|| {
-            let (edition, tool, handler) = names(tool);
-            HouseError::NoHandler {
-                edition,
-                tool,
-                handler,
+        let names = || (edition.name.to_string(), tool.name.to_string());
+        let (handler, called) = match &tool.driver {
+            Driver::Function(name) => (handlers.find(name).cloned(), name.clone()),
+            Driver::Http(call) => {
+                let handler = http::handler(tool, call, &mut remotes).map_err(|source| {
+                    let (edition, tool) = names();
+                    let upstream = call.upstream.name.clone();
+                    HouseError::Upstream {
+                        edition,
+                        tool,
+                        upstream,
+                        source: Box::new(source),
+                    }
+                })?;
+                (Some(handler), "http".to_owned())
             }
-        })?;
+        };
+        let (edition_name, tool_name) = names();
+        let Some(handler) = handler else {
+            return Err(HouseError::NoHandler {
+                edition: edition_name,
+                tool: tool_name,
+                handler: called,
+            });
+        };
         if edition.consent(tool) > Consent::Auto && !matches!(handler, Handler::Planned(_)) {
-            let (edition, tool, handler) = names(tool);
             return Err(HouseError::NoPlan {
-                edition,
-                tool,
-                handler,
+                edition: edition_name,
+                tool: tool_name,
+                handler: called,
             });
         }
         Ok(handler)
@@ -222,7 +248,7 @@ impl House {
                     tool.definition(Shape::Full, ListedNames::Native, Consent::Auto)
                         .to_string(),
                 );
-                digest.update(tool.handler.as_bytes());
+                digest.update(tool.driver.function().unwrap_or("http"));
             }
         }
         digest

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     audit::{Draft, note_result},
     catalogue::Arguments,
-    domain::{Applier, Apply, DomainError, Plan, TenantStore, ToolResult},
+    domain::{Applier, Apply, DomainError, Plan, PlanCall, PlanSource, TenantStore, ToolResult},
     limits::Slot,
     policy::{
         self, Decision, Permit, Verdict,
@@ -53,14 +53,14 @@ impl House {
         let tool = visit.tool.digest();
         match &visit.planned.apply {
             Applier::Inside(apply) => {
-                let (plan, apply) = (Arc::clone(&visit.planned.plan), Arc::clone(apply));
+                let (plan, apply) = (visit.planned.plan.clone(), Arc::clone(apply));
                 let call = visit.plan_call(arguments.into_value(), visit.now)?;
                 let mut apply_with = visit.applying(permit, Plan::default(), false, visit.now);
                 let event = draft.to_record(AuditStatus::Allow);
                 let tenant = visit.grant.principal().tenant();
                 let work = self.store.write(tenant, move |tx| {
                     async move {
-                        apply_with.plan = plan(&mut tx.reading(), call).await?;
+                        apply_with.plan = plan_within(&plan, tx, call).await?;
                         let digest = apply_with.plan.digest(&tool);
                         let result = apply(tx, apply_with).await?;
                         record(tx, event, &digest, &result)?;
@@ -107,6 +107,7 @@ impl House {
             visit: visit.clone(),
             decision,
             yes,
+            planned: None,
         };
         match &visit.planned.apply {
             Applier::Inside(apply) => {
@@ -151,6 +152,7 @@ impl House {
             }
             Applier::Outside(apply) => {
                 let intent = draft.to_record(AuditStatus::Intent);
+                let judge = self.with_plan(judge).await?;
                 let work = self.store.write(&tenant, move |tx| {
                     async move { judge.row(tx, intent).await }.boxed()
                 });
@@ -211,6 +213,35 @@ impl House {
                 Ok(Redeemed::Applied(result))
             }
         }
+    }
+
+    /// Makes the plan again where that takes another system, before any row is held.
+    async fn with_plan(&self, judge: Judge) -> Result<Judge, CallError> {
+        let visit = &judge.visit;
+        if matches!(visit.planned.plan, PlanSource::Store(_)) {
+            return Ok(judge);
+        }
+        let token_hash = judge.yes.token_hash;
+        let tenant = visit.grant.principal().tenant();
+        let asked = judge.yes.asked.clone();
+        let look = self.store.write(tenant, move |tx| {
+            async move {
+                let row = tx.pending_calls().hold(&token_hash).await?;
+                let ready = matches!(policy::verdict(row.as_ref(), &asked, tx.now()), Verdict::Ready);
+                Ok::<_, DomainError>(row.filter(|_| ready))
+            }
+            .boxed()
+        });
+        let row = self.bounded(visit, look).await?;
+        let Some(remembered) = row.as_ref().and_then(|row| visit.remembered(row)) else {
+            return Ok(judge);
+        };
+        let planned_at = Timestamp(remembered.planned_ms);
+        let plan = self.plan_at(visit, remembered.arguments, planned_at).await?;
+        Ok(Judge {
+            planned: Some(plan),
+            ..judge
+        })
     }
 
     /// Waits for work of the store's own, which goes on if nobody waits.
@@ -274,17 +305,39 @@ fn record(
     Ok(())
 }
 
+/// A plan inside a transaction. Only the store can be asked there: a system that answers slowly would hold up every
+/// other writer.
+async fn plan_within(
+    source: &PlanSource,
+    tx: &mut TenantTx<'_>,
+    call: PlanCall,
+) -> Result<Plan, DomainError> {
+    match source {
+        PlanSource::Store(plan) => plan(&mut tx.reading(), call).await,
+        PlanSource::Remote(_) => Err(DomainError::Conflict(
+            "the confirmation was decided this very moment; call again with the same token".to_owned(),
+        )),
+    }
+}
+
 /// What judges a row inside a transaction.
 struct Judge {
     visit: Visit,
     decision: Decision,
     yes: Yes,
+    /// The plan that was made again before the transaction, where another system had to be asked.
+    planned: Option<Plan>,
 }
 
 impl Judge {
     /// Holds the row, looks what the yes is worth, plans again, and takes the row if the plan is still the same.
     async fn row(self, tx: &mut TenantTx<'_>, intent: Option<AuditRecord>) -> Result<Judged, DomainError> {
-        let Self { visit, decision, yes } = self;
+        let Self {
+            visit,
+            decision,
+            yes,
+            planned,
+        } = self;
         let over = |redeemed| Ok(Judged::Over(redeemed));
         let row = tx.pending_calls().hold(&yes.token_hash).await?;
         let verdict = policy::verdict(row.as_ref(), &yes.asked, tx.now());
@@ -310,7 +363,10 @@ impl Judge {
         // The stored arguments, whatever was sent beside the token: what runs is what was shown.
         let planned_at = Timestamp(remembered.planned_ms);
         let call = visit.plan_call(remembered.arguments.clone(), planned_at)?;
-        let plan = (visit.planned.plan)(&mut tx.reading(), call).await?;
+        let plan = match planned {
+            Some(plan) => plan,
+            None => plan_within(&visit.planned.plan, tx, call).await?,
+        };
         if plan.digest(&visit.tool.digest()) != row.plan_digest {
             tx.pending_calls()
                 .end(&yes.token_hash, PendingState::Superseded)

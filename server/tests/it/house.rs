@@ -113,15 +113,20 @@ impl House {
 
     /// A server with changed settings.
     pub(crate) async fn with(change: impl FnOnce(&mut EdgeSettings)) -> Self {
-        Self::build(change, None).await
+        Self::build(change, None, CATALOGUE).await
     }
 
     /// A server that speaks TLS.
     pub(crate) async fn with_tls(files: TlsFiles) -> Self {
-        Self::build(|_| (), Some(files)).await
+        Self::build(|_| (), Some(files), CATALOGUE).await
     }
 
-    async fn build(change: impl FnOnce(&mut EdgeSettings), tls: Option<TlsFiles>) -> Self {
+    /// A server with another catalogue; the handlers are the same.
+    pub(crate) async fn serving(catalogue: &str) -> Self {
+        Self::build(|_| (), None, catalogue).await
+    }
+
+    async fn build(change: impl FnOnce(&mut EdgeSettings), tls: Option<TlsFiles>, text: &str) -> Self {
         let folder = TempDir::new().unwrap();
         let url = StoreUrl::Sqlite(folder.path().join("store.db"));
         let clock = Clock::System;
@@ -131,7 +136,7 @@ impl House {
         let load = || {
             Catalogue::load(&[&[NamedText {
                 name: "house.toml",
-                text: CATALOGUE,
+                text,
             }]])
             .unwrap()
         };

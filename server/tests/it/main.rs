@@ -18,6 +18,7 @@ mod context_sync;
 mod context_walk;
 mod edge;
 mod house;
+mod http_tools;
 mod layers;
 mod limits;
 mod oauth;

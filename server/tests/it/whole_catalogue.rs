@@ -111,10 +111,13 @@ fn every_row_has_its_handler_and_every_handler_its_row() {
         let mut named = BTreeSet::new();
         for edition in catalogue.editions() {
             for tool in edition.tools() {
-                named.insert(tool.handler.clone());
-                let handler = seeded.rooms.handlers.find(&tool.handler);
-                let handler = handler
-                    .unwrap_or_else(|| panic!("`{}` names `{}`, which is nothing", tool.name, tool.handler));
+                let name = tool.driver.function();
+                let name =
+                    name.unwrap_or_else(|| panic!("`{}` is built in and calls another system", tool.name));
+                named.insert(name.to_owned());
+                let handler = seeded.rooms.handlers.find(name);
+                let handler =
+                    handler.unwrap_or_else(|| panic!("`{}` names `{name}`, which is nothing", tool.name));
                 let fits = match handler {
                     Handler::Read(_) => tool.effect == Effect::Read,
                     Handler::Write(_) => tool.effect != Effect::Read,

@@ -121,7 +121,7 @@ fn every_changing_tool_of_the_built_in_editions_plans() {
             .iter()
             .filter(|tool| tool.effect != Effect::Read)
         {
-            let handler = rooms.handlers.find(&tool.handler).unwrap();
+            let handler = rooms.handlers.find(tool.driver.function().unwrap()).unwrap();
             assert!(
                 matches!(handler, Handler::Planned(_)),
                 "`{}` does not plan",

@@ -1,0 +1,195 @@
+//! `[upstream.<name>]` and `[tool.http]` as they stand in a file. Whether they make sense is judged elsewhere.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use serde::Deserialize;
+
+/// One REST API.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::catalogue) struct UpstreamRow {
+    pub base_url: String,
+    #[serde(default)]
+    pub auth: AuthRow,
+    /// Sent with every call.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// The longest wait for a whole answer, in milliseconds.
+    #[serde(default = "default_timeout")]
+    pub timeout_ms: u64,
+    /// Whether the API may stand on a private or loopback address, and be spoken to without TLS.
+    #[serde(default)]
+    pub allow_private: bool,
+    /// PEM file of authorities to trust besides the public ones.
+    pub ca_file: Option<PathBuf>,
+    /// The largest answer read, in KiB.
+    #[serde(default = "default_response")]
+    pub max_response_kib: usize,
+}
+
+fn default_timeout() -> u64 {
+    15_000
+}
+
+fn default_response() -> usize {
+    1024
+}
+
+/// How calls are authorised. Secrets are references: `env:NAME` or `file:path`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub(in crate::catalogue) enum AuthRow {
+    #[default]
+    None,
+    Bearer {
+        secret: String,
+    },
+    Header {
+        name: String,
+        secret: String,
+    },
+    Basic {
+        user: String,
+        secret: String,
+    },
+    /// The client credentials grant (RFC 6749 §4.4).
+    #[serde(rename = "oauth2_client")]
+    ClientCredentials {
+        token_url: String,
+        client_id: String,
+        secret: String,
+        #[serde(default)]
+        scopes: Vec<String>,
+    },
+    /// A secret of the caller's tenant: `{tenant}` in the reference is its name.
+    PerTenant {
+        secret: String,
+        #[serde(default = "authorization")]
+        header: String,
+        #[serde(default = "bearer")]
+        prefix: String,
+    },
+}
+
+fn authorization() -> String {
+    "authorization".to_owned()
+}
+
+fn bearer() -> String {
+    "Bearer ".to_owned()
+}
+
+/// What a tool calls.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::catalogue) struct HttpRow {
+    pub upstream: String,
+    pub method: String,
+    pub path: String,
+    /// Argument → name of a query parameter.
+    #[serde(default)]
+    pub query: BTreeMap<String, String>,
+    /// Argument → name of a header.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// Argument → name of a member of the JSON body.
+    #[serde(default)]
+    pub body: BTreeMap<String, String>,
+    /// Values that the caller cannot set, placed like arguments.
+    #[serde(default)]
+    pub bind: toml::Table,
+    pub paging: Option<Paging>,
+    /// Pointers to what alone is kept of the answer; `*` stands for every item.
+    #[serde(default)]
+    pub select: Vec<String>,
+    /// Pointers to what is taken out of the answer.
+    #[serde(default)]
+    pub drop: Vec<String>,
+    /// Pointer → new name of that member.
+    #[serde(default)]
+    pub rename: BTreeMap<String, String>,
+    /// Status → what it means here.
+    #[serde(default)]
+    pub errors: BTreeMap<String, FaultCode>,
+    pub preview: Option<PreviewRow>,
+    pub idempotency_header: Option<String>,
+    /// Whether failed calls that may safely be repeated are; on unless switched off.
+    #[serde(default = "yes")]
+    pub retry: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// How to show what a call would change.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::catalogue) struct PreviewRow {
+    /// `GET /path/{id}`: where the record stands as it is now.
+    pub current: String,
+}
+
+/// How an API hands out long lists. The tool's input `cursor` continues, its answer's `next_cursor` says where.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Paging {
+    /// The answer names the next page.
+    Cursor {
+        /// Query parameter that takes the cursor.
+        param: String,
+        /// Pointer to the next cursor; null, absent or empty at the end.
+        next: String,
+    },
+    /// Pages are counted from 1.
+    Page {
+        /// Query parameter of the page's number.
+        param: String,
+        /// Items on a full page: a page with fewer is the last.
+        size: u64,
+        /// Query parameter that asks for that size.
+        size_param: Option<String>,
+        /// Pointer to the items; empty: the answer itself.
+        #[serde(default)]
+        items: String,
+    },
+    /// Items are counted from 0.
+    Offset {
+        /// Query parameter of the first item's number.
+        param: String,
+        /// Items asked for.
+        size: u64,
+        /// Query parameter that asks for that many.
+        size_param: Option<String>,
+        /// Pointer to the items; empty: the answer itself.
+        #[serde(default)]
+        items: String,
+    },
+    /// A `Link` header with `rel="next"` (RFC 8288); of its address only one parameter is used.
+    Link {
+        /// Query parameter that changes from page to page.
+        param: String,
+    },
+}
+
+/// What an upstream's status means to the caller (catalogue.md §2.10).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FaultCode {
+    /// The arguments are wrong.
+    InvalidArguments,
+    /// No such record.
+    NotFound,
+    /// Another change was first.
+    Conflict,
+    /// A rule says no.
+    RuleViolation,
+    /// Money is missing.
+    PaymentRequired,
+    /// Too often.
+    RateLimited,
+    /// The API failed.
+    UpstreamError,
+    /// The API took too long.
+    Timeout,
+}
