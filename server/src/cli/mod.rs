@@ -5,11 +5,13 @@ mod approve;
 mod audit;
 mod catalogue;
 mod check_config;
+mod healthy;
 mod import;
 mod key;
 mod local;
 mod people;
 mod print;
+mod restore;
 mod review;
 mod serve;
 mod source;
@@ -80,6 +82,10 @@ enum Command {
     Mcp(local::McpCommand),
     /// Copy the embedded store while it is in use.
     Backup(local::Backup),
+    /// Put a backup in the place of the embedded store, which no server may have open.
+    Restore(restore::Restore),
+    /// Ask a running server whether it is ready; the exit code is the answer.
+    Healthy(healthy::Healthy),
     /// Name everything that is wrong with a configuration file, or print the defaults.
     CheckConfig(check_config::CheckConfig),
 }
@@ -155,6 +161,8 @@ pub(crate) fn run(options: Options) -> Result<()> {
             Command::Admin(command) => command.run().await,
             Command::Mcp(command) => command.run().await,
             Command::Backup(command) => command.run().await,
+            Command::Restore(command) => command.run().await,
+            Command::Healthy(command) => command.run(),
             Command::CheckConfig(command) => command.run().await,
         }
     })

@@ -100,9 +100,11 @@ fn collect(schema: &Value, section: &str, found: &mut Vec<Section>) {
         let about = about
             .strip_prefix(&format!("`[{section}]`"))
             .map_or(about.as_str(), |rest| rest.trim_start_matches([':', '.', ' ']));
+        let mut letters = about.chars();
+        let first = letters.next().map(|first| first.to_uppercase().to_string());
         found.push(Section {
             name: section.to_owned(),
-            about: about.to_owned(),
+            about: first.unwrap_or_default() + letters.as_str(),
             settings,
         });
     }
@@ -135,11 +137,16 @@ pub(super) fn kind(property: &Value) -> &str {
 
 fn text(schema: &Value, key: &str) -> String {
     let text = schema.get(key).and_then(Value::as_str).unwrap_or_default();
-    // Comments are wrapped by hand; a paragraph is one line here.
-    text.split("\n\n")
-        .map(|paragraph| paragraph.replace('\n', " "))
-        .collect::<Vec<_>>()
-        .join(" ")
+    // Comments are wrapped by hand.
+    let mut text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    // Where a rule comes from is for whoever reads the source.
+    while let Some(begin) = text.find(".md ").and_then(|at| text.get(..at)?.rfind(" (")) {
+        let Some(end) = text.get(begin..).and_then(|rest| rest.find(')')) else {
+            break;
+        };
+        text.replace_range(begin..=begin + end, "");
+    }
+    text
 }
 
 /// The default configuration as a commented file.

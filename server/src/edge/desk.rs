@@ -5,6 +5,7 @@ use std::{
     borrow::Cow,
     net::IpAddr,
     sync::{Arc, OnceLock},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -16,7 +17,7 @@ use footbridge_protocol::{
     meta::TRACEPARENT,
 };
 use http::StatusCode;
-use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::{counter::Counter, histogram::Histogram};
 use serde_json::json;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -68,12 +69,13 @@ pub(super) struct Common {
 
 impl Common {
     pub(super) fn new(house: Arc<House>, settings: Arc<EdgeSettings>) -> Self {
+        let leaving = CancellationToken::new();
         Self {
+            metrics: Arc::new(Metrics::new(&house, &settings, leaving.clone())),
             house,
             settings,
-            metrics: Arc::default(),
             listens: Arc::default(),
-            leaving: CancellationToken::new(),
+            leaving,
             draining: CancellationToken::new(),
             approve_at: OnceLock::new(),
         }
@@ -100,6 +102,7 @@ struct Counts {
     lists: Counter,
     /// One for each tool, in the edition's order.
     went_well: Vec<Counter>,
+    times: Vec<Histogram>,
 }
 
 impl Counts {
@@ -109,7 +112,11 @@ impl Counts {
             calls: metrics.answered(&edition.name, "tools/call"),
             lists: metrics.answered(&edition.name, "tools/list"),
             went_well: tools
+                .clone()
                 .map(|tool| metrics.went_well(&edition.name, &tool.name))
+                .collect(),
+            times: tools
+                .map(|tool| metrics.times(&edition.name, &tool.name))
                 .collect(),
         }
     }
@@ -186,6 +193,7 @@ impl Desk {
         };
         // Whatever it holds, it was counted; the refusal waited until the id is known (protocol.md L-08).
         if let Err(limit) = &caller.counted {
+            self.common.metrics.limit_reached(limit);
             return match &decoded {
                 Ok(Message::Request(request)) => self.over_rate(caller, mirror, request, limit).await,
                 _ => Reply::over_limit(id, limit),
@@ -384,8 +392,7 @@ impl Desk {
             None => call.await,
             Some((updates, notes)) => relay(call, updates, notes, line).await,
         };
-        self.common.metrics.took(started.elapsed());
-        self.count(&request.name, &result);
+        self.count(&request.name, &result, started.elapsed());
         let usage = self.common.house.monthly_usage(&caller.principal);
         let usage = usage.filter(Usage::is_near);
         let tail = self.tail(dialect, usage.as_ref());
@@ -435,8 +442,14 @@ impl Desk {
         Cow::Owned(tail)
     }
 
-    fn count(&self, name: &str, result: &Result<Answer, CallError>) {
+    fn count(&self, name: &str, result: &Result<Answer, CallError>, took: Duration) {
         let tool = self.bound.edition.find(name);
+        if let Some(times) = tool.and_then(|tool| self.counts.times.get(tool.index)) {
+            times.observe(took.as_secs_f64());
+        }
+        if let Err(CallError::OverLimit(limit)) = result {
+            self.common.metrics.limit_reached(limit);
+        }
         let outcome = match result {
             Ok(Answer::Done(result)) if result.is_error => "tool_error",
             Ok(Answer::Done(_)) => WENT_WELL,

@@ -375,7 +375,7 @@ impl Front {
         resource: Option<&Resource>,
     ) -> Response<Outgoing> {
         let status = refusal.status();
-        self.common.metrics.refusal(status);
+        self.common.metrics.refusal(refusal);
         info!(
             address = %peer.address, status = status.as_u16(), method = %Logged(parts.method.as_str()),
             path = %Logged(parts.uri.path()), reason = refusal.reason().map(tracing::field::display),

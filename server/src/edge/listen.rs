@@ -18,7 +18,7 @@ use tokio::{
 };
 
 use super::{
-    desk::{Caller, Desk},
+    desk::{Caller, Common, Desk},
     envelope::Mirror,
     gate,
     line::{Events, Line},
@@ -108,6 +108,7 @@ pub(super) async fn listen(
         );
         return Reply::later(Some(id), &text, RETRY_AFTER);
     };
+    let _counted = Counted::new(&desk.common);
     // Subscribed before the acknowledgement: nothing that happens after it is missed.
     let mut changes = desk.common.house.store().changes();
     let mut catalogue = desk.common.house.catalogue_changes();
@@ -147,6 +148,22 @@ pub(super) async fn listen(
         out.extend_from_slice(before.strip_prefix(b",").unwrap_or(before));
         out.extend_from_slice(format!(r#","{SUBSCRIPTION_ID}":{id}}}}}"#).as_bytes());
     })
+}
+
+/// A stream counted among the open ones.
+struct Counted(Arc<Common>);
+
+impl Counted {
+    fn new(common: &Arc<Common>) -> Self {
+        common.metrics.listen_streams.inc();
+        Self(Arc::clone(common))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.metrics.listen_streams.dec();
+    }
 }
 
 async fn still_allowed(desk: &Desk, caller: &Caller, mirror: Mirror<'_>) -> Option<Principal> {

@@ -1,16 +1,33 @@
 //! Figures for Prometheus. Labels come from the catalogue and from our own tables, never from a caller: a stranger
 //! cannot make the set of series grow.
 
-use std::{sync::atomic::AtomicI64, time::Duration};
+use std::{
+    sync::{Arc, atomic::AtomicI64},
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use http::StatusCode;
 use prometheus_client::{
-    encoding::{EncodeLabelSet, text::encode},
-    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, text::encode},
+    metrics::{
+        counter::Counter,
+        family::Family,
+        gauge::{ConstGauge, Gauge},
+        histogram::Histogram,
+        info::Info,
+    },
     registry::Registry,
 };
+use tokio_util::sync::CancellationToken;
 
-use crate::vocabulary::{EditionName, ToolName};
+use super::{refusal::Refusal, settings::EdgeSettings};
+use crate::{
+    access::AuthError,
+    limits::OverLimit,
+    pipeline::House,
+    vocabulary::{EditionName, ToolName},
+};
 
 /// Upper bounds in seconds: from a call answered out of memory to one that ran into its time limit.
 const BUCKETS: [f64; 12] = [
@@ -58,8 +75,25 @@ struct CallLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct StatusLabel {
+struct ToolLabels {
+    edition: Label,
+    tool: Label,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RefusalLabels {
     status: u16,
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabel {
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LimitLabel {
+    limit: &'static str,
 }
 
 /// The figures, and the registry that prints them.
@@ -67,22 +101,80 @@ pub(super) struct Metrics {
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
     calls: Family<CallLabels, Counter>,
-    call_seconds: Histogram,
-    refusals: Family<StatusLabel, Counter>,
+    call_seconds: Family<ToolLabels, Histogram, fn() -> Histogram>,
+    refusals: Family<RefusalLabels, Counter>,
+    sign_in_failures: Family<ReasonLabel, Counter>,
+    limits_reached: Family<LimitLabel, Counter>,
     /// Connections open now.
     pub(super) connections: Gauge<i64, AtomicI64>,
     /// Requests under way now.
     pub(super) in_flight: Gauge<i64, AtomicI64>,
+    /// Listen streams open now.
+    pub(super) listen_streams: Gauge<i64, AtomicI64>,
 }
 
-impl Default for Metrics {
-    fn default() -> Self {
+impl Metrics {
+    /// The figures of `house`. `leaving` says that it wants no more calls.
+    pub(super) fn new(house: &Arc<House>, settings: &EdgeSettings, leaving: CancellationToken) -> Self {
         let mut registry = Registry::with_prefix("footbridge");
         let requests = Family::default();
         let calls = Family::default();
-        let call_seconds = Histogram::new(BUCKETS);
-        let refusals = Family::default();
-        let (connections, in_flight) = (Gauge::default(), Gauge::default());
+        let call_seconds = Family::new_with_constructor(histogram as fn() -> Histogram);
+        let (refusals, sign_in_failures, limits_reached) =
+            (Family::default(), Family::default(), Family::default());
+        let (connections, in_flight, listen_streams) = (Gauge::default(), Gauge::default(), Gauge::default());
+        registry.register(
+            "build",
+            "The program that runs",
+            Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]),
+        );
+        let started: Gauge<f64, std::sync::atomic::AtomicU64> = Gauge::default();
+        started.set(
+            SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .map_or(0.0, |since| since.as_secs_f64()),
+        );
+        registry.register(
+            "start_time_seconds",
+            "When the process started, since 1970",
+            started,
+        );
+        let limit: Gauge<i64, AtomicI64> = Gauge::default();
+        limit.set(i64::try_from(settings.connections).unwrap_or(i64::MAX));
+        registry.register("connections_limit", "Connections that may be open at once", limit);
+        let durations = house.store().durations();
+        registry.register(
+            "store_read_duration_seconds",
+            "Time of a reading transaction",
+            durations.reads.clone(),
+        );
+        registry.register(
+            "store_write_duration_seconds",
+            "Time of a writing transaction until it is durable",
+            durations.writes.clone(),
+        );
+        registry.register_collector(Box::new(Now {
+            house: Arc::clone(house),
+            leaving,
+        }));
+        registry.register(
+            "sign_in_failures",
+            "Credentials that opened nothing, by reason",
+            sign_in_failures.clone(),
+        );
+        registry.register(
+            "limits_reached",
+            "Requests and calls refused because a limit was reached",
+            limits_reached.clone(),
+        );
+        // There from the start, so that the first one shows as a rise from nothing.
+        for limit in ["rate", "concurrency", "cap"] {
+            drop(Family::<LimitLabel, Counter>::get_or_create(
+                &limits_reached,
+                &LimitLabel { limit },
+            ));
+        }
+        registry.register("listen_streams", "Listen streams open", listen_streams.clone());
         registry.register("requests", "JSON-RPC requests answered", requests.clone());
         registry.register("tool_calls", "Tool calls by outcome", calls.clone());
         registry.register(
@@ -103,13 +195,14 @@ impl Default for Metrics {
             calls,
             call_seconds,
             refusals,
+            sign_in_failures,
+            limits_reached,
             connections,
             in_flight,
+            listen_streams,
         }
     }
-}
 
-impl Metrics {
     /// One request was answered.
     pub(super) fn request(&self, edition: &EditionName, method: &'static str, status: StatusCode) {
         let labels = RequestLabels {
@@ -140,9 +233,25 @@ impl Metrics {
         self.calls.get_or_create_owned(&labels)
     }
 
-    /// Notes the time that a call took.
-    pub(super) fn took(&self, time: Duration) {
-        self.call_seconds.observe(time.as_secs_f64());
+    /// Where the times of one tool's calls go.
+    pub(super) fn times(&self, edition: &EditionName, tool: &ToolName) -> Histogram {
+        let labels = ToolLabels {
+            edition: Label::Edition(edition.clone()),
+            tool: Label::Tool(tool.clone()),
+        };
+        self.call_seconds.get_or_create_owned(&labels)
+    }
+
+    /// A limit kept somebody from something.
+    pub(super) fn limit_reached(&self, limit: &OverLimit) {
+        let limit = if matches!(limit, OverLimit::Rate { .. }) {
+            "rate"
+        } else if matches!(limit, OverLimit::Concurrency { .. }) {
+            "concurrency"
+        } else {
+            "cap"
+        };
+        self.limits_reached.get_or_create(&LimitLabel { limit }).inc();
     }
 
     /// One tool call ended; `tool` is the catalogue's name, if the catalogue has it.
@@ -157,12 +266,18 @@ impl Metrics {
     }
 
     /// One HTTP request was refused at the gate.
-    pub(super) fn refusal(&self, status: StatusCode) {
-        self.refusals
-            .get_or_create(&StatusLabel {
-                status: status.as_u16(),
-            })
-            .inc();
+    pub(super) fn refusal(&self, refusal: &Refusal) {
+        let labels = RefusalLabels {
+            status: refusal.status().as_u16(),
+            reason: refusal.word(),
+        };
+        self.refusals.get_or_create(&labels).inc();
+        if let Refusal::Credential { error, .. } = refusal {
+            let labels = ReasonLabel {
+                reason: reason(error),
+            };
+            self.sign_in_failures.get_or_create(&labels).inc();
+        }
     }
 
     /// Everything in the OpenMetrics text format.
@@ -174,33 +289,81 @@ impl Metrics {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+fn histogram() -> Histogram {
+    Histogram::new(BUCKETS)
+}
 
-    #[test]
-    fn figures_print_with_their_labels() {
-        let metrics = Metrics::default();
-        let (edition, tool) = (
-            EditionName::new("context").unwrap(),
-            ToolName::new("memory.put").unwrap(),
-        );
-        metrics.request(&edition, "tools/call", StatusCode::OK);
-        metrics.answered(&edition, "tools/call").inc();
-        metrics.went_well(&edition, &tool).inc();
-        metrics.tool_call(&edition, Some(&tool), WENT_WELL);
-        metrics.tool_call(&edition, None, "unknown_tool");
-        metrics.took(Duration::from_millis(3));
-        metrics.refusal(StatusCode::FORBIDDEN);
-        let text = metrics.to_text();
-        for line in [
-            r#"footbridge_requests_total{edition="context",method="tools/call",status="200"} 2"#,
-            r#"footbridge_tool_calls_total{edition="context",tool="memory.put",outcome="ok"} 2"#,
-            r#"footbridge_tool_calls_total{edition="context",tool="unknown",outcome="unknown_tool"} 1"#,
-            r#"footbridge_refusals_total{status="403"} 1"#,
-            "footbridge_tool_call_duration_seconds_count 1",
-        ] {
-            assert!(text.contains(line), "{line} in\n{text}");
+fn reason(error: &AuthError) -> &'static str {
+    match error {
+        AuthError::Missing => "missing",
+        AuthError::NotRecognised(_) => "not_recognised",
+        AuthError::Revoked => "revoked",
+        AuthError::Expired => "expired",
+        AuthError::WrongEdition(_) => "wrong_edition",
+        AuthError::Suspended => "suspended",
+        AuthError::Token(_) => "token",
+        AuthError::NoEmail => "no_email",
+        AuthError::EmailTaken(_) => "email_taken",
+        AuthError::Provider(_) => "provider",
+        AuthError::Busy => "busy",
+        AuthError::Unavailable(_) => "unavailable",
+    }
+}
+
+/// What is looked at when somebody asks.
+struct Now {
+    house: Arc<House>,
+    leaving: CancellationToken,
+}
+
+impl std::fmt::Debug for Now {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Now")
+    }
+}
+
+impl Collector for Now {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let figures = self.house.store().figures();
+        // Counts of what waits; a million would be exact still.
+        #[expect(clippy::cast_precision_loss, reason = "small counts")]
+        let count = |count: usize| count as f64;
+        let flag = |yes: bool| f64::from(u8::from(yes));
+        let ready = figures.healthy && !self.leaving.is_cancelled();
+        let gauges = [
+            ("ready", "Whether it wants calls: 1 or 0", flag(ready)),
+            (
+                "store_healthy",
+                "Whether the store takes writes: 1 or 0",
+                flag(figures.healthy),
+            ),
+            (
+                "store_writes_waiting",
+                "Writes that wait for their turn",
+                count(figures.writes_waiting),
+            ),
+            (
+                "audit_rows_waiting",
+                "Rows of the call log that are not durable yet",
+                count(figures.audit_rows_waiting),
+            ),
+            (
+                "audit_lag_seconds",
+                "How long the oldest of them has waited",
+                figures.audit_lag.as_secs_f64(),
+            ),
+        ];
+        for (name, help, value) in gauges {
+            let gauge = ConstGauge::new(value);
+            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
         }
+        let digest = self.house.catalogue_digest();
+        let catalogue = Info::new(vec![("digest", digest.as_str())]);
+        catalogue.encode(encoder.encode_descriptor(
+            "catalogue",
+            "The tools that are served",
+            None,
+            catalogue.metric_type(),
+        )?)
     }
 }

@@ -15,6 +15,7 @@ pub mod keys;
 pub mod oauth;
 pub mod passwords;
 pub mod people;
+pub mod restore;
 pub mod reviews;
 pub mod rules;
 pub mod sessions;

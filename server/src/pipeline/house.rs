@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use futures_util::FutureExt;
+use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
 use super::SignInError;
@@ -12,7 +13,9 @@ use crate::{
         AuthError, Keyring, Principal,
         oauth::{Entrance, OAuth},
     },
-    catalogue::{Catalogue, CatalogueError, Driver, Edition, ListCache, StrictClients, Tool},
+    catalogue::{
+        Catalogue, CatalogueError, Driver, Edition, ListCache, ListedNames, Shape, StrictClients, Tool,
+    },
     domain::{
         Handler, Handlers,
         http::{self, RemoteError, Remotes},
@@ -233,6 +236,27 @@ impl House {
         self.editions.store(Arc::new(editions));
         self.generation.send_modify(|generation| *generation += 1);
         Ok(())
+    }
+
+    /// What tells one catalogue from another: the same on every replica that serves the same tools.
+    pub fn catalogue_digest(&self) -> String {
+        let mut digest = Sha256::new();
+        for bound in self.editions.load().iter() {
+            digest.update(bound.edition.name.as_str());
+            for tool in bound.edition.tools() {
+                digest.update(
+                    tool.definition(Shape::Full, ListedNames::Native, Consent::Auto)
+                        .to_string(),
+                );
+                digest.update(tool.handler.as_bytes());
+            }
+        }
+        digest
+            .finalize()
+            .iter()
+            .take(6)
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
     }
 
     /// Tells when another catalogue is in force.

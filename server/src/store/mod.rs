@@ -15,6 +15,7 @@ mod change_log;
 mod changes;
 mod counters;
 mod error;
+mod figures;
 mod health;
 mod invitations;
 mod jobs;
@@ -51,6 +52,7 @@ pub use change_log::{Actor, ChangeEntry, ChangeFilter, ChangeLog, ChangeRecord, 
 pub use changes::{Change, Topic};
 pub use counters::Counters;
 pub use error::StoreError;
+pub use figures::{Durations, StoreFigures};
 pub use futures_util::future::BoxFuture;
 pub use invitations::{Invitation, Invitations, NewInvitation, SystemInvitations};
 pub use jobs::{Job, JobState, Jobs, NewJob, SystemJobs};
@@ -92,6 +94,7 @@ struct Inner {
     engine: Which,
     health: Arc<Health>,
     clock: Clock,
+    durations: Durations,
 }
 
 enum Which {
@@ -118,6 +121,7 @@ impl Store {
                 engine,
                 health,
                 clock,
+                durations: Durations::default(),
             }),
         })
     }
@@ -200,11 +204,19 @@ impl Store {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        match (&self.inner.engine, writes) {
+        let began = std::time::Instant::now();
+        let result = match (&self.inner.engine, writes) {
             (Which::Sqlite(engine), true) => engine.write(work).await,
             (Which::Sqlite(engine), false) => engine.read(work).await,
             (Which::Postgres(engine), writes) => engine.run(scope, writes, work).await,
-        }
+        };
+        let Durations {
+            reads,
+            writes: written,
+        } = &self.inner.durations;
+        let durations = if writes { written } else { reads };
+        durations.observe(began.elapsed().as_secs_f64());
+        result
     }
 
     /// Queues an audit row whose caller does not wait (design.md D9): it is committed within
@@ -245,6 +257,30 @@ impl Store {
         self.inner.health.is_good()
     }
 
+    /// What the store is busy with now.
+    pub fn figures(&self) -> StoreFigures {
+        let health = &self.inner.health;
+        let (writes_waiting, (audit_rows_waiting, lag)) = match &self.inner.engine {
+            Which::Sqlite(engine) => engine.waiting(),
+            Which::Postgres(engine) => engine.waiting(),
+        };
+        StoreFigures {
+            healthy: health.is_good(),
+            writes_waiting,
+            audit_rows_waiting,
+            audit_lag: if audit_rows_waiting == 0 {
+                std::time::Duration::ZERO
+            } else {
+                lag.max(health.bad_for())
+            },
+        }
+    }
+
+    /// How long transactions took.
+    pub fn durations(&self) -> &Durations {
+        &self.inner.durations
+    }
+
     /// What changes in this or any other process, within 1 s (design.md D10). A receiver that lags was
     /// told too much at once and must take everything as changed.
     pub fn changes(&self) -> broadcast::Receiver<Change> {
@@ -264,6 +300,25 @@ impl Store {
             }),
         })
         .await
+    }
+
+    /// Copies the backup of an SQLite store to `staged`, once the file is found whole.
+    pub async fn stage_backup(from: &Path, staged: &Path) -> Result<(), StoreError> {
+        let (from, staged) = (from.to_owned(), staged.to_owned());
+        blocking(move || sqlite::open::stage(&from, &staged)).await
+    }
+
+    /// Puts a staged file in the place of the SQLite store at `path`, which nobody may have open. Gives the name, ending
+    /// with `suffix`, under which the old one is kept.
+    pub async fn swap_in(
+        staged: &Path,
+        path: &Path,
+        suffix: &str,
+        settings: &StoreSettings,
+    ) -> Result<Option<std::path::PathBuf>, StoreError> {
+        let (staged, path, suffix) = (staged.to_owned(), path.to_owned(), suffix.to_owned());
+        let limit = settings.lock_timeout;
+        blocking(move || sqlite::open::swap(&staged, &path, &suffix, limit)).await
     }
 
     /// Commits what is queued and ends the engine. Other clones answer [`StoreError::Closed`] from then on.

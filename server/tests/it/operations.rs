@@ -172,3 +172,127 @@ fn a_changed_catalogue_reaches_every_replica_on_postgresql() {
         a_changed_catalogue_reaches_every_replica(&Place::on(&database.url));
     }
 }
+
+#[test]
+fn a_backup_made_under_load_is_restored_and_what_it_replaces_is_kept() {
+    let place = Place::new();
+    let key = place.key("memory.read,memory.write");
+    let server = place.serve();
+    let backup = place.path().join("backup.db");
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let written = std::thread::scope(|scope| {
+        let writers: Vec<_> = (0..3)
+            .map(|writer| {
+                let (server, key, stop) = (&server, &key, &stop);
+                scope.spawn(move || {
+                    let mut number = 0;
+                    while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                        number += 1;
+                        server.call(
+                            key,
+                            "memory_put",
+                            json!({"key": format!("{writer}-{number}"), "content": "x"}),
+                        );
+                    }
+                    number
+                })
+            })
+            .collect();
+        server.call(
+            &key,
+            "memory_put",
+            json!({"key": "before", "content": "the backup has it"}),
+        );
+        place.ok(&["backup", backup.to_str().unwrap()]);
+        server.call(
+            &key,
+            "memory_put",
+            json!({"key": "after", "content": "the backup has it not"}),
+        );
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        writers
+            .into_iter()
+            .map(|writer| writer.join().unwrap())
+            .sum::<u32>()
+    });
+    assert!(written > 0, "nobody wrote while the copy was made");
+    assert!(
+        place
+            .fails(&["backup", backup.to_str().unwrap()])
+            .contains("exists already")
+    );
+    let in_use = place.fails(&["restore", backup.to_str().unwrap()]);
+    assert!(in_use.contains("locked by another process"), "{in_use}");
+    server.call(&key, "memory_get", json!({"key": "after"}));
+    assert!(server.terminate_and_read().0.success());
+
+    // A backup that was tampered with, and one that is damaged, replace nothing.
+    let tampered = place.path().join("tampered.db");
+    std::fs::copy(&backup, &tampered).unwrap();
+    let database = rusqlite::Connection::open(&tampered).unwrap();
+    database
+        .execute(
+            "UPDATE audit_log SET body = replace(body, 'allow', 'alloy') WHERE seq = 2",
+            [],
+        )
+        .unwrap();
+    drop(database);
+    let refused = place.fails(&["restore", tampered.to_str().unwrap()]);
+    assert!(
+        refused.contains("not whole") && refused.contains("row 2"),
+        "{refused}"
+    );
+    let damaged = place.path().join("damaged.db");
+    let mut bytes = std::fs::read(&backup).unwrap();
+    let half = bytes.len() / 2;
+    bytes[half..].fill(0x5a);
+    std::fs::write(&damaged, bytes).unwrap();
+    place.fails(&["restore", damaged.to_str().unwrap()]);
+    assert!(
+        place
+            .fails(&["restore", "/nowhere/b.db"])
+            .contains("/nowhere/b.db")
+    );
+
+    let said = place.ok(&["restore", backup.to_str().unwrap()]);
+    assert!(
+        said.contains("rows of the call log, whole") && said.contains(".before-restore-"),
+        "{said}"
+    );
+    place.ok(&["audit", "verify"]);
+    let server = place.serve();
+    let kept = server.call(&key, "memory_get", json!({"key": "before"}));
+    assert_eq!(kept["memory"]["content"], "the backup has it");
+    assert!(
+        server
+            .call_fails(&key, "memory_get", json!({"key": "after"}))
+            .starts_with("404")
+    );
+    assert!(server.terminate_and_read().0.success());
+    let old: Vec<_> = std::fs::read_dir(place.data())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| {
+            path.to_string_lossy().contains(".before-restore-") && !path.to_string_lossy().ends_with(".lock")
+        })
+        .collect();
+    assert_eq!(old.len(), 1, "{old:?}");
+    let store = old[0].to_str().unwrap();
+    place.ok(&["audit", "verify", "--store", store]);
+    assert!(!place.data().join("footbridge.db.restoring").exists());
+}
+
+#[test]
+fn a_program_can_ask_whether_a_server_is_ready() {
+    let place = Place::new();
+    let server = place.serve();
+    let url = format!("http://{}/health/ready", server.address);
+    place.ok(&["healthy", &url]);
+    assert!(
+        place
+            .fails(&["healthy", &url.replace("ready", "nothing")])
+            .contains("404")
+    );
+    assert!(server.terminate_and_read().0.success());
+    assert!(place.fails(&["healthy", &url]).contains("nobody listens"));
+}

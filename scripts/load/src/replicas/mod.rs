@@ -37,7 +37,7 @@ const QUIET: Duration = Duration::from_millis(1_500);
 const AWAY: Duration = Duration::from_secs(2);
 /// How long everything may take to be well again without anybody's help.
 const RECOVERY: Duration = Duration::from_secs(10);
-/// Rows of the log that are read in one command.
+/// An edition that the catalogue gets while the servers run.
 const EXTRA: &str = "format = 1\n[edition]\nname = \"extra\"\ntitle = \"Extra\"\ninstructions = \"More.\"\nkey_prefix = \"extra_sk_\"\n[scopes.recall]\ntitle = \"Recall\"\n";
 
 struct Options {

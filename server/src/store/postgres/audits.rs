@@ -30,6 +30,7 @@ enum Message {
 
 /// The way to the task that inserts.
 pub(super) struct Queue {
+    shared: Arc<Shared>,
     sender: Mutex<Option<mpsc::Sender<Message>>>,
     task: Mutex<Option<JoinHandle<()>>>,
 }
@@ -46,6 +47,7 @@ impl Queue {
             closed: false,
         };
         Self {
+            shared: Arc::clone(shared),
             sender: Mutex::new(Some(sender)),
             task: Mutex::new(Some(tokio::spawn(task.serve()))),
         }
@@ -57,12 +59,15 @@ impl Queue {
     }
 
     pub(super) async fn append(&self, tenant: TenantId, row: SealedAudit) -> Result<(), StoreError> {
-        self.send(Message::Row(tenant, row, None)).await
+        self.send(Message::Row(tenant, row, None)).await?;
+        self.shared.waiting.queued();
+        Ok(())
     }
 
     pub(super) async fn append_durable(&self, tenant: TenantId, row: SealedAudit) -> Result<(), StoreError> {
         let (reply, answered) = oneshot::channel();
         self.send(Message::Row(tenant, row, Some(reply))).await?;
+        self.shared.waiting.queued();
         answered.await.unwrap_or(Err(StoreError::Closed))
     }
 
@@ -113,8 +118,12 @@ impl Gatherer {
                 let _ = reply.send(outcome.clone());
             }
             match outcome {
-                Ok(()) => self.rows.clear(),
+                Ok(()) => {
+                    self.shared.waiting.done(self.rows.len());
+                    self.rows.clear();
+                }
                 Err(_) => {
+                    self.shared.waiting.done(waited_for.len());
                     // Who waited was told and will not count on the row; the others must not be lost.
                     let mut at = 0..;
                     self.rows

@@ -14,6 +14,7 @@ pub(crate) use connection::PgConnection;
 
 use super::{
     BoxFuture, Engine, Health, Session, StoreError, StoreSettings, audit::SealedAudit, changes::Changes,
+    figures::Waiting,
 };
 use crate::vocabulary::{Clock, TenantId};
 
@@ -31,6 +32,8 @@ pub(super) struct Shared {
     clock: Clock,
     changes: Changes,
     health: Arc<Health>,
+    /// Rows of the call log that are queued or being committed.
+    waiting: Waiting,
 }
 
 impl PgEngine {
@@ -47,6 +50,7 @@ impl PgEngine {
             clock: clock.clone(),
             changes: Changes::new(opened.counters),
             health: Arc::clone(health),
+            waiting: Waiting::default(),
         });
         let audits = audits::Queue::start(&shared, settings);
         let listener = tokio::spawn(listen::listen(opened.config, Arc::downgrade(&shared)));
@@ -92,6 +96,11 @@ impl PgEngine {
 
     pub(crate) async fn flush(&self) -> Result<(), StoreError> {
         self.audits.flush().await
+    }
+
+    /// Transactions that wait for a connection; rows of the call log that wait, and for how long.
+    pub(crate) fn waiting(&self) -> (usize, (usize, std::time::Duration)) {
+        (self.shared.pool.status().waiting, self.shared.waiting.now())
     }
 
     pub(crate) async fn close(&self) {

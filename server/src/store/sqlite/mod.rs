@@ -4,7 +4,7 @@
 //! they could change is kept in memory from one transaction to the next.
 
 mod connection;
-mod open;
+pub(in crate::store) mod open;
 mod readers;
 mod watch;
 mod writer;
@@ -107,6 +107,11 @@ impl SqliteEngine {
     /// Copies the database into a new file while others go on reading and writing. Blocks.
     pub(crate) fn backup(&self, to: &Path) -> Result<(), StoreError> {
         open::backup(&self.path, to)
+    }
+
+    /// Writes that wait; rows of the call log that wait, and for how long.
+    pub(crate) fn waiting(&self) -> (usize, (usize, std::time::Duration)) {
+        self.writer.waiting()
     }
 
     /// Commits what is queued and ends the threads. Blocks.

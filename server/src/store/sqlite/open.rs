@@ -243,6 +243,93 @@ fn backup_name(path: &Path, version: i32) -> PathBuf {
     PathBuf::from(name)
 }
 
+/// Copies a backup beside the store that it is to replace, once it is found whole.
+pub(in crate::store) fn stage(from: &Path, staged: &Path) -> Result<(), StoreError> {
+    let named = |error| name_path(error, from);
+    if !from.is_file() {
+        return Err(StoreError::Invalid {
+            what: format!("{} is no file", from.display()),
+        });
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let raw = Connection::open_with_flags(from, flags).map_err(|e| named(e.into()))?;
+    let whole = || -> Result<(i32, String), rusqlite::Error> {
+        let application = raw.query_row("PRAGMA application_id", [], |row| row.get(0))?;
+        Ok((
+            application,
+            raw.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?,
+        ))
+    };
+    let (application, detail) = whole().map_err(|e| named(e.into()))?;
+    if application != APPLICATION_ID {
+        return Err(StoreError::Foreign {
+            name: from.display().to_string(),
+        });
+    }
+    if detail != "ok" {
+        return Err(StoreError::Damaged {
+            path: from.to_owned(),
+            detail: detail.lines().next().unwrap_or_default().to_owned(),
+        });
+    }
+    backup_of(&raw, staged)
+}
+
+/// Puts `staged` in the place of the store at `path`, and gives the name under which the old one is kept. `suffix` makes
+/// that name.
+pub(in crate::store) fn swap(
+    staged: &Path,
+    path: &Path,
+    suffix: &str,
+    limit: Duration,
+) -> Result<Option<PathBuf>, StoreError> {
+    // Whoever wants to open the store waits at this lock until it is the new one.
+    let _alone = lock_opening(path, limit)?;
+    let io = |e: std::io::Error| StoreError::Io {
+        detail: e.to_string(),
+    };
+    let mut kept = None;
+    if path.exists() {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let old = Connection::open_with_flags(path, flags)?;
+        // Leaving WAL mode takes a store that nobody else has open, and folds the log into the file, so that the file
+        // which is kept is whole by itself. What is no database any more is kept as it is.
+        let left: Result<String, _> = old.query_row("PRAGMA journal_mode = DELETE", [], |row| row.get(0));
+        match left {
+            Ok(mode) if mode == "delete" => {}
+            Ok(_) => return Err(StoreError::Locked),
+            Err(error) => match StoreError::from(error) {
+                StoreError::Locked => return Err(StoreError::Locked),
+                reason => {
+                    tracing::warn!(error = %reason, "the store that is replaced cannot be read; it is kept as it is")
+                }
+            },
+        }
+        drop(old);
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        let name = PathBuf::from(name);
+        std::fs::rename(path, &name).map_err(io)?;
+        kept = Some(name);
+    }
+    for end in ["-wal", "-shm"] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(end);
+        // Usually gone already; one that stayed would be read as part of the new file.
+        match std::fs::remove_file(&name) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(io(e)),
+            _ => {}
+        }
+    }
+    std::fs::rename(staged, path).map_err(io)?;
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        File::open(folder)
+            .and_then(|folder| folder.sync_all())
+            .map_err(io)?;
+    }
+    Ok(kept)
+}
+
 /// Copies the database at `from` into a new file while others use it.
 pub(super) fn backup(from: &Path, to: &Path) -> Result<(), StoreError> {
     let raw = Connection::open_with_flags(
@@ -250,6 +337,14 @@ pub(super) fn backup(from: &Path, to: &Path) -> Result<(), StoreError> {
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
     )?;
     raw.busy_timeout(Duration::from_secs(5))?;
+    if to.exists() {
+        return Err(StoreError::Invalid {
+            what: format!(
+                "{} exists already: name a new file, or move that one away",
+                to.display()
+            ),
+        });
+    }
     backup_of(&raw, to)
 }
 

@@ -221,6 +221,13 @@ impl Queue {
         answered.await.unwrap_or(Err(StoreError::Closed))
     }
 
+    /// Writes that wait; rows of the call log that wait, and for how long.
+    pub(super) fn waiting(&self) -> (usize, (usize, Duration)) {
+        let state = self.state.lock();
+        let lag = state.oldest.map_or(Duration::ZERO, |since| since.elapsed());
+        (state.work.len(), (state.rows.len(), lag))
+    }
+
     pub(super) fn close(&self) {
         self.state.lock().closed = true;
         self.work_slots.close();

@@ -35,7 +35,18 @@ async fn figures_are_for_the_operator() {
         r#"footbridge_requests_total{edition="test",method="tools/call",status="200"} 2"#,
         r#"footbridge_tool_calls_total{edition="test",tool="plain",outcome="ok"} 1"#,
         r#"footbridge_tool_calls_total{edition="test",tool="unknown",outcome="unknown_tool"} 1"#,
-        r#"footbridge_refusals_total{status="401"} 1"#,
+        r#"footbridge_refusals_total{status="401",reason="unauthorized"} 1"#,
+        r#"footbridge_sign_in_failures_total{reason="missing"} 1"#,
+        r#"footbridge_tool_call_duration_seconds_count{edition="test",tool="plain"} 1"#,
+        concat!(
+            "footbridge_build_info{version=\"",
+            env!("CARGO_PKG_VERSION"),
+            "\"} 1"
+        ),
+        "footbridge_ready 1",
+        "footbridge_store_healthy 1",
+        "footbridge_audit_lag_seconds ",
+        "footbridge_store_write_duration_seconds_count ",
         "footbridge_connections 1",
     ] {
         assert!(text.contains(line), "{line} in\n{text}");
@@ -60,7 +71,7 @@ async fn figures_are_for_the_operator() {
             .send()
             .await
             .status,
-        404
+        403
     );
 }
 
@@ -127,4 +138,48 @@ async fn nothing_hints_at_oauth_while_it_is_off() {
     ] {
         assert_eq!(house.get(path).send().await.status, 404, "{path}");
     }
+}
+
+/// Every name of a figure that stands in a file, without the endings that a histogram's and a counter's parts have.
+fn figures_named(text: &str) -> std::collections::BTreeSet<String> {
+    let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let named = text
+        .split(|c| !word(c))
+        .filter(|name| name.starts_with("footbridge_"));
+    named
+        .map(|name| name.trim_end_matches("_bucket").to_owned())
+        .collect()
+}
+
+#[tokio::test]
+async fn dashboard_and_alerts_ask_for_figures_that_there_are() {
+    let house = House::start().await;
+    let key = house.key("t:read").await;
+    house.call(&key, "plain", json!({})).send().await;
+    house.post("", "{}").send().await;
+    let there = house.get("/metrics").send().await.text();
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging/monitoring");
+    let mut asked = 0;
+    for file in ["grafana.json", "footbridge.rules.yml"] {
+        let text = std::fs::read_to_string(folder.join(file)).unwrap();
+        for name in figures_named(&text) {
+            asked += 1;
+            let shown = there.contains(&name);
+            assert!(shown, "{file} asks for `{name}`, which is not among\n{there}");
+        }
+    }
+    assert!(asked > 15, "{asked}");
+    let dashboard: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(folder.join("grafana.json")).unwrap()).unwrap();
+    let ids: std::collections::BTreeSet<_> = dashboard["panels"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|panel| panel["id"].as_u64())
+        .collect();
+    assert_eq!(
+        ids.len(),
+        dashboard["panels"].as_array().unwrap().len(),
+        "each panel has an id of its own"
+    );
 }
