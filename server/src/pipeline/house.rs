@@ -248,7 +248,7 @@ impl House {
                     tool.definition(Shape::Full, ListedNames::Native, Consent::Auto)
                         .to_string(),
                 );
-                digest.update(tool.handler.as_bytes());
+                digest.update(format!("{:?}", tool.driver).as_bytes());
             }
         }
         digest

@@ -301,7 +301,7 @@ pub(in crate::store) fn swap(
             Err(error) => match StoreError::from(error) {
                 StoreError::Locked => return Err(StoreError::Locked),
                 reason => {
-                    tracing::warn!(error = %reason, "the store that is replaced cannot be read; it is kept as it is")
+                    tracing::warn!(error = %reason, "the store that is replaced cannot be read; it is kept as it is");
                 }
             },
         }
