@@ -5,6 +5,7 @@
 
 use std::{
     collections::BTreeMap,
+    io::Write as _,
     net::{Ipv4Addr, SocketAddr},
     sync::Arc,
 };
@@ -62,7 +63,7 @@ async fn main() -> Result<(), std::io::Error> {
         .and_then(|text| text.parse().ok())
         .unwrap_or(8077);
     let listener = tokio::net::TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await?;
-    println!("leads on http://{}/v1/leads", listener.local_addr()?);
+    writeln!(std::io::stdout(), "leads on http://{}/v1/leads", listener.local_addr()?)?;
     axum::serve(listener, router).await
 }
 

@@ -52,7 +52,7 @@ fn first_of(now: Timestamp) -> civil::Date {
 fn moment(date: civil::Date) -> Timestamp {
     let stamp = date.to_zoned(TimeZone::UTC).map(|zoned| zoned.timestamp());
     // Only a date at the calendar's very end has none; its month then never ends.
-    Timestamp(stamp.map_or(i64::MAX, |stamp| stamp.as_millisecond()))
+    Timestamp(stamp.map_or(i64::MAX, jiff::Timestamp::as_millisecond))
 }
 
 #[cfg(test)]

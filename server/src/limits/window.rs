@@ -172,7 +172,10 @@ mod tests {
                         window.count();
                         passed.push(now);
                     }
-                    Err(wait) => prop_assert!(window.clone().look(now + wait.as_millis() as u64, limit).is_ok()),
+                    Err(wait) => {
+                        let later = now + u64::try_from(wait.as_millis()).unwrap();
+                        prop_assert!(window.clone().look(later, limit).is_ok());
+                    }
                 }
             }
             for (position, start) in passed.iter().enumerate() {

@@ -471,6 +471,10 @@ impl House {
 }
 
 impl Visit {
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "each is one thing that the hall knows of the call"
+    )]
     pub(super) fn new(
         house: &House,
         edition: &Arc<Edition>,

@@ -248,7 +248,7 @@ impl House {
                     tool.definition(Shape::Full, ListedNames::Native, Consent::Auto)
                         .to_string(),
                 );
-                digest.update(tool.driver.function().unwrap_or("http"));
+                digest.update(format!("{:?}", tool.driver).as_bytes());
             }
         }
         digest

@@ -52,7 +52,7 @@ impl fmt::Debug for Token {
     }
 }
 
-/// A code that a person can type: `7Q2K-M4PX`. Forty random bits in an alphabet without look-alikes. It opens
+/// A code that a person can type: `7Q2K-M4PX`. Forty random bits in an alphabet in which no two look alike. It opens
 /// nothing by itself: whoever uses it has signed in.
 ///
 /// # Errors
