@@ -4,7 +4,7 @@
 //! win over it. Nothing here opens a file of its own accord.
 //!
 //! The structs below are the one table of settings: a field's name, type, comment, range and default are what the file
-//! is judged by ([`read`]) and what `CONFIG.md` and `check-config --print-defaults` are made from ([`reference`]).
+//! is judged by ([`read`]) and what `CONFIG.md` and `check-config --print-defaults` are made from ([`mod@reference`]).
 //! A new setting is a field with a comment; `UPDATE_GOLDEN=1 cargo test -p footbridge-server config::` writes it out.
 
 pub mod read;
