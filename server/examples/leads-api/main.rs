@@ -63,7 +63,11 @@ async fn main() -> Result<(), std::io::Error> {
         .and_then(|text| text.parse().ok())
         .unwrap_or(8077);
     let listener = tokio::net::TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await?;
-    writeln!(std::io::stdout(), "leads on http://{}/v1/leads", listener.local_addr()?)?;
+    writeln!(
+        std::io::stdout(),
+        "leads on http://{}/v1/leads",
+        listener.local_addr()?
+    )?;
     axum::serve(listener, router).await
 }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 use footbridge_server::{
-    store::{AuditEntry, AuditFilter, AuditHead, AuditStatus, Store, StoreError},
-    vocabulary::{KeyId, TenantId, ToolName},
+    store::{AuditEntry, AuditFilter, AuditHead, AuditStatus, ChangeEntry, ChangeFilter, Store, StoreError},
+    vocabulary::{KeyId, TenantId, ToolName, UserId},
 };
 use futures_util::FutureExt;
 use serde_json::value::RawValue;
@@ -29,6 +29,8 @@ pub(crate) struct Audit {
 
 #[derive(Debug, Subcommand)]
 enum AuditCommand {
+    /// Read the log of changes: who changed which record.
+    Changes(Changes),
     /// Check that no row was changed, removed or cut off.
     Verify {
         /// A head kept elsewhere, as `audit verify` printed it: <number>:<hash>.
@@ -39,6 +41,23 @@ enum AuditCommand {
         #[command(flatten)]
         place: Place,
     },
+}
+
+#[derive(Debug, Args)]
+struct Changes {
+    /// Rows to show.
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    limit: u32,
+    /// Only this action, e.g. key.revoke.
+    #[arg(long, value_name = "NAME")]
+    action: Option<String>,
+    /// One JSON object a row, exactly as stored and hashed.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    tenant: OfTenant,
+    #[command(flatten)]
+    place: Place,
 }
 
 #[derive(Debug, Args)]
@@ -80,8 +99,40 @@ impl Audit {
                 store.close().await;
                 result
             }
+            Some(AuditCommand::Changes(changes)) => changes.run().await,
             None => self.read.run().await,
         }
+    }
+}
+
+impl Changes {
+    async fn run(self) -> Result<()> {
+        let store = self.place.open().await?;
+        let limit = self.limit;
+        let filter = ChangeFilter {
+            action: self.action,
+            ..ChangeFilter::default()
+        };
+        let mut rows: Vec<ChangeEntry> = store
+            .read(&self.tenant.tenant, move |tx| {
+                async move { tx.change_log().list(&filter, None, limit).await }.boxed()
+            })
+            .await?;
+        store.close().await;
+        rows.reverse();
+        for row in &rows {
+            if self.json {
+                show_stored(row.seq, &row.hash, &row.body)?;
+                continue;
+            }
+            let record = &row.record;
+            let by = record.actor.user_id.as_ref().map_or("-", UserId::as_str);
+            print::line(&format!(
+                "{}  {:<18} {:<10} {}  by {by}",
+                record.ts, record.action, record.object_kind, record.object_id
+            ))?;
+        }
+        Ok(())
     }
 }
 
@@ -129,8 +180,7 @@ impl Read {
 
 fn show(row: &AuditEntry, json: bool) -> Result<()> {
     if json {
-        let body: Box<RawValue> = serde_json::from_str(&row.body)?;
-        return print::json_line(&serde_json::json!({ "seq": row.seq, "hash": row.hash, "row": body }));
+        return show_stored(row.seq, &row.hash, &row.body);
     }
     let record = &row.record;
     let text = |part: &Option<std::borrow::Cow<'static, str>>| part.as_deref().unwrap_or("-").to_owned();
@@ -145,6 +195,12 @@ fn show(row: &AuditEntry, json: bool) -> Result<()> {
         text(&record.error_class),
     ))?;
     Ok(())
+}
+
+/// A row of either log exactly as it was hashed.
+fn show_stored(seq: i64, hash: &str, body: &str) -> Result<()> {
+    let body: Box<RawValue> = serde_json::from_str(body)?;
+    print::json_line(&serde_json::json!({ "seq": seq, "hash": hash, "row": body }))
 }
 
 /// Checks both logs of a tenant. `head` is the call log's, as an earlier check printed it.

@@ -68,7 +68,7 @@ fn a_folder_is_added_read_listed_synchronised_and_removed() {
     );
     assert_eq!(listed(&place), json!([]));
     assert!(place.path().join("notes/a.md").exists());
-    let log = place.ok(&["audit", "--limit", "20"]);
+    let log = place.ok(&["audit", "changes", "--limit", "20"]);
     assert!(
         log.contains("source.add") && log.contains("source.remove"),
         "{log}"

@@ -18,7 +18,7 @@ fn catalogue(port: u16, effect: &str, input: &str, more: &str) -> String {
         r#"
 format = 1
 [edition]
-name = "house"
+name = "test"
 title = "CRM"
 instructions = "Ask."
 key_prefix = "fbt_"
