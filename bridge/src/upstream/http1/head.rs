@@ -162,7 +162,7 @@ fn parse(arrived: &[u8]) -> Result<Option<(Option<Head>, usize)>, Malformed> {
         }
     }
     let framing = Framing::of(status, &headers, is_old)?;
-    let keeps_open = framing.ends() && keeps_open(&headers, is_old);
+    let keeps_open = framing.ends() && keeps_open(&headers, is_old) && !announces_more(&framing, &headers);
     Ok(Some((
         Some(Head {
             status,
@@ -172,6 +172,14 @@ fn parse(arrived: &[u8]) -> Result<Option<(Option<Head>, usize)>, Malformed> {
         }),
         length,
     )))
+}
+
+/// Whether a body is announced where the status allows none: such a server may well send it, sooner or later, and those
+/// bytes would be taken for the next reply.
+fn announces_more(framing: &Framing, headers: &HeaderMap) -> bool {
+    let lengths = headers.get_all(header::CONTENT_LENGTH);
+    *framing == Framing::Length(0)
+        && (headers.contains_key(header::TRANSFER_ENCODING) || lengths.iter().any(|length| length != "0"))
 }
 
 /// Whether the connection stays open after this reply (RFC 9112 §9.3).

@@ -298,6 +298,9 @@ fn a_connection_is_used_again_only_if_both_ends_are_done_with_the_last_exchange(
             false,
         ),
         ("HTTP/1.1 200 OK\r\n\r\nok", false),
+        ("HTTP/1.1 204 No Content\r\n\r\n", true),
+        // A body that there can not be, on its way all the same.
+        ("HTTP/1.1 304 Not Modified\r\ncontent-length: 1\r\n\r\n", false),
         // Something was said that nobody asked for.
         (
             "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nokHTTP/1.1 200 OK\r\n",
