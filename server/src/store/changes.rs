@@ -27,12 +27,16 @@ pub enum Topic {
     Jobs,
     /// Answers that a waiting call on any replica may be looking for.
     Answers,
+    /// Messages on replies that somebody may be waiting for on another connection.
+    Replies,
+    /// Sessions of legacy clients: ended, or told what they want to hear.
+    Sessions,
     /// Calls of a month that some process holds and another one needs.
     Caps,
 }
 
 impl Topic {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Keys,
         Self::Users,
         Self::Tenants,
@@ -41,6 +45,8 @@ impl Topic {
         Self::Settings,
         Self::Jobs,
         Self::Answers,
+        Self::Replies,
+        Self::Sessions,
         Self::Caps,
     ];
 
@@ -55,6 +61,8 @@ impl Topic {
             Self::Settings => "settings",
             Self::Jobs => "jobs",
             Self::Answers => "answers",
+            Self::Replies => "replies",
+            Self::Sessions => "sessions",
             Self::Caps => "caps",
         }
     }

@@ -4,7 +4,8 @@ use serde::de::DeserializeOwned;
 
 use super::{
     AuditLog, AuditRecord, CallView, Caps, ChangeLog, Counters, Invitations, Jobs, Keys, Memories, NewChange,
-    Notes, PendingCalls, Records, Session, Settings, SetupTokens, SignInAttempts, SignIns, StoreError,
+    Notes, PendingCalls, Records, Session, ClientQuestions, ClientSessions, ReplyMessages, SystemClientQuestions,
+    SystemClientSessions, SystemReplyMessages, Settings, SetupTokens, SignInAttempts, SignIns, StoreError,
     SystemCaps, SystemInvitations, SystemJobs, SystemKeys, SystemOAuth, SystemPendingCalls, SystemSignIns,
     SystemUsers, TenantOAuth, Tenants, Topic, Users,
 };
@@ -147,6 +148,30 @@ impl<'a> TenantTx<'a> {
         }
     }
 
+    /// Sessions of legacy clients.
+    pub fn client_sessions(&mut self) -> ClientSessions<'_> {
+        ClientSessions {
+            session: self.session,
+            tenant: &self.tenant,
+        }
+    }
+
+    /// Questions to clients.
+    pub fn client_questions(&mut self) -> ClientQuestions<'_> {
+        ClientQuestions {
+            session: self.session,
+            tenant: &self.tenant,
+        }
+    }
+
+    /// What was said on replies that are streams.
+    pub fn reply_messages(&mut self) -> ReplyMessages<'_> {
+        ReplyMessages {
+            session: self.session,
+            tenant: &self.tenant,
+        }
+    }
+
     /// What agents remember.
     pub fn memory(&mut self) -> Memories<'_> {
         Memories {
@@ -273,6 +298,27 @@ impl<'a> SystemTx<'a> {
     /// Waiting calls of all tenants, for the sweep.
     pub fn pending_calls(&mut self) -> SystemPendingCalls<'_> {
         SystemPendingCalls {
+            session: self.session,
+        }
+    }
+
+    /// Sessions of legacy clients of all tenants.
+    pub fn client_sessions(&mut self) -> SystemClientSessions<'_> {
+        SystemClientSessions {
+            session: self.session,
+        }
+    }
+
+    /// Questions to clients of all tenants.
+    pub fn client_questions(&mut self) -> SystemClientQuestions<'_> {
+        SystemClientQuestions {
+            session: self.session,
+        }
+    }
+
+    /// What was said on replies of all tenants, for the sweep.
+    pub fn reply_messages(&mut self) -> SystemReplyMessages<'_> {
+        SystemReplyMessages {
             session: self.session,
         }
     }
