@@ -6,11 +6,15 @@
 
 mod answer;
 mod consent;
+mod converse;
 mod doors;
 mod fare;
 mod house;
+mod questions;
 mod redeem;
+mod replies;
 mod run;
+mod sessions;
 
 use bytes::Bytes;
 use footbridge_protocol::headers::Mismatch;
@@ -19,6 +23,9 @@ use tokio_util::sync::CancellationToken;
 
 pub use answer::{Answer, CallError, SignInError};
 pub use house::{BoundEdition, House, HouseBuilder, HouseError};
+pub use questions::{AskClient, ClientAnswer, NoAnswer, OpenQuestion};
+pub use replies::Said;
+pub use sessions::{ClientFacts, ClientSession};
 
 use fare::Fare;
 
@@ -45,8 +52,8 @@ pub struct ToolCall<'a> {
     pub request_state: Option<&'a str>,
     /// What the client declared it can do.
     pub capabilities: Map<String, Value>,
-    /// Whether a question can be carried inside a result; legacy callers have no such result.
-    pub can_ask: bool,
+    /// How the client can be asked.
+    pub asking: Asking<'a>,
     /// Where a person approves a call in a browser: a URL that a code is put behind.
     pub approve_at: Option<&'a str>,
     /// Gate row 18: compares `Mcp-Param-*` with the arguments, once the tool is known.
@@ -57,6 +64,36 @@ pub struct ToolCall<'a> {
     pub cancelled: CancellationToken,
     /// Facts for the log.
     pub facts: RequestFacts,
+}
+
+/// How a client can be asked something that its call needs.
+#[derive(Clone, Copy)]
+pub enum Asking<'a> {
+    /// Not at all.
+    Never,
+    /// In a result, which it comes back from with the answers.
+    InResult,
+    /// While the call runs.
+    Directly(&'a dyn AskClient),
+}
+
+impl ToolCall<'_> {
+    /// The same call, without what it brought along from a round before.
+    fn again(&self) -> ToolCall<'_> {
+        ToolCall {
+            name: self.name,
+            arguments: self.arguments,
+            input_responses: None,
+            request_state: None,
+            capabilities: self.capabilities.clone(),
+            asking: self.asking,
+            approve_at: self.approve_at,
+            check_headers: self.check_headers,
+            progress: self.progress.clone(),
+            cancelled: self.cancelled.clone(),
+            facts: self.facts.clone(),
+        }
+    }
 }
 
 impl House {
@@ -125,6 +162,13 @@ impl House {
     /// # Errors
     /// The first refusal; each refusal of a known principal has its audit event.
     pub async fn call(&self, principal: &Principal, call: ToolCall<'_>) -> Result<Answer, CallError> {
+        match call.asking {
+            Asking::Directly(client) => self.converse(principal, call, client).await,
+            Asking::InResult | Asking::Never => self.call_once(principal, call).await,
+        }
+    }
+
+    async fn call_once(&self, principal: &Principal, call: ToolCall<'_>) -> Result<Answer, CallError> {
         let now = self.clock.now();
         self.keyring
             .note_call(principal, call.facts.client_name.as_deref(), now);
@@ -190,7 +234,7 @@ impl House {
         };
         let asked = Asked {
             capabilities: work.capabilities.clone(),
-            can_ask: call.can_ask,
+            can_ask: !matches!(call.asking, Asking::Never),
             round: work.round.number,
         };
         fare.pay()?;

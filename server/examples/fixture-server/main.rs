@@ -1,9 +1,10 @@
 //! The server that the official conformance suite is run against: every room of the real one, with a catalogue
 //! that only the suite has a use for and a door that asks for no credential.
 //!
-//! `fixture-server ADDR` serves `http://ADDR/mcp` on a loopback address until SIGTERM, and beside it `/desk/mcp`, whose
-//! tools ask before they change anything. Its store is a new SQLite
-//! file that goes when it stops. Nothing of this is in the shipped binary.
+//! `fixture-server ADDR [STORE]` serves `http://ADDR/mcp` on a loopback address until SIGTERM, and beside it
+//! `/desk/mcp`, whose tools ask before they change anything. STORE is a database that several of them share as replicas
+//! (`postgres://…`); without it the store is a new SQLite file that goes when the server stops. Nothing of this is in
+//! the shipped binary.
 
 mod content;
 mod desk;
@@ -27,8 +28,8 @@ use footbridge_server::{
     catalogue::{Catalogue, NamedText},
     domain::Handlers,
     edge::{EdgeSettings, Server},
+    operate::boot::seal_key,
     pipeline::{House, HouseBuilder},
-    policy::SealKey,
     store::{NewTenant, Store, StoreError, StoreSettings, StoreUrl},
     vocabulary::{Clock, TenantId, UserId},
 };
@@ -53,7 +54,8 @@ async fn main() -> anyhow::Result<()> {
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal())
         .init();
-    let address = std::env::args().nth(1).context("usage: fixture-server ADDR")?;
+    let mut arguments = std::env::args().skip(1);
+    let address = arguments.next().context("usage: fixture-server ADDR [STORE]")?;
     let address: SocketAddr = address
         .parse()
         .with_context(|| format!("`{address}` is no address with a port"))?;
@@ -64,9 +66,16 @@ async fn main() -> anyhow::Result<()> {
     );
 
     let files = tempfile::tempdir().context("failed to make a directory for the store")?;
-    let url = StoreUrl::Sqlite(files.path().join("store"));
+    let url = match arguments.next() {
+        Some(url) => url.parse::<StoreUrl>()?,
+        None => StoreUrl::Sqlite(files.path().join("store")),
+    };
     let store = Store::open(&url, &StoreSettings::default(), Clock::System).await?;
     let house = house(store.clone()).await?;
+    tokio::spawn({
+        let house = Arc::clone(&house);
+        async move { house.follow_clients().await }
+    });
     let listener = TcpListener::bind(address)
         .await
         .with_context(|| format!("failed to listen on {address}"))?;
@@ -95,8 +104,7 @@ async fn house(store: Store) -> anyhow::Result<Arc<House>> {
     make_tenant(&store, tenant.clone())
         .await
         .context("failed to make the tenant")?;
-    let mut seal_key = [0_u8; 32];
-    getrandom::fill(&mut seal_key).context("failed to get random bytes")?;
+    let seal_key = seal_key(&store).await?;
     let keyring = Keyring::without_credentials(tenant, UserId::new("usr_suite")?, REQUESTS_PER_MINUTE);
     let catalogue = Catalogue::load(&[
         &[NamedText {
@@ -116,7 +124,7 @@ async fn house(store: Store) -> anyhow::Result<Arc<House>> {
         oauth,
         handlers: handlers(),
         keyring,
-        seal_key: SealKey::new(seal_key),
+        seal_key,
         clock: Clock::System,
         call_timeout: CALL_TIMEOUT,
         // The suite's calls overlap only where a scenario means them to.
@@ -143,7 +151,16 @@ async fn make_tenant(store: &Store, id: TenantId) -> Result<(), StoreError> {
         monthly_cap: None,
     };
     store
-        .system_write(move |tx| async move { tx.tenants().insert(&new).await.map(drop) }.boxed())
+        .system_write(move |tx| {
+            async move {
+                // Another replica may have made it.
+                if tx.tenants().find(&new.id).await?.is_none() {
+                    tx.tenants().insert(&new).await?;
+                }
+                Ok(())
+            }
+            .boxed()
+        })
         .await
 }
 

@@ -85,20 +85,99 @@ pub struct ProgressUpdate {
     pub message: Option<String>,
 }
 
-/// Where progress goes: to the caller's stream, or nowhere when the caller did not ask.
+/// How severe a log message is, from the least to the most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// Of use to whoever looks for a fault.
+    Debug,
+    /// Of use to whoever wonders.
+    Info,
+    /// Normal and worth a look.
+    Notice,
+    /// Odd.
+    Warning,
+    /// Something failed.
+    Error,
+    /// Something failed that much depends on.
+    Critical,
+    /// Somebody must act now.
+    Alert,
+    /// Nothing works.
+    Emergency,
+}
+
+impl LogLevel {
+    /// Every level, the least severe first.
+    pub const ALL: [Self; 8] = [
+        Self::Debug,
+        Self::Info,
+        Self::Notice,
+        Self::Warning,
+        Self::Error,
+        Self::Critical,
+        Self::Alert,
+        Self::Emergency,
+    ];
+
+    /// The protocol's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Notice => "notice",
+            Self::Warning => "warning",
+            Self::Error => "error",
+            Self::Critical => "critical",
+            Self::Alert => "alert",
+            Self::Emergency => "emergency",
+        }
+    }
+
+    /// The level of that word.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|level| level.as_str() == word)
+    }
+}
+
+/// What a running call tells its caller.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Report {
+    /// How far it is.
+    Progress(ProgressUpdate),
+    /// A log message.
+    Log(LogLevel, Value),
+    /// It takes so long that its caller need not hold a connection for it.
+    LetGo,
+}
+
+/// Where reports go: to the caller's stream, or nowhere when the caller did not ask.
 #[derive(Clone, Debug, Default)]
-pub struct Progress(Option<mpsc::Sender<ProgressUpdate>>);
+pub struct Progress(Option<mpsc::Sender<Report>>);
 
 impl Progress {
-    /// Reports into a channel. Updates that find it full are dropped: a newer one follows.
-    pub fn to(sender: mpsc::Sender<ProgressUpdate>) -> Self {
+    /// Reports into a channel. What finds it full is dropped: newer reports follow.
+    pub fn to(sender: mpsc::Sender<Report>) -> Self {
         Self(Some(sender))
     }
 
     /// Reports that `done` of `total` is finished.
     pub fn report(&self, done: f64, total: Option<f64>, message: Option<String>) {
+        self.send(|| Report::Progress(ProgressUpdate { done, total, message }));
+    }
+
+    /// Says something to callers whose revision has log messages and who want to hear ones as severe as this.
+    pub fn log(&self, level: LogLevel, data: impl Into<Value>) {
+        self.send(|| Report::Log(level, data.into()));
+    }
+
+    /// Lets the caller go, where it can come back for the answer on another connection.
+    pub fn let_go(&self) {
+        self.send(|| Report::LetGo);
+    }
+
+    fn send(&self, report: impl FnOnce() -> Report) {
         if let Some(sender) = &self.0 {
-            let _ = sender.try_send(ProgressUpdate { done, total, message });
+            let _ = sender.try_send(report());
         }
     }
 }

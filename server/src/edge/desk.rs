@@ -12,13 +12,15 @@ use bytes::Bytes;
 use footbridge_protocol::{
     codes,
     era::{self, SUPPORTED},
-    headers::{HeaderValue, PROTOCOL_VERSION},
-    jsonrpc::{DecodeError, ErrorObject, Message, Request, Rules, decode},
-    meta::TRACEPARENT,
+    headers::{HeaderValue, PROTOCOL_VERSION, SESSION_ID},
+    jsonrpc::{
+        DecodeError, ErrorObject, ErrorView, Id, Message, Request, Response, ResponseBody, Rules, decode,
+    },
+    meta::{ClientInfo, TRACEPARENT},
 };
 use http::StatusCode;
 use prometheus_client::metrics::{counter::Counter, histogram::Histogram};
-use serde_json::json;
+use serde_json::{json, value::RawValue};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
@@ -30,12 +32,15 @@ use super::{
     legacy,
     line::{Events, Line},
     listen::{self, Listens},
+    messenger::Messenger,
     metrics::{Metrics, WENT_WELL},
     modern,
-    progress::{ProgressNotes, relay},
+    progress::{LogNotes, ProgressNotes, Reports},
+    refusal::Refusal,
     reply::{Asker, Reply, of_call_error},
     settings::EdgeSettings,
     shape,
+    tape::Tape,
 };
 use crate::{
     access::{Principal, oauth::Entrance},
@@ -43,13 +48,20 @@ use crate::{
     catalogue::{Edition, Tool},
     domain::Progress,
     limits::{OverLimit, RateState, Usage},
-    pipeline::{Answer, BoundEdition, CallError, House, ToolCall},
+    pipeline::{
+        Answer, Asking, BoundEdition, CallError, ClientAnswer, ClientFacts, ClientSession, House, ToolCall,
+    },
+    store::{SessionState, StoreError},
 };
 
 /// What every JSON-RPC message is held to (protocol.md L-02).
 pub(super) const RULES: Rules = Rules::SERVER;
-/// Progress updates that may wait while an earlier one is written; a newer one follows those that find no room.
-const UPDATES_WAITING: usize = 16;
+/// Reports of a call that may wait while an earlier one is written; newer ones follow those that find no room.
+const REPORTS_WAITING: usize = 16;
+/// Resources that one session may watch.
+const MOST_WATCHED: usize = 100;
+/// How long other replicas need to hear of a change of a session.
+const SETTLE: Duration = Duration::from_millis(100);
 /// Where in `_meta` a result says that the month's calls go to their end (catalogue.md §2.11).
 const WARNING: &str = "dev.footbridge/warning";
 
@@ -91,8 +103,10 @@ pub(super) struct Desk {
     /// What ends a modern `tools/list`.
     list_tail: Bytes,
     discover: Bytes,
-    /// An `initialize` result after its version: without and with a title.
-    initialize: [Bytes; 2],
+    /// Who we are, for legacy clients: without and with a title.
+    server: [Bytes; 2],
+    /// `,"instructions":…}`, what ends an `initialize` result.
+    instructions: Bytes,
     counts: Counts,
 }
 
@@ -154,19 +168,13 @@ impl Desk {
             "cacheScope": "public",
             "_meta": meta,
         });
-        let initialize = |server: &serde_json::Value| {
-            // No `listChanged`: there is no stream to tell a legacy client on (protocol.md S-41).
-            let (server, text) = (server.to_string(), json!(edition.instructions).to_string());
-            Bytes::from(format!(
-                r#","capabilities":{{"tools":{{}}}},"serverInfo":{server},"instructions":{text}}}"#
-            ))
-        };
         Self {
             modern_tail: format!(r#","_meta":{meta}"#).into(),
             // What a key may call changes seldom, and a listener hears of it at once.
             list_tail: format!(r#","ttlMs":300000,"cacheScope":"private","_meta":{meta}}}"#).into(),
             discover: discover.to_string().into(),
-            initialize: [initialize(&server), initialize(&titled)],
+            server: [server.to_string().into(), titled.to_string().into()],
+            instructions: format!(r#","instructions":{}}}"#, json!(edition.instructions)).into(),
             counts: Counts::new(&common.metrics, edition),
             common,
             bound,
@@ -242,7 +250,11 @@ impl Desk {
         match message {
             Message::Request(request) => self.request(caller, mirror, &request, line).await,
             Message::Notification(notification) => match admit_notification(&notification, mirror) {
-                Ok(()) => Reply::accepted(),
+                Ok(()) if notification.params.meta().is_modern_claim() => Reply::accepted(),
+                Ok(()) => match self.session(caller, mirror) {
+                    Ok(_) => Reply::accepted(),
+                    Err(SessionOver) => session_over(None),
+                },
                 Err(refused) => refused.to_reply(None),
             },
             // Row 8: a modern client never sends one; a legacy one may be late with an answer nobody waits for.
@@ -253,8 +265,142 @@ impl Desk {
                 );
                 Reply::error(StatusCode::BAD_REQUEST, None, &error)
             }
-            Message::Response(_) => Reply::accepted(),
+            Message::Response(response) => self.take_answer(caller, mirror, &response).await,
         }
+    }
+
+    /// A legacy client's answer to a question of a running call, here or on another replica. One that nobody waits for
+    /// is late.
+    async fn take_answer(&self, caller: &Caller, mirror: Mirror<'_>, response: &Response<'_>) -> Reply {
+        if let Err(SessionOver) = self.session(caller, mirror) {
+            return session_over(None);
+        }
+        let Some(id) = response.id.and_then(|id| id.as_text()) else {
+            return Reply::accepted();
+        };
+        let answer = match response.body {
+            ResponseBody::Result(result) => match serde_json::from_str(result.get()) {
+                Ok(result) => ClientAnswer::Result(result),
+                Err(_) => return Reply::accepted(),
+            },
+            ResponseBody::Error(error) => {
+                let message = ErrorView::read(error).map(|error| error.message.into_owned());
+                let message = message.unwrap_or_default();
+                ClientAnswer::Error(message.chars().filter(|c| !c.is_control()).take(200).collect())
+            }
+        };
+        match self.common.house.take_answer(&caller.principal, &id, answer).await {
+            Ok(()) => Reply::accepted(),
+            Err(error) => self.unavailable(caller, None, &error),
+        }
+    }
+
+    /// The session that a legacy message names, if any.
+    pub(super) fn session(
+        &self,
+        caller: &Caller,
+        mirror: Mirror<'_>,
+    ) -> Result<Option<ClientSession>, SessionOver> {
+        if self.common.settings.session_ms == 0 {
+            return Ok(None);
+        }
+        match mirror.header(SESSION_ID) {
+            HeaderValue::Absent => Ok(None),
+            HeaderValue::One(id) => match self.common.house.find_session(&caller.principal, id) {
+                Some(session) => Ok(Some(session)),
+                None => Err(SessionOver),
+            },
+            _ => Err(SessionOver),
+        }
+    }
+
+    /// The store cannot be written.
+    pub(super) fn unavailable(&self, caller: &Caller, id: Option<Id<'_>>, error: &StoreError) -> Reply {
+        warn!(request.id = caller.request_id, error = %error, "a client's session is not kept");
+        let text = format!(
+            "503 Service Unavailable: nothing was kept; try again soon (request {})",
+            caller.request_id
+        );
+        let error = ErrorObject::new(codes::INTERNAL_ERROR, text);
+        Reply::error(StatusCode::SERVICE_UNAVAILABLE, id, &error).soon()
+    }
+
+    /// Waits until the other replicas have heard what was just written, so that the client's next request finds it
+    /// wherever it arrives.
+    pub(super) async fn settle(&self) {
+        if self.common.house.store().kind() == "postgres" {
+            tokio::time::sleep(SETTLE).await;
+        }
+    }
+
+    async fn change_session(
+        &self,
+        caller: &Caller,
+        id: Id<'_>,
+        session: Option<&ClientSession>,
+        change: impl FnOnce(&mut SessionState) + Send + 'static,
+    ) -> Reply {
+        let Some(session) = session else {
+            let text = "This needs the session id that `initialize` gave out; send it as `Mcp-Session-Id`.";
+            return Reply::error(
+                StatusCode::OK,
+                Some(id),
+                &ErrorObject::new(codes::METHOD_NOT_FOUND, text),
+            );
+        };
+        let house = &self.common.house;
+        match house.change_session(&caller.principal, session, change).await {
+            Ok(()) => {
+                self.settle().await;
+                Reply::result(id, |out| out.extend_from_slice(b"{}"))
+            }
+            Err(error) => self.unavailable(caller, Some(id), &error),
+        }
+    }
+
+    fn initialize(
+        &self,
+        caller: &Caller,
+        envelope: &Envelope<'_>,
+        version: &str,
+        capabilities: Option<&RawValue>,
+    ) -> Reply {
+        let settings = &self.common.settings;
+        let revision = legacy::shapes_of(version);
+        // A process on stdio is its client's alone and needs nothing to be known by.
+        let session = (settings.session_ms > 0 && caller.address.is_some())
+            .then(|| {
+                let mut capabilities = modern::capabilities(capabilities);
+                if revision < era::ProtocolVersion::V2025_06_18 {
+                    capabilities.remove("elicitation");
+                }
+                let client = &envelope.client;
+                let facts = ClientFacts::new(
+                    client.name.as_deref(),
+                    client.version.as_deref(),
+                    capabilities,
+                    version,
+                );
+                let lifetime_ms = i64::try_from(settings.session_ms).unwrap_or(i64::MAX);
+                let house = &self.common.house;
+                house.begin_session(&caller.principal, facts, lifetime_ms)
+            })
+            .flatten();
+        let mut reply = Reply::result(envelope.id, |out| {
+            out.extend_from_slice(br#"{"protocolVersion":""#);
+            out.extend_from_slice(version.as_bytes());
+            // Without a session there is no stream to tell the client anything on (protocol.md S-41).
+            out.extend_from_slice(match session {
+                Some(_) => br#"","capabilities":{"logging":{},"tools":{"listChanged":true}},"serverInfo":"#,
+                None => br#"","capabilities":{"tools":{}},"serverInfo":"#,
+            });
+            let titled = Dialect::of(revision).shape() == crate::catalogue::Shape::Full;
+            let [plain, with_title] = &self.server;
+            out.extend_from_slice(if titled { with_title } else { plain });
+            out.extend_from_slice(&self.instructions);
+        });
+        reply.session = session;
+        reply
     }
 
     async fn request(
@@ -274,9 +420,26 @@ impl Desk {
                 return refused.to_reply(Some(request.id));
             }
         };
+        let mut session = None;
+        if !envelope.dialect.is_modern() && !matches!(envelope.ask, Ask::Initialize { .. }) {
+            session = match self.session(caller, mirror) {
+                Ok(session) => session,
+                Err(SessionOver) => return session_over(Some(request.id)),
+            };
+        }
+        if let Some(session) = &mut session {
+            envelope.client = ClientInfo {
+                name: session.facts.name.take().map(Cow::Owned),
+                version: session.facts.version.take().map(Cow::Owned),
+            };
+            // Who names no version speaks the one that was agreed on, not the oldest that knew no header.
+            if mirror.header(PROTOCOL_VERSION) == HeaderValue::Absent {
+                envelope.dialect.version = legacy::shapes_of(&session.facts.revision);
+            }
+        }
         envelope.dialect.flat = envelope.dialect.bare && self.bound.edition.flat_for_bare_callers;
         let started = std::time::Instant::now();
-        let reply = self.serve(caller, mirror, &envelope, line).await;
+        let reply = self.serve(caller, mirror, &envelope, session, line).await;
         let duration_ms = started.elapsed().as_secs_f64() * 1000.0;
         match &envelope.ask {
             Ask::CallTool(_) if reply.status == StatusCode::OK => {
@@ -302,22 +465,40 @@ impl Desk {
         caller: &Caller,
         mirror: Mirror<'_>,
         envelope: &Envelope<'_>,
+        session: Option<ClientSession>,
         line: &Line,
     ) -> Reply {
         let id = envelope.id;
         match &envelope.ask {
-            Ask::Initialize(version) => Reply::result(id, |out| {
-                out.extend_from_slice(br#"{"protocolVersion":""#);
-                out.extend_from_slice(version.as_bytes());
-                out.push(b'"');
-                let titled = Dialect::of(legacy::shapes_of(version)).shape() == crate::catalogue::Shape::Full;
-                let [plain, with_title] = &self.initialize;
-                out.extend_from_slice(if titled { with_title } else { plain });
-            }),
+            Ask::Initialize {
+                version,
+                capabilities,
+            } => self.initialize(caller, envelope, version, *capabilities),
+            Ask::SetLevel(level) => {
+                let word = level.as_str().to_owned();
+                let change = |state: &mut SessionState| state.log_level = Some(word);
+                self.change_session(caller, id, session.as_ref(), change).await
+            }
+            Ask::Subscribe { uri, wanted } => {
+                let (uri, wanted) = (uri.clone().into_owned(), *wanted);
+                let change = move |state: &mut SessionState| {
+                    state.uris.retain(|known| *known != uri);
+                    if wanted {
+                        state.uris.push(uri);
+                        // The oldest give way: a client that watches so many reads none of them.
+                        let over = state.uris.len().saturating_sub(MOST_WATCHED);
+                        state.uris.drain(..over);
+                    }
+                };
+                self.change_session(caller, id, session.as_ref(), change).await
+            }
             Ask::Ping => Reply::result(id, |out| out.extend_from_slice(b"{}")),
             Ask::Discover => Reply::result(id, |out| out.extend_from_slice(&self.discover)),
             Ask::ListTools => self.list_tools(caller, envelope),
-            Ask::CallTool(request) => self.call_tool(caller, mirror, envelope, request, line).await,
+            Ask::CallTool(request) => {
+                self.call_tool(caller, mirror, envelope, request, session, line)
+                    .await
+            }
             Ask::Listen { tools } => listen::listen(self, caller, mirror, id, *tools, line).await,
         }
     }
@@ -347,6 +528,7 @@ impl Desk {
         mirror: Mirror<'_>,
         envelope: &Envelope<'_>,
         request: &ToolRequest<'_>,
+        session: Option<ClientSession>,
         line: &Line,
     ) -> Reply {
         let dialect = envelope.dialect;
@@ -356,18 +538,45 @@ impl Desk {
         let cancelled = CancellationToken::new();
         // Dropped with this future, that is when the client went away (protocol.md S-105).
         let _cancel = cancelled.clone().drop_guard();
-        let token = request
-            .progress_token
-            .filter(|_| line.events() == Events::Welcome);
-        let (progress, updates) = match token {
-            None => (Progress::default(), None),
-            Some(token) => {
-                let (sender, receiver) = mpsc::channel(UPDATES_WAITING);
-                (
-                    Progress::to(sender),
-                    Some((receiver, ProgressNotes::new(token, &self.common.settings))),
-                )
+        let settings = &self.common.settings;
+        let streams = line.events() == Events::Welcome;
+        let tape = session
+            .as_ref()
+            .filter(|_| streams)
+            .and_then(|_| Tape::new(&self.common, caller, dialect.version));
+        let token = request.progress_token.filter(|_| streams);
+        let (progress, reports) = match (token, &tape) {
+            (None, None) => (Progress::default(), None),
+            _ => {
+                let (sender, receiver) = mpsc::channel(REPORTS_WAITING);
+                let reports = Reports {
+                    line,
+                    tape: tape.as_ref(),
+                    progress: token.map(|token| ProgressNotes::new(token, settings)),
+                    log: session.as_ref().map(|session| {
+                        LogNotes::new(session.state.log_level.as_deref(), &request.name, settings)
+                    }),
+                    stream_after: Duration::from_millis(settings.stream_after_ms),
+                };
+                (Progress::to(sender), Some((receiver, reports)))
             }
+        };
+        let messenger = tape.as_ref().map(|tape| Messenger {
+            desk: self,
+            caller,
+            mirror,
+            line,
+            tape,
+            version: dialect.version,
+        });
+        let mut capabilities = modern::capabilities(request.capabilities);
+        let asking = match (&messenger, &session) {
+            _ if dialect.is_modern() => Asking::InResult,
+            (Some(messenger), Some(session)) if !session.facts.capabilities.is_empty() => {
+                capabilities.clone_from(&session.facts.capabilities);
+                Asking::Directly(messenger)
+            }
+            _ => Asking::Never,
         };
         let check_headers = |tool: &Tool| match dialect.is_modern() {
             true => mirror.check_params(tool.param_headers(), request.arguments),
@@ -378,8 +587,8 @@ impl Desk {
             arguments: request.arguments,
             input_responses: request.input_responses,
             request_state: request.request_state.as_deref(),
-            capabilities: modern::capabilities(request.capabilities),
-            can_ask: dialect.is_modern(),
+            capabilities,
+            asking,
             approve_at: self.common.approve_at.get().map(String::as_str),
             check_headers: &check_headers,
             progress,
@@ -388,9 +597,9 @@ impl Desk {
         };
         let started = std::time::Instant::now();
         let call = self.common.house.call(&caller.principal, call);
-        let result = match updates {
+        let result = match reports {
             None => call.await,
-            Some((updates, notes)) => relay(call, updates, notes, line).await,
+            Some((receiver, reports)) => reports.relay(call, receiver).await,
         };
         self.count(&request.name, &result, started.elapsed());
         let usage = self.common.house.monthly_usage(&caller.principal);
@@ -420,6 +629,9 @@ impl Desk {
                 of_call_error(&error, asker)
             }
         };
+        if let Some(tape) = &tape {
+            tape.end(&reply).await;
+        }
         reply.with_usage(usage)
     }
 
@@ -492,6 +704,15 @@ impl Desk {
             Mirror::Stdio { settled } => settled == Some(era::ProtocolVersion::V2025_03_26),
         }
     }
+}
+
+/// The session is over, or was never this caller's.
+pub(super) struct SessionOver;
+
+fn session_over(id: Option<Id<'_>>) -> Reply {
+    let refusal = Refusal::SessionOver;
+    let error = ErrorObject::new(codes::INVALID_REQUEST, refusal.to_string());
+    Reply::error(refusal.status(), id, &error)
 }
 
 pub(super) fn undecodable(error: &DecodeError) -> Reply {

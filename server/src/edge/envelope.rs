@@ -16,7 +16,7 @@ use http::{HeaderMap, StatusCode};
 use serde_json::value::RawValue;
 
 use super::{legacy, modern, reply::Reply};
-use crate::catalogue::Shape;
+use crate::{catalogue::Shape, domain::LogLevel};
 
 /// Longest progress token, in bytes as spelled (protocol.md L-02).
 const LONGEST_TOKEN: usize = 256;
@@ -70,8 +70,11 @@ pub(super) struct Envelope<'a> {
 /// What is asked for.
 #[derive(Debug)]
 pub(super) enum Ask<'a> {
-    /// `initialize`, to be answered with this version.
-    Initialize(&'static str),
+    /// `initialize`, to be answered with this version, and what the client says it can do.
+    Initialize {
+        version: &'static str,
+        capabilities: Option<&'a RawValue>,
+    },
     /// `ping`.
     Ping,
     /// `server/discover`.
@@ -80,6 +83,10 @@ pub(super) enum Ask<'a> {
     ListTools,
     /// `tools/call`.
     CallTool(ToolRequest<'a>),
+    /// `logging/setLevel`.
+    SetLevel(LogLevel),
+    /// `resources/subscribe`, or with `false` `resources/unsubscribe`.
+    Subscribe { uri: Cow<'a, str>, wanted: bool },
     /// `subscriptions/listen`, and whether changes of the tool list are wanted.
     Listen { tools: bool },
 }
@@ -88,7 +95,10 @@ impl Ask<'_> {
     /// The method's name, for figures and logs.
     pub(super) fn method(&self) -> &'static str {
         match self {
-            Self::Initialize(_) => "initialize",
+            Self::Initialize { .. } => "initialize",
+            Self::SetLevel(_) => "logging/setLevel",
+            Self::Subscribe { wanted: true, .. } => "resources/subscribe",
+            Self::Subscribe { wanted: false, .. } => "resources/unsubscribe",
             Self::Ping => "ping",
             Self::Discover => "server/discover",
             Self::ListTools => "tools/list",

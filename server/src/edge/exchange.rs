@@ -12,6 +12,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use axum::Router;
+use footbridge_protocol::headers::SESSION_ID;
 use futures_util::FutureExt;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header, request::Parts};
 use hyper::body::{Body as _, Incoming};
@@ -26,8 +27,9 @@ use super::{
     desk::{Caller, Common, Desk},
     envelope::Mirror,
     gate, intake,
-    line::{Line, Step, Work},
+    line::{Events, Line, Step, Work},
     names::Names,
+    notices::notices,
     oauth_documents::{self, Found},
     refusal::Refusal,
     reply::Reply,
@@ -36,12 +38,17 @@ use super::{
     well_known::{self, Documents},
 };
 use crate::{
-    access::oauth::{Entrance, Resource},
+    access::{
+        Principal,
+        oauth::{Entrance, Resource},
+    },
     catalogue::Edition,
     limits::{AddressMeters, OverLimit, RateState},
     pipeline::SignInError,
 };
 
+/// Where a client says which event of a stream it saw last.
+const LAST_EVENT_ID: &str = "last-event-id";
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
 /// What a browser may send, besides the mirrored parameters (protocol.md S-12).
@@ -317,24 +324,17 @@ impl Front {
         if parts.method == Method::OPTIONS && !settings.allowed_origins.is_empty() {
             return Ok(self.preflight());
         }
-        if parts.method != Method::POST {
+        // Without a session there is nothing behind GET and DELETE (protocol.md S-02).
+        let in_session = settings.session_ms > 0 && headers.contains_key(SESSION_ID);
+        let of_session = in_session && matches!(parts.method, Method::GET | Method::DELETE);
+        if parts.method != Method::POST && !of_session {
             return Err(Refusal::Method);
         }
         let held = self.admit(peer)?;
-
-        let credential = gate::credential(headers)?;
-        let principal = self
-            .common
-            .house
-            .admit(credential, &desk.bound.edition, peer.address, entrance.as_ref())
-            .await
-            .map_err(|error| match error {
-                SignInError::Credential(error) => Refusal::Credential {
-                    error,
-                    presented: credential.is_some(),
-                },
-                SignInError::TooManyFailures(limit) => Refusal::Address(limit),
-            })?;
+        let principal = self.principal(peer, desk, entrance.as_ref(), headers).await?;
+        if of_session {
+            return self.session(peer, desk, entrance, principal, parts, held).await;
+        }
 
         let media = gate::media(headers)?;
         let body = intake::read(body, settings.body_bytes, settings.body_timeout()).await?;
@@ -360,11 +360,94 @@ impl Front {
             Step::Message(first) => stream(Outgoing::events(&first, work, settings.keep_alive())),
             Step::Answer(reply) if media.json || reply.status != StatusCode::OK => to_response(reply),
             Step::Answer(reply) => stream(Outgoing::single_event(reply)),
+            Step::LetGo => to_response(Reply::accepted()),
         };
         if let Some(rate) = rate {
             show_rate(response.headers_mut(), rate);
         }
         Ok(response)
+    }
+
+    /// Who is calling (gate row 4).
+    async fn principal(
+        &self,
+        peer: &Peer,
+        desk: &Desk,
+        entrance: Option<&Entrance>,
+        headers: &HeaderMap,
+    ) -> Result<Principal, Refusal> {
+        let credential = gate::credential(headers)?;
+        let admitted = self
+            .common
+            .house
+            .admit(credential, &desk.bound.edition, peer.address, entrance);
+        admitted.await.map_err(|error| match error {
+            SignInError::Credential(error) => Refusal::Credential {
+                error,
+                presented: credential.is_some(),
+            },
+            SignInError::TooManyFailures(limit) => Refusal::Address(limit),
+        })
+    }
+
+    /// What a legacy client does with its session besides sending messages: GET opens a stream, DELETE ends it.
+    async fn session(
+        &self,
+        peer: &Peer,
+        desk: &Arc<Desk>,
+        entrance: Option<Entrance>,
+        principal: Principal,
+        parts: &mut Parts,
+        held: Held,
+    ) -> Result<Response<Outgoing>, Refusal> {
+        let counted = self.common.house.count_request(&principal);
+        if let Err(limit) = &counted {
+            return Err(Refusal::Rate(limit.clone()));
+        }
+        let caller = Caller {
+            principal,
+            address: Some(peer.address),
+            request_id: request_id(),
+            counted,
+            entrance,
+        };
+        let headers = std::mem::take(&mut parts.headers);
+        let session = desk.session(&caller, Mirror::Http(&headers));
+        let Ok(Some(session)) = session else {
+            return Err(Refusal::SessionOver);
+        };
+        if parts.method == Method::DELETE {
+            let ended = self
+                .common
+                .house
+                .change_session(&caller.principal, &session, |state| state.ended = true);
+            return match ended.await {
+                Ok(()) => {
+                    desk.settle().await;
+                    let mut response = Response::new(Outgoing::empty());
+                    *response.status_mut() = StatusCode::NO_CONTENT;
+                    Ok(response)
+                }
+                Err(error) => Ok(to_response(desk.unavailable(&caller, None, &error))),
+            };
+        }
+        if gate::events(&headers) == Events::Never {
+            return Err(Refusal::Accept);
+        }
+        let line = Line::new(Events::Welcome);
+        let (desk, own) = (Arc::clone(desk), Arc::clone(&line));
+        let mut work = Work::new(line, async move {
+            let _held = held;
+            let last = headers.get(LAST_EVENT_ID).and_then(|id| id.to_str().ok());
+            notices(&desk, &caller, &session, Mirror::Http(&headers), last, &own).await
+        });
+        let keep_alive = self.common.settings.keep_alive();
+        Ok(match work.step().await {
+            Step::Message(first) => stream(Outgoing::events(&first, work, keep_alive)),
+            Step::Answer(reply) if reply.is_empty() => stream(Outgoing::empty()),
+            Step::Answer(reply) => to_response(reply),
+            Step::LetGo => stream(Outgoing::empty()),
+        })
     }
 
     fn refuse(
@@ -412,7 +495,10 @@ impl Front {
         let headers = response.headers_mut();
         headers.insert(
             header::ACCESS_CONTROL_ALLOW_METHODS,
-            HeaderValue::from_static("POST"),
+            HeaderValue::from_static(match self.common.settings.session_ms {
+                0 => "POST",
+                _ => "GET, POST, DELETE",
+            }),
         );
         headers.insert(
             header::ACCESS_CONTROL_ALLOW_HEADERS,
@@ -433,7 +519,7 @@ impl Front {
 fn allow_page(origin: HeaderValue, out: &mut HeaderMap) {
     out.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
     out.insert(header::VARY, HeaderValue::from_static("origin"));
-    let exposed = HeaderValue::from_static("WWW-Authenticate");
+    let exposed = HeaderValue::from_static("WWW-Authenticate, Mcp-Session-Id");
     out.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
 }
 
@@ -447,6 +533,7 @@ fn add_challenge(headers: &mut HeaderMap, challenge: &str) {
 /// A reply as HTTP.
 fn to_response(mut reply: Reply) -> Response<Outgoing> {
     let challenge = reply.challenge.take();
+    let session = reply.session.take();
     let (status, retry_after) = (reply.status, reply.retry_after);
     let (rate, usage) = (reply.rate, reply.usage);
     let empty = reply.is_empty();
@@ -458,6 +545,9 @@ fn to_response(mut reply: Reply) -> Response<Outgoing> {
     }
     if let Some(challenge) = challenge {
         add_challenge(headers, &challenge);
+    }
+    if let Some(Ok(session)) = session.map(HeaderValue::try_from) {
+        headers.insert(SESSION_ID, session);
     }
     if let Some(seconds) = retry_after {
         headers.insert(header::RETRY_AFTER, seconds.into());

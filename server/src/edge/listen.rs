@@ -23,6 +23,7 @@ use super::{
     gate,
     line::{Events, Line},
     reply::Reply,
+    settings::EdgeSettings,
 };
 use crate::{
     access::{Credential, Principal},
@@ -42,13 +43,13 @@ pub(super) struct Listens {
 }
 
 /// One open stream; closed when dropped.
-struct Place {
+pub(super) struct Place {
     listens: Arc<Listens>,
     who: String,
 }
 
 impl Listens {
-    fn enter(self: &Arc<Self>, principal: &Principal, most: u32) -> Option<Place> {
+    pub(super) fn enter(self: &Arc<Self>, principal: &Principal, most: u32) -> Option<Place> {
         let facts = principal.facts();
         let who = match &facts.credential {
             Credential::ApiKey { id, .. } => id.to_string(),
@@ -102,11 +103,7 @@ pub(super) async fn listen(
         .listens
         .enter(&caller.principal, settings.listen_streams)
     else {
-        let text = format!(
-            "this key already has {} listen streams open",
-            settings.listen_streams
-        );
-        return Reply::later(Some(id), &text, RETRY_AFTER);
+        return too_many(settings, Some(id));
     };
     let _counted = Counted::new(&desk.common);
     // Subscribed before the acknowledgement: nothing that happens after it is missed.
@@ -150,11 +147,20 @@ pub(super) async fn listen(
     })
 }
 
+/// Says that a principal has as many streams open as it may.
+pub(super) fn too_many(settings: &EdgeSettings, id: Option<Id<'_>>) -> Reply {
+    let text = format!(
+        "this key already has {} listen streams open",
+        settings.listen_streams
+    );
+    Reply::later(id, &text, RETRY_AFTER)
+}
+
 /// A stream counted among the open ones.
-struct Counted(Arc<Common>);
+pub(super) struct Counted(Arc<Common>);
 
 impl Counted {
-    fn new(common: &Arc<Common>) -> Self {
+    pub(super) fn new(common: &Arc<Common>) -> Self {
         common.metrics.listen_streams.inc();
         Self(Arc::clone(common))
     }
@@ -166,7 +172,8 @@ impl Drop for Counted {
     }
 }
 
-async fn still_allowed(desk: &Desk, caller: &Caller, mirror: Mirror<'_>) -> Option<Principal> {
+/// Whoever sent this, as they may act now; `None` when they may no more.
+pub(super) async fn still_allowed(desk: &Desk, caller: &Caller, mirror: Mirror<'_>) -> Option<Principal> {
     match (mirror, caller.address) {
         (Mirror::Http(headers), Some(address)) => {
             let credential = gate::credential(headers).ok()?;
@@ -182,7 +189,7 @@ async fn still_allowed(desk: &Desk, caller: &Caller, mirror: Mirror<'_>) -> Opti
 }
 
 /// What was heard and not yet told.
-struct Watch {
+pub(super) struct Watch {
     principal: Principal,
     fold: Duration,
     /// The list is known to have changed, not only the rights of somebody.
@@ -194,7 +201,7 @@ struct Watch {
 }
 
 impl Watch {
-    fn new(principal: Principal, fold: Duration) -> Self {
+    pub(super) fn new(principal: Principal, fold: Duration) -> Self {
         Self {
             principal,
             fold,
@@ -204,7 +211,7 @@ impl Watch {
         }
     }
 
-    fn hear(&mut self, topic: Topic) {
+    pub(super) fn hear(&mut self, topic: Topic) {
         let settle = match topic {
             Topic::Catalogue => Duration::ZERO,
             Topic::Keys | Topic::Users | Topic::Tenants => SETTLE,
@@ -215,7 +222,7 @@ impl Watch {
         self.look_at = Some(self.look_at.map_or(at, |earlier| earlier.max(at)));
     }
 
-    async fn due(&self) {
+    pub(super) async fn due(&self) {
         match self.look_at {
             Some(at) => sleep_until(at).await,
             None => std::future::pending().await,
@@ -223,7 +230,7 @@ impl Watch {
     }
 
     /// Takes note of the caller's rights as they are now; true when there is something to tell.
-    fn look(&mut self, now: Principal) -> bool {
+    pub(super) fn look(&mut self, now: Principal) -> bool {
         let changed = self.list_changed || now.visible() != self.principal.visible();
         self.principal = now;
         self.list_changed = false;

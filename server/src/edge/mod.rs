@@ -7,7 +7,8 @@
 //! 3. `names`, `gate`, `intake`: the checks that need no body (protocol.md §1.2, rows 1 to 5), and the body.
 //! 4. `exchange`: one HTTP request and its reply.
 //! 5. `envelope`, `modern`, `legacy`: a message → what it asks for, one file per era.
-//! 6. `desk`: the work itself; `batch`, `progress`, and `listen`, the one call that only streams.
+//! 6. `desk`: the work itself; `batch`, `progress`, and `listen`, the one call that only streams. For clients with a
+//!    session `messenger` asks on an open stream, `tape` keeps what was said on it, `notices` serves their GET.
 //! 7. `refusal`, `challenge`, `reply`, `shape`, `body`, `line`: from an outcome or error to status, code, text and bytes.
 //! 8. `well_known`, `oauth_documents`, `metrics`: documents and figures for machines that look after this one.
 //! 9. `visit`: requests that are no MCP message, handed to the router of pages and REST endpoints.
@@ -26,9 +27,11 @@ mod legacy;
 mod line;
 mod listen;
 mod listener;
+mod messenger;
 mod metrics;
 mod modern;
 mod names;
+mod notices;
 mod oauth_documents;
 mod progress;
 mod refusal;
@@ -37,6 +40,7 @@ mod settings;
 mod shape;
 mod socket;
 pub mod stdio;
+mod tape;
 mod tls;
 mod visit;
 mod well_known;

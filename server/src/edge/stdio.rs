@@ -208,8 +208,9 @@ impl Session {
             let answered = async {
                 loop {
                     let (message, last) = match work.step().await {
-                        Step::Message(message) => (message, false),
+                        Step::Message(note) => (note.data, false),
                         Step::Answer(reply) => (reply.into_bytes(), true),
+                        Step::LetGo => (Vec::new(), true),
                     };
                     // An empty answer is none; a closed output means that nobody reads any more.
                     let gone = !message.is_empty() && lines.send(message).await.is_err();

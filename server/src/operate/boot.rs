@@ -112,6 +112,10 @@ pub async fn boot(
         spawn_until(&stop, Arc::clone(&reloader).follow()),
         spawn_until(&stop, tidy(Arc::clone(&house), Arc::clone(&password_check))),
         spawn_until(&stop, Arc::clone(house.limits()).follow()),
+        spawn_until(&stop, {
+            let house = Arc::clone(&house);
+            async move { house.follow_clients().await }
+        }),
         tokio::spawn(Arc::clone(&context).run(stop.clone())),
     ];
     Ok(Booted {

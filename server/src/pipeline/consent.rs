@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Answer, CallError, House, ToolCall,
+    Answer, Asking, CallError, House, ToolCall,
     doors::{self, Door, Shown},
     fare::Fare,
     run::{End, bounded},
@@ -500,7 +500,7 @@ impl Visit {
             need,
             fare,
             called_as: call.name.to_owned(),
-            can_elicit: call.can_ask && has_forms(&call.capabilities),
+            can_elicit: !matches!(call.asking, Asking::Never) && has_forms(&call.capabilities),
             approve_at: call.approve_at.map(str::to_owned),
             tool,
         }

@@ -7,7 +7,7 @@ use futures_util::FutureExt;
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
-use super::SignInError;
+use super::{SignInError, questions::Questions, sessions::Sessions};
 use crate::{
     access::{
         AuthError, Keyring, Principal,
@@ -101,6 +101,8 @@ pub struct House {
     pub(super) rules: Arc<Rules>,
     pub(super) clock: Clock,
     pub(super) call_timeout: Duration,
+    pub(super) sessions: Sessions,
+    pub(super) questions: Arc<Questions>,
     editions: ArcSwap<Vec<Arc<BoundEdition>>>,
     /// Counts the catalogues that were in force.
     generation: watch::Sender<u64>,
@@ -141,12 +143,15 @@ impl HouseBuilder {
     /// When a row names a handler that is not there.
     pub fn build(self) -> Result<House, HouseError> {
         let editions = bind_all(&self.catalogue, &self.handlers)?;
+        let seal_key = Arc::new(self.seal_key);
         Ok(House {
+            sessions: Sessions::new(self.store.clone()),
+            questions: Arc::new(Questions::new(self.store.clone(), Arc::clone(&seal_key))),
             limits: Arc::new(Limits::new(self.most_running_per_key, self.store.clone())),
             rules: Arc::new(Rules::new(self.store.clone())),
             store: self.store,
             strict_clients: StrictClients::builtin()?,
-            seal_key: Arc::new(self.seal_key),
+            seal_key,
             clock: self.clock,
             call_timeout: self.call_timeout,
             editions: ArcSwap::from_pointee(editions),
@@ -331,13 +336,22 @@ impl House {
         &self.rules
     }
 
-    /// Removes waiting calls that nobody can ask for any more, a bounded number; gives how many.
+    /// Removes waiting calls, questions, sessions and replies that nobody can ask for any more, a bounded number of each;
+    /// gives how many calls.
     ///
     /// # Errors
     /// When the store cannot be written.
     pub async fn sweep(&self) -> Result<u64, StoreError> {
         self.store
-            .system_write(|tx| async move { tx.pending_calls().purge(SWEPT_AT_ONCE).await }.boxed())
+            .system_write(|tx| {
+                async move {
+                    tx.client_sessions().purge(SWEPT_AT_ONCE).await?;
+                    tx.client_questions().purge(SWEPT_AT_ONCE).await?;
+                    tx.reply_messages().purge(SWEPT_AT_ONCE).await?;
+                    tx.pending_calls().purge(SWEPT_AT_ONCE).await
+                }
+                .boxed()
+            })
             .await
     }
 
@@ -345,6 +359,7 @@ impl House {
     pub fn tidy(&self) {
         self.failed_sign_ins.forget_quiet();
         self.limits.tidy();
+        self.sessions.tidy(self.clock.now());
     }
 
     /// Requests a minute of a key that says nothing itself.
