@@ -15,7 +15,7 @@ use std::sync::Arc;
 pub use prompt::{Input, Message, Part, Prompt, Role};
 pub use resource::{Address, Body, FileBody, Resource, Stored};
 pub use text::TextTemplate;
-pub use uri::UriTemplate;
+pub use uri::{UriTemplate, Variables};
 
 pub(super) use judge::{Beside, offers, prompt, resource};
 pub(super) use row::{PromptRow, ResourceRow};
@@ -50,7 +50,7 @@ impl Offers {
 
     /// The resource at a URI, and what the URI says where a template has a hole. A resource of its own goes before a
     /// template that would match, and an earlier template before a later one.
-    pub fn resource(&self, uri: &str) -> Option<(&Arc<Resource>, Vec<(String, String)>)> {
+    pub fn resource(&self, uri: &str) -> Option<(&Arc<Resource>, Variables)> {
         let fixed = self.resources.iter().find(|resource| match &resource.address {
             Address::Fixed(own) => own == uri,
             Address::Template(_) => false,

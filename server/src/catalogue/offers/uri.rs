@@ -7,6 +7,9 @@ use super::text::is_name;
 /// Longest URI in bytes that is looked at.
 const LONGEST_URI: usize = 2048;
 
+/// What a URI says in the holes of its template: names and values, in order.
+pub type Variables = Vec<(String, String)>;
+
 /// A URI with holes. A hole takes one piece of a path: it is not empty and has none of `/?#`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UriTemplate {
@@ -60,7 +63,7 @@ impl UriTemplate {
     }
 
     /// What a URI of this template says in each hole, decoded; `None` for any other URI.
-    pub fn read(&self, uri: &str) -> Option<Vec<(String, String)>> {
+    pub fn read(&self, uri: &str) -> Option<Variables> {
         if uri.len() > LONGEST_URI {
             return None;
         }
