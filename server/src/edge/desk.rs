@@ -35,6 +35,7 @@ use super::{
     messenger::Messenger,
     metrics::{Metrics, WENT_WELL},
     modern,
+    offers::{self, Offer},
     progress::{LogNotes, ProgressNotes, Reports},
     refusal::Refusal,
     reply::{Asker, Reply, of_call_error},
@@ -105,6 +106,8 @@ pub(super) struct Desk {
     discover: Bytes,
     /// Who we are, for legacy clients: without and with a title.
     server: [Bytes; 2],
+    /// What legacy clients are told that we can do: without and with a session.
+    capabilities: [Bytes; 2],
     /// `,"instructions":…}`, what ends an `initialize` result.
     instructions: Bytes,
     counts: Counts,
@@ -161,7 +164,7 @@ impl Desk {
         let discover = json!({
             "resultType": "complete",
             "supportedVersions": SUPPORTED.map(era::ProtocolVersion::as_str),
-            "capabilities": { "tools": { "listChanged": true } },
+            "capabilities": offers::capabilities(edition, true),
             "instructions": edition.instructions,
             // The same bytes for every caller of this endpoint, so any cache may share them (protocol.md S-63).
             "ttlMs": 3_600_000,
@@ -174,6 +177,7 @@ impl Desk {
             list_tail: format!(r#","ttlMs":300000,"cacheScope":"private","_meta":{meta}}}"#).into(),
             discover: discover.to_string().into(),
             server: [server.to_string().into(), titled.to_string().into()],
+            capabilities: legacy_capabilities(edition),
             instructions: format!(r#","instructions":{}}}"#, json!(edition.instructions)).into(),
             counts: Counts::new(&common.metrics, edition),
             common,
@@ -183,6 +187,10 @@ impl Desk {
 
     pub(super) fn modern_tail(&self) -> &[u8] {
         &self.modern_tail
+    }
+
+    pub(super) fn list_tail(&self) -> &[u8] {
+        &self.list_tail
     }
 
     /// Answers one body: gate rows 6 to 21.
@@ -390,10 +398,10 @@ impl Desk {
             out.extend_from_slice(br#"{"protocolVersion":""#);
             out.extend_from_slice(version.as_bytes());
             // Without a session there is no stream to tell the client anything on (protocol.md S-41).
-            out.extend_from_slice(match session {
-                Some(_) => br#"","capabilities":{"logging":{},"tools":{"listChanged":true}},"serverInfo":"#,
-                None => br#"","capabilities":{"tools":{}},"serverInfo":"#,
-            });
+            let [without, with_session] = &self.capabilities;
+            out.extend_from_slice(br#"","capabilities":"#);
+            out.extend_from_slice(if session.is_some() { with_session } else { without });
+            out.extend_from_slice(br#","serverInfo":"#);
             let titled = Dialect::of(revision).shape() == crate::catalogue::Shape::Full;
             let [plain, with_title] = &self.server;
             out.extend_from_slice(if titled { with_title } else { plain });
@@ -499,7 +507,29 @@ impl Desk {
                 self.call_tool(caller, mirror, envelope, request, session, line)
                     .await
             }
-            Ask::Listen { tools } => listen::listen(self, caller, mirror, id, *tools, line).await,
+            Ask::ListPrompts if self.offers(Offer::Prompt) => self.list_prompts(caller, envelope),
+            Ask::GetPrompt(request) if self.offers(Offer::Prompt) => {
+                self.get_offer(caller, mirror, envelope, request, Offer::Prompt)
+                    .await
+            }
+            Ask::ListResources if self.offers(Offer::Resource) => {
+                self.list_resources(caller, envelope, false)
+            }
+            Ask::ListTemplates if self.offers(Offer::Resource) => self.list_resources(caller, envelope, true),
+            Ask::ReadResource(request) if self.offers(Offer::Resource) => {
+                self.get_offer(caller, mirror, envelope, request, Offer::Resource)
+                    .await
+            }
+            Ask::Complete(completion) if self.offers(Offer::Prompt) || self.offers(Offer::Resource) => {
+                self.complete(caller, envelope, completion)
+            }
+            Ask::ListPrompts
+            | Ask::GetPrompt(_)
+            | Ask::ListResources
+            | Ask::ListTemplates
+            | Ask::ReadResource(_)
+            | Ask::Complete(_) => Self::unknown_method(envelope),
+            Ask::Listen(filter) => listen::listen(self, caller, mirror, id, filter, line).await,
         }
     }
 
@@ -636,7 +666,7 @@ impl Desk {
     }
 
     /// What ends a result: who we are, which modern results alone say, and a warning, which all do.
-    fn tail(&self, dialect: Dialect, usage: Option<&Usage>) -> Cow<'_, [u8]> {
+    pub(super) fn tail(&self, dialect: Dialect, usage: Option<&Usage>) -> Cow<'_, [u8]> {
         let own: &[u8] = if dialect.is_modern() {
             &self.modern_tail
         } else {
@@ -681,7 +711,7 @@ impl Desk {
         }
     }
 
-    fn facts(&self, caller: &Caller, mirror: Mirror<'_>, envelope: &Envelope<'_>) -> RequestFacts {
+    pub(super) fn facts(&self, caller: &Caller, mirror: Mirror<'_>, envelope: &Envelope<'_>) -> RequestFacts {
         let cut = |text: &str| text.chars().filter(|c| !c.is_control()).take(200).collect();
         RequestFacts {
             request_id: caller.request_id.clone(),
@@ -704,6 +734,19 @@ impl Desk {
             Mirror::Stdio { settled } => settled == Some(era::ProtocolVersion::V2025_03_26),
         }
     }
+}
+
+/// Capabilities as legacy clients read them, without and with a session.
+fn legacy_capabilities(edition: &Edition) -> [Bytes; 2] {
+    let without = offers::capabilities(edition, false);
+    let mut with_session = offers::capabilities(edition, true);
+    if let Some(all) = with_session.as_object_mut() {
+        all.insert("logging".to_owned(), json!({}));
+        if let Some(resources) = all.get_mut("resources").and_then(serde_json::Value::as_object_mut) {
+            resources.insert("subscribe".to_owned(), json!(true));
+        }
+    }
+    [without.to_string().into(), with_session.to_string().into()]
 }
 
 /// The session is over, or was never this caller's.

@@ -10,9 +10,11 @@ use footbridge_protocol::{
 };
 use http::StatusCode;
 
+use super::{
+    envelope::{Ask, Dialect, Envelope, Refused, list_request, resource_request, tool_request},
+    offers,
+};
 use crate::domain::LogLevel;
-
-use super::envelope::{Ask, Dialect, Envelope, Refused, list_request, tool_request};
 
 /// Longest URI that is watched, in bytes: what fits into one line of any client.
 const LONGEST_URI: usize = 2048;
@@ -52,6 +54,21 @@ pub(super) fn decode<'a>(request: &Request<'a>, dialect: Dialect) -> Result<Enve
                 })?,
             wanted: request.method == "resources/subscribe",
         },
+        "prompts/list" => {
+            list_request(request)?;
+            Ask::ListPrompts
+        }
+        "prompts/get" => Ask::GetPrompt(tool_request(request)?),
+        "resources/list" => {
+            list_request(request)?;
+            Ask::ListResources
+        }
+        "resources/templates/list" => {
+            list_request(request)?;
+            Ask::ListTemplates
+        }
+        "resources/read" => Ask::ReadResource(resource_request(request)?),
+        "completion/complete" => Ask::Complete(offers::completion(request)?),
         unknown => return Err(Refused::unknown_method(StatusCode::OK, unknown)),
     };
     Ok(Envelope {

@@ -7,8 +7,9 @@
 //! 3. `names`, `gate`, `intake`: the checks that need no body (protocol.md §1.2, rows 1 to 5), and the body.
 //! 4. `exchange`: one HTTP request and its reply.
 //! 5. `envelope`, `modern`, `legacy`: a message → what it asks for, one file per era.
-//! 6. `desk`: the work itself; `batch`, `progress`, and `listen`, the one call that only streams. For clients with a
-//!    session `messenger` asks on an open stream, `tape` keeps what was said on it, `notices` serves their GET.
+//! 6. `desk`: the work itself, `offers` for prompts and resources; `batch`, `progress`, and `listen`, the one call that
+//!    only streams. For clients with a session `messenger` asks on an open stream, `tape` keeps what was said on it,
+//!    `notices` serves their GET.
 //! 7. `refusal`, `challenge`, `reply`, `shape`, `body`, `line`: from an outcome or error to status, code, text and bytes.
 //! 8. `well_known`, `oauth_documents`, `metrics`: documents and figures for machines that look after this one.
 //! 9. `visit`: requests that are no MCP message, handed to the router of pages and REST endpoints.
@@ -33,6 +34,7 @@ mod modern;
 mod names;
 mod notices;
 mod oauth_documents;
+mod offers;
 mod progress;
 mod refusal;
 mod reply;

@@ -63,6 +63,7 @@ pub(super) async fn notices(
         }),
     });
     let mut watch = Watch::new(
+        desk,
         caller.principal.clone(),
         Duration::from_millis(settings.listen_fold_ms),
     );
@@ -87,9 +88,9 @@ pub(super) async fn notices(
             },
             () = watch.due() => {
                 let Some(principal) = still_allowed(desk, caller, mirror).await else { break };
-                if watch.look(principal) {
+                for list in watch.look(desk, principal) {
                     let mut notice = Vec::with_capacity(80);
-                    write_notification(&mut notice, "notifications/tools/list_changed", None);
+                    write_notification(&mut notice, &format!("notifications/{list}/list_changed"), None);
                     line.send(notice);
                 }
             }

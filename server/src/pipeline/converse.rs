@@ -5,12 +5,13 @@
 
 use serde_json::{Value, value::RawValue};
 
-use super::{Answer, AskClient, Asking, CallError, House, MOST_ROUNDS, ToolCall};
+use super::{Answer, AskClient, Asking, CallError, House, MOST_ROUNDS, ToolCall, Wanted};
 use crate::{access::Principal, domain::DomainError};
 
 impl House {
     pub(super) async fn converse(
         &self,
+        wanted: Wanted,
         principal: &Principal,
         call: ToolCall<'_>,
         client: &dyn AskClient,
@@ -25,7 +26,7 @@ impl House {
                 asking: Asking::InResult,
                 ..call.again()
             };
-            let (requests, sealed) = match self.call_once(&principal, round).await? {
+            let (requests, sealed) = match self.call_once(wanted, &principal, round).await? {
                 Answer::InputRequired {
                     requests,
                     request_state,
@@ -45,7 +46,7 @@ impl House {
                         asking: Asking::Never,
                         ..call.again()
                     };
-                    return match self.call_once(&principal, otherwise).await {
+                    return match self.call_once(wanted, &principal, otherwise).await {
                         Err(CallError::CannotAsk) => Err(CallError::NoAnswer(why)),
                         other => other,
                     };
