@@ -31,12 +31,14 @@ pub enum Topic {
     Replies,
     /// Sessions of legacy clients: ended, or told what they want to hear.
     Sessions,
+    /// Calls that go on after their reply.
+    Tasks,
     /// Calls of a month that some process holds and another one needs.
     Caps,
 }
 
 impl Topic {
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Keys,
         Self::Users,
         Self::Tenants,
@@ -47,6 +49,7 @@ impl Topic {
         Self::Answers,
         Self::Replies,
         Self::Sessions,
+        Self::Tasks,
         Self::Caps,
     ];
 
@@ -63,6 +66,7 @@ impl Topic {
             Self::Answers => "answers",
             Self::Replies => "replies",
             Self::Sessions => "sessions",
+            Self::Tasks => "tasks",
             Self::Caps => "caps",
         }
     }

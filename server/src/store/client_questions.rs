@@ -18,7 +18,8 @@ pub struct SystemClientQuestions<'t> {
 impl ClientQuestions<'_> {
     /// Opens a question to a person's client for `lifetime_ms`.
     pub async fn ask(&mut self, id: &str, user: &UserId, lifetime_ms: i64) -> Result<(), StoreError> {
-        const ASK: &str = "INSERT INTO client_questions (tenant_id, question_id, user_id, version, expires_at)
+        const ASK: &str =
+            "INSERT INTO client_questions (tenant_id, question_id, user_id, version, expires_at)
             VALUES ($1, $2, $3, 0, $4)";
         let expires_at = self.session.now.plus_millis(lifetime_ms);
         let params = params![self.tenant.as_str(), id, user.as_str(), expires_at];
@@ -27,7 +28,8 @@ impl ClientQuestions<'_> {
 
     /// Takes a person's answer and tells whoever waits for it. `false`: nobody asked them, or it was answered before.
     pub async fn answer(&mut self, id: &str, user: &UserId, answer: &[u8]) -> Result<bool, StoreError> {
-        const ANSWER: &str = "UPDATE client_questions SET answer = $1 WHERE tenant_id = $2 AND question_id = $3
+        const ANSWER: &str =
+            "UPDATE client_questions SET answer = $1 WHERE tenant_id = $2 AND question_id = $3
             AND user_id = $4 AND answer IS NULL AND expires_at > $5";
         const NUMBER: &str =
             "UPDATE client_questions SET version = $1 WHERE tenant_id = $2 AND question_id = $3";
@@ -46,7 +48,10 @@ impl ClientQuestions<'_> {
     pub async fn find_answer(&mut self, id: &str) -> Result<Option<Vec<u8>>, StoreError> {
         const FIND: &str = "SELECT answer FROM client_questions WHERE tenant_id = $1 AND question_id = $2";
         let params = params![self.tenant.as_str(), id];
-        let found = self.session.query_one(FIND, params, |row| row.opt_blob(0)).await?;
+        let found = self
+            .session
+            .query_one(FIND, params, |row| row.opt_blob(0))
+            .await?;
         Ok(found.flatten())
     }
 

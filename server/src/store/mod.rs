@@ -15,6 +15,7 @@ mod change_log;
 mod changes;
 mod client_questions;
 mod client_sessions;
+mod client_tasks;
 mod counters;
 mod error;
 mod figures;
@@ -56,6 +57,7 @@ pub use change_log::{Actor, ChangeEntry, ChangeFilter, ChangeLog, ChangeRecord, 
 pub use changes::{Change, Topic};
 pub use client_questions::{ClientQuestions, SystemClientQuestions};
 pub use client_sessions::{ClientSessions, SessionRow, SessionState, SystemClientSessions};
+pub use client_tasks::{ClientTasks, NewTask, SystemClientTasks, TaskRow, TaskStatus};
 pub use counters::Counters;
 pub use error::StoreError;
 pub use figures::{Durations, StoreFigures};

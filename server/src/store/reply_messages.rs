@@ -59,7 +59,8 @@ impl ReplyMessages<'_> {
 
     /// Whether a stream of that person's is kept.
     pub async fn is_known(&mut self, stream: &str, user: &UserId) -> Result<bool, StoreError> {
-        const KNOWN: &str = "SELECT 1 FROM reply_messages WHERE tenant_id = $1 AND stream_id = $2 AND user_id = $3
+        const KNOWN: &str =
+            "SELECT 1 FROM reply_messages WHERE tenant_id = $1 AND stream_id = $2 AND user_id = $3
             AND expires_at > $4 LIMIT 1";
         let params = params![self.tenant.as_str(), stream, user.as_str(), self.session.now];
         Ok(self.session.query_one(KNOWN, params, |_| Ok(())).await?.is_some())

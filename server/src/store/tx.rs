@@ -3,11 +3,11 @@
 use serde::de::DeserializeOwned;
 
 use super::{
-    AuditLog, AuditRecord, CallView, Caps, ChangeLog, Counters, Invitations, Jobs, Keys, Memories, NewChange,
-    Notes, PendingCalls, Records, Session, ClientQuestions, ClientSessions, ReplyMessages, SystemClientQuestions,
-    SystemClientSessions, SystemReplyMessages, Settings, SetupTokens, SignInAttempts, SignIns, StoreError,
-    SystemCaps, SystemInvitations, SystemJobs, SystemKeys, SystemOAuth, SystemPendingCalls, SystemSignIns,
-    SystemUsers, TenantOAuth, Tenants, Topic, Users,
+    AuditLog, AuditRecord, CallView, Caps, ChangeLog, ClientQuestions, ClientSessions, ClientTasks, Counters,
+    Invitations, Jobs, Keys, Memories, NewChange, Notes, PendingCalls, Records, ReplyMessages, Session,
+    Settings, SetupTokens, SignInAttempts, SignIns, StoreError, SystemCaps, SystemClientQuestions,
+    SystemClientSessions, SystemClientTasks, SystemInvitations, SystemJobs, SystemKeys, SystemOAuth,
+    SystemPendingCalls, SystemReplyMessages, SystemSignIns, SystemUsers, TenantOAuth, Tenants, Topic, Users,
 };
 use crate::vocabulary::{TenantId, Timestamp};
 
@@ -151,6 +151,14 @@ impl<'a> TenantTx<'a> {
     /// Sessions of legacy clients.
     pub fn client_sessions(&mut self) -> ClientSessions<'_> {
         ClientSessions {
+            session: self.session,
+            tenant: &self.tenant,
+        }
+    }
+
+    /// Calls that go on after their reply.
+    pub fn client_tasks(&mut self) -> ClientTasks<'_> {
+        ClientTasks {
             session: self.session,
             tenant: &self.tenant,
         }
@@ -305,6 +313,13 @@ impl<'a> SystemTx<'a> {
     /// Sessions of legacy clients of all tenants.
     pub fn client_sessions(&mut self) -> SystemClientSessions<'_> {
         SystemClientSessions {
+            session: self.session,
+        }
+    }
+
+    /// Calls of all tenants that go on after their reply, for the sweep.
+    pub fn client_tasks(&mut self) -> SystemClientTasks<'_> {
+        SystemClientTasks {
             session: self.session,
         }
     }
