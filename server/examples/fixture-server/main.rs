@@ -11,6 +11,7 @@ mod desk;
 mod questions;
 mod rounds;
 mod streams;
+mod tasks;
 
 use std::{
     io::{self, IsTerminal as _},
@@ -42,8 +43,11 @@ use tokio_util::sync::CancellationToken;
 
 /// The suite sends everything as one principal, as fast as it can; a limit would only test the limit.
 const REQUESTS_PER_MINUTE: u32 = 1_000_000;
-/// No tool here takes longer than a fraction of a second.
-const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+/// The suite lets one tool sleep for a minute, and stops it.
+const CALL_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// What the suite wants to see as a task takes longer, and all else not nearly so long.
+const TASK_AFTER_MS: u64 = 400;
 
 /// The harness waits 5 s for the end; nothing here runs that long, so whatever is left by then is stuck.
 const DRAIN_MS: u64 = 3000;
@@ -91,6 +95,7 @@ async fn main() -> anyhow::Result<()> {
     });
     let settings = EdgeSettings {
         drain_ms: DRAIN_MS,
+        task_after_ms: TASK_AFTER_MS,
         ..EdgeSettings::default()
     };
     Server::new(house, settings).serve(listener, shutdown).await?;
@@ -140,6 +145,7 @@ fn handlers() -> Handlers {
     streams::register(&mut handlers);
     questions::register(&mut handlers);
     rounds::register(&mut handlers);
+    tasks::register(&mut handlers);
     desk::register(&mut handlers, &Arc::default());
     handlers
 }

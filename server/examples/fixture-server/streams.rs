@@ -27,7 +27,11 @@ pub(crate) fn register(handlers: &mut Handlers) {
     });
     handlers.plain("streams::logging", |call| {
         async move {
-            for word in ["Tool execution started", "Tool processing data", "Tool execution completed"] {
+            for word in [
+                "Tool execution started",
+                "Tool processing data",
+                "Tool execution completed",
+            ] {
                 call.progress.log(LogLevel::Info, word);
                 tokio::time::sleep(STEP).await;
             }

@@ -108,8 +108,24 @@ pub(super) struct ToolRow {
     pub output_schema: Option<String>,
     /// Seconds a call may take; the server's setting when absent.
     pub timeout_seconds: Option<u64>,
+    /// Whether a call may go on after its reply, for clients that know how to look at it again.
+    #[serde(default)]
+    pub task: TaskRule,
     #[serde(default, rename = "example")]
     pub examples: Vec<ExampleRow>,
+}
+
+/// Whether calls of a tool go on after their reply (protocol.md §5).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TaskRule {
+    /// Never: every call ends with its reply.
+    #[default]
+    Never,
+    /// Those that take long, where the client knows tasks.
+    Allowed,
+    /// All that take long: a client that knows no tasks cannot call it.
+    Required,
 }
 
 /// One scope, or a set of them.

@@ -350,6 +350,7 @@ fn tool(mut row: ToolRow, index: usize, scopes: &ScopeRules, upstreams: &Upstrea
         input,
         output,
         timeout_seconds: row.timeout_seconds,
+        task: row.task,
         examples: row.examples,
         index,
         param_headers,

@@ -21,7 +21,7 @@ use std::sync::Arc;
 pub use arguments::{ArgumentError, Arguments, InputSchema, read_arguments};
 pub use builtin::{BUILTIN, NamedText};
 pub use confirming::TOKEN_ARGUMENT;
-pub use file::{Example, PolicyRow};
+pub use file::{Example, PolicyRow, TaskRule};
 pub use list::{ListCache, ListKey, StrictClients};
 pub use load::{ADMINS, CatalogueError};
 pub use scopes::ScopeRules;

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::{
     arguments::InputSchema,
     confirming,
-    file::{Example, PolicyRow},
+    file::{Example, PolicyRow, TaskRule},
     http::HttpCall,
     offers::{Message, Offers, Stored},
     scopes::ScopeRules,
@@ -107,6 +107,8 @@ pub struct Tool {
     pub output: Option<Value>,
     /// Its own time limit in seconds, when the row gives one.
     pub timeout_seconds: Option<u64>,
+    /// Whether its calls go on after their reply.
+    pub task: TaskRule,
     /// Calls that must work.
     pub examples: Vec<Example>,
     /// Its place in the edition's order, and its bit in a [`ToolSet`].

@@ -4,7 +4,7 @@
 use std::{
     borrow::Cow,
     net::IpAddr,
-    sync::{Arc, OnceLock},
+    sync::{Arc, OnceLock, Weak},
     time::Duration,
 };
 
@@ -22,7 +22,7 @@ use http::StatusCode;
 use prometheus_client::metrics::{counter::Counter, histogram::Histogram};
 use serde_json::{json, value::RawValue};
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, info, warn};
 
 use super::{
@@ -42,11 +42,12 @@ use super::{
     settings::EdgeSettings,
     shape,
     tape::Tape,
+    tasks,
 };
 use crate::{
     access::{Principal, oauth::Entrance},
     audit::{RequestFacts, trace_id},
-    catalogue::{Edition, Tool},
+    catalogue::{Edition, TaskRule, Tool},
     domain::Progress,
     limits::{OverLimit, RateState, Usage},
     pipeline::{
@@ -76,6 +77,8 @@ pub(super) struct Common {
     pub(super) leaving: CancellationToken,
     /// Fires when it begins to stop: new work is refused.
     pub(super) draining: CancellationToken,
+    /// Requests under way, those included that go on without their caller, and tasks.
+    pub(super) work: TaskTracker,
     /// Where people approve calls in a browser, once the server knows its own address; never on stdio.
     pub(super) approve_at: OnceLock<String>,
 }
@@ -90,6 +93,7 @@ impl Common {
             listens: Arc::default(),
             leaving,
             draining: CancellationToken::new(),
+            work: TaskTracker::new(),
             approve_at: OnceLock::new(),
         }
     }
@@ -111,6 +115,10 @@ pub(super) struct Desk {
     /// `,"instructions":…}`, what ends an `initialize` result.
     instructions: Bytes,
     counts: Counts,
+    /// Whether calls of any tool may become tasks.
+    has_tasks: bool,
+    /// Itself, for what outlives a request.
+    pub(super) me: Weak<Desk>,
 }
 
 /// The counters of what happens most, found once.
@@ -152,7 +160,11 @@ pub(super) struct Caller {
 }
 
 impl Desk {
-    pub(super) fn new(common: Arc<Common>, bound: Arc<BoundEdition>) -> Self {
+    pub(super) fn new(common: Arc<Common>, bound: Arc<BoundEdition>) -> Arc<Self> {
+        Arc::new_cyclic(|me| Self::knowing(me.clone(), common, bound))
+    }
+
+    fn knowing(me: Weak<Self>, common: Arc<Common>, bound: Arc<BoundEdition>) -> Self {
         let edition = &bound.edition;
         let server = json!({ "name": common.settings.server_name, "version": env!("CARGO_PKG_VERSION") });
         let titled = json!({
@@ -161,10 +173,15 @@ impl Desk {
             "title": edition.title,
         });
         let meta = json!({ footbridge_protocol::meta::SERVER_INFO: server });
+        let has_tasks = edition.tools().iter().any(|tool| tool.task != TaskRule::Never);
+        let mut capabilities = offers::capabilities(edition, true);
+        if let Some(all) = capabilities.as_object_mut().filter(|_| has_tasks) {
+            all.insert("extensions".to_owned(), tasks::capability());
+        }
         let discover = json!({
             "resultType": "complete",
             "supportedVersions": SUPPORTED.map(era::ProtocolVersion::as_str),
-            "capabilities": offers::capabilities(edition, true),
+            "capabilities": capabilities,
             "instructions": edition.instructions,
             // The same bytes for every caller of this endpoint, so any cache may share them (protocol.md S-63).
             "ttlMs": 3_600_000,
@@ -180,6 +197,8 @@ impl Desk {
             capabilities: legacy_capabilities(edition),
             instructions: format!(r#","instructions":{}}}"#, json!(edition.instructions)).into(),
             counts: Counts::new(&common.metrics, edition),
+            has_tasks,
+            me,
             common,
             bound,
         }
@@ -297,7 +316,12 @@ impl Desk {
                 ClientAnswer::Error(message.chars().filter(|c| !c.is_control()).take(200).collect())
             }
         };
-        match self.common.house.take_answer(&caller.principal, &id, answer).await {
+        match self
+            .common
+            .house
+            .take_answer(&caller.principal, &id, answer)
+            .await
+        {
             Ok(()) => Reply::accepted(),
             Err(error) => self.unavailable(caller, None, &error),
         }
@@ -503,6 +527,18 @@ impl Desk {
             Ask::Ping => Reply::result(id, |out| out.extend_from_slice(b"{}")),
             Ask::Discover => Reply::result(id, |out| out.extend_from_slice(&self.discover)),
             Ask::ListTools => self.list_tools(caller, envelope),
+            Ask::CallTool(request) if self.has_tasks && envelope.dialect.is_modern() => {
+                match self.may_be_task(caller, request) {
+                    Ok(true) => self.call_as_task(caller, mirror, envelope, request).await,
+                    Ok(false) => {
+                        self.call_tool(caller, mirror, envelope, request, session, line)
+                            .await
+                    }
+                    Err(error) => self.reply_to(caller, id, envelope.dialect, Err(error)),
+                }
+            }
+            Ask::Task(request) if self.has_tasks => self.task(caller, envelope, request).await,
+            Ask::Task(_) => Self::unknown_method(envelope),
             Ask::CallTool(request) => {
                 self.call_tool(caller, mirror, envelope, request, session, line)
                     .await
@@ -632,22 +668,37 @@ impl Desk {
             Some((receiver, reports)) => reports.relay(call, receiver).await,
         };
         self.count(&request.name, &result, started.elapsed());
+        let reply = self.reply_to(caller, envelope.id, dialect, result);
+        if let Some(tape) = &tape {
+            tape.end(&reply).await;
+        }
+        reply
+    }
+
+    /// What a call came to, as a message.
+    pub(super) fn reply_to(
+        &self,
+        caller: &Caller,
+        id: Id<'_>,
+        dialect: Dialect,
+        result: Result<Answer, CallError>,
+    ) -> Reply {
         let usage = self.common.house.monthly_usage(&caller.principal);
         let usage = usage.filter(Usage::is_near);
         let tail = self.tail(dialect, usage.as_ref());
         let reply = match result {
-            Ok(Answer::Done(result)) => Reply::result(envelope.id, |out| {
+            Ok(Answer::Done(result)) => Reply::result(id, |out| {
                 shape::write_tool_result(out, dialect, &tail, &result);
             }),
             Ok(Answer::InputRequired {
                 requests,
                 request_state,
-            }) => Reply::result(envelope.id, |out| {
+            }) => Reply::result(id, |out| {
                 shape::write_input_required(out, &tail, &requests, request_state.as_deref());
             }),
             Err(error) => {
                 let asker = Asker {
-                    id: envelope.id,
+                    id,
                     dialect,
                     stepping: Stepping::of(
                         &caller.principal,
@@ -659,9 +710,6 @@ impl Desk {
                 of_call_error(&error, asker)
             }
         };
-        if let Some(tape) = &tape {
-            tape.end(&reply).await;
-        }
         reply.with_usage(usage)
     }
 
@@ -684,7 +732,7 @@ impl Desk {
         Cow::Owned(tail)
     }
 
-    fn count(&self, name: &str, result: &Result<Answer, CallError>, took: Duration) {
+    pub(super) fn count(&self, name: &str, result: &Result<Answer, CallError>, took: Duration) {
         let tool = self.bound.edition.find(name);
         if let Some(times) = tool.and_then(|tool| self.counts.times.get(tool.index)) {
             times.observe(took.as_secs_f64());
@@ -742,7 +790,10 @@ fn legacy_capabilities(edition: &Edition) -> [Bytes; 2] {
     let mut with_session = offers::capabilities(edition, true);
     if let Some(all) = with_session.as_object_mut() {
         all.insert("logging".to_owned(), json!({}));
-        if let Some(resources) = all.get_mut("resources").and_then(serde_json::Value::as_object_mut) {
+        if let Some(resources) = all
+            .get_mut("resources")
+            .and_then(serde_json::Value::as_object_mut)
+        {
             resources.insert("subscribe".to_owned(), json!(true));
         }
     }

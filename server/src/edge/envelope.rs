@@ -15,7 +15,7 @@ use footbridge_protocol::{
 use http::{HeaderMap, StatusCode};
 use serde_json::value::RawValue;
 
-use super::{legacy, listen::Filter, modern, offers::Completion, reply::Reply};
+use super::{legacy, listen::Filter, modern, offers::Completion, reply::Reply, tasks::TaskRequest};
 use crate::{catalogue::Shape, domain::LogLevel};
 
 /// Longest progress token, in bytes as spelled (protocol.md L-02).
@@ -87,6 +87,8 @@ pub(super) enum Ask<'a> {
     SetLevel(LogLevel),
     /// `resources/subscribe`, or with `false` `resources/unsubscribe`.
     Subscribe { uri: Cow<'a, str>, wanted: bool },
+    /// `tasks/…`.
+    Task(TaskRequest<'a>),
     /// `prompts/list`.
     ListPrompts,
     /// `prompts/get`.
@@ -108,6 +110,7 @@ impl Ask<'_> {
     pub(super) fn method(&self) -> &'static str {
         match self {
             Self::Initialize { .. } => "initialize",
+            Self::Task(request) => request.wish.method(),
             Self::SetLevel(_) => "logging/setLevel",
             Self::Subscribe { wanted: true, .. } => "resources/subscribe",
             Self::Subscribe { wanted: false, .. } => "resources/unsubscribe",

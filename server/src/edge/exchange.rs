@@ -90,7 +90,7 @@ impl Face {
         let bound = common.house.editions();
         let desks: Vec<_> = bound
             .iter()
-            .map(|edition| Arc::new(Desk::new(Arc::clone(common), Arc::clone(edition))))
+            .map(|edition| Desk::new(Arc::clone(common), Arc::clone(edition)))
             .collect();
         let editions: Vec<Arc<Edition>> = desks.iter().map(|desk| Arc::clone(&desk.bound.edition)).collect();
         Self {
@@ -123,7 +123,7 @@ impl Front {
             base,
         });
         Self {
-            work: TaskTracker::new(),
+            work: common.work.clone(),
             names: Names::new(&settings, bound, tls),
             face: ArcSwap::from_pointee(Face::new(&common, &site.base)),
             site,

@@ -50,7 +50,9 @@ pub(super) fn decode<'a>(request: &Request<'a>, dialect: Dialect) -> Result<Enve
                 .uri()?
                 .filter(|uri| uri.len() <= LONGEST_URI)
                 .ok_or_else(|| {
-                    Refused::params(format!("`params.uri` must be a URI of at most {LONGEST_URI} bytes."))
+                    Refused::params(format!(
+                        "`params.uri` must be a URI of at most {LONGEST_URI} bytes."
+                    ))
                 })?,
             wanted: request.method == "resources/subscribe",
         },

@@ -68,7 +68,10 @@ impl Messenger<'_> {
             &mut message,
             OwnedId::from_string(&question.id).as_id(),
             request.method(),
-            params.map(|params| params.to_string()).as_deref().map(str::as_bytes),
+            params
+                .map(|params| params.to_string())
+                .as_deref()
+                .map(str::as_bytes),
         );
         self.tape.say(self.line, message).await;
         match question.answer().await? {
@@ -114,7 +117,12 @@ fn simplify(field: &mut Map<String, Value>) -> Option<()> {
         return None;
     }
     if let Some(Value::Array(choices)) = field.remove("oneOf") {
-        let of = |name: &str| choices.iter().filter_map(|c| c.get(name).cloned()).collect::<Vec<_>>();
+        let of = |name: &str| {
+            choices
+                .iter()
+                .filter_map(|c| c.get(name).cloned())
+                .collect::<Vec<_>>()
+        };
         let (values, names) = (of("const"), of("title"));
         field.insert("enum".to_owned(), json!(values));
         field.insert("enumNames".to_owned(), json!(names));
@@ -156,15 +164,20 @@ mod tests {
                 } },
             })))
         );
-        let InputRequest::Elicitation(as_it_is) = &rich else { return };
+        let InputRequest::Elicitation(as_it_is) = &rich else {
+            return;
+        };
         assert_eq!(params_of(&rich, newest, "x"), Some(Some(as_it_is.clone())));
         let many = form(&json!({ "several": { "type": "array", "items": { "type": "string" } } }));
         assert_eq!(params_of(&many, middle, "x"), None);
-        let page = InputRequest::Elicitation(json!({ "mode": "url", "message": "?", "url": "https://x.example/" }));
+        let page =
+            InputRequest::Elicitation(json!({ "mode": "url", "message": "?", "url": "https://x.example/" }));
         assert_eq!(params_of(&page, middle, "x"), None);
         assert_eq!(
             params_of(&page, newest, "x"),
-            Some(Some(json!({ "mode": "url", "message": "?", "url": "https://x.example/", "elicitationId": "x" })))
+            Some(Some(
+                json!({ "mode": "url", "message": "?", "url": "https://x.example/", "elicitationId": "x" })
+            ))
         );
         assert_eq!(params_of(&InputRequest::Roots, oldest, "x"), Some(None));
     }

@@ -9,7 +9,8 @@
 //! 5. `envelope`, `modern`, `legacy`: a message → what it asks for, one file per era.
 //! 6. `desk`: the work itself, `offers` for prompts and resources; `batch`, `progress`, and `listen`, the one call that
 //!    only streams. For clients with a session `messenger` asks on an open stream, `tape` keeps what was said on it,
-//!    `notices` serves their GET.
+//!    `notices` serves their GET. `tasks`: calls that go on after
+//!    their reply.
 //! 7. `refusal`, `challenge`, `reply`, `shape`, `body`, `line`: from an outcome or error to status, code, text and bytes.
 //! 8. `well_known`, `oauth_documents`, `metrics`: documents and figures for machines that look after this one.
 //! 9. `visit`: requests that are no MCP message, handed to the router of pages and REST endpoints.
@@ -43,6 +44,7 @@ mod shape;
 mod socket;
 pub mod stdio;
 mod tape;
+mod tasks;
 mod tls;
 mod visit;
 mod well_known;

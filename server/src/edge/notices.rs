@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use footbridge_protocol::{era::ProtocolVersion, jsonrpc::write_notification};
+use serde_json::json;
 use tokio::{
     sync::broadcast::error::RecvError,
     time::{Instant, sleep_until},
@@ -92,9 +93,27 @@ pub(super) async fn notices(
                     let mut notice = Vec::with_capacity(80);
                     write_notification(&mut notice, &format!("notifications/{list}/list_changed"), None);
                     line.send(notice);
+                    // What the catalogue holds changes with it.
+                    if list == "resources" {
+                        tell_updated(desk, session, line);
+                    }
                 }
             }
         }
     }
     Reply::accepted()
+}
+
+/// Tells of every resource that the session watches.
+fn tell_updated(desk: &Desk, session: &ClientSession, line: &Line) {
+    for uri in desk.common.house.session_state(session).uris {
+        let mut notice = Vec::with_capacity(uri.len() + 96);
+        let params = json!({ "uri": uri }).to_string();
+        write_notification(
+            &mut notice,
+            "notifications/resources/updated",
+            Some(params.as_bytes()),
+        );
+        line.send(notice);
+    }
 }

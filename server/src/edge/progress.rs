@@ -195,7 +195,9 @@ mod tests {
         let token = OwnedId::from_string("p");
         let mut notes = ProgressNotes::new(token.as_id(), &EdgeSettings::default());
         let mut told = |updates: &mut dyn Iterator<Item = f64>| {
-            updates.filter(|done| notes.write(&update(*done)).is_some()).count()
+            updates
+                .filter(|done| notes.write(&update(*done)).is_some())
+                .count()
         };
         let uneven = [1.0, 1.0, 0.5, f64::NAN, f64::INFINITY, 2.0];
         assert_eq!(told(&mut uneven.into_iter()), 2, "what does not grow is not told");

@@ -206,7 +206,13 @@ mod tests {
         let credential = |error, presented| Refusal::Credential { error, presented };
         let table: Vec<(Refusal, u16, i64, Option<&str>, &str)> = vec![
             (Refusal::NotFound, 404, -32600, None, "Nothing"),
-            (Refusal::SessionOver, 404, -32600, None, "404 Not Found: this session is over"),
+            (
+                Refusal::SessionOver,
+                404,
+                -32600,
+                None,
+                "404 Not Found: this session is over",
+            ),
             (Refusal::Host, 403, -32011, None, "Host"),
             (Refusal::Origin, 403, -32011, None, "Origin"),
             (Refusal::Draining, 503, -32603, None, "503 Service Unavailable: "),

@@ -81,6 +81,12 @@ pub struct EdgeSettings {
     /// How long what was said on such a stream can be asked for again.
     #[schemars(range(min = 1000, max = 86_400_000))]
     pub reply_kept_ms: u64,
+    /// A call that may become a task becomes one once it takes so long; one that ends before is answered at once.
+    #[schemars(range(min = 10, max = 600_000))]
+    pub task_after_ms: u64,
+    /// How long a task is kept, from its beginning: for clients that come back the next day.
+    #[schemars(range(min = 60_000, max = 604_800_000))]
+    pub task_kept_ms: u64,
     /// How long a client waits before it asks for the rest of a stream that ended early.
     #[schemars(range(min = 10, max = 600_000))]
     pub retry_ms: u64,
@@ -135,6 +141,8 @@ impl Default for EdgeSettings {
             answer_ms: 120_000,
             stream_after_ms: 5000,
             reply_kept_ms: 5 * 60 * 1000,
+            task_after_ms: 1000,
+            task_kept_ms: 24 * 60 * 60 * 1000,
             retry_ms: 1000,
             listen_streams: 32,
             listen_ms: 60 * 60 * 1000,

@@ -55,7 +55,7 @@ where
     let editions = common.house.editions();
     let bound = editions.iter().find(|bound| bound.edition.name == *edition);
     let bound = bound.ok_or_else(|| io::Error::other(format!("the edition `{edition}` is not served")))?;
-    let desk = Arc::new(Desk::new(Arc::clone(&common), Arc::clone(bound)));
+    let desk = Desk::new(Arc::clone(&common), Arc::clone(bound));
     let (lines, waiting) = mpsc::channel(LINES_WAITING);
     let writer = tokio::spawn(write_lines(output, waiting));
     let mut session = Session {

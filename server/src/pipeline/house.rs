@@ -390,6 +390,7 @@ impl House {
                     tx.client_sessions().purge(SWEPT_AT_ONCE).await?;
                     tx.client_questions().purge(SWEPT_AT_ONCE).await?;
                     tx.reply_messages().purge(SWEPT_AT_ONCE).await?;
+                    tx.client_tasks().purge(SWEPT_AT_ONCE).await?;
                     tx.pending_calls().purge(SWEPT_AT_ONCE).await
                 }
                 .boxed()

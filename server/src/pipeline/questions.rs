@@ -285,13 +285,7 @@ impl House {
         let (id, user) = (id.to_owned(), user.clone());
         self.store
             .write(tenant, move |tx| {
-                async move {
-                    tx.client_questions()
-                        .answer(&id, &user, &sealed)
-                        .await
-                        .map(drop)
-                }
-                .boxed()
+                async move { tx.client_questions().answer(&id, &user, &sealed).await.map(drop) }.boxed()
             })
             .await
     }

@@ -64,7 +64,9 @@ impl ClientFacts {
         capabilities.retain(|name, value| KEPT_CAPABILITIES.contains(&name.as_str()) && value.is_object());
         for modes in capabilities.values_mut().filter_map(Value::as_object_mut) {
             // What a mode says of itself is of no use here, and could be of any length.
-            modes.retain(|name, _| ["form", "url", "tools", "context", "listChanged"].contains(&name.as_str()));
+            modes.retain(|name, _| {
+                ["form", "url", "tools", "context", "listChanged"].contains(&name.as_str())
+            });
             modes
                 .values_mut()
                 .for_each(|mode| *mode = Value::Object(Map::new()));
@@ -276,7 +278,9 @@ mod tests {
             },
             expires_ms: i64::MAX,
         };
-        let id = crate::policy::SealKey::new([7; 32]).seal_text("x", &sealed).unwrap();
+        let id = crate::policy::SealKey::new([7; 32])
+            .seal_text("x", &sealed)
+            .unwrap();
         assert!(id.len() <= LONGEST_ID, "{}", id.len());
     }
 }

@@ -495,12 +495,12 @@ impl Reply {
         serde_json::from_slice(&self.body).unwrap_or_else(|e| panic!("{e} in {:?}", self.text()))
     }
 
-    /// The messages of an event stream.
+    /// The messages of an event stream; events that only mark a place are none.
     pub(crate) fn events(&self) -> Vec<Value> {
         assert_eq!(self.header("content-type"), Some("text/event-stream"), "{self:?}");
         self.text()
             .lines()
-            .filter_map(|l| l.strip_prefix("data: "))
+            .filter_map(|l| l.strip_prefix("data: ").filter(|data| !data.is_empty()))
             .map(|d| serde_json::from_str(d).unwrap())
             .collect()
     }

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     catalogue::{
         arguments::InputSchema,
-        file::{PolicyRow, ScopeNeed},
+        file::{PolicyRow, ScopeNeed, TaskRule},
         http::HttpCall,
         load::{ADMINS, LONGEST_NAME, Upstreams, check_prose, in_words, scope_rule},
         scopes::ScopeRules,
@@ -317,6 +317,7 @@ impl Guard<'_> {
             input,
             output: None,
             timeout_seconds: None,
+            task: TaskRule::Never,
             examples: Vec::new(),
             index: self.index,
             param_headers: ParamHeaders::default(),

@@ -8,6 +8,7 @@ mod http2;
 mod offers;
 mod patience;
 mod schema;
+mod sessions;
 mod stdio;
 mod stopping;
 mod streams;
