@@ -16,6 +16,7 @@ mod redeem;
 mod replies;
 mod run;
 mod sessions;
+mod tasks;
 
 use bytes::Bytes;
 use footbridge_protocol::headers::Mismatch;
@@ -28,6 +29,7 @@ pub use offers::Suggestions;
 pub use questions::{AskClient, ClientAnswer, NoAnswer, OpenQuestion};
 pub use replies::Said;
 pub use sessions::{ClientFacts, ClientSession};
+pub use tasks::{TASK_SAYS_SO, Task};
 
 use fare::Fare;
 
