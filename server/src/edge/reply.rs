@@ -324,7 +324,7 @@ fn tool_error(error: &CallError, reference: &str) -> String {
     json!({ "error": inner }).to_string()
 }
 
-fn denial_data(denial: &Denial) -> Value {
+pub(super) fn denial_data(denial: &Denial) -> Value {
     match denial {
         // All scopes at once, so that a host can ask for them in one go (protocol.md A-24).
         Denial::MissingScope(scopes) => json!({ "code": "missing_scope", "requiredScopes": texts(scopes) }),
@@ -338,7 +338,7 @@ fn texts(scopes: &[Scope]) -> Vec<&str> {
 }
 
 /// Each failure is logged once, here, where it is answered.
-fn log(error: &CallError, reference: &str) {
+pub(super) fn log(error: &CallError, reference: &str) {
     match error {
         CallError::Unavailable(_)
         | CallError::Panicked

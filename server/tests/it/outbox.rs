@@ -28,11 +28,11 @@ const A_DAY_MS: i64 = 24 * 60 * 60 * 1000;
 type Heard = Arc<Mutex<Vec<(String, String)>>>;
 
 /// A webhook's receiver that answers each request with the next of `statuses`, and then with 200.
-async fn receiver(statuses: &[&'static str]) -> (String, Heard) {
+async fn receiver(statuses: Vec<&'static str>) -> (String, Heard) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/hook", listener.local_addr().unwrap());
     let heard = Heard::default();
-    let mut statuses = statuses.to_vec().into_iter();
+    let mut statuses = statuses.into_iter();
     let log = Arc::clone(&heard);
     tokio::spawn(async move {
         loop {
@@ -204,7 +204,7 @@ async fn listed(store: &Store, states: &'static [JobState]) -> Vec<deliveries::D
 fn a_webhook_that_fails_is_told_again_under_the_same_id_and_signed_each_time() {
     for_each_engine(|place| async move {
         let store = desk(&place).await;
-        let (url, heard) = receiver(&["503 Busy"]).await;
+        let (url, heard) = receiver(vec!["503 Busy"]).await;
         let courier = courier(&store, &hook(&url));
         assert_eq!(courier.deliver_due().await.unwrap(), 1, "the event is given out");
         assert_eq!(courier.deliver_due().await.unwrap(), 1, "the webhook fails");
@@ -260,7 +260,7 @@ fn a_webhook_that_fails_is_told_again_under_the_same_id_and_signed_each_time() {
 fn what_nobody_takes_waits_for_a_person_who_sends_it_again() {
     for_each_engine(|place| async move {
         let store = desk(&place).await;
-        let (url, heard) = receiver(&["500 A"; 6]).await;
+        let (url, heard) = receiver(vec!["500 A"; 6]).await;
         let courier = courier(&store, &hook(&url));
         courier.deliver_due().await.unwrap();
         for _ in 0..6 {
@@ -337,7 +337,7 @@ fn those_who_are_asked_and_then_the_one_who_asked_are_written_to() {
 fn two_couriers_and_one_that_died_deliver_each_event_under_one_id() {
     for_each_engine(|place| async move {
         let store = desk(&place).await;
-        let (url, heard) = receiver(&[]).await;
+        let (url, heard) = receiver(Vec::new()).await;
         let (one, two) = (courier(&store, &hook(&url)), courier(&store, &hook(&url)));
         assert_eq!(one.deliver_due().await.unwrap(), 1, "the event is given out");
         // Somebody leases the webhook and is never heard of again.
@@ -356,7 +356,7 @@ fn two_couriers_and_one_that_died_deliver_each_event_under_one_id() {
 fn a_redirect_is_no_delivery_and_a_private_address_needs_leave() {
     for_each_engine(|place| async move {
         let store = desk(&place).await;
-        let (url, _) = receiver(&["302 Found\r\nlocation: /elsewhere"]).await;
+        let (url, _) = receiver(vec!["302 Found\r\nlocation: /elsewhere"]).await;
         let courier = courier(&store, &hook(&url));
         courier.deliver_due().await.unwrap();
         courier.deliver_due().await.unwrap();
@@ -409,7 +409,7 @@ async fn a_running_courier_delivers_what_is_queued_and_stops_when_told() {
     let place = Place::sqlite();
     let store = place.open_with(&["acme"]).await;
     add_user(&store, "ada", &[]).await;
-    let (url, heard) = receiver(&[]).await;
+    let (url, heard) = receiver(Vec::new()).await;
     let stop = tokio_util::sync::CancellationToken::new();
     let running = tokio::spawn(Arc::new(courier(&store, &hook(&url))).run(stop.clone()));
     ask_for_review(&store).await;
