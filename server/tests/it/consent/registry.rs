@@ -23,7 +23,9 @@ async fn contents(rooms: &Rooms) -> Vec<String> {
     let mut rows = rooms.place.dump(&NOT_OURS).await;
     // A review that is asked for, and the news of it to its reviewers.
     rows.retain(|row| {
-        !(row.contains("_review") || row.contains("review.pending") || row.starts_with("changes: jobs"))
+        !(row.contains("_review")
+            || row.contains("review.pending")
+            || (row.starts_with("changes: ") && row.contains("jobs")))
     });
     rows
 }
