@@ -230,14 +230,16 @@ impl Desk {
         if let Err(limit) = &caller.counted {
             self.common.metrics.limit_reached(limit);
             return match &decoded {
-                Ok(Message::Request(request)) => self.over_rate(caller, mirror, request, limit).await,
+                Ok(Message::Request(request)) => {
+                    Box::pin(self.over_rate(caller, mirror, request, limit)).await
+                }
                 _ => Reply::over_limit(id, limit),
             };
         }
         match decoded {
             Ok(message) => self.message(caller, mirror, message, line).await,
             Err(DecodeError::Batch) if self.takes_batches(mirror) => {
-                self.batch(caller, mirror, body, line).await
+                Box::pin(self.batch(caller, mirror, body, line)).await
             }
             Err(error) => undecodable(&error),
         }
@@ -292,7 +294,7 @@ impl Desk {
                 );
                 Reply::error(StatusCode::BAD_REQUEST, None, &error)
             }
-            Message::Response(response) => self.take_answer(caller, mirror, &response).await,
+            Message::Response(response) => Box::pin(self.take_answer(caller, mirror, &response)).await,
         }
     }
 
@@ -509,7 +511,7 @@ impl Desk {
             Ask::SetLevel(level) => {
                 let word = level.as_str().to_owned();
                 let change = |state: &mut SessionState| state.log_level = Some(word);
-                self.change_session(caller, id, session.as_ref(), change).await
+                Box::pin(self.change_session(caller, id, session.as_ref(), change)).await
             }
             Ask::Subscribe { uri, wanted } => {
                 let (uri, wanted) = (uri.clone().into_owned(), *wanted);
@@ -522,14 +524,14 @@ impl Desk {
                         state.uris.drain(..over);
                     }
                 };
-                self.change_session(caller, id, session.as_ref(), change).await
+                Box::pin(self.change_session(caller, id, session.as_ref(), change)).await
             }
             Ask::Ping => Reply::result(id, |out| out.extend_from_slice(b"{}")),
             Ask::Discover => Reply::result(id, |out| out.extend_from_slice(&self.discover)),
             Ask::ListTools => self.list_tools(caller, envelope),
             Ask::CallTool(request) if self.has_tasks && envelope.dialect.is_modern() => {
                 match self.may_be_task(caller, request) {
-                    Ok(true) => self.call_as_task(caller, mirror, envelope, request).await,
+                    Ok(true) => Box::pin(self.call_as_task(caller, mirror, envelope, request)).await,
                     Ok(false) => {
                         self.call_tool(caller, mirror, envelope, request, session, line)
                             .await
@@ -537,7 +539,7 @@ impl Desk {
                     Err(error) => self.reply_to(caller, id, envelope.dialect, Err(error)),
                 }
             }
-            Ask::Task(request) if self.has_tasks => self.task(caller, envelope, request).await,
+            Ask::Task(request) if self.has_tasks => Box::pin(self.task(caller, envelope, request)).await,
             Ask::Task(_) => Self::unknown_method(envelope),
             Ask::CallTool(request) => {
                 self.call_tool(caller, mirror, envelope, request, session, line)
@@ -545,16 +547,14 @@ impl Desk {
             }
             Ask::ListPrompts if self.offers(Offer::Prompt) => self.list_prompts(caller, envelope),
             Ask::GetPrompt(request) if self.offers(Offer::Prompt) => {
-                self.get_offer(caller, mirror, envelope, request, Offer::Prompt)
-                    .await
+                Box::pin(self.get_offer(caller, mirror, envelope, request, Offer::Prompt)).await
             }
             Ask::ListResources if self.offers(Offer::Resource) => {
                 self.list_resources(caller, envelope, false)
             }
             Ask::ListTemplates if self.offers(Offer::Resource) => self.list_resources(caller, envelope, true),
             Ask::ReadResource(request) if self.offers(Offer::Resource) => {
-                self.get_offer(caller, mirror, envelope, request, Offer::Resource)
-                    .await
+                Box::pin(self.get_offer(caller, mirror, envelope, request, Offer::Resource)).await
             }
             Ask::Complete(completion) if self.offers(Offer::Prompt) || self.offers(Offer::Resource) => {
                 self.complete(caller, envelope, completion)
@@ -565,7 +565,7 @@ impl Desk {
             | Ask::ListTemplates
             | Ask::ReadResource(_)
             | Ask::Complete(_) => Self::unknown_method(envelope),
-            Ask::Listen(filter) => listen::listen(self, caller, mirror, id, filter, line).await,
+            Ask::Listen(filter) => Box::pin(listen::listen(self, caller, mirror, id, filter, line)).await,
         }
     }
 
@@ -662,15 +662,16 @@ impl Desk {
             facts: self.facts(caller, mirror, envelope),
         };
         let started = std::time::Instant::now();
-        let call = self.common.house.call(&caller.principal, call);
+        // Boxed: every future around this one would be as large as it, and is moved once for each of them.
+        let mut call = Box::pin(self.common.house.call(&caller.principal, call));
         let result = match reports {
-            None => call.await,
-            Some((receiver, reports)) => reports.relay(call, receiver).await,
+            None => call.as_mut().await,
+            Some((receiver, reports)) => Box::pin(reports.relay(call, receiver)).await,
         };
         self.count(&request.name, &result, started.elapsed());
         let reply = self.reply_to(caller, envelope.id, dialect, result);
         if let Some(tape) = &tape {
-            tape.end(&reply).await;
+            Box::pin(tape.end(&reply)).await;
         }
         reply
     }
@@ -760,7 +761,10 @@ impl Desk {
     }
 
     pub(super) fn facts(&self, caller: &Caller, mirror: Mirror<'_>, envelope: &Envelope<'_>) -> RequestFacts {
-        let cut = |text: &str| text.chars().filter(|c| !c.is_control()).take(200).collect();
+        let cut = |text: &str| match text.len() <= 200 && !text.chars().any(char::is_control) {
+            true => text.to_owned(),
+            false => text.chars().filter(|c| !c.is_control()).take(200).collect(),
+        };
         RequestFacts {
             request_id: caller.request_id.clone(),
             client_name: envelope.client.name.as_deref().map(cut),
