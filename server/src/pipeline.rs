@@ -194,7 +194,7 @@ impl House {
         &self,
         wanted: Wanted,
         principal: &Principal,
-        call: ToolCall<'_>,
+        mut call: ToolCall<'_>,
     ) -> Result<Answer, CallError> {
         let now = self.clock.now();
         self.keyring
