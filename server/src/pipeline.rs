@@ -182,7 +182,7 @@ impl House {
         &self,
         wanted: Wanted,
         principal: &Principal,
-        mut call: ToolCall<'_>,
+        call: ToolCall<'_>,
     ) -> Result<Answer, CallError> {
         match call.asking {
             Asking::Directly(client) => Box::pin(self.converse(wanted, principal, call, client)).await,

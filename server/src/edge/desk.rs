@@ -12,15 +12,13 @@ use bytes::Bytes;
 use footbridge_protocol::{
     codes,
     era::{self, SUPPORTED},
-    headers::{HeaderValue, PROTOCOL_VERSION, SESSION_ID},
-    jsonrpc::{
-        DecodeError, ErrorObject, ErrorView, Id, Message, Request, Response, ResponseBody, Rules, decode,
-    },
+    headers::{HeaderValue, PROTOCOL_VERSION},
+    jsonrpc::{DecodeError, ErrorObject, Id, Message, Request, Rules, decode},
     meta::{ClientInfo, TRACEPARENT},
 };
 use http::StatusCode;
 use prometheus_client::metrics::{counter::Counter, histogram::Histogram};
-use serde_json::{json, value::RawValue};
+use serde_json::json;
 use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, info, warn};
@@ -37,8 +35,8 @@ use super::{
     modern,
     offers::{self, Offer},
     progress::{LogNotes, ProgressNotes, Reports},
-    refusal::Refusal,
     reply::{Asker, Reply, of_call_error},
+    session::{SessionOver, legacy_capabilities, session_over},
     settings::EdgeSettings,
     shape,
     tape::Tape,
@@ -50,20 +48,13 @@ use crate::{
     catalogue::{Edition, TaskRule, Tool},
     domain::Progress,
     limits::{OverLimit, RateState, Usage},
-    pipeline::{
-        Answer, Asking, BoundEdition, CallError, ClientAnswer, ClientFacts, ClientSession, House, ToolCall,
-    },
-    store::{SessionState, StoreError},
+    pipeline::{Answer, Asking, BoundEdition, CallError, ClientSession, House, ToolCall},
 };
 
 /// What every JSON-RPC message is held to (protocol.md L-02).
 pub(super) const RULES: Rules = Rules::SERVER;
 /// Reports of a call that may wait while an earlier one is written; newer ones follow those that find no room.
 const REPORTS_WAITING: usize = 16;
-/// Resources that one session may watch.
-const MOST_WATCHED: usize = 100;
-/// How long other replicas need to hear of a change of a session.
-const SETTLE: Duration = Duration::from_millis(100);
 /// Where in `_meta` a result says that the month's calls go to their end (catalogue.md §2.11).
 const WARNING: &str = "dev.footbridge/warning";
 
@@ -109,11 +100,11 @@ pub(super) struct Desk {
     list_tail: Bytes,
     discover: Bytes,
     /// Who we are, for legacy clients: without and with a title.
-    server: [Bytes; 2],
+    pub(super) server: [Bytes; 2],
     /// What legacy clients are told that we can do: without and with a session.
-    capabilities: [Bytes; 2],
+    pub(super) capabilities: [Bytes; 2],
     /// `,"instructions":…}`, what ends an `initialize` result.
-    instructions: Bytes,
+    pub(super) instructions: Bytes,
     counts: Counts,
     /// Whether calls of any tool may become tasks.
     has_tasks: bool,
@@ -298,145 +289,6 @@ impl Desk {
         }
     }
 
-    /// A legacy client's answer to a question of a running call, here or on another replica. One that nobody waits for
-    /// is late.
-    async fn take_answer(&self, caller: &Caller, mirror: Mirror<'_>, response: &Response<'_>) -> Reply {
-        if let Err(SessionOver) = self.session(caller, mirror) {
-            return session_over(None);
-        }
-        let Some(id) = response.id.and_then(|id| id.as_text()) else {
-            return Reply::accepted();
-        };
-        let answer = match response.body {
-            ResponseBody::Result(result) => match serde_json::from_str(result.get()) {
-                Ok(result) => ClientAnswer::Result(result),
-                Err(_) => return Reply::accepted(),
-            },
-            ResponseBody::Error(error) => {
-                let message = ErrorView::read(error).map(|error| error.message.into_owned());
-                let message = message.unwrap_or_default();
-                ClientAnswer::Error(message.chars().filter(|c| !c.is_control()).take(200).collect())
-            }
-        };
-        match self
-            .common
-            .house
-            .take_answer(&caller.principal, &id, answer)
-            .await
-        {
-            Ok(()) => Reply::accepted(),
-            Err(error) => self.unavailable(caller, None, &error),
-        }
-    }
-
-    /// The session that a legacy message names, if any.
-    pub(super) fn session(
-        &self,
-        caller: &Caller,
-        mirror: Mirror<'_>,
-    ) -> Result<Option<ClientSession>, SessionOver> {
-        if self.common.settings.session_ms == 0 {
-            return Ok(None);
-        }
-        match mirror.header(SESSION_ID) {
-            HeaderValue::Absent => Ok(None),
-            HeaderValue::One(id) => match self.common.house.find_session(&caller.principal, id) {
-                Some(session) => Ok(Some(session)),
-                None => Err(SessionOver),
-            },
-            _ => Err(SessionOver),
-        }
-    }
-
-    /// The store cannot be written.
-    pub(super) fn unavailable(&self, caller: &Caller, id: Option<Id<'_>>, error: &StoreError) -> Reply {
-        warn!(request.id = caller.request_id, error = %error, "a client's session is not kept");
-        let text = format!(
-            "503 Service Unavailable: nothing was kept; try again soon (request {})",
-            caller.request_id
-        );
-        let error = ErrorObject::new(codes::INTERNAL_ERROR, text);
-        Reply::error(StatusCode::SERVICE_UNAVAILABLE, id, &error).soon()
-    }
-
-    /// Waits until the other replicas have heard what was just written, so that the client's next request finds it
-    /// wherever it arrives.
-    pub(super) async fn settle(&self) {
-        if self.common.house.store().kind() == "postgres" {
-            tokio::time::sleep(SETTLE).await;
-        }
-    }
-
-    async fn change_session(
-        &self,
-        caller: &Caller,
-        id: Id<'_>,
-        session: Option<&ClientSession>,
-        change: impl FnOnce(&mut SessionState) + Send + 'static,
-    ) -> Reply {
-        let Some(session) = session else {
-            let text = "This needs the session id that `initialize` gave out; send it as `Mcp-Session-Id`.";
-            return Reply::error(
-                StatusCode::OK,
-                Some(id),
-                &ErrorObject::new(codes::METHOD_NOT_FOUND, text),
-            );
-        };
-        let house = &self.common.house;
-        match house.change_session(&caller.principal, session, change).await {
-            Ok(()) => {
-                self.settle().await;
-                Reply::result(id, |out| out.extend_from_slice(b"{}"))
-            }
-            Err(error) => self.unavailable(caller, Some(id), &error),
-        }
-    }
-
-    fn initialize(
-        &self,
-        caller: &Caller,
-        envelope: &Envelope<'_>,
-        version: &str,
-        capabilities: Option<&RawValue>,
-    ) -> Reply {
-        let settings = &self.common.settings;
-        let revision = legacy::shapes_of(version);
-        // A process on stdio is its client's alone and needs nothing to be known by.
-        let session = (settings.session_ms > 0 && caller.address.is_some())
-            .then(|| {
-                let mut capabilities = modern::capabilities(capabilities);
-                if revision < era::ProtocolVersion::V2025_06_18 {
-                    capabilities.remove("elicitation");
-                }
-                let client = &envelope.client;
-                let facts = ClientFacts::new(
-                    client.name.as_deref(),
-                    client.version.as_deref(),
-                    capabilities,
-                    version,
-                );
-                let lifetime_ms = i64::try_from(settings.session_ms).unwrap_or(i64::MAX);
-                let house = &self.common.house;
-                house.begin_session(&caller.principal, facts, lifetime_ms)
-            })
-            .flatten();
-        let mut reply = Reply::result(envelope.id, |out| {
-            out.extend_from_slice(br#"{"protocolVersion":""#);
-            out.extend_from_slice(version.as_bytes());
-            // Without a session there is no stream to tell the client anything on (protocol.md S-41).
-            let [without, with_session] = &self.capabilities;
-            out.extend_from_slice(br#"","capabilities":"#);
-            out.extend_from_slice(if session.is_some() { with_session } else { without });
-            out.extend_from_slice(br#","serverInfo":"#);
-            let titled = Dialect::of(revision).shape() == crate::catalogue::Shape::Full;
-            let [plain, with_title] = &self.server;
-            out.extend_from_slice(if titled { with_title } else { plain });
-            out.extend_from_slice(&self.instructions);
-        });
-        reply.session = session;
-        reply
-    }
-
     async fn request(
         &self,
         caller: &Caller,
@@ -508,23 +360,9 @@ impl Desk {
                 version,
                 capabilities,
             } => self.initialize(caller, envelope, version, *capabilities),
-            Ask::SetLevel(level) => {
-                let word = level.as_str().to_owned();
-                let change = |state: &mut SessionState| state.log_level = Some(word);
-                Box::pin(self.change_session(caller, id, session.as_ref(), change)).await
-            }
+            Ask::SetLevel(level) => Box::pin(self.set_level(caller, id, session.as_ref(), *level)).await,
             Ask::Subscribe { uri, wanted } => {
-                let (uri, wanted) = (uri.clone().into_owned(), *wanted);
-                let change = move |state: &mut SessionState| {
-                    state.uris.retain(|known| *known != uri);
-                    if wanted {
-                        state.uris.push(uri);
-                        // The oldest give way: a client that watches so many reads none of them.
-                        let over = state.uris.len().saturating_sub(MOST_WATCHED);
-                        state.uris.drain(..over);
-                    }
-                };
-                Box::pin(self.change_session(caller, id, session.as_ref(), change)).await
+                Box::pin(self.watch(caller, id, session.as_ref(), uri, *wanted)).await
             }
             Ask::Ping => Reply::result(id, |out| out.extend_from_slice(b"{}")),
             Ask::Discover => Reply::result(id, |out| out.extend_from_slice(&self.discover)),
@@ -786,31 +624,6 @@ impl Desk {
             Mirror::Stdio { settled } => settled == Some(era::ProtocolVersion::V2025_03_26),
         }
     }
-}
-
-/// Capabilities as legacy clients read them, without and with a session.
-fn legacy_capabilities(edition: &Edition) -> [Bytes; 2] {
-    let without = offers::capabilities(edition, false);
-    let mut with_session = offers::capabilities(edition, true);
-    if let Some(all) = with_session.as_object_mut() {
-        all.insert("logging".to_owned(), json!({}));
-        if let Some(resources) = all
-            .get_mut("resources")
-            .and_then(serde_json::Value::as_object_mut)
-        {
-            resources.insert("subscribe".to_owned(), json!(true));
-        }
-    }
-    [without.to_string().into(), with_session.to_string().into()]
-}
-
-/// The session is over, or was never this caller's.
-pub(super) struct SessionOver;
-
-fn session_over(id: Option<Id<'_>>) -> Reply {
-    let refusal = Refusal::SessionOver;
-    let error = ErrorObject::new(codes::INVALID_REQUEST, refusal.to_string());
-    Reply::error(refusal.status(), id, &error)
 }
 
 pub(super) fn undecodable(error: &DecodeError) -> Reply {

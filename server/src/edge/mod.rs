@@ -5,7 +5,7 @@
 //! 1. [`settings`](EdgeSettings): every size and time, with its reason.
 //! 2. `listener`, `connection`, `socket`, `tls`: from a listening port to HTTP requests, with every limit armed.
 //! 3. `names`, `gate`, `intake`: the checks that need no body (protocol.md §1.2, rows 1 to 5), and the body.
-//! 4. `exchange`: one HTTP request and its reply.
+//! 4. `front`, `exchange`, `http`: one HTTP request and its reply.
 //! 5. `envelope`, `modern`, `legacy`: a message → what it asks for, one file per era.
 //! 6. `desk`: the work itself, `offers` for prompts and resources; `batch`, `progress`, and `listen`, the one call that
 //!    only streams. For clients with a session `messenger` asks on an open stream, `tape` keeps what was said on it,
@@ -23,7 +23,9 @@ mod connection;
 mod desk;
 mod envelope;
 mod exchange;
+mod front;
 mod gate;
+mod http;
 mod intake;
 mod legacy;
 mod line;
@@ -39,6 +41,7 @@ mod offers;
 mod progress;
 mod refusal;
 mod reply;
+mod session;
 mod settings;
 mod shape;
 mod socket;

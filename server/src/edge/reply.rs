@@ -129,7 +129,7 @@ impl Reply {
 
     /// The edge itself failed.
     pub(super) fn broken() -> Self {
-        let reference = super::exchange::request_id();
+        let reference = super::http::request_id();
         error!(request.id = reference, "the edge panicked");
         Self::internal(None, &reference)
     }

@@ -22,7 +22,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     desk::{Caller, Common, Desk},
     envelope::Mirror,
-    exchange::request_id,
+    http::request_id,
     legacy,
     line::{Events, Line, Step, Work},
     settings::EdgeSettings,
