@@ -9,9 +9,7 @@ use bytes::Bytes;
 use footbridge_protocol::codes;
 use footbridge_protocol::era::ProtocolVersion;
 use footbridge_protocol::headers::{METHOD, PROTOCOL_VERSION};
-use footbridge_protocol::jsonrpc::{
-    ErrorView, Message, OwnedId, Request, ResponseBody, Rules, decode, write_request,
-};
+use footbridge_protocol::jsonrpc::{Message, OwnedId, Request, ResponseBody, Rules, decode, write_request};
 use hyper::header::{HeaderMap, HeaderValue};
 use hyper::{Method, StatusCode};
 use serde_json::value::RawValue;
@@ -21,7 +19,7 @@ use super::request::Asked;
 use crate::cross::object::Object;
 use crate::exchange::Shared;
 use crate::log;
-use crate::probe::{Conclusion, Discovered, Known, conclude, contradicts_modern};
+use crate::probe::{Conclusion, Discovered, Known, code_of, conclude, contradicts_modern};
 
 const DISCOVER: &str = "server/discover";
 
@@ -68,21 +66,6 @@ pub(crate) async fn shows_legacy(
             }
             _ => false,
         },
-    }
-}
-
-/// Says whether a refusal by a server known to be modern looks as if it no longer was.
-pub(crate) fn contradicts(status: StatusCode, reply: &[u8]) -> bool {
-    !status.is_success() && contradicts_modern(status, code_of(reply))
-}
-
-fn code_of(reply: &[u8]) -> Option<i64> {
-    match decode(reply, &Rules::BRIDGE) {
-        Ok(Message::Response(response)) => match response.body {
-            ResponseBody::Error(error) => ErrorView::read(error).map(|error| error.code),
-            ResponseBody::Result(_) => None,
-        },
-        _ => None,
     }
 }
 
