@@ -60,8 +60,12 @@ pub(crate) async fn shows_legacy(
             }
             code if status.is_success() || contradicts_modern(status, code) => {
                 match probe(shared, &request).await {
-                    Some((status, reply)) => settle(shared, &request, status, &reply).await,
-                    None => false,
+                    Some((status, reply)) if conclude(status, &reply) != Conclusion::Nothing => {
+                        settle(shared, &request, status, &reply).await
+                    }
+                    // It went away before it could be asked, as in a restart. What it said is enough to try the handshake, which
+                    // succeeds or says what is wrong; a refusal for want of a session would tell this host nothing.
+                    _ => shared.up.is_some() && contradicts_modern(status, code),
                 }
             }
             _ => false,
