@@ -15,6 +15,7 @@ use footbridge_protocol::jsonrpc::{
 use hyper::header::HeaderMap;
 
 use super::sse_transport;
+use crate::brand;
 use crate::cross::object::quoted;
 use crate::error::quote;
 use crate::exchange::Shared;
@@ -100,7 +101,7 @@ impl Standing {
 /// Makes one request in the present session; true if it was granted.
 async fn wish(shared: &Shared, method: &str, params: &str) -> bool {
     // Hosts number their requests, or name them at random: none of theirs is this.
-    let id = OwnedId::from_string(&format!("footbridge {method} {params}"));
+    let id = OwnedId::from_string(&format!("{} {method} {params}", brand::NAME));
     let mut body = Vec::with_capacity(params.len() + 160);
     write_request(&mut body, id.as_id(), method, Some(params.as_bytes()));
     let body = Bytes::from(body);
