@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 pub use answer::{Answer, CallError, SignInError};
 pub use house::{BoundEdition, House, HouseBuilder, HouseError};
 pub use offers::Suggestions;
-pub use questions::{AskClient, ClientAnswer, NoAnswer, OpenQuestion};
+pub use questions::{Answered, AskClient, ClientAnswer, NoAnswer, OpenQuestion};
 pub use replies::Said;
 pub use sessions::{ClientFacts, ClientSession};
 pub use tasks::{TASK_SAYS_SO, Task};

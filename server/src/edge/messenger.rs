@@ -21,9 +21,8 @@ use super::{
     tape::Tape,
 };
 use crate::{
-    access::Principal,
     domain::InputRequest,
-    pipeline::{AskClient, ClientAnswer, NoAnswer},
+    pipeline::{Answered, AskClient, ClientAnswer, NoAnswer},
 };
 
 /// Whoever can be asked while a call of theirs runs.
@@ -37,10 +36,7 @@ pub(super) struct Messenger<'a> {
 }
 
 impl AskClient for Messenger<'_> {
-    fn ask<'a>(
-        &'a self,
-        requests: &'a [(String, InputRequest)],
-    ) -> BoxFuture<'a, Result<(Map<String, Value>, Principal), NoAnswer>> {
+    fn ask<'a>(&'a self, requests: &'a [(String, InputRequest)]) -> BoxFuture<'a, Answered> {
         async move {
             let asked = requests.iter().map(|(key, request)| async move {
                 let answer = self.ask_one(request).await?;

@@ -68,14 +68,13 @@ pub enum NoAnswer {
     Store(#[from] StoreError),
 }
 
+/// Answers by key, and the principal as it may act now: rights may have changed while a person thought.
+pub type Answered = Result<(Map<String, Value>, Principal), NoAnswer>;
+
 /// A client that can be asked while its call runs.
 pub trait AskClient: Send + Sync {
-    /// Asks all of them, and gives the answers by key, with the principal as it may act now: rights may have changed
-    /// while a person thought.
-    fn ask<'a>(
-        &'a self,
-        requests: &'a [(String, InputRequest)],
-    ) -> BoxFuture<'a, Result<(Map<String, Value>, Principal), NoAnswer>>;
+    /// Asks all of them.
+    fn ask<'a>(&'a self, requests: &'a [(String, InputRequest)]) -> BoxFuture<'a, Answered>;
 }
 
 struct Waiting {
@@ -117,9 +116,8 @@ impl OpenQuestion {
     /// When none comes in time.
     pub async fn answer(mut self) -> Result<ClientAnswer, NoAnswer> {
         let too_late = || NoAnswer::TooLate(self.patience.as_secs());
-        let answered = match tokio::time::timeout(self.patience, &mut self.answered).await {
-            Ok(Ok(answered)) => answered,
-            Ok(Err(_)) | Err(_) => return Err(too_late()),
+        let Ok(Ok(answered)) = tokio::time::timeout(self.patience, &mut self.answered).await else {
+            return Err(too_late());
         };
         let (tenant, id) = (self.tenant.clone(), self.id.clone());
         let here = answered.is_some();
