@@ -86,7 +86,14 @@ impl House {
         limit: OverLimit,
     ) -> Result<(), StoreError> {
         let error = CallError::OverLimit(limit);
-        let mut draft = Draft::open(self.store.clone(), principal, name, facts, self.clock.now());
+        let mut draft = Draft::open(
+            self.store.clone(),
+            self.audit,
+            principal,
+            name,
+            facts,
+            self.clock.now(),
+        );
         draft.refuse(error.status(), error.http_twin(), error.code());
         draft.close().await
     }
@@ -128,7 +135,14 @@ impl House {
         let now = self.clock.now();
         self.keyring
             .note_call(principal, call.facts.client_name.as_deref(), now);
-        let mut draft = Draft::open(self.store.clone(), principal, call.name, call.facts.clone(), now);
+        let mut draft = Draft::open(
+            self.store.clone(),
+            self.audit,
+            principal,
+            call.name,
+            call.facts.clone(),
+            now,
+        );
         let result = self.walk(principal, call, now, &mut draft).await;
         if let Err(error) = &result {
             draft.refuse(error.status(), error.http_twin(), error.code());

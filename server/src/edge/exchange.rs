@@ -38,7 +38,7 @@ use super::{
 use crate::{
     access::oauth::{Entrance, Resource},
     catalogue::Edition,
-    limits::{AddressMeters, OverLimit, RateState},
+    limits::{AddressMeters, OverLimit, RateState, Usage},
     pipeline::SignInError,
 };
 
@@ -215,6 +215,7 @@ impl Front {
                 let facts = Visit {
                     address: peer.address,
                     site: Arc::clone(&self.site),
+                    common: Arc::clone(&self.common),
                 };
                 let response = visit(
                     router,
@@ -466,16 +467,21 @@ fn to_response(mut reply: Reply) -> Response<Outgoing> {
         show_rate(headers, rate);
     }
     if let Some(usage) = usage {
-        headers.insert("x-monthlycap-limit", usage.cap.into());
-        headers.insert(
-            "x-monthlycap-remaining",
-            usage.cap.saturating_sub(usage.used).into(),
-        );
-        if let Ok(resets) = HeaderValue::from_str(&usage.month.resets()) {
-            headers.insert("x-monthlycap-reset", resets);
-        }
+        show_usage(headers, &usage);
     }
     response
+}
+
+/// The headers of a month's calls that go to their end: how many pass, how many are left, and when they are new.
+pub fn show_usage(headers: &mut HeaderMap, usage: &Usage) {
+    headers.insert("x-monthlycap-limit", usage.cap.into());
+    headers.insert(
+        "x-monthlycap-remaining",
+        usage.cap.saturating_sub(usage.used).into(),
+    );
+    if let Ok(resets) = HeaderValue::from_str(&usage.month.resets()) {
+        headers.insert("x-monthlycap-reset", resets);
+    }
 }
 
 /// What of a rate is shown, whether it passed the request or not.
@@ -488,7 +494,7 @@ fn rate_shown(counted: &Result<RateState, OverLimit>) -> Option<RateState> {
 
 /// The rate's headers (catalogue.md §2.11): requests that pass in a window, that are left, and the seconds until one
 /// more passes.
-fn show_rate(headers: &mut HeaderMap, rate: RateState) {
+pub fn show_rate(headers: &mut HeaderMap, rate: RateState) {
     headers.insert("x-ratelimit-limit", rate.limit.into());
     headers.insert("x-ratelimit-remaining", rate.remaining.into());
     headers.insert("x-ratelimit-reset", rate.reset_seconds().into());
@@ -539,7 +545,7 @@ impl Drop for InFlight {
 }
 
 /// An id for one request, unique in this process and unlikely to meet another's.
-pub(super) fn request_id() -> String {
+pub fn request_id() -> String {
     static SEED: OnceLock<u64> = OnceLock::new();
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let seed = SEED.get_or_init(|| {

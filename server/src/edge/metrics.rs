@@ -299,7 +299,7 @@ fn reason(error: &AuthError) -> &'static str {
         AuthError::NotRecognised(_) => "not_recognised",
         AuthError::Revoked => "revoked",
         AuthError::Expired => "expired",
-        AuthError::WrongEdition(_) => "wrong_edition",
+        AuthError::WrongEdition(_) | AuthError::NoEdition => "wrong_edition",
         AuthError::Suspended => "suspended",
         AuthError::Token(_) => "token",
         AuthError::NoEmail => "no_email",

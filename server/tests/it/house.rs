@@ -16,6 +16,7 @@ use footbridge_server::{
         Keyring,
         oauth::{OAuth, OAuthLimits},
     },
+    audit::Keeping,
     catalogue::{Catalogue, NamedText},
     config::ConsoleSettings,
     domain::{
@@ -113,20 +114,30 @@ impl House {
 
     /// A server with changed settings.
     pub(crate) async fn with(change: impl FnOnce(&mut EdgeSettings)) -> Self {
-        Self::build(change, None, CATALOGUE).await
+        Self::build(change, None, CATALOGUE, Keeping::default()).await
     }
 
     /// A server that speaks TLS.
     pub(crate) async fn with_tls(files: TlsFiles) -> Self {
-        Self::build(|_| (), Some(files), CATALOGUE).await
+        Self::build(|_| (), Some(files), CATALOGUE, Keeping::default()).await
     }
 
     /// A server with another catalogue; the handlers are the same.
     pub(crate) async fn serving(catalogue: &str) -> Self {
-        Self::build(|_| (), None, catalogue).await
+        Self::build(|_| (), None, catalogue, Keeping::default()).await
     }
 
-    async fn build(change: impl FnOnce(&mut EdgeSettings), tls: Option<TlsFiles>, text: &str) -> Self {
+    /// A server whose log keeps something else.
+    pub(crate) async fn keeping(keeping: Keeping) -> Self {
+        Self::build(|_| (), None, CATALOGUE, keeping).await
+    }
+
+    async fn build(
+        change: impl FnOnce(&mut EdgeSettings),
+        tls: Option<TlsFiles>,
+        text: &str,
+        audit: Keeping,
+    ) -> Self {
         let folder = TempDir::new().unwrap();
         let url = StoreUrl::Sqlite(folder.path().join("store.db"));
         let clock = Clock::System;
@@ -167,6 +178,7 @@ impl House {
             oauth,
             seal_key: SealKey::new([7; 32]),
             clock,
+            audit,
             call_timeout: Duration::from_secs(20),
             most_running_per_key: 300,
             failed_sign_ins_per_minute: 1000,

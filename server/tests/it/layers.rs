@@ -45,6 +45,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "operate",
         &[
             "access",
+            "audit",
             "catalogue",
             "config",
             "domain",
