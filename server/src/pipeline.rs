@@ -9,6 +9,7 @@ mod consent;
 mod doors;
 mod fare;
 mod house;
+mod offers;
 mod redeem;
 mod run;
 
@@ -19,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use answer::{Answer, CallError, SignInError};
 pub use house::{BoundEdition, House, HouseBuilder, HouseError};
+pub use offers::Suggestions;
 
 use fare::Fare;
 
@@ -57,6 +59,15 @@ pub struct ToolCall<'a> {
     pub cancelled: CancellationToken,
     /// Facts for the log.
     pub facts: RequestFacts,
+}
+
+/// What a call names: all of it walks through the same rooms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    Tool,
+    Prompt,
+    /// By its URI.
+    Resource,
 }
 
 impl House {
@@ -132,6 +143,15 @@ impl House {
     /// # Errors
     /// The first refusal; each refusal of a known principal has its audit event.
     pub async fn call(&self, principal: &Principal, call: ToolCall<'_>) -> Result<Answer, CallError> {
+        self.call_for(Wanted::Tool, principal, call).await
+    }
+
+    async fn call_for(
+        &self,
+        wanted: Wanted,
+        principal: &Principal,
+        call: ToolCall<'_>,
+    ) -> Result<Answer, CallError> {
         let now = self.clock.now();
         self.keyring
             .note_call(principal, call.facts.client_name.as_deref(), now);
@@ -143,7 +163,7 @@ impl House {
             call.facts.clone(),
             now,
         );
-        let result = self.walk(principal, call, now, &mut draft).await;
+        let result = self.walk(wanted, principal, call, now, &mut draft).await;
         if let Err(error) = &result {
             draft.refuse(error.status(), error.http_twin(), error.code());
         }
@@ -153,6 +173,7 @@ impl House {
 
     async fn walk(
         &self,
+        wanted: Wanted,
         principal: &Principal,
         call: ToolCall<'_>,
         now: Timestamp,
@@ -168,15 +189,12 @@ impl House {
             .edition_of(principal)
             .ok_or_else(|| CallError::UnknownTool(call.name.to_owned()))?;
         let edition: &Edition = &bound.edition;
-        let tool = edition
-            .find(call.name)
+        let (tool, handler) = bound
+            .find(wanted, call.name)
             .ok_or_else(|| CallError::UnknownTool(call.name.to_owned()))?;
         draft.tool(tool);
         (call.check_headers)(tool).map_err(CallError::Headers)?;
         let grant = judge(edition, tool, principal)?;
-        let handler = bound
-            .handler(tool)
-            .ok_or_else(|| CallError::UnknownTool(call.name.to_owned()))?;
         let value = read_arguments(call.arguments)?;
         let rules = self.rules.of(principal.tenant());
         let need = policy::consent(edition, tool, principal, &rules);

@@ -48,6 +48,7 @@ pub(crate) fn register(handlers: &mut Handlers) {
         one(call, "client_roots", InputRequest::Roots)
     });
     plain(handlers, "questions::declared", declared);
+    plain(handlers, "questions::context", context);
 }
 
 /// Registers a handler that answers without waiting for anything.
@@ -65,6 +66,22 @@ pub(crate) fn ask(requests: Vec<(&str, InputRequest)>, state: Option<Value>) -> 
         .map(|(key, request)| (key.to_owned(), request))
         .collect();
     Ok(Outcome::InputRequired(InputRequired { requests, state }))
+}
+
+/// A prompt that needs to know something before it can be written.
+fn context(call: &Call) -> HandlerResult {
+    let said = call.round.answers.get("user_context");
+    match said
+        .and_then(|answer| answer.pointer("/content/context"))
+        .and_then(Value::as_str)
+    {
+        Some(said) => Ok(Outcome::text(format!("Consider this context: {said}"))),
+        None => {
+            let fields = json!({ "context": { "type": "string" } });
+            let question = form("What context should the prompt use?", &fields, &["context"]);
+            ask(vec![("user_context", question)], None)
+        }
+    }
 }
 
 /// Asks one question, and is done with whatever comes back.

@@ -125,7 +125,10 @@ async fn every_handler_is_named_by_a_row() {
     let fixture = Fixture::new().await;
     let editions = fixture.house.editions();
     for name in handlers().names() {
-        let mut tools = editions.iter().flat_map(|bound| bound.edition.tools());
+        let mut tools = editions.iter().flat_map(|bound| {
+            let edition = &bound.edition;
+            edition.tools().iter().chain(edition.offers.rows())
+        });
         assert!(tools.any(|tool| tool.driver.function() == Some(name)), "{name}");
     }
 }

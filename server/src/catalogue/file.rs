@@ -5,7 +5,10 @@
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::http::HttpRow;
+use super::{
+    http::HttpRow,
+    offers::{PromptRow, ResourceRow},
+};
 use crate::vocabulary::{Consent, EditionName, Effect, NameStyle, Role, Scope};
 
 /// One file: an edition's head, tools, or both.
@@ -22,6 +25,10 @@ pub(super) struct CatalogueFile {
     pub upstreams: toml::Table,
     #[serde(default, rename = "tool")]
     pub tools: Vec<ToolRow>,
+    #[serde(default, rename = "prompt")]
+    pub prompts: Vec<PromptRow>,
+    #[serde(default, rename = "resource")]
+    pub resources: Vec<ResourceRow>,
 }
 
 /// The head of an edition.

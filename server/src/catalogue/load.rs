@@ -4,6 +4,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -18,6 +19,7 @@ use super::{
     confirming::TOKEN_ARGUMENT,
     file::{CatalogueFile, EditionRow, ScopeNeed, ScopeRow, ToolRow},
     http::{HttpCall, Upstream, UpstreamRow},
+    offers::{self, PromptRow, ResourceRow},
     schema,
     scopes::ScopeRules,
     tool::{Driver, Edition, MOST_TOOLS, ReviewRule, ScopeRule, Tool},
@@ -77,15 +79,17 @@ pub enum CatalogueError {
         /// What is wrong and what is accepted.
         message: String,
     },
-    /// A rule about one tool is broken.
-    #[error("{file}:{line}: tool `{tool}`: {message}")]
-    Tool {
+    /// A rule about one tool, prompt or resource is broken.
+    #[error("{file}:{line}: {kind} `{row}`: {message}")]
+    Row {
         /// The file's name.
         file: String,
-        /// The line of the tool's name.
+        /// The line of the row's name.
         line: usize,
-        /// The tool's name.
-        tool: String,
+        /// `tool`, `prompt` or `resource`.
+        kind: &'static str,
+        /// The row's name.
+        row: String,
         /// What is wrong and what is accepted.
         message: String,
     },
@@ -100,7 +104,7 @@ pub enum CatalogueError {
 }
 
 /// The REST APIs of one edition by name.
-type Upstreams = BTreeMap<String, Arc<Upstream>>;
+pub(super) type Upstreams = BTreeMap<String, Arc<Upstream>>;
 
 /// Loads the files of one edition: exactly one of them has the `[edition]` head.
 pub(super) fn edition(files: &[NamedText<'_>]) -> Result<Edition, CatalogueError> {
@@ -108,6 +112,8 @@ pub(super) fn edition(files: &[NamedText<'_>]) -> Result<Edition, CatalogueError
     let mut scopes = BTreeMap::new();
     let mut upstreams: Upstreams = BTreeMap::new();
     let mut rows: Vec<(&NamedText<'_>, ToolRow)> = Vec::new();
+    let mut prompt_rows: Vec<(&NamedText<'_>, PromptRow)> = Vec::new();
+    let mut resource_rows: Vec<(&NamedText<'_>, ResourceRow)> = Vec::new();
     for source in files {
         let fault = |message: String| CatalogueError::Edition {
             file: source.name.to_owned(),
@@ -146,6 +152,8 @@ pub(super) fn edition(files: &[NamedText<'_>]) -> Result<Edition, CatalogueError
             }
         }
         rows.extend(file.tools.into_iter().map(|row| (source, row)));
+        prompt_rows.extend(file.prompts.into_iter().map(|row| (source, row)));
+        resource_rows.extend(file.resources.into_iter().map(|row| (source, row)));
     }
     let Some((file, head)) = head else {
         let names = files.iter().map(|f| f.name).collect::<Vec<_>>().join(", ");
@@ -165,18 +173,8 @@ pub(super) fn edition(files: &[NamedText<'_>]) -> Result<Edition, CatalogueError
     let mut tools: Vec<Arc<Tool>> = Vec::with_capacity(rows.len());
     let mut by_name: HashMap<String, usize> = HashMap::new();
     for (index, (source, row)) in rows.into_iter().enumerate() {
-        let line = 1 + source
-            .text
-            .get(..row.name.span().start)
-            .map_or(0, |before| before.matches('\n').count());
-        let name = row.name.get_ref().clone();
-        let fault = |message: String| CatalogueError::Tool {
-            file: source.name.to_owned(),
-            line,
-            tool: name.clone(),
-            message,
-        };
-        let tool = tool(row, index, &scopes, &upstreams).map_err(fault)?;
+        let fault = at(source, &row.name, "tool");
+        let tool = tool(row, index, &scopes, &upstreams).map_err(&fault)?;
         for spelling in [tool.name.as_str().to_owned(), tool.name.to_underscored()] {
             if let Some(other) = by_name.insert(spelling.clone(), index)
                 && other != index
@@ -187,6 +185,33 @@ pub(super) fn edition(files: &[NamedText<'_>]) -> Result<Edition, CatalogueError
             }
         }
         tools.push(Arc::new(tool));
+    }
+    let beside = offers::Beside {
+        scopes: &scopes,
+        upstreams: &upstreams,
+    };
+    let mut prompts = Vec::with_capacity(prompt_rows.len());
+    for (index, (source, row)) in prompt_rows.into_iter().enumerate() {
+        let fault = at(source, &row.name, "prompt");
+        prompts.push(offers::prompt(row, index, beside).map_err(fault)?);
+    }
+    let mut resources = Vec::with_capacity(resource_rows.len());
+    for (index, (source, row)) in resource_rows.into_iter().enumerate() {
+        let fault = at(source, &row.name, "resource");
+        resources.push(offers::resource(row, index, beside, Path::new(source.name)).map_err(fault)?);
+    }
+    let offers = offers::offers(prompts, resources).map_err(|message| CatalogueError::Edition {
+        file: file.to_owned(),
+        message,
+    })?;
+    if let Some(row) = offers.rows().find(|row| by_name.contains_key(row.name.as_str())) {
+        return Err(CatalogueError::Edition {
+            file: file.to_owned(),
+            message: format!(
+                "the tool `{}` has the name that a prompt or resource goes by in the call log",
+                row.name
+            ),
+        });
     }
     static LOADED: AtomicU64 = AtomicU64::new(0);
     Ok(Edition {
@@ -200,9 +225,30 @@ pub(super) fn edition(files: &[NamedText<'_>]) -> Result<Edition, CatalogueError
         flat_for_bare_callers: head.flat_for_bare_callers,
         write_policy: head.write_policy,
         scopes,
+        offers,
         tools,
         by_name,
     })
+}
+
+/// What makes a fault of one row an error that names file, line and row.
+fn at<'a>(
+    source: &NamedText<'a>,
+    name: &toml::Spanned<String>,
+    kind: &'static str,
+) -> impl Fn(String) -> CatalogueError + use<'a> {
+    let line = 1 + source
+        .text
+        .get(..name.span().start)
+        .map_or(0, |before| before.matches('\n').count());
+    let (file, row) = (source.name.to_owned(), name.get_ref().clone());
+    move |message| CatalogueError::Row {
+        file: file.clone(),
+        line,
+        kind,
+        row: row.clone(),
+        message,
+    }
 }
 
 /// Judges what only shows when editions stand side by side.
@@ -241,17 +287,7 @@ fn tool(mut row: ToolRow, index: usize, scopes: &ScopeRules, upstreams: &Upstrea
     }
     check_texts(&row)?;
     let review = review_rule(&row)?;
-    let scope = match row.scope {
-        ScopeNeed::One(scope) => ScopeRule::All(vec![scope]),
-        ScopeNeed::All { all } => ScopeRule::All(all),
-        ScopeNeed::Any { any } => ScopeRule::Any(any),
-    };
-    if scope.scopes().is_empty() {
-        return Err("it asks for no scope; every tool names at least one".to_owned());
-    }
-    if let Some(unknown) = scope.scopes().iter().find(|s| !scopes.knows(s)) {
-        return Err(format!("scope `{unknown}` is not described under [scopes]"));
-    }
+    let scope = scope_rule(row.scope, scopes)?;
     let built = match row.input_schema {
         Some(_) if !row.input.is_empty() => return Err("give `input` or `input_schema`, not both".to_owned()),
         Some(text) => schema::BuiltSchema {
@@ -320,8 +356,24 @@ fn tool(mut row: ToolRow, index: usize, scopes: &ScopeRules, upstreams: &Upstrea
     })
 }
 
+/// The scopes that a row asks for.
+pub(super) fn scope_rule(need: ScopeNeed, scopes: &ScopeRules) -> Result<ScopeRule, String> {
+    let scope = match need {
+        ScopeNeed::One(scope) => ScopeRule::All(vec![scope]),
+        ScopeNeed::All { all } => ScopeRule::All(all),
+        ScopeNeed::Any { any } => ScopeRule::Any(any),
+    };
+    if scope.scopes().is_empty() {
+        return Err("it asks for no scope; every row names at least one".to_owned());
+    }
+    if let Some(unknown) = scope.scopes().iter().find(|s| !scopes.knows(s)) {
+        return Err(format!("scope `{unknown}` is not described under [scopes]"));
+    }
+    Ok(scope)
+}
+
 /// `list_leads` as people write it: `List leads`.
-fn in_words(name: &ToolName) -> String {
+pub(super) fn in_words(name: &ToolName) -> String {
     let words = name.to_underscored().replace('_', " ");
     let mut letters = words.chars();
     let first = letters.next().map(|letter| letter.to_ascii_uppercase());
@@ -365,7 +417,16 @@ fn check_name(name: &ToolName) -> Result<(), String> {
 }
 
 fn check_texts(row: &ToolRow) -> Result<(), String> {
-    for (what, text) in [("title", &row.title), ("description", &row.description)] {
+    check_prose(&row.title, &row.description)?;
+    if row.http.is_none() && row.examples.is_empty() && row.effect != Effect::Execute {
+        return Err("it has no [[tool.example]]; an example is also the tool's test".to_owned());
+    }
+    Ok(())
+}
+
+/// Judges what a model reads of a row.
+pub(super) fn check_prose(title: &str, description: &str) -> Result<(), String> {
+    for (what, text) in [("title", title), ("description", description)] {
         if text.trim().is_empty() {
             return Err(format!("{what} is empty"));
         }
@@ -376,14 +437,13 @@ fn check_texts(row: &ToolRow) -> Result<(), String> {
             ));
         }
     }
-    let length = row.description.chars().count();
+    let length = description.chars().count();
     if length > LONGEST_DESCRIPTION {
         return Err(format!(
             "description has {length} characters; at most {LONGEST_DESCRIPTION}"
         ));
     }
-    let first = row
-        .description
+    let first = description
         .split_inclusive(". ")
         .next()
         .unwrap_or_default()
@@ -394,9 +454,6 @@ fn check_texts(row: &ToolRow) -> Result<(), String> {
         return Err(format!(
             "the description's first sentence has {first} characters; at most {LONGEST_FIRST_SENTENCE}"
         ));
-    }
-    if row.http.is_none() && row.examples.is_empty() && row.effect != Effect::Execute {
-        return Err("it has no [[tool.example]]; an example is also the tool's test".to_owned());
     }
     Ok(())
 }

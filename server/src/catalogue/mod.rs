@@ -11,6 +11,7 @@ pub mod http;
 pub mod import;
 mod list;
 mod load;
+pub mod offers;
 mod schema;
 mod scopes;
 mod tool;

@@ -9,6 +9,7 @@ use super::{
     confirming,
     file::{Example, PolicyRow},
     http::HttpCall,
+    offers::{Message, Offers, Stored},
     scopes::ScopeRules,
 };
 use crate::vocabulary::{Consent, EditionName, Effect, NameStyle, Scope, ToolName, canonical, sha256};
@@ -50,6 +51,10 @@ pub enum Driver {
     Function(String),
     /// A call to a REST API.
     Http(Arc<HttpCall>),
+    /// The messages of a prompt.
+    Messages(Arc<[Message]>),
+    /// A resource that the catalogue brings.
+    Stored(Arc<Stored>),
 }
 
 impl Driver {
@@ -57,7 +62,7 @@ impl Driver {
     pub fn function(&self) -> Option<&str> {
         match self {
             Self::Function(name) => Some(name),
-            Self::Http(_) => None,
+            Self::Http(_) | Self::Messages(_) | Self::Stored(_) => None,
         }
     }
 }
@@ -242,6 +247,8 @@ pub struct Edition {
     pub write_policy: Consent,
     /// What its scopes mean.
     pub scopes: ScopeRules,
+    /// Prompts and resources.
+    pub offers: Offers,
     pub(super) tools: Vec<Arc<Tool>>,
     pub(super) by_name: HashMap<String, usize>,
 }

@@ -18,6 +18,7 @@
 
 pub mod context;
 pub mod http;
+pub mod offers;
 
 mod error;
 mod outcome;

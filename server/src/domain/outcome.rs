@@ -57,6 +57,15 @@ pub enum Content {
         /// Its text.
         text: String,
     },
+    /// A whole resource that is no text.
+    EmbeddedBytes {
+        /// Its URI; empty where it is what was asked for by its URI.
+        uri: String,
+        /// Its media type.
+        mime_type: String,
+        /// Base64 of its bytes.
+        data: String,
+    },
     /// A resource to read elsewhere.
     ResourceLink {
         /// Its URI.

@@ -32,6 +32,7 @@ use super::{
     listen::{self, Listens},
     metrics::{Metrics, WENT_WELL},
     modern,
+    offers::{self, Offer},
     progress::{ProgressNotes, relay},
     reply::{Asker, Reply, of_call_error},
     settings::EdgeSettings,
@@ -147,18 +148,19 @@ impl Desk {
         let discover = json!({
             "resultType": "complete",
             "supportedVersions": SUPPORTED.map(era::ProtocolVersion::as_str),
-            "capabilities": { "tools": { "listChanged": true } },
+            "capabilities": offers::capabilities(edition, true),
             "instructions": edition.instructions,
             // The same bytes for every caller of this endpoint, so any cache may share them (protocol.md S-63).
             "ttlMs": 3_600_000,
             "cacheScope": "public",
             "_meta": meta,
         });
+        let legacy = offers::capabilities(edition, false);
         let initialize = |server: &serde_json::Value| {
             // No `listChanged`: there is no stream to tell a legacy client on (protocol.md S-41).
             let (server, text) = (server.to_string(), json!(edition.instructions).to_string());
             Bytes::from(format!(
-                r#","capabilities":{{"tools":{{}}}},"serverInfo":{server},"instructions":{text}}}"#
+                r#","capabilities":{legacy},"serverInfo":{server},"instructions":{text}}}"#
             ))
         };
         Self {
@@ -175,6 +177,10 @@ impl Desk {
 
     pub(super) fn modern_tail(&self) -> &[u8] {
         &self.modern_tail
+    }
+
+    pub(super) fn list_tail(&self) -> &[u8] {
+        &self.list_tail
     }
 
     /// Answers one body: gate rows 6 to 21.
@@ -318,7 +324,29 @@ impl Desk {
             Ask::Discover => Reply::result(id, |out| out.extend_from_slice(&self.discover)),
             Ask::ListTools => self.list_tools(caller, envelope),
             Ask::CallTool(request) => self.call_tool(caller, mirror, envelope, request, line).await,
-            Ask::Listen { tools } => listen::listen(self, caller, mirror, id, *tools, line).await,
+            Ask::ListPrompts if self.offers(Offer::Prompt) => self.list_prompts(caller, envelope),
+            Ask::GetPrompt(request) if self.offers(Offer::Prompt) => {
+                self.get_offer(caller, mirror, envelope, request, Offer::Prompt)
+                    .await
+            }
+            Ask::ListResources if self.offers(Offer::Resource) => {
+                self.list_resources(caller, envelope, false)
+            }
+            Ask::ListTemplates if self.offers(Offer::Resource) => self.list_resources(caller, envelope, true),
+            Ask::ReadResource(request) if self.offers(Offer::Resource) => {
+                self.get_offer(caller, mirror, envelope, request, Offer::Resource)
+                    .await
+            }
+            Ask::Complete(completion) if self.offers(Offer::Prompt) || self.offers(Offer::Resource) => {
+                self.complete(caller, envelope, completion)
+            }
+            Ask::ListPrompts
+            | Ask::GetPrompt(_)
+            | Ask::ListResources
+            | Ask::ListTemplates
+            | Ask::ReadResource(_)
+            | Ask::Complete(_) => Self::unknown_method(envelope),
+            Ask::Listen(filter) => listen::listen(self, caller, mirror, id, filter, line).await,
         }
     }
 
@@ -424,7 +452,7 @@ impl Desk {
     }
 
     /// What ends a result: who we are, which modern results alone say, and a warning, which all do.
-    fn tail(&self, dialect: Dialect, usage: Option<&Usage>) -> Cow<'_, [u8]> {
+    pub(super) fn tail(&self, dialect: Dialect, usage: Option<&Usage>) -> Cow<'_, [u8]> {
         let own: &[u8] = if dialect.is_modern() {
             &self.modern_tail
         } else {
@@ -464,7 +492,7 @@ impl Desk {
         }
     }
 
-    fn facts(&self, caller: &Caller, mirror: Mirror<'_>, envelope: &Envelope<'_>) -> RequestFacts {
+    pub(super) fn facts(&self, caller: &Caller, mirror: Mirror<'_>, envelope: &Envelope<'_>) -> RequestFacts {
         let cut = |text: &str| text.chars().filter(|c| !c.is_control()).take(200).collect();
         RequestFacts {
             request_id: caller.request_id.clone(),

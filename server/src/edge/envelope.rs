@@ -15,7 +15,7 @@ use footbridge_protocol::{
 use http::{HeaderMap, StatusCode};
 use serde_json::value::RawValue;
 
-use super::{legacy, modern, reply::Reply};
+use super::{legacy, listen::Filter, modern, offers::Completion, reply::Reply};
 use crate::catalogue::Shape;
 
 /// Longest progress token, in bytes as spelled (protocol.md L-02).
@@ -80,8 +80,20 @@ pub(super) enum Ask<'a> {
     ListTools,
     /// `tools/call`.
     CallTool(ToolRequest<'a>),
-    /// `subscriptions/listen`, and whether changes of the tool list are wanted.
-    Listen { tools: bool },
+    /// `prompts/list`.
+    ListPrompts,
+    /// `prompts/get`.
+    GetPrompt(ToolRequest<'a>),
+    /// `resources/list`.
+    ListResources,
+    /// `resources/templates/list`.
+    ListTemplates,
+    /// `resources/read`; its name is the URI.
+    ReadResource(ToolRequest<'a>),
+    /// `completion/complete`.
+    Complete(Completion),
+    /// `subscriptions/listen`, and what is wanted.
+    Listen(Filter),
 }
 
 impl Ask<'_> {
@@ -93,12 +105,18 @@ impl Ask<'_> {
             Self::Discover => "server/discover",
             Self::ListTools => "tools/list",
             Self::CallTool(_) => "tools/call",
-            Self::Listen { .. } => "subscriptions/listen",
+            Self::ListPrompts => "prompts/list",
+            Self::GetPrompt(_) => "prompts/get",
+            Self::ListResources => "resources/list",
+            Self::ListTemplates => "resources/templates/list",
+            Self::ReadResource(_) => "resources/read",
+            Self::Complete(_) => "completion/complete",
+            Self::Listen(_) => "subscriptions/listen",
         }
     }
 }
 
-/// The parameters of `tools/call`, well typed.
+/// The parameters of `tools/call`, or of a call that reads like one, well typed.
 #[derive(Debug)]
 pub(super) struct ToolRequest<'a> {
     pub(super) name: Cow<'a, str>,
@@ -266,12 +284,25 @@ pub(super) fn admit_notification(notification: &Notification<'_>, mirror: Mirror
     }
 }
 
-/// `tools/call`, row 16.
+/// `tools/call` and `prompts/get`, row 16.
 pub(super) fn tool_request<'a>(request: &Request<'a>) -> Result<ToolRequest<'a>, Refused> {
+    let name = request.params.name()?;
+    call_request(request, name.ok_or("name"))
+}
+
+/// `resources/read`, row 16.
+pub(super) fn resource_request<'a>(request: &Request<'a>) -> Result<ToolRequest<'a>, Refused> {
+    let uri = request.params.uri()?;
+    call_request(request, uri.ok_or("uri"))
+}
+
+fn call_request<'a>(
+    request: &Request<'a>,
+    name: Result<Cow<'a, str>, &str>,
+) -> Result<ToolRequest<'a>, Refused> {
     let params = &request.params;
-    let name = params
-        .name()?
-        .ok_or_else(|| Refused::params("`params.name` must be a string, not absent."))?;
+    let name =
+        name.map_err(|member| Refused::params(format!("`params.{member}` must be a string, not absent.")))?;
     let progress_token = params.meta().progress_token()?;
     if progress_token.is_some_and(|token| token.as_raw().len() > LONGEST_TOKEN) {
         return Err(Refused::params(format!(
@@ -288,7 +319,7 @@ pub(super) fn tool_request<'a>(request: &Request<'a>) -> Result<ToolRequest<'a>,
     })
 }
 
-/// `tools/list`, row 16: there is one page, so no cursor was ever given out (protocol.md S-65).
+/// Listings, row 16: there is one page, so no cursor was ever given out (protocol.md S-65).
 pub(super) fn list_request(request: &Request<'_>) -> Result<(), Refused> {
     match request.params.cursor()? {
         None => Ok(()),

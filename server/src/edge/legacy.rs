@@ -10,7 +10,10 @@ use footbridge_protocol::{
 };
 use http::StatusCode;
 
-use super::envelope::{Ask, Dialect, Envelope, Refused, list_request, tool_request};
+use super::{
+    envelope::{Ask, Dialect, Envelope, Refused, list_request, resource_request, tool_request},
+    offers,
+};
 
 /// Reads a request of a legacy revision.
 pub(super) fn decode<'a>(request: &Request<'a>, dialect: Dialect) -> Result<Envelope<'a>, Refused> {
@@ -27,6 +30,21 @@ pub(super) fn decode<'a>(request: &Request<'a>, dialect: Dialect) -> Result<Enve
             Ask::ListTools
         }
         "tools/call" => Ask::CallTool(tool_request(request)?),
+        "prompts/list" => {
+            list_request(request)?;
+            Ask::ListPrompts
+        }
+        "prompts/get" => Ask::GetPrompt(tool_request(request)?),
+        "resources/list" => {
+            list_request(request)?;
+            Ask::ListResources
+        }
+        "resources/templates/list" => {
+            list_request(request)?;
+            Ask::ListTemplates
+        }
+        "resources/read" => Ask::ReadResource(resource_request(request)?),
+        "completion/complete" => Ask::Complete(offers::completion(request)?),
         unknown => return Err(Refused::unknown_method(StatusCode::OK, unknown)),
     };
     Ok(Envelope {

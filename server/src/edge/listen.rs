@@ -1,4 +1,4 @@
-//! `subscriptions/listen`: a stream that says when the caller's tool list changed (protocol.md §1.9).
+//! `subscriptions/listen`: a stream that says when one of the caller's lists changed (protocol.md §1.9).
 //!
 //! Notices come from the store, so any replica can serve any stream. The rights of whoever listens are looked at
 //! again before each event; once they are gone, the stream ends.
@@ -12,6 +12,8 @@ use footbridge_protocol::{
 };
 use http::StatusCode;
 use parking_lot::Mutex;
+use serde::Deserialize;
+use serde_json::{Map, Value};
 use tokio::{
     sync::broadcast::error::RecvError,
     time::{Instant, sleep_until},
@@ -22,6 +24,7 @@ use super::{
     envelope::Mirror,
     gate,
     line::{Events, Line},
+    offers::Offer,
     reply::Reply,
 };
 use crate::{
@@ -34,6 +37,39 @@ use crate::{
 const SETTLE: Duration = Duration::from_millis(250);
 /// When a principal with too many streams may try again, in seconds.
 const RETRY_AFTER: u64 = 30;
+
+/// What a stream tells of. What we do not offer is left out of the acknowledgement, not refused.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(super) struct Filter {
+    #[serde(default, rename = "toolsListChanged")]
+    tools: bool,
+    #[serde(default, rename = "promptsListChanged")]
+    prompts: bool,
+    #[serde(default, rename = "resourcesListChanged")]
+    resources: bool,
+}
+
+impl Filter {
+    /// What is honoured of it on this desk.
+    fn on(&self, desk: &Desk) -> Self {
+        Self {
+            tools: self.tools,
+            prompts: self.prompts && desk.offers(Offer::Prompt),
+            resources: self.resources && desk.offers(Offer::Resource),
+        }
+    }
+
+    /// The lists wanted: their words in the acknowledgement, and in the notices.
+    fn lists(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        [
+            (self.tools, ("toolsListChanged", "tools")),
+            (self.prompts, ("promptsListChanged", "prompts")),
+            (self.resources, ("resourcesListChanged", "resources")),
+        ]
+        .into_iter()
+        .filter_map(|(wanted, words)| wanted.then_some(words))
+    }
+}
 
 /// The open streams of each principal.
 #[derive(Debug, Default)]
@@ -85,7 +121,7 @@ pub(super) async fn listen(
     caller: &Caller,
     mirror: Mirror<'_>,
     id: Id<'_>,
-    tools: bool,
+    filter: &Filter,
     line: &Line,
 ) -> Reply {
     let settings = &desk.common.settings;
@@ -112,8 +148,10 @@ pub(super) async fn listen(
     // Subscribed before the acknowledgement: nothing that happens after it is missed.
     let mut changes = desk.common.house.store().changes();
     let mut catalogue = desk.common.house.catalogue_changes();
-    line.send(acknowledgement(id, tools));
+    let filter = filter.on(desk);
+    line.send(acknowledgement(id, &filter));
     let mut watch = Watch::new(
+        desk,
         caller.principal.clone(),
         Duration::from_millis(settings.listen_fold_ms),
     );
@@ -134,8 +172,10 @@ pub(super) async fn listen(
             },
             () = watch.due() => {
                 let Some(principal) = still_allowed(desk, caller, mirror).await else { break };
-                if watch.look(principal) && tools {
-                    line.send(list_changed(id));
+                for list in watch.look(desk, principal) {
+                    if filter.lists().any(|(_, wanted)| wanted == list) {
+                        line.send(list_changed(id, list));
+                    }
                 }
             }
         }
@@ -184,8 +224,10 @@ async fn still_allowed(desk: &Desk, caller: &Caller, mirror: Mirror<'_>) -> Opti
 /// What was heard and not yet told.
 struct Watch {
     principal: Principal,
+    /// The prompts and resources that the principal may ask for.
+    offered: [Vec<String>; 2],
     fold: Duration,
-    /// The list is known to have changed, not only the rights of somebody.
+    /// The lists are known to have changed, not only the rights of somebody.
     list_changed: bool,
     /// When to look; `None` while nothing was heard.
     look_at: Option<Instant>,
@@ -194,8 +236,9 @@ struct Watch {
 }
 
 impl Watch {
-    fn new(principal: Principal, fold: Duration) -> Self {
+    fn new(desk: &Desk, principal: Principal, fold: Duration) -> Self {
         Self {
+            offered: desk.offered_to(&principal),
             principal,
             fold,
             list_changed: false,
@@ -222,34 +265,44 @@ impl Watch {
         }
     }
 
-    /// Takes note of the caller's rights as they are now; true when there is something to tell.
-    fn look(&mut self, now: Principal) -> bool {
-        let changed = self.list_changed || now.visible() != self.principal.visible();
+    /// Takes note of the caller's rights as they are now; the lists of which there is something to tell.
+    fn look(&mut self, desk: &Desk, now: Principal) -> Vec<&'static str> {
+        let offered = desk.offered_to(&now);
+        let [prompts, resources] = &offered;
+        let [old_prompts, old_resources] = &self.offered;
+        let changed: Vec<_> = [
+            (now.visible() != self.principal.visible(), "tools"),
+            (prompts != old_prompts, "prompts"),
+            (resources != old_resources, "resources"),
+        ]
+        .into_iter()
+        .filter_map(|(changed, list)| (changed || self.list_changed).then_some(list))
+        .collect();
         self.principal = now;
+        self.offered = offered;
         self.list_changed = false;
         self.look_at = None;
-        if changed {
+        if !changed.is_empty() {
             self.quiet_until = Instant::now() + self.fold;
         }
         changed
     }
 }
 
-fn acknowledgement(id: Id<'_>, tools: bool) -> Vec<u8> {
-    let honoured = if tools {
-        r#"{"toolsListChanged":true}"#
-    } else {
-        "{}"
-    };
+fn acknowledgement(id: Id<'_>, filter: &Filter) -> Vec<u8> {
+    let honoured: Map<String, Value> = filter
+        .lists()
+        .map(|(word, _)| (word.to_owned(), Value::Bool(true)))
+        .collect();
     notification(
         "notifications/subscriptions/acknowledged",
         id,
-        &format!(r#","notifications":{honoured}"#),
+        &format!(r#","notifications":{}"#, Value::Object(honoured)),
     )
 }
 
-fn list_changed(id: Id<'_>) -> Vec<u8> {
-    notification("notifications/tools/list_changed", id, "")
+fn list_changed(id: Id<'_>, list: &str) -> Vec<u8> {
+    notification(&format!("notifications/{list}/list_changed"), id, "")
 }
 
 fn notification(method: &str, id: Id<'_>, besides: &str) -> Vec<u8> {

@@ -5,10 +5,13 @@
 
 use footbridge_protocol::{era::ProtocolVersion, jsonrpc::Request};
 use http::StatusCode;
-use serde::Deserialize;
 use serde_json::{Map, Value, value::RawValue};
 
-use super::envelope::{Ask, Dialect, Envelope, Mirror, Refused, list_request, tool_request};
+use super::{
+    envelope::{Ask, Dialect, Envelope, Mirror, Refused, list_request, resource_request, tool_request},
+    listen::Filter,
+    offers,
+};
 
 /// Gate rows 13 to 16.
 pub(super) fn decode<'a>(request: &Request<'a>, mirror: Mirror<'_>) -> Result<Envelope<'a>, Refused> {
@@ -22,10 +25,29 @@ pub(super) fn decode<'a>(request: &Request<'a>, mirror: Mirror<'_>) -> Result<En
             list_request(request)?;
             Ask::ListTools
         }
+        "prompts/list" => {
+            list_request(request)?;
+            Ask::ListPrompts
+        }
+        "prompts/get" => {
+            mirror.check_name(request)?;
+            Ask::GetPrompt(tool_request(request)?)
+        }
+        "resources/list" => {
+            list_request(request)?;
+            Ask::ListResources
+        }
+        "resources/templates/list" => {
+            list_request(request)?;
+            Ask::ListTemplates
+        }
+        "resources/read" => {
+            mirror.check_name(request)?;
+            Ask::ReadResource(resource_request(request)?)
+        }
+        "completion/complete" => Ask::Complete(offers::completion(request)?),
         "server/discover" => Ask::Discover,
-        "subscriptions/listen" => Ask::Listen {
-            tools: wants_tools(request.params.notifications()?)?,
-        },
+        "subscriptions/listen" => Ask::Listen(wanted(request.params.notifications()?)?),
         unknown => return Err(Refused::unknown_method(StatusCode::NOT_FOUND, unknown)),
     };
     Ok(Envelope {
@@ -37,19 +59,11 @@ pub(super) fn decode<'a>(request: &Request<'a>, mirror: Mirror<'_>) -> Result<En
     })
 }
 
-/// The filter of `subscriptions/listen`. What we do not offer is left out of the acknowledgement, not refused.
-#[derive(Deserialize)]
-struct Filter {
-    #[serde(default, rename = "toolsListChanged")]
-    tools: bool,
-}
-
-fn wants_tools(notifications: Option<&RawValue>) -> Result<bool, Refused> {
+fn wanted(notifications: Option<&RawValue>) -> Result<Filter, Refused> {
     let raw = notifications
         .ok_or_else(|| Refused::params("`params.notifications` must be an object, not absent."))?;
-    let filter: Filter = serde_json::from_str(raw.get())
-        .map_err(|_| Refused::params("`params.notifications.toolsListChanged` must be a boolean."))?;
-    Ok(filter.tools)
+    serde_json::from_str(raw.get())
+        .map_err(|_| Refused::params("In `params.notifications`, each `…ListChanged` must be a boolean."))
 }
 
 /// What a client declared for this request. Unknown keys are kept: a handler may know them.

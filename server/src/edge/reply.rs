@@ -328,7 +328,7 @@ pub fn details(error: &CallError) -> Option<Value> {
     }
 }
 
-fn denial_data(denial: &Denial) -> Value {
+pub(super) fn denial_data(denial: &Denial) -> Value {
     match denial {
         // All scopes at once, so that a host can ask for them in one go (protocol.md A-24).
         Denial::MissingScope(scopes) => json!({ "code": "missing_scope", "requiredScopes": texts(scopes) }),

@@ -149,7 +149,7 @@ fn write_text(out: &mut Vec<u8>, text: &str) {
     out.push(b'}');
 }
 
-fn write_block(out: &mut Vec<u8>, dialect: Dialect, block: &Content) {
+pub(super) fn write_block(out: &mut Vec<u8>, dialect: Dialect, block: &Content) {
     let mut members = |opening: &str, pairs: &[(&str, &str)], closing: &str| {
         out.extend_from_slice(opening.as_bytes());
         for (position, (key, value)) in pairs.iter().enumerate() {
@@ -181,6 +181,11 @@ fn write_block(out: &mut Vec<u8>, dialect: Dialect, block: &Content) {
         Content::EmbeddedText { uri, mime_type, text } => members(
             r#"{"type":"resource","resource":{"#,
             &[("uri", uri), ("mimeType", mime_type), ("text", text)],
+            "}}",
+        ),
+        Content::EmbeddedBytes { uri, mime_type, data } => members(
+            r#"{"type":"resource","resource":{"#,
+            &[("uri", uri), ("mimeType", mime_type), ("blob", data)],
             "}}",
         ),
         Content::ResourceLink { uri, name } if dialect.version >= ProtocolVersion::V2025_06_18 => {

@@ -1,13 +1,13 @@
 //! The house: every room, built once and shared by all connections.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use futures_util::FutureExt;
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
-use super::SignInError;
+use super::{SignInError, Wanted};
 use crate::{
     access::{
         AuthError, Keyring, Principal,
@@ -20,11 +20,12 @@ use crate::{
     domain::{
         Handler, Handlers,
         http::{self, RemoteError, Remotes},
+        offers,
     },
     limits::{AddressMeters, Limits},
     policy::{Rules, SealKey},
     store::{Key, Store, StoreError},
-    vocabulary::{Clock, Consent, EditionName},
+    vocabulary::{Clock, Consent, EditionName, ToolName},
 };
 
 /// Rows that one sweep removes: a transaction that others need not wait for.
@@ -54,6 +55,16 @@ pub enum HouseError {
         upstream: String,
         /// Why.
         source: Box<RemoteError>,
+    },
+    /// A prompt or resource that would change something.
+    #[error("`{name}` of edition `{edition}` only reads, and its handler `{handler}` may write")]
+    Writes {
+        /// The edition.
+        edition: String,
+        /// The prompt or resource.
+        name: String,
+        /// The handler that writes.
+        handler: String,
     },
     /// A row asks for consent, and its handler cannot say what it would do.
     #[error(
@@ -85,11 +96,23 @@ pub struct BoundEdition {
     pub edition: Arc<Edition>,
     pub(super) lists: ListCache,
     handlers: Vec<Handler>,
+    /// What runs for prompts and resources, by the names of their rows.
+    offered: HashMap<ToolName, Handler>,
 }
 
 impl BoundEdition {
-    pub(super) fn handler(&self, tool: &Tool) -> Option<&Handler> {
-        self.handlers.get(tool.index)
+    /// The row that a call is for, and what runs.
+    pub(super) fn find(&self, wanted: Wanted, name: &str) -> Option<(&Arc<Tool>, &Handler)> {
+        let offers = &self.edition.offers;
+        let row = match wanted {
+            Wanted::Tool => {
+                let tool = self.edition.find(name)?;
+                return Some((tool, self.handlers.get(tool.index)?));
+            }
+            Wanted::Prompt => &offers.prompt(name)?.row,
+            Wanted::Resource => &offers.resource(name)?.0.row,
+        };
+        Some((row, self.offered.get(&row.name)?))
     }
 }
 
@@ -174,46 +197,64 @@ fn bind_all(catalogue: &Catalogue, handlers: &Handlers) -> Result<Vec<Arc<BoundE
 fn bind(edition: &Arc<Edition>, handlers: &Handlers) -> Result<BoundEdition, HouseError> {
     let mut remotes = Remotes::default();
     let bound = edition.tools().iter().map(|tool| {
-        let names = || (edition.name.to_string(), tool.name.to_string());
-        let (handler, called) = match &tool.driver {
-            Driver::Function(name) => (handlers.find(name).cloned(), name.clone()),
-            Driver::Http(call) => {
-                let handler = http::handler(tool, call, &mut remotes).map_err(|source| {
-                    let (edition, tool) = names();
-                    let upstream = call.upstream.name.clone();
-                    HouseError::Upstream {
-                        edition,
-                        tool,
-                        upstream,
-                        source: Box::new(source),
-                    }
-                })?;
-                (Some(handler), "http".to_owned())
-            }
-        };
-        let (edition_name, tool_name) = names();
-        let Some(handler) = handler else {
-            return Err(HouseError::NoHandler {
-                edition: edition_name,
-                tool: tool_name,
-                handler: called,
-            });
-        };
+        let (handler, called) = handler_of(edition, tool, handlers, &mut remotes)?;
         if edition.consent(tool) > Consent::Auto && !matches!(handler, Handler::Planned(_)) {
             return Err(HouseError::NoPlan {
-                edition: edition_name,
-                tool: tool_name,
+                edition: edition.name.to_string(),
+                tool: tool.name.to_string(),
                 handler: called,
             });
         }
         Ok(handler)
     });
-    let handlers = bound.collect::<Result<Vec<_>, _>>()?;
+    let bound = bound.collect::<Result<Vec<_>, _>>()?;
+    let offered = edition.offers.rows().map(|row| {
+        let (handler, called) = handler_of(edition, row, handlers, &mut remotes)?;
+        if matches!(handler, Handler::Write(_) | Handler::Planned(_)) {
+            return Err(HouseError::Writes {
+                edition: edition.name.to_string(),
+                name: row.name.to_string(),
+                handler: called,
+            });
+        }
+        Ok((row.name.clone(), handler))
+    });
     Ok(BoundEdition {
+        offered: offered.collect::<Result<_, _>>()?,
         edition: Arc::clone(edition),
         lists: ListCache::default(),
-        handlers,
+        handlers: bound,
     })
+}
+
+/// What runs for a row, and what errors call it.
+fn handler_of(
+    edition: &Edition,
+    tool: &Tool,
+    handlers: &Handlers,
+    remotes: &mut Remotes,
+) -> Result<(Handler, String), HouseError> {
+    match &tool.driver {
+        Driver::Function(name) => match handlers.find(name) {
+            Some(handler) => Ok((handler.clone(), name.clone())),
+            None => Err(HouseError::NoHandler {
+                edition: edition.name.to_string(),
+                tool: tool.name.to_string(),
+                handler: name.clone(),
+            }),
+        },
+        Driver::Http(call) => {
+            let handler = http::handler(tool, call, remotes).map_err(|source| HouseError::Upstream {
+                edition: edition.name.to_string(),
+                tool: tool.name.to_string(),
+                upstream: call.upstream.name.clone(),
+                source: Box::new(source),
+            })?;
+            Ok((handler, "http".to_owned()))
+        }
+        Driver::Messages(messages) => Ok((offers::messages(messages), "message".to_owned())),
+        Driver::Stored(stored) => Ok((offers::stored(stored), "text".to_owned())),
+    }
 }
 
 impl House {
@@ -248,7 +289,8 @@ impl House {
         let mut digest = Sha256::new();
         for bound in self.editions.load().iter() {
             digest.update(bound.edition.name.as_str());
-            for tool in bound.edition.tools() {
+            let edition = &bound.edition;
+            for tool in edition.tools().iter().chain(edition.offers.rows()) {
                 digest.update(
                     tool.definition(Shape::Full, ListedNames::Native, Consent::Auto)
                         .to_string(),

@@ -39,6 +39,7 @@ mod text;
 mod tx;
 mod url;
 mod users;
+mod work;
 
 use std::{path::Path, sync::Arc};
 
@@ -85,6 +86,7 @@ use health::Health;
 use postgres::PgEngine;
 use session::{Engine, Session};
 use sqlite::SqliteEngine;
+use work::{Slot, Work};
 
 /// The store. Clones share one engine; it ends with the last of them.
 #[derive(Clone)]
@@ -153,10 +155,11 @@ impl Store {
         E: From<StoreError> + Send + 'static,
     {
         let (tenant, scope) = (tenant.clone(), Some(tenant));
-        self.run(scope, true, move |session| {
-            Box::pin(async move { work(&mut TenantTx::new(session, tenant)).await })
-        })
-        .await
+        let (work, slot) = Slot::hide(move |session, slot| {
+            Box::pin(async move { slot.fill(work(&mut TenantTx::new(session, tenant)).await) })
+        });
+        self.run(scope, true, work).await?;
+        slot.take()
     }
 
     /// Runs `work` on one snapshot of one tenant's rows; writing in it fails.
@@ -167,10 +170,11 @@ impl Store {
         E: From<StoreError> + Send + 'static,
     {
         let (tenant, scope) = (tenant.clone(), Some(tenant));
-        self.run(scope, false, move |session| {
-            Box::pin(async move { work(&mut TenantTx::new(session, tenant)).await })
-        })
-        .await
+        let (work, slot) = Slot::hide(move |session, slot| {
+            Box::pin(async move { slot.fill(work(&mut TenantTx::new(session, tenant)).await) })
+        });
+        self.run(scope, false, work).await?;
+        slot.take()
     }
 
     /// Runs operator's work across tenants; otherwise like [`Store::write`].
@@ -180,10 +184,11 @@ impl Store {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        self.run(None, true, move |session| {
-            Box::pin(async move { work(&mut SystemTx::new(session)).await })
-        })
-        .await
+        let (work, slot) = Slot::hide(move |session, slot| {
+            Box::pin(async move { slot.fill(work(&mut SystemTx::new(session)).await) })
+        });
+        self.run(None, true, work).await?;
+        slot.take()
     }
 
     /// Reads across tenants on one snapshot.
@@ -193,19 +198,15 @@ impl Store {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        self.run(None, false, move |session| {
-            Box::pin(async move { work(&mut SystemTx::new(session)).await })
-        })
-        .await
+        let (work, slot) = Slot::hide(move |session, slot| {
+            Box::pin(async move { slot.fill(work(&mut SystemTx::new(session)).await) })
+        });
+        self.run(None, false, work).await?;
+        slot.take()
     }
 
     /// `scope` is the one tenant whose rows the work may see, which PostgreSQL checks a second time.
-    async fn run<T, E, F>(&self, scope: Option<&TenantId>, writes: bool, work: F) -> Result<T, E>
-    where
-        F: for<'s> FnOnce(&'s mut Session) -> BoxFuture<'s, Result<T, E>> + Send + 'static,
-        T: Send + 'static,
-        E: From<StoreError> + Send + 'static,
-    {
+    async fn run(&self, scope: Option<&TenantId>, writes: bool, work: Work) -> Result<(), StoreError> {
         let began = std::time::Instant::now();
         let result = match (&self.inner.engine, writes) {
             (Which::Sqlite(engine), true) => engine.write(work).await,

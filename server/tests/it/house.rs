@@ -288,7 +288,10 @@ impl House {
         {
             params["_meta"]["io.modelcontextprotocol/clientCapabilities"] = json!({ "elicitation": {} });
         }
-        let name = params["name"].as_str().map(str::to_owned);
+        let name = params["name"]
+            .as_str()
+            .or(params["uri"].as_str())
+            .map(str::to_owned);
         let mut post = self
             .post(
                 key,

@@ -13,8 +13,8 @@ use tokio::task::JoinHandle;
 pub(crate) use connection::PgConnection;
 
 use super::{
-    BoxFuture, Engine, Health, Session, StoreError, StoreSettings, audit::SealedAudit, changes::Changes,
-    figures::Waiting,
+    Engine, Health, Session, StoreError, StoreSettings, audit::SealedAudit, changes::Changes,
+    figures::Waiting, work::Work,
 };
 use crate::vocabulary::{Clock, TenantId};
 
@@ -67,14 +67,14 @@ impl PgEngine {
 
     /// Runs `work` in one transaction on a task of its own, so that a caller who goes away neither stops
     /// it half-way nor gives an open transaction back to the pool.
-    pub(crate) async fn run<T, E, F>(&self, scope: Option<&TenantId>, writes: bool, work: F) -> Result<T, E>
-    where
-        F: for<'s> FnOnce(&'s mut Session) -> BoxFuture<'s, Result<T, E>> + Send + 'static,
-        T: Send + 'static,
-        E: From<StoreError> + Send + 'static,
-    {
+    pub(crate) async fn run(
+        &self,
+        scope: Option<&TenantId>,
+        writes: bool,
+        work: Work,
+    ) -> Result<(), StoreError> {
         if self.shared.pool.is_closed() {
-            return Err(StoreError::Closed.into());
+            return Err(StoreError::Closed);
         }
         let (shared, scope) = (Arc::clone(&self.shared), scope.cloned());
         let ran = tokio::spawn(async move {
@@ -82,8 +82,7 @@ impl PgEngine {
             let connection = PgConnection::begin(&shared, writes, scope).await?;
             shared.work(connection, writes, work).await
         });
-        ran.await
-            .unwrap_or_else(|_| Err(StoreError::Work("panicked").into()))
+        ran.await.unwrap_or(Err(StoreError::Work("panicked")))
     }
 
     pub(crate) async fn append(&self, tenant: TenantId, row: SealedAudit) -> Result<(), StoreError> {
@@ -117,34 +116,31 @@ impl Drop for PgEngine {
 }
 
 impl Shared {
-    async fn work<T, E, F>(&self, connection: PgConnection, writes: bool, work: F) -> Result<T, E>
-    where
-        F: for<'s> FnOnce(&'s mut Session) -> BoxFuture<'s, Result<T, E>> + Send,
-        E: From<StoreError>,
-    {
+    async fn work(&self, connection: PgConnection, writes: bool, work: Work) -> Result<(), StoreError> {
         let mut session = Session::new(Engine::Postgres(connection), self.clock.now());
-        let mut result = work(&mut session).await;
-        if result.is_ok()
-            && writes
-            && let Err(error) = session.append_changes().await
-        {
-            result = Err(error.into());
-        }
+        let keep = work(&mut session).await;
+        let changed = if keep && writes {
+            session.append_changes().await
+        } else {
+            Ok(())
+        };
         let failure = session.take_failure();
         let (audits, raised) = (
             std::mem::take(&mut session.audits),
             std::mem::take(&mut session.raised),
         );
         let Engine::Postgres(mut connection) = session.engine else {
-            return Err(StoreError::Work("runs on the wrong engine").into());
+            return Err(StoreError::Work("runs on the wrong engine"));
         };
-        let result = match (result, failure) {
-            (Ok(_), Some(failure)) => Err(self.noted(failure).into()),
-            (result, _) => result,
+        let failed = match (keep, changed, failure) {
+            // The work's own error is with its caller.
+            (false, ..) => Ok(()),
+            (true, Ok(()), None) => Ok(()),
+            (true, Err(error), _) | (true, Ok(()), Some(error)) => Err(self.noted(error)),
         };
-        if result.is_err() || !writes {
+        if !keep || failed.is_err() || !writes {
             connection.roll_back().await;
-            return result;
+            return failed;
         }
         let committed = match connection.append_audits(&audits).await {
             Ok(()) => connection.commit(self).await,
@@ -159,9 +155,9 @@ impl Shared {
                 for (topic, version) in raised {
                     self.changes.tell(topic, version);
                 }
-                result
+                Ok(())
             }
-            Err(error) => Err(self.noted(error).into()),
+            Err(error) => Err(self.noted(error)),
         }
     }
 

@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 
 pub(crate) use connection::SqliteConnection;
 
-use super::{BoxFuture, Health, Session, StoreError, StoreSettings, audit::SealedAudit, changes::Changes};
+use super::{Health, StoreError, StoreSettings, audit::SealedAudit, changes::Changes, work::Work};
 use crate::vocabulary::{Clock, TenantId};
 
 /// A running engine. Dropping it commits what is queued and ends its threads.
@@ -73,22 +73,12 @@ impl SqliteEngine {
     }
 
     /// Runs `work` on the writer thread and resolves after its group's commit.
-    pub(crate) async fn write<T, E, F>(&self, work: F) -> Result<T, E>
-    where
-        F: for<'s> FnOnce(&'s mut Session) -> BoxFuture<'s, Result<T, E>> + Send + 'static,
-        T: Send + 'static,
-        E: From<StoreError> + Send + 'static,
-    {
+    pub(crate) async fn write(&self, work: Work) -> Result<(), StoreError> {
         self.writer.write(work).await
     }
 
     /// Runs `work` on a reading thread, on one snapshot.
-    pub(crate) async fn read<T, E, F>(&self, work: F) -> Result<T, E>
-    where
-        F: for<'s> FnOnce(&'s mut Session) -> BoxFuture<'s, Result<T, E>> + Send + 'static,
-        T: Send + 'static,
-        E: From<StoreError> + Send + 'static,
-    {
+    pub(crate) async fn read(&self, work: Work) -> Result<(), StoreError> {
         self.readers.read(work).await
     }
 

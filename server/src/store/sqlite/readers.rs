@@ -11,7 +11,7 @@ use super::{
     writer::finish_now,
 };
 use crate::{
-    store::{BoxFuture, Engine, Session, StoreError, StoreSettings},
+    store::{Engine, Session, StoreError, StoreSettings, work::Work},
     vocabulary::Clock,
 };
 
@@ -61,14 +61,9 @@ impl Readers {
     }
 
     /// Queues `work`, waiting while the queue is full, and gives its answer.
-    pub(super) async fn read<T, E, F>(&self, work: F) -> Result<T, E>
-    where
-        F: for<'s> FnOnce(&'s mut Session) -> BoxFuture<'s, Result<T, E>> + Send + 'static,
-        T: Send + 'static,
-        E: From<StoreError> + Send + 'static,
-    {
+    pub(super) async fn read(&self, work: Work) -> Result<(), StoreError> {
         let Ok(slot) = Arc::clone(&self.shared.slots).acquire_owned().await else {
-            return Err(StoreError::Closed.into());
+            return Err(StoreError::Closed);
         };
         let (answer, answered) = oneshot::channel();
         let task: Task = Box::new(move |session| {
@@ -79,12 +74,12 @@ impl Readers {
         {
             let mut state = self.shared.state.lock();
             if state.closed {
-                return Err(StoreError::Closed.into());
+                return Err(StoreError::Closed);
             }
             state.tasks.push_back(task);
         }
         self.shared.wake.notify_one();
-        answered.await.unwrap_or_else(|_| Err(StoreError::Closed.into()))
+        answered.await.unwrap_or(Err(StoreError::Closed))
     }
 
     pub(super) fn close(&self) {
@@ -114,19 +109,15 @@ fn serve(connection: SqliteConnection, shared: &Shared, clock: &Clock) {
     }
 }
 
-fn on_snapshot<T, E, F>(session: &mut Session, work: F) -> Result<T, E>
-where
-    F: for<'s> FnOnce(&'s mut Session) -> BoxFuture<'s, Result<T, E>>,
-    E: From<StoreError>,
-{
+fn on_snapshot(session: &mut Session, work: Work) -> Result<(), StoreError> {
     begin_or_end(session, "BEGIN")?;
     let result = std::panic::catch_unwind(AssertUnwindSafe(|| finish_now(work(session))));
     // Nothing was written, so it does not matter how the transaction ends, only that it does.
     begin_or_end(session, "ROLLBACK")?;
     match result {
-        Ok(Some(result)) => result,
-        Ok(None) => Err(StoreError::Work("awaited something other than its transaction").into()),
-        Err(_) => Err(StoreError::Work("panicked").into()),
+        Ok(Some(_)) => Ok(()),
+        Ok(None) => Err(StoreError::Work("awaited something other than its transaction")),
+        Err(_) => Err(StoreError::Work("panicked")),
     }
 }
 

@@ -22,8 +22,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use super::SqliteConnection;
 use crate::{
     store::{
-        BoxFuture, Engine, Health, Session, StoreError, StoreSettings, Topic, audit::SealedAudit,
-        changes::Changes,
+        Engine, Health, Session, StoreError, StoreSettings, Topic, audit::SealedAudit, changes::Changes,
+        work::Work,
     },
     vocabulary::{Clock, TenantId},
 };
@@ -35,57 +35,45 @@ const MOST_ROWS: usize = 2048;
 /// How often a store that cannot write tries again while nobody asks it to.
 const PROBE: Duration = Duration::from_millis(500);
 
-/// A piece of work whose types are hidden.
-trait Work: Send {
-    /// Runs it in the session. `true`: keep its effects.
-    fn run(&mut self, session: &mut Session) -> bool;
-    /// Answers whoever waits; `group` says whether the commit took place.
-    fn answer(&mut self, group: Result<(), StoreError>);
-}
-
-struct Piece<F, T, E> {
-    work: Option<F>,
-    result: Option<Result<T, E>>,
-    reply: Option<oneshot::Sender<Result<T, E>>>,
+/// A piece of work and who waits for it.
+struct Piece {
+    work: Option<Work>,
+    /// What became of it: whether its effects are kept, or why it did not run to its end.
+    result: Result<bool, StoreError>,
+    reply: oneshot::Sender<Result<(), StoreError>>,
     _slot: OwnedSemaphorePermit,
 }
 
-impl<F, T, E> Work for Piece<F, T, E>
-where
-    F: for<'s> FnOnce(&'s mut Session) -> BoxFuture<'s, Result<T, E>> + Send,
-    T: Send,
-    E: From<StoreError> + Send,
-{
+impl Piece {
+    /// Runs it in the session. `true`: keep its effects.
     fn run(&mut self, session: &mut Session) -> bool {
         let Some(work) = self.work.take() else {
             return false;
         };
         let ran = std::panic::catch_unwind(AssertUnwindSafe(|| finish_now(work(session))));
         let result = match ran {
-            Ok(Some(result)) => result,
-            Ok(None) => Err(StoreError::Work("awaited something other than its transaction").into()),
-            Err(_) => Err(StoreError::Work("panicked").into()),
+            Ok(Some(keep)) => Ok(keep),
+            Ok(None) => Err(StoreError::Work("awaited something other than its transaction")),
+            Err(_) => Err(StoreError::Work("panicked")),
         };
         // A failed statement undoes its transaction even if the work looked away (see `Session`).
-        let result = match (result, session.take_failure()) {
-            (Ok(_), Some(failure)) => Err(failure.into()),
+        self.result = match (result, session.take_failure()) {
+            (Ok(true), Some(failure)) => Err(failure),
             (result, _) => result,
         };
-        let keep = result.is_ok();
-        self.result = Some(result);
-        keep
+        matches!(self.result, Ok(true))
     }
 
-    fn answer(&mut self, group: Result<(), StoreError>) {
-        let Some(reply) = self.reply.take() else { return };
-        let answer = match (self.result.take(), group) {
-            (Some(Err(own)), _) => Err(own),
-            (Some(Ok(value)), Ok(())) => Ok(value),
-            (_, Err(error)) => Err(error.into()),
-            (None, Ok(())) => Err(StoreError::Work("was never run").into()),
+    /// Answers whoever waits; `group` says whether the commit took place. Work that failed by an error of its own has left
+    /// that to its caller, whatever became of the group.
+    fn answer(self, group: Result<(), StoreError>) {
+        let answer = match (self.result, group) {
+            (Err(own), _) => Err(own),
+            (Ok(true), group) => group,
+            (Ok(false), _) => Ok(()),
         };
         // The asker may have gone; what was committed stays committed.
-        let _ = reply.send(answer);
+        let _ = self.reply.send(answer);
     }
 }
 
@@ -105,7 +93,7 @@ struct Row {
 
 #[derive(Default)]
 struct State {
-    work: VecDeque<Box<dyn Work>>,
+    work: VecDeque<Piece>,
     rows: VecDeque<Row>,
     /// When the oldest row that nobody waits for was queued.
     oldest: Option<Instant>,
@@ -136,25 +124,20 @@ impl Queue {
         }
     }
 
-    pub(super) async fn write<T, E, F>(&self, work: F) -> Result<T, E>
-    where
-        F: for<'s> FnOnce(&'s mut Session) -> BoxFuture<'s, Result<T, E>> + Send + 'static,
-        T: Send + 'static,
-        E: From<StoreError> + Send + 'static,
-    {
+    pub(super) async fn write(&self, work: Work) -> Result<(), StoreError> {
         let Ok(slot) = Arc::clone(&self.work_slots).acquire_owned().await else {
-            return Err(StoreError::Closed.into());
+            return Err(StoreError::Closed);
         };
         let (reply, answered) = oneshot::channel();
         let piece = Piece {
             work: Some(work),
-            result: None,
-            reply: Some(reply),
+            result: Err(StoreError::Work("was never run")),
+            reply,
             _slot: slot,
         };
-        self.queue(|state| state.work.push_back(Box::new(piece)))?;
+        self.queue(|state| state.work.push_back(piece))?;
         self.wake.notify_one();
-        answered.await.unwrap_or_else(|_| Err(StoreError::Closed.into()))
+        answered.await.unwrap_or(Err(StoreError::Closed))
     }
 
     fn queue(&self, push: impl FnOnce(&mut State)) -> Result<(), StoreError> {
@@ -294,7 +277,7 @@ impl Queue {
 }
 
 struct Group {
-    work: Vec<Box<dyn Work>>,
+    work: Vec<Piece>,
     rows: Vec<Row>,
     flushes: Vec<oneshot::Sender<Result<(), StoreError>>>,
 }
@@ -342,7 +325,7 @@ impl Writer {
             for (topic, version) in raised {
                 self.changes.tell(topic, version);
             }
-            for mut piece in group.work {
+            for piece in group.work {
                 piece.answer(outcome.clone());
             }
             let (mut kept, mut free, mut lost) = (Vec::new(), 0, 0_u32);
@@ -410,7 +393,7 @@ impl Writer {
         self.connection()?
             .append(group.rows.iter().map(|row| (&row.tenant, &row.row)))?;
         for piece in &mut group.work {
-            self.run_piece(piece.as_mut(), raised)?;
+            self.run_piece(piece, raised)?;
         }
         if group.work.is_empty() && group.rows.is_empty() && !self.health.is_good() {
             // A probe must really write: a full disk lets an empty transaction commit.
@@ -426,7 +409,7 @@ impl Writer {
 
     /// Runs one piece of work between SAVEPOINT and RELEASE. An error from here fails the whole group;
     /// the work's own error does not.
-    fn run_piece(&mut self, piece: &mut dyn Work, raised: &mut Vec<(Topic, i64)>) -> Result<(), StoreError> {
+    fn run_piece(&mut self, piece: &mut Piece, raised: &mut Vec<(Topic, i64)>) -> Result<(), StoreError> {
         self.session.reset(self.clock.now());
         self.connection()?.execute("SAVEPOINT piece", &[])?;
         let keep = piece.run(&mut self.session);

@@ -5,6 +5,7 @@ mod confirm;
 mod documents;
 mod gate;
 mod http2;
+mod offers;
 mod patience;
 mod schema;
 mod stdio;
