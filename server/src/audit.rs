@@ -52,6 +52,8 @@ pub struct Draft {
     record: Option<AuditRecord>,
     started: Instant,
     durable: bool,
+    /// Something outside the store was begun, which no failure afterwards undoes.
+    acted: bool,
     keeping: Keeping,
 }
 
@@ -95,6 +97,7 @@ impl Draft {
             record: Some(record),
             started: Instant::now(),
             durable: keeping.strict,
+            acted: false,
             keeping,
         }
     }
@@ -148,6 +151,17 @@ impl Draft {
     /// The answer waits until the entry is durable: the effect lies outside the store.
     pub fn require_durable(&mut self) {
         self.durable = true;
+        self.acted = true;
+    }
+
+    /// The request's id, until the entry is written.
+    pub fn reference(&self) -> Option<&str> {
+        self.record.as_ref()?.request_id.as_deref()
+    }
+
+    /// Whether something outside the store was begun.
+    pub fn has_acted(&self) -> bool {
+        self.acted
     }
 
     /// Notes another end than success.

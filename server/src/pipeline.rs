@@ -17,6 +17,7 @@ use bytes::Bytes;
 use footbridge_protocol::headers::Mismatch;
 use serde_json::{Map, Value, value::RawValue};
 use tokio_util::sync::CancellationToken;
+use tracing::error;
 
 pub use answer::{Answer, CallError, SignInError};
 pub use house::{BoundEdition, House, HouseBuilder, HouseError};
@@ -163,12 +164,18 @@ impl House {
             call.facts.clone(),
             now,
         );
+        let reference = call.facts.request_id.clone();
         let result = self.walk(wanted, principal, call, now, &mut draft).await;
         if let Err(error) = &result {
             draft.refuse(error.status(), error.http_twin(), error.code());
         }
-        draft.close().await?;
-        result
+        let acted = draft.has_acted();
+        match draft.close().await {
+            Ok(()) => result,
+            // What was begun outside is not undone by a row that cannot be written.
+            Err(error) if acted => Err(unknown_outcome(&error, &reference).into()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     async fn walk(
@@ -273,6 +280,15 @@ impl House {
             answers,
         })
     }
+}
+
+/// The store failed after something outside it was begun: nobody can say "not run" any more. The cause is for the log.
+fn unknown_outcome(error: &StoreError, reference: &str) -> StoreError {
+    error!(
+        request.id = reference,
+        "a call took effect, and its end could not be written: {error}"
+    );
+    StoreError::OutcomeUnknown
 }
 
 /// Whether a call brings something that may confirm an earlier one, which was counted when its preview was shown.

@@ -41,6 +41,9 @@ pub enum AuthError {
     /// It is good, but not for this edition.
     #[error("this key may not enter the edition `{0}`")]
     WrongEdition(EditionName),
+    /// It is good, and the endpoint is another tenant's.
+    #[error("key belongs to another tenant")]
+    OtherTenant,
     /// It is good, and none of the editions it may enter is served here.
     #[error("this key may enter no edition that is served here")]
     NoEdition,

@@ -209,16 +209,18 @@ impl<R: Shown> Read<R> {
         for row in rows.iter().rev() {
             show(row, self.json)?;
         }
-        // Until Ctrl-C.
-        let mut last = newest;
-        while self.follow {
-            let found = page(From::After(last), PAGE).await?;
-            for row in &found.rows {
-                show(row, self.json)?;
-            }
-            last = found.go_on;
-            if !found.more {
-                tokio::time::sleep(LOOK_EVERY).await;
+        if self.follow {
+            // Until Ctrl-C.
+            let mut last = newest;
+            loop {
+                let found = page(From::After(last), PAGE).await?;
+                for row in &found.rows {
+                    show(row, self.json)?;
+                }
+                last = found.go_on;
+                if !found.more {
+                    tokio::time::sleep(LOOK_EVERY).await;
+                }
             }
         }
         store.close().await;

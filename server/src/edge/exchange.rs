@@ -36,7 +36,10 @@ use super::{
     well_known::{self, Documents},
 };
 use crate::{
-    access::oauth::{Entrance, Resource},
+    access::{
+        AuthError,
+        oauth::{Entrance, Resource},
+    },
     catalogue::Edition,
     limits::{AddressMeters, OverLimit, RateState, Usage},
     pipeline::SignInError,
@@ -164,11 +167,16 @@ impl Front {
     async fn route(&self, peer: &Peer, request: Request<Incoming>) -> Response<Outgoing> {
         let (mut parts, body) = request.into_parts();
         let path = parts.uri.path();
-        if let Some((desk, entrance)) = self.entrance(path) {
+        let (bound_to, inner) = bound_tenant(path);
+        if let Some((desk, entrance)) = self.entrance(inner) {
+            let bound_to = bound_to.map(str::to_owned);
             let desk = &desk;
             let page = self.page(&parts.headers);
             let resource = entrance.clone();
-            let mut response = match self.message(peer, desk, entrance, &mut parts, body).await {
+            let mut response = match self
+                .message(peer, desk, entrance, bound_to.as_deref(), &mut parts, body)
+                .await
+            {
                 Ok(response) => response,
                 Err(refusal) => {
                     let resource = resource.as_ref().and_then(Entrance::advertised);
@@ -304,6 +312,7 @@ impl Front {
         peer: &Peer,
         desk: &Arc<Desk>,
         entrance: Option<Entrance>,
+        bound_to: Option<&str>,
         parts: &mut Parts,
         body: Incoming,
     ) -> Result<Response<Outgoing>, Refusal> {
@@ -336,6 +345,13 @@ impl Front {
                 },
                 SignInError::TooManyFailures(limit) => Refusal::Address(limit),
             })?;
+
+        if bound_to.is_some_and(|tenant| tenant != principal.tenant().as_str()) {
+            return Err(Refusal::Credential {
+                error: AuthError::OtherTenant,
+                presented: true,
+            });
+        }
 
         let media = gate::media(headers)?;
         let body = intake::read(body, settings.body_bytes, settings.body_timeout()).await?;
@@ -427,6 +443,19 @@ impl Front {
         let origin = headers.get(header::ORIGIN)?;
         let open = !self.common.settings.allowed_origins.is_empty() && self.names.allow_origin(headers);
         open.then(|| origin.clone())
+    }
+}
+
+/// The tenant that an address is bound to, and the rest of its path: `/t/<tenant>/…` (catalogue.md §2.15).
+fn bound_tenant(path: &str) -> (Option<&str>, &str) {
+    let bound = || {
+        let rest = path.strip_prefix("/t/")?;
+        let end = rest.find('/')?;
+        Some((rest.get(..end)?, rest.get(end..)?))
+    };
+    match bound() {
+        Some((tenant, inner)) if !tenant.is_empty() => (Some(tenant), inner),
+        _ => (None, path),
     }
 }
 

@@ -300,6 +300,7 @@ fn reason(error: &AuthError) -> &'static str {
         AuthError::Revoked => "revoked",
         AuthError::Expired => "expired",
         AuthError::WrongEdition(_) | AuthError::NoEdition => "wrong_edition",
+        AuthError::OtherTenant => "other_tenant",
         AuthError::Suspended => "suspended",
         AuthError::Token(_) => "token",
         AuthError::NoEmail => "no_email",

@@ -88,6 +88,7 @@ pub fn auth_status(error: &AuthError) -> StatusCode {
         | AuthError::Revoked
         | AuthError::Expired
         | AuthError::WrongEdition(_)
+        | AuthError::OtherTenant
         | AuthError::NoEdition => StatusCode::UNAUTHORIZED,
         // Another credential would not help, so no challenge (protocol.md A-15).
         AuthError::Suspended | AuthError::NoEmail | AuthError::EmailTaken(_) => StatusCode::FORBIDDEN,

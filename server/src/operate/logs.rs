@@ -38,7 +38,7 @@ pub trait Asked: Kept {
 }
 
 /// What a text has to be.
-fn wrong(error: InvalidName) -> String {
+fn wrong(error: &InvalidName) -> String {
     error.rule.to_owned()
 }
 
@@ -106,7 +106,7 @@ fn status(text: &str) -> Result<Option<AuditStatus>, String> {
 
 /// A person: an id or an address, which [`page`] looks up.
 fn person(text: &str) -> Result<Option<UserId>, String> {
-    UserId::new(text).map(Some).map_err(wrong)
+    UserId::new(text).map(Some).map_err(|error| wrong(&error))
 }
 
 macro_rules! filters {
@@ -128,15 +128,15 @@ macro_rules! filters {
 impl Asked for AuditRecord {
     const FILTERS: &'static [LogFilter<AuditFilter>] = filters! { AuditFilter;
         "tool" "NAME" "Only this tool." =>
-            |filter, text, now| filter.tool_name = Some(ToolName::new(text).map_err(wrong)?);
+            |filter, text, now| filter.tool_name = Some(ToolName::new(text).map_err(|error| wrong(&error))?);
         "status" "WORD" "Only calls that ended so, e.g. allow, deny_scope, invalid." =>
             |filter, text, now| filter.status = status(text)?;
         "key" "ID" "Only this key's calls, by id." =>
-            |filter, text, now| filter.api_key_id = Some(KeyId::new(text).map_err(wrong)?);
+            |filter, text, now| filter.api_key_id = Some(KeyId::new(text).map_err(|error| wrong(&error))?);
         "user" "ID" "Only this person's calls, by id or e-mail address." =>
             |filter, text, now| filter.user_id = person(text)?;
         "edition" "NAME" "Only calls through this edition." =>
-            |filter, text, now| filter.edition = Some(EditionName::new(text).map_err(wrong)?);
+            |filter, text, now| filter.edition = Some(EditionName::new(text).map_err(|error| wrong(&error))?);
         "error" "TEXT" "Only calls with this in the class of their error." =>
             |filter, value, now| filter.error = text(value)?;
         "client" "TEXT" "Only clients with this in their name." =>

@@ -1,6 +1,6 @@
 //! How long the logs are kept: whole months go once their last day is older than the setting, of both logs and of every
 //! tenant. The chain keeps the hash of the last row that went as its anchor, so what stays still verifies; what went is
-//! noted in the change log of its tenant.
+//! noted in the change log of its tenant. Reviews go with the calls that they allowed.
 
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use tracing::{info, warn};
 
 use super::OperateError;
 use crate::{
+    policy::review,
     store::{self, NewChange, Store, StoreError, SystemTx},
     vocabulary::{TenantId, Timestamp},
 };
@@ -18,6 +19,8 @@ use crate::{
 const LOOK_EVERY: Duration = Duration::from_secs(60 * 60);
 /// Rows that one transaction drops: others need not wait for it.
 const AT_ONCE: u32 = 5000;
+/// Reviews that one transaction removes, each with a few statements.
+const REVIEWS_AT_ONCE: u32 = 200;
 /// The server's setting that says up to when rows were dropped.
 const DONE: &str = "audit_dropped_before";
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
@@ -52,6 +55,9 @@ pub async fn apply(store: &Store, retention_days: u32) -> Result<u64, OperateErr
     for owner in tenants.into_iter().map(Some).chain([None]) {
         for log in Dropped::BOTH {
             dropped += drop_of(store, owner.clone(), log, before).await?;
+        }
+        if let Some(tenant) = owner {
+            sweep_reviews(store, &tenant, before).await?;
         }
     }
     store
@@ -126,6 +132,18 @@ async fn drop_of(
         total += dropped;
         if dropped < u64::from(AT_ONCE) {
             return Ok(total);
+        }
+    }
+}
+
+/// Reviews are evidence of calls, and go with them.
+async fn sweep_reviews(store: &Store, tenant: &TenantId, before: Timestamp) -> Result<(), StoreError> {
+    loop {
+        let swept = store.write(tenant, move |tx| {
+            async move { review::sweep(tx, before, REVIEWS_AT_ONCE).await }.boxed()
+        });
+        if swept.await? < REVIEWS_AT_ONCE as usize {
+            return Ok(());
         }
     }
 }

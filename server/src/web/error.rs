@@ -22,8 +22,13 @@ pub struct RestError {
     text: String,
     /// Seconds.
     retry_after: Option<u64>,
-    /// What the answer says besides.
-    besides: Map<String, Value>,
+    besides: Box<Besides>,
+}
+
+/// What few answers have.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Besides {
+    members: Map<String, Value>,
     headers: HeaderMap,
 }
 
@@ -35,22 +40,21 @@ impl RestError {
             code,
             text: text.into(),
             retry_after: None,
-            besides: Map::new(),
-            headers: HeaderMap::new(),
+            besides: Box::default(),
         }
     }
 
     /// The same, with one more member in the answer.
     #[must_use]
     pub fn with(mut self, name: &str, value: Value) -> Self {
-        self.besides.insert(name.to_owned(), value);
+        self.besides.members.insert(name.to_owned(), value);
         self
     }
 
     /// The same, with these header fields.
     #[must_use]
     pub fn with_headers(mut self, headers: HeaderMap) -> Self {
-        self.headers = headers;
+        self.besides.headers = headers;
         self
     }
 
@@ -170,9 +174,9 @@ impl IntoResponse for RestError {
     fn into_response(self) -> Response {
         let mut body = json!({ "error": self.text, "code": self.code });
         if let Some(members) = body.as_object_mut() {
-            members.extend(self.besides);
+            members.extend(self.besides.members);
         }
-        let mut response = (self.status, self.headers, Json(body)).into_response();
+        let mut response = (self.status, self.besides.headers, Json(body)).into_response();
         let headers = response.headers_mut();
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, seconds.into());

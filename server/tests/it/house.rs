@@ -5,7 +5,7 @@ use std::{
     collections::HashMap,
     net::{Ipv4Addr, SocketAddr},
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU32, Ordering},
     },
     time::Duration,
@@ -59,7 +59,12 @@ pub(crate) struct Noticed {
     pub(crate) finished: AtomicU32,
     pub(crate) stopped: AtomicU32,
     pub(crate) change: Notify,
+    /// What the next `tests::task` does.
+    pub(crate) act: Mutex<Option<Act>>,
 }
+
+/// Something that a test lets a handler do.
+pub(crate) type Act = Box<dyn FnOnce() + Send>;
 
 impl Noticed {
     fn note(&self, counter: &AtomicU32) {
@@ -103,7 +108,7 @@ pub(crate) struct House {
     server: Option<JoinHandle<()>>,
     catalogue: Catalogue,
     keyring: Arc<Keyring>,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl House {
@@ -210,8 +215,13 @@ impl House {
             server: Some(server),
             catalogue,
             keyring,
-            _folder: folder,
+            folder,
         }
+    }
+
+    /// The file of the store, for tests that spoil it.
+    pub(crate) fn database(&self) -> std::path::PathBuf {
+        self.folder.path().join("store.db")
     }
 
     /// Mints a key with these scopes, separated by spaces.
@@ -599,6 +609,19 @@ fn handlers(noticed: &Arc<Noticed>) -> Handlers {
                 "sampling".to_owned(),
                 json!({}),
             )])))
+        }
+        .boxed()
+    });
+    let seen = Arc::clone(noticed);
+    handlers.task("tests::task", move |_, _| {
+        let seen = Arc::clone(&seen);
+        async move {
+            let act = seen.act.lock().unwrap().take();
+            if let Some(act) = act {
+                act();
+            }
+            seen.note(&seen.finished);
+            Outcome::structured(&json!({ "sent": true }))
         }
         .boxed()
     });

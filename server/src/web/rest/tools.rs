@@ -20,7 +20,7 @@ use crate::{
     audit::{RequestFacts, trace_id},
     domain::{Content, Progress, ToolResult},
     edge::{self, Visit},
-    limits::OverLimit,
+    limits::{OverLimit, Usage},
     pipeline::{Answer, CallError, ToolCall},
     vocabulary::EditionName,
     web::{KeyInHand, Query, RestError, Web, key::too_many, read},
@@ -91,11 +91,7 @@ async fn call(
         visit.count_call(edition, &name, &result, started.elapsed());
     }
     let mut headers = key.rate_headers();
-    if let Some(usage) = web
-        .house()
-        .monthly_usage(principal)
-        .filter(|usage| usage.is_near())
-    {
+    if let Some(usage) = web.house().monthly_usage(principal).filter(Usage::is_near) {
         edge::show_usage(&mut headers, &usage);
     }
     match result {

@@ -1,5 +1,6 @@
 //! The HTTP side and stdio, through real sockets and pipes.
 
+mod bound;
 mod calls;
 mod confirm;
 mod documents;
@@ -11,5 +12,7 @@ mod schema;
 mod stdio;
 mod stopping;
 mod streams;
+mod too_many;
 mod transcripts;
+mod unrecorded;
 mod wire;
