@@ -320,6 +320,7 @@ impl Guard<'_> {
             examples: Vec::new(),
             index: self.index,
             param_headers: ParamHeaders::default(),
+            digest: std::sync::OnceLock::new(),
         })
     }
 }
