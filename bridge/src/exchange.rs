@@ -43,7 +43,7 @@ use crate::legacy::recover::{self, Lost};
 use crate::legacy::{Legacy, sse_transport};
 use crate::log;
 use crate::options::URL_VARIABLE;
-use crate::probe::Probe;
+use crate::probe::{Probe, reply_contradicts_modern};
 use crate::relay::{self, Verdict};
 use crate::seconds::Seconds;
 use crate::stdio::Output;
@@ -97,6 +97,8 @@ pub(crate) enum Kind {
     Call,
     /// May be sent again after its reply was lost (B-41).
     Repeatable,
+    /// In the handshake era: what it is granted holds for the rest of the session.
+    Standing,
     /// Anything else.
     Once,
 }
@@ -384,6 +386,10 @@ impl Exchange {
                 self.shared.legacy.learn(headers, &response, &self.body);
                 response
             }
+            Kind::Standing => {
+                self.shared.legacy.keep_standing(&self.body, &response);
+                response
+            }
             Kind::ToolsList { first_page } => {
                 let bytes = response.len();
                 let response = self.shared.tools.learn(response, first_page);
@@ -408,7 +414,7 @@ impl Exchange {
             return Ok(());
         }
         let probe = &self.shared.probe;
-        let doubtful = probe.is_open() || (up::era::contradicts(status, reply) && probe.doubt());
+        let doubtful = probe.is_open() || (reply_contradicts_modern(status, reply) && probe.doubt());
         if doubtful && Box::pin(up::era::shows_legacy(&self.shared, &self.body, status, reply)).await {
             return Err(Failure::OtherEra);
         }

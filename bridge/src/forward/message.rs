@@ -12,6 +12,7 @@ use footbridge_protocol::value;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::exchange::{Kind, Shared};
+use crate::legacy::standing;
 
 /// How a request travels.
 pub(crate) struct Fate {
@@ -42,7 +43,10 @@ pub(crate) fn prepare(shared: &Shared, request: &Request<'_>) -> Result<Fate, St
         Kind::Initialize
     } else {
         shared.legacy.stamp(&mut headers);
-        common_kind(&request.method)
+        match standing::holds(&request.method) {
+            true => Kind::Standing,
+            false => common_kind(&request.method),
+        }
     };
     Ok(Fate {
         era: Era::Legacy,

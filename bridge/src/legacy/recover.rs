@@ -87,9 +87,9 @@ fn is_lost(shared: &Shared, lost: &Lost) -> bool {
 }
 
 async fn replay(shared: &Arc<Shared>) -> Result<(), BridgeError> {
-    let (opening, old) = {
+    let (opening, old, standing) = {
         let state = shared.legacy.state();
-        (state.opening.clone(), state.facts.clone())
+        (state.opening.clone(), state.facts.clone(), state.standing.clone())
     };
     let Some((initialize, id)) = opening
         .initialize
@@ -125,6 +125,8 @@ async fn replay(shared: &Arc<Shared>) -> Result<(), BridgeError> {
     }
     if opening.initialized.is_some() {
         stream::open(shared);
+        // Nobody waits for these: what was refused with the old session is more urgent.
+        tokio::spawn(standing.renew(Arc::clone(shared)));
     }
     for method in list_changes {
         let mut line = Vec::with_capacity(96);
