@@ -6,12 +6,13 @@
 use std::{borrow::Cow, time::Instant};
 
 use futures_util::FutureExt;
+use serde_json::{Value, json};
 
 use crate::{
     access::{Credential, Principal},
     catalogue::Tool,
     domain::{Outcome, ToolResult},
-    store::{AuditRecord, AuditStatus, ScopeKind, Store, StoreError},
+    store::{AuditRecord, AuditStatus, ScopeKind, Store, StoreError, redacted},
     vocabulary::{TenantId, Timestamp, ToolName, hexadecimal, sha256},
 };
 
@@ -32,6 +33,18 @@ pub struct RequestFacts {
     pub trace_id: Option<String>,
 }
 
+/// What the log keeps, and when a call may be answered (`[audit]` of the configuration).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Keeping {
+    /// Arguments are kept, without what looks like a secret; else only their digest.
+    pub arguments: bool,
+    /// Every call waits until its row is durable.
+    pub strict: bool,
+}
+
+/// Most bytes of arguments that are kept. Whoever wants a long text finds it where the call put it.
+const LONGEST_ARGUMENTS: usize = 16 * 1024;
+
 /// An entry being written while its call walks through the rooms.
 pub struct Draft {
     store: Store,
@@ -39,12 +52,16 @@ pub struct Draft {
     record: Option<AuditRecord>,
     started: Instant,
     durable: bool,
+    /// Something outside the store was begun, which no failure afterwards undoes.
+    acted: bool,
+    keeping: Keeping,
 }
 
 impl Draft {
     /// Opens the entry of one call.
     pub fn open(
         store: Store,
+        keeping: Keeping,
         principal: &Principal,
         tool_name: &str,
         facts: RequestFacts,
@@ -79,7 +96,9 @@ impl Draft {
             tenant: who.tenant.clone(),
             record: Some(record),
             started: Instant::now(),
-            durable: false,
+            durable: keeping.strict,
+            acted: false,
+            keeping,
         }
     }
 
@@ -92,9 +111,12 @@ impl Draft {
         }
     }
 
-    /// Notes the digest of the arguments; the arguments themselves are not stored.
+    /// Notes the digest of the arguments, and themselves where that is wanted.
     pub fn arguments(&mut self, canonical: &str) {
         if let Some(record) = &mut self.record {
+            if self.keeping.arguments {
+                record.args = Some(kept_arguments(canonical));
+            }
             record.args_digest = Some(Cow::Owned(hexadecimal(&sha256(canonical))));
         }
     }
@@ -129,6 +151,17 @@ impl Draft {
     /// The answer waits until the entry is durable: the effect lies outside the store.
     pub fn require_durable(&mut self) {
         self.durable = true;
+        self.acted = true;
+    }
+
+    /// The request's id, until the entry is written.
+    pub fn reference(&self) -> Option<&str> {
+        self.record.as_ref()?.request_id.as_deref()
+    }
+
+    /// Whether something outside the store was begun.
+    pub fn has_acted(&self) -> bool {
+        self.acted
     }
 
     /// Notes another end than success.
@@ -195,6 +228,17 @@ impl Drop for Draft {
     }
 }
 
+/// Arguments without their secrets, or their size where they are too long to be kept.
+fn kept_arguments(canonical: &str) -> Value {
+    // A confirmation's token is one; `redacted` knows it by its name.
+    let value = serde_json::from_str(canonical).map_or(Value::Null, redacted);
+    let bytes = value.to_string().len();
+    if bytes <= LONGEST_ARGUMENTS {
+        return value;
+    }
+    json!({ "omitted_bytes": bytes })
+}
+
 /// Records named in one entry (catalogue.md §2.12).
 const MOST_RECORD_IDS: usize = 20;
 
@@ -239,6 +283,19 @@ pub fn trace_id(parent: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn arguments_are_kept_without_secrets_and_not_beyond_a_size() {
+        assert_eq!(
+            kept_arguments(r#"{"confirmation_token":"cft_x","text":"a"}"#),
+            json!({ "confirmation_token": "[redacted]", "text": "a" })
+        );
+        let long = format!(r#"{{"text":"{}"}}"#, "a ".repeat(LONGEST_ARGUMENTS / 2));
+        assert_eq!(
+            kept_arguments(&long),
+            json!({ "omitted_bytes": LONGEST_ARGUMENTS + 11 })
+        );
+    }
 
     #[test]
     fn a_trace_is_known_by_a_well_formed_parent_alone() {

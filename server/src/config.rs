@@ -17,7 +17,7 @@ use std::{
 };
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 pub use read::{ConfigError, Fault};
 
@@ -43,6 +43,8 @@ pub struct Config {
     pub oauth: OAuthLimits,
     /// `[console]`: the pages for people, and how long they stay signed in.
     pub console: ConsoleSettings,
+    /// `[audit]`: what the logs keep, and for how long.
+    pub audit: AuditSettings,
     /// `[notifications]`: where reviews and other events are told.
     pub notifications: NotificationSettings,
     /// `[store]`: how the store works.
@@ -133,6 +135,43 @@ impl Default for ConsoleSettings {
         Self {
             idle_minutes: 30,
             session_hours: 12,
+        }
+    }
+}
+
+/// `[audit]`.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct AuditSettings {
+    /// Days that rows of the call log and the change log are kept. Whole months go, once their last day is older; what
+    /// stays still verifies. The default covers a year and the month in which it is audited.
+    #[schemars(range(min = 1, max = 36_500))]
+    pub retention_days: u32,
+    /// What the call log keeps of arguments: `none`, their digest alone; `redacted`, the arguments without whatever looks
+    /// like a secret, at most 16 KiB. People's words then stand in the log for as long as its rows.
+    pub args: KeptArguments,
+    /// Calls that read are answered only once their row is durable, as those that change something always are. It costs
+    /// each of them a wait for the disk.
+    pub strict: bool,
+}
+
+/// What of arguments is kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum KeptArguments {
+    #[default]
+    /// Their digest alone.
+    None,
+    /// All that looks like no secret.
+    Redacted,
+}
+
+impl Default for AuditSettings {
+    fn default() -> Self {
+        Self {
+            retention_days: 400,
+            args: KeptArguments::None,
+            strict: false,
         }
     }
 }

@@ -9,6 +9,7 @@ mod month;
 mod window;
 
 use std::{
+    borrow::Cow,
     collections::HashMap,
     sync::{
         Arc, OnceLock,
@@ -125,6 +126,8 @@ pub struct Limits {
 #[derive(Debug)]
 struct Meter {
     tenant: TenantId,
+    /// As its counters in the store are named.
+    name: String,
     used: Mutex<Used>,
     running: Arc<AtomicU32>,
     of_key: OnceLock<Arc<Budget>>,
@@ -175,9 +178,10 @@ impl Ticket {
 }
 
 impl Meter {
-    fn new(tenant: TenantId) -> Self {
+    fn new(tenant: TenantId, name: &str) -> Self {
         Self {
             tenant,
+            name: name.to_owned(),
             used: Mutex::new(Used {
                 minute: Window::of(Duration::from_secs(60)),
                 hour: None,
@@ -241,7 +245,18 @@ impl Meter {
     }
 }
 
-/// What counts are kept under: a key's id, or nothing for whoever has none.
+/// What a principal's counts of this process are found under: user ids, unlike those of keys, are not the only ones of
+/// their kind in all tenants.
+fn meter_key(principal: &Principal) -> Cow<'_, str> {
+    match &principal.facts().credential {
+        Credential::Token { .. } | Credential::LegacyToken => {
+            Cow::Owned(format!("{}/{}", principal.tenant(), principal.facts().user))
+        }
+        Credential::ApiKey { .. } | Credential::Local => Cow::Borrowed(meter_name(principal)),
+    }
+}
+
+/// What a tenant's counters of a principal are named after: a key's id, or nothing for whoever has none.
 fn meter_name(principal: &Principal) -> &str {
     match &principal.facts().credential {
         Credential::ApiKey { id, .. } => id.as_str(),
@@ -264,12 +279,12 @@ impl Limits {
     }
 
     fn meter(&self, principal: &Principal) -> Arc<Meter> {
-        let name = meter_name(principal);
-        if let Some(meter) = self.meters.read().get(name) {
+        let key = meter_key(principal);
+        if let Some(meter) = self.meters.read().get(key.as_ref()) {
             return Arc::clone(meter);
         }
-        let new = || Arc::new(Meter::new(principal.tenant().clone()));
-        Arc::clone(self.meters.write().entry(name.to_owned()).or_insert_with(new))
+        let new = || Arc::new(Meter::new(principal.tenant().clone(), meter_name(principal)));
+        Arc::clone(self.meters.write().entry(key.into_owned()).or_insert_with(new))
     }
 
     /// Counts one request against the rates of a principal.
@@ -423,11 +438,12 @@ impl Limits {
         let meters: Vec<_> = self
             .meters
             .read()
-            .iter()
-            .filter(|(_, meter)| meter.used.lock().tally != (0, 0))
-            .map(|(name, meter)| (name.clone(), Arc::clone(meter)))
+            .values()
+            .filter(|meter| meter.used.lock().tally != (0, 0))
+            .cloned()
             .collect();
-        for (name, meter) in meters {
+        for meter in meters {
+            let name = meter.name.clone();
             let (tally, month) = {
                 let mut used = meter.used.lock();
                 (std::mem::take(&mut used.tally), used.month)
@@ -478,7 +494,7 @@ mod tests {
 
     #[test]
     fn a_dropped_slot_makes_room() {
-        let meter = Meter::new(TenantId::new("acme").unwrap());
+        let meter = Meter::new(TenantId::new("acme").unwrap(), "key_1");
         let first = meter.enter(2).unwrap();
         let _second = meter.enter(2).unwrap();
         assert_eq!(meter.enter(2).unwrap_err(), OverLimit::Concurrency { most: 2 });
@@ -488,7 +504,7 @@ mod tests {
 
     #[test]
     fn the_tighter_of_two_rates_refuses_and_is_shown() {
-        let meter = Meter::new(TenantId::new("acme").unwrap());
+        let meter = Meter::new(TenantId::new("acme").unwrap(), "key_1");
         let shown = |state: RateState| (state.limit, state.remaining);
         assert_eq!(meter.count(0, 10, Some(3)).map(shown), Ok((3, 2)));
         assert_eq!(meter.count(0, 2, Some(3)).map(shown), Ok((2, 0)));

@@ -22,6 +22,7 @@ use bytes::Bytes;
 use footbridge_protocol::headers::Mismatch;
 use serde_json::{Map, Value, value::RawValue};
 use tokio_util::sync::CancellationToken;
+use tracing::error;
 
 pub use answer::{Answer, CallError, SignInError};
 pub use house::{BoundEdition, House, HouseBuilder, HouseError};
@@ -136,7 +137,14 @@ impl House {
         limit: OverLimit,
     ) -> Result<(), StoreError> {
         let error = CallError::OverLimit(limit);
-        let mut draft = Draft::open(self.store.clone(), principal, name, facts, self.clock.now());
+        let mut draft = Draft::open(
+            self.store.clone(),
+            self.audit,
+            principal,
+            name,
+            facts,
+            self.clock.now(),
+        );
         draft.refuse(error.status(), error.http_twin(), error.code());
         draft.close().await
     }
@@ -200,13 +208,20 @@ impl House {
         self.keyring
             .note_call(principal, call.facts.client_name.as_deref(), now);
         let facts = std::mem::take(&mut call.facts);
-        let mut draft = Draft::open(self.store.clone(), principal, call.name, facts, now);
+        let mut draft = Draft::open(self.store.clone(), self.audit, principal, call.name, facts, now);
         let result = self.walk(wanted, principal, call, now, &mut draft).await;
         if let Err(error) = &result {
             draft.refuse(error.status(), error.http_twin(), error.code());
         }
-        draft.close().await?;
-        result
+        let acted = draft
+            .has_acted()
+            .then(|| draft.reference().unwrap_or_default().to_owned());
+        match (draft.close().await, acted) {
+            (Ok(()), _) => result,
+            // What was begun outside is not undone by a row that cannot be written.
+            (Err(error), Some(reference)) => Err(unknown_outcome(&error, &reference).into()),
+            (Err(error), None) => Err(error.into()),
+        }
     }
 
     async fn walk(
@@ -319,6 +334,15 @@ impl House {
             answers,
         })
     }
+}
+
+/// The store failed after something outside it was begun: nobody can say "not run" any more. The cause is for the log.
+fn unknown_outcome(error: &StoreError, reference: &str) -> StoreError {
+    error!(
+        request.id = reference,
+        "a call took effect, and its end could not be written: {error}"
+    );
+    StoreError::OutcomeUnknown
 }
 
 /// Whether a call brings something that may confirm an earlier one, which was counted when its preview was shown.

@@ -26,6 +26,7 @@ use footbridge_server::{
         Keyring,
         oauth::{OAuth, OAuthLimits},
     },
+    audit::Keeping,
     catalogue::{Catalogue, NamedText},
     domain::Handlers,
     edge::{EdgeSettings, Server},
@@ -131,6 +132,7 @@ async fn house(store: Store) -> anyhow::Result<Arc<House>> {
         keyring,
         seal_key,
         clock: Clock::System,
+        audit: Keeping::default(),
         call_timeout: CALL_TIMEOUT,
         // The suite's calls overlap only where a scenario means them to.
         most_running_per_key: 64,

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     catalogue::{Catalogue, Edition},
-    store::{Store, StoreError, Topic},
+    store::{Key, Store, StoreError, Topic},
     vocabulary::{EditionName, KeyId, TenantId, Timestamp, UserId},
 };
 
@@ -41,6 +41,12 @@ pub enum AuthError {
     /// It is good, but not for this edition.
     #[error("this key may not enter the edition `{0}`")]
     WrongEdition(EditionName),
+    /// It is good, and the endpoint is another tenant's.
+    #[error("key belongs to another tenant")]
+    OtherTenant,
+    /// It is good, and none of the editions it may enter is served here.
+    #[error("this key may enter no edition that is served here")]
+    NoEdition,
     /// The tenant or the key's owner was suspended.
     #[error("this account is suspended")]
     Suspended,
@@ -168,16 +174,44 @@ impl Keyring {
         edition: &Edition,
         now: Timestamp,
     ) -> Result<Principal, AuthError> {
-        let (store, table) = match &self.door {
-            Door::Keys { store, table } => (store, table),
-            Door::Open(tenant, user) => {
-                return Ok(local_principal(
-                    edition,
-                    tenant.clone(),
-                    user.clone(),
-                    self.rate_per_minute,
-                ));
+        if let Door::Open(tenant, user) = &self.door {
+            let (tenant, user) = (tenant.clone(), user.clone());
+            return Ok(local_principal(edition, tenant, user, self.rate_per_minute));
+        }
+        let entry = self.find(credential).await?;
+        entry.admit(edition, now, self.rate_per_minute)
+    }
+
+    /// Finds out who presents this key, whatever the edition: as whom they enter each of `editions`, and the key's row.
+    /// There is one edition at least.
+    ///
+    /// # Errors
+    /// Why it opens none of them.
+    pub async fn recognise(
+        &self,
+        credential: Option<&str>,
+        editions: &[Arc<Edition>],
+        now: Timestamp,
+    ) -> Result<(Key, Vec<Principal>), AuthError> {
+        let entry = self.find(credential).await?;
+        let mut entered = Vec::new();
+        for edition in editions {
+            match entry.admit(edition, now, self.rate_per_minute) {
+                Ok(principal) => entered.push(principal),
+                Err(AuthError::WrongEdition(_)) => {}
+                Err(error) => return Err(error),
             }
+        }
+        if entered.is_empty() {
+            return Err(AuthError::NoEdition);
+        }
+        Ok((entry.key.clone(), entered))
+    }
+
+    /// The key of a credential, good or not any more.
+    async fn find(&self, credential: Option<&str>) -> Result<Arc<Entry>, AuthError> {
+        let Door::Keys { store, table } = &self.door else {
+            return Err(AuthError::NotRecognised(None));
         };
         let prefixes = self.prefixes.load();
         let prefixes: Vec<&str> = prefixes.iter().map(String::as_str).collect();
@@ -189,7 +223,7 @@ impl Keyring {
             Some(entry) => entry,
             None => Box::pin(self.find_new(store, table, hash)).await?,
         };
-        entry.admit(edition, now, self.rate_per_minute)
+        Ok(entry)
     }
 
     /// Minted a moment ago by another process, perhaps: the store is asked before the answer is no.

@@ -1,12 +1,16 @@
 //! `footbridge-server audit`
 
-use std::time::Duration;
+use std::{marker::PhantomData, time::Duration};
 
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 use footbridge_server::{
-    store::{AuditEntry, AuditFilter, AuditHead, AuditStatus, ChangeEntry, ChangeFilter, Store, StoreError},
-    vocabulary::{KeyId, TenantId, ToolName, UserId},
+    operate::{
+        Actor, OperateError,
+        logs::{self, Asked, From},
+    },
+    store::{AuditHead, AuditRecord, ChangeRecord, LogEntry, Store, StoreError},
+    vocabulary::{TenantId, ToolName, UserId},
 };
 use futures_util::FutureExt;
 use serde_json::value::RawValue;
@@ -24,13 +28,17 @@ pub(crate) struct Audit {
     #[command(subcommand)]
     command: Option<AuditCommand>,
     #[command(flatten)]
-    read: Read,
+    read: Read<AuditRecord>,
 }
 
 #[derive(Debug, Subcommand)]
 enum AuditCommand {
     /// Read the log of changes: who changed which record.
-    Changes(Changes),
+    Changes(Read<ChangeRecord>),
+    /// Write calls to stdout for an auditor, oldest first, one JSON object a line, exactly as stored and hashed.
+    Export(Export<AuditRecord>),
+    /// The same for the log of changes.
+    ExportChanges(Export<ChangeRecord>),
     /// Check that no row was changed, removed or cut off.
     Verify {
         /// A head kept elsewhere, as `audit verify` printed it: <number>:<hash>.
@@ -44,13 +52,15 @@ enum AuditCommand {
 }
 
 #[derive(Debug, Args)]
-struct Changes {
+struct Read<R: Shown> {
+    /// Go on with new rows as they come.
+    #[arg(long)]
+    follow: bool,
     /// Rows to show.
     #[arg(long, value_name = "N", default_value_t = 50)]
     limit: u32,
-    /// Only this action, e.g. key.revoke.
-    #[arg(long, value_name = "NAME")]
-    action: Option<String>,
+    #[command(flatten)]
+    filters: Filters<R>,
     /// One JSON object a row, exactly as stored and hashed.
     #[arg(long)]
     json: bool,
@@ -61,33 +71,102 @@ struct Changes {
 }
 
 #[derive(Debug, Args)]
-struct Read {
-    /// Go on with new rows as they come.
-    #[arg(long)]
-    follow: bool,
-    /// Rows to show.
-    #[arg(long, value_name = "N", default_value_t = 50)]
-    limit: u32,
-    /// Only this key's calls, by id.
-    #[arg(long, value_name = "ID")]
-    key: Option<KeyId>,
-    /// Only this tool.
-    #[arg(long, value_name = "NAME")]
-    tool: Option<ToolName>,
-    /// Only calls that ended so, e.g. allow, deny_scope, invalid.
-    #[arg(long, value_parser = status)]
-    status: Option<AuditStatus>,
-    /// One JSON object a row, exactly as stored and hashed.
-    #[arg(long)]
-    json: bool,
+struct Export<R: Shown> {
+    /// Begin after the row of this number: where an export before this one ended.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    after: i64,
+    #[command(flatten)]
+    filters: Filters<R>,
     #[command(flatten)]
     tenant: OfTenant,
     #[command(flatten)]
     place: Place,
 }
 
-fn status(text: &str) -> Result<AuditStatus, String> {
-    serde_json::from_value(text.into()).map_err(|_| "not a status of the call log".to_owned())
+/// The flags that a log's table of filters makes.
+struct Filters<R> {
+    given: Vec<(&'static str, String)>,
+    of: PhantomData<R>,
+}
+
+impl<R> std::fmt::Debug for Filters<R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Filters").field(&self.given).finish()
+    }
+}
+
+impl<R: Asked> Args for Filters<R> {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        R::FILTERS.iter().fold(command, |command, filter| {
+            command.arg(
+                clap::Arg::new(filter.name)
+                    .long(filter.name)
+                    .value_name(filter.value)
+                    .help(filter.about.trim_end_matches('.'))
+                    .allow_hyphen_values(true),
+            )
+        })
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        Self::augment_args(command)
+    }
+}
+
+impl<R: Asked> clap::FromArgMatches for Filters<R> {
+    fn from_arg_matches(matches: &clap::ArgMatches) -> Result<Self, clap::Error> {
+        let given = R::FILTERS.iter().filter_map(|filter| {
+            let value = matches.get_one::<String>(filter.name)?;
+            Some((filter.name, value.clone()))
+        });
+        Ok(Self {
+            given: given.collect(),
+            of: PhantomData,
+        })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &clap::ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl<R: Asked<Filter: Default>> Filters<R> {
+    fn read(&self, store: &Store) -> Result<R::Filter, OperateError> {
+        let pairs = self.given.iter().map(|(name, value)| (*name, value.as_str()));
+        logs::filter::<R>(pairs, store.clock().now())
+    }
+}
+
+/// A log whose rows have a line for people.
+trait Shown: Asked<Filter: Default + Clone> {
+    fn line(&self) -> String;
+}
+
+impl Shown for AuditRecord {
+    fn line(&self) -> String {
+        let text = |part: &Option<std::borrow::Cow<'static, str>>| part.as_deref().unwrap_or("-").to_owned();
+        format!(
+            "{}  {:<12} {:<18} {:<14} {:>5} ms  {}  {}",
+            self.ts,
+            self.status.as_str(),
+            self.tool_name.as_ref().map_or("-", ToolName::as_str),
+            text(&self.key_prefix),
+            self.latency_ms.unwrap_or(0),
+            text(&self.client_name),
+            text(&self.error_class),
+        )
+    }
+}
+
+impl Shown for ChangeRecord {
+    fn line(&self) -> String {
+        let by = self.actor.user_id.as_ref().map_or("-", UserId::as_str);
+        format!(
+            "{}  {:<18} {:<10} {}  by {by}",
+            self.ts, self.action, self.object_kind, self.object_id
+        )
+    }
 }
 
 impl Audit {
@@ -99,108 +178,95 @@ impl Audit {
                 store.close().await;
                 result
             }
-            Some(AuditCommand::Changes(changes)) => changes.run().await,
+            Some(AuditCommand::Changes(read)) => read.run().await,
+            Some(AuditCommand::Export(export)) => export.run().await,
+            Some(AuditCommand::ExportChanges(export)) => export.run().await,
             None => self.read.run().await,
         }
     }
 }
 
-impl Changes {
+impl<R: Shown> Read<R> {
     async fn run(self) -> Result<()> {
         let store = self.place.open().await?;
-        let limit = self.limit;
-        let filter = ChangeFilter {
-            action: self.action,
-            ..ChangeFilter::default()
-        };
-        let mut rows: Vec<ChangeEntry> = store
-            .read(&self.tenant.tenant, move |tx| {
-                async move { tx.change_log().list(&filter, None, limit).await }.boxed()
-            })
-            .await?;
-        store.close().await;
-        rows.reverse();
-        for row in &rows {
-            if self.json {
-                show_stored(row.seq, &row.hash, &row.body)?;
-                continue;
+        let (tenant, wanted) = (&self.tenant.tenant, self.filters.read(&store)?);
+        let page =
+            |from, limit| logs::page::<R>(&store, &Actor::Operator, tenant, wanted.clone(), from, limit);
+        // However long the log is, the newest that fit are shown.
+        let (mut rows, mut before) = (Vec::new(), None);
+        let newest = head::<R>(&store, tenant).await?;
+        loop {
+            let wanted = self
+                .limit
+                .saturating_sub(u32::try_from(rows.len()).unwrap_or(u32::MAX));
+            let found = page(From::Newest(before), wanted.min(PAGE)).await?;
+            rows.extend(found.rows);
+            before = Some(found.go_on);
+            if !found.more || rows.len() >= self.limit as usize {
+                break;
             }
-            let record = &row.record;
-            let by = record.actor.user_id.as_ref().map_or("-", UserId::as_str);
-            print::line(&format!(
-                "{}  {:<18} {:<10} {}  by {by}",
-                record.ts, record.action, record.object_kind, record.object_id
-            ))?;
         }
+        for row in rows.iter().rev() {
+            show(row, self.json)?;
+        }
+        if self.follow {
+            // Until Ctrl-C.
+            let mut last = newest;
+            loop {
+                let found = page(From::After(last), PAGE).await?;
+                for row in &found.rows {
+                    show(row, self.json)?;
+                }
+                last = found.go_on;
+                if !found.more {
+                    tokio::time::sleep(LOOK_EVERY).await;
+                }
+            }
+        }
+        store.close().await;
         Ok(())
     }
 }
 
-impl Read {
+impl<R: Shown> Export<R> {
     async fn run(self) -> Result<()> {
         let store = self.place.open().await?;
-        let filter = AuditFilter {
-            api_key_id: self.key,
-            tool_name: self.tool,
-            status: self.status,
-            ..AuditFilter::default()
-        };
-        let (tenant, wanted) = (self.tenant.tenant, filter.clone());
-        let limit = self.limit;
-        let mut rows: Vec<AuditEntry> = store
-            .read(&tenant, move |tx| {
-                async move { tx.audit_log().list(&wanted, None, limit).await }.boxed()
-            })
-            .await?;
-        rows.reverse();
-        let mut last = rows.last().map_or(0, |row| row.seq);
-        for row in &rows {
-            show(row, self.json)?;
-        }
-        if !self.follow {
-            store.close().await;
-            return Ok(());
-        }
-        // Until Ctrl-C.
+        let wanted = self.filters.read(&store)?;
+        let mut after = self.after;
         loop {
-            tokio::time::sleep(LOOK_EVERY).await;
-            let wanted = filter.clone();
-            let rows = store
-                .read(&tenant, move |tx| {
-                    async move { tx.audit_log().follow(&wanted, last, PAGE).await }.boxed()
-                })
-                .await?;
-            for row in &rows {
-                show(row, self.json)?;
-                last = last.max(row.seq);
+            let (from, tenant) = (From::After(after), &self.tenant.tenant);
+            let page = logs::page::<R>(&store, &Actor::Operator, tenant, wanted.clone(), from, PAGE).await?;
+            for row in &page.rows {
+                show_stored(row)?;
+            }
+            after = page.go_on;
+            if !page.more {
+                break;
             }
         }
+        store.close().await;
+        Ok(())
     }
 }
 
-fn show(row: &AuditEntry, json: bool) -> Result<()> {
+/// The number of a log's last row.
+async fn head<R: Asked>(store: &Store, tenant: &TenantId) -> Result<i64, StoreError> {
+    let head = store.read(tenant, |tx| async move { R::log(tx).head().await }.boxed());
+    Ok(head.await?.seq)
+}
+
+fn show<R: Shown>(row: &LogEntry<R>, json: bool) -> Result<()> {
     if json {
-        return show_stored(row.seq, &row.hash, &row.body);
+        return show_stored(row);
     }
-    let record = &row.record;
-    let text = |part: &Option<std::borrow::Cow<'static, str>>| part.as_deref().unwrap_or("-").to_owned();
-    print::line(&format!(
-        "{}  {:<12} {:<18} {:<14} {:>5} ms  {}  {}",
-        record.ts,
-        record.status.as_str(),
-        record.tool_name.as_ref().map_or("-", ToolName::as_str),
-        text(&record.key_prefix),
-        record.latency_ms.unwrap_or(0),
-        text(&record.client_name),
-        text(&record.error_class),
-    ))?;
+    print::line(&row.record.line())?;
     Ok(())
 }
 
 /// A row of either log exactly as it was hashed.
-fn show_stored(seq: i64, hash: &str, body: &str) -> Result<()> {
-    let body: Box<RawValue> = serde_json::from_str(body)?;
-    print::json_line(&serde_json::json!({ "seq": seq, "hash": hash, "row": body }))
+fn show_stored<R>(row: &LogEntry<R>) -> Result<()> {
+    let body: &RawValue = serde_json::from_str(&row.body)?;
+    print::json_line(&serde_json::json!({ "seq": row.seq, "hash": row.hash, "row": body }))
 }
 
 /// Checks both logs of a tenant. `head` is the call log's, as an earlier check printed it.

@@ -579,12 +579,7 @@ impl Desk {
         if let Err(CallError::OverLimit(limit)) = result {
             self.common.metrics.limit_reached(limit);
         }
-        let outcome = match result {
-            Ok(Answer::Done(result)) if result.is_error => "tool_error",
-            Ok(Answer::Done(_)) => WENT_WELL,
-            Ok(Answer::InputRequired { .. }) => "input_required",
-            Err(error) => error.code(),
-        };
+        let outcome = outcome_of(result);
         match tool.and_then(|tool| self.counts.went_well.get(tool.index)) {
             Some(counter) if outcome == WENT_WELL => {
                 counter.inc();
@@ -623,6 +618,16 @@ impl Desk {
             Mirror::Http(_) => era::allows_batch(mirror.header(PROTOCOL_VERSION)),
             Mirror::Stdio { settled } => settled == Some(era::ProtocolVersion::V2025_03_26),
         }
+    }
+}
+
+/// The word that figures name an outcome with.
+pub(super) fn outcome_of(result: &Result<Answer, CallError>) -> &'static str {
+    match result {
+        Ok(Answer::Done(result)) if result.is_error => "tool_error",
+        Ok(Answer::Done(_)) => WENT_WELL,
+        Ok(Answer::InputRequired { .. }) => "input_required",
+        Err(error) => error.code(),
     }
 }
 

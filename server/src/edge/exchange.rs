@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     access::{
-        Principal,
+        AuthError, Principal,
         oauth::{Entrance, Resource},
     },
     pipeline::SignInError,
@@ -40,6 +40,7 @@ impl Front {
         peer: &Peer,
         desk: &Arc<Desk>,
         entrance: Option<Entrance>,
+        bound_to: Option<&str>,
         parts: &mut Parts,
         body: Incoming,
     ) -> Result<Response<Outgoing>, Refusal> {
@@ -62,6 +63,12 @@ impl Front {
         }
         let held = self.admit(peer)?;
         let principal = self.principal(peer, desk, entrance.as_ref(), headers).await?;
+        if bound_to.is_some_and(|tenant| tenant != principal.tenant().as_str()) {
+            return Err(Refusal::Credential {
+                error: AuthError::OtherTenant,
+                presented: true,
+            });
+        }
         if of_session {
             return self.session(peer, desk, entrance, principal, parts, held).await;
         }

@@ -156,11 +156,16 @@ impl Front {
     async fn route(&self, peer: &Peer, request: Request<Incoming>) -> Response<Outgoing> {
         let (mut parts, body) = request.into_parts();
         let path = parts.uri.path();
-        if let Some((desk, entrance)) = self.entrance(path) {
+        let (bound_to, inner) = bound_tenant(path);
+        if let Some((desk, entrance)) = self.entrance(inner) {
+            let bound_to = bound_to.map(str::to_owned);
             let desk = &desk;
             let page = self.page(&parts.headers);
             let resource = entrance.clone();
-            let mut response = match self.message(peer, desk, entrance, &mut parts, body).await {
+            let mut response = match self
+                .message(peer, desk, entrance, bound_to.as_deref(), &mut parts, body)
+                .await
+            {
                 Ok(response) => response,
                 Err(refusal) => {
                     let resource = resource.as_ref().and_then(Entrance::advertised);
@@ -215,6 +220,7 @@ impl Front {
                 let facts = Visit {
                     address: peer.address,
                     site: Arc::clone(&self.site),
+                    common: Arc::clone(&self.common),
                 };
                 let request = Request::from_parts(parts, body);
                 let response = Box::pin(visit(router, facts, &self.common.settings, request)).await;
@@ -290,6 +296,19 @@ impl Front {
         let limit = oauth_documents::REGISTRATION_BYTES;
         let body = intake::read(body, limit, self.common.settings.body_timeout()).await?;
         Ok(oauth_documents::register(resource, &body))
+    }
+}
+
+/// The tenant that an address is bound to, and the rest of its path: `/t/<tenant>/…` (catalogue.md §2.15).
+fn bound_tenant(path: &str) -> (Option<&str>, &str) {
+    let bound = || {
+        let rest = path.strip_prefix("/t/")?;
+        let end = rest.find('/')?;
+        Some((rest.get(..end)?, rest.get(end..)?))
+    };
+    match bound() {
+        Some((tenant, inner)) if !tenant.is_empty() => (Some(tenant), inner),
+        _ => (None, path),
     }
 }
 

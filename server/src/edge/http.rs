@@ -9,7 +9,7 @@ use footbridge_protocol::headers::SESSION_ID;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
 
 use super::{body::Outgoing, reply::Reply};
-use crate::limits::{OverLimit, RateState};
+use crate::limits::{OverLimit, RateState, Usage};
 
 pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
@@ -58,16 +58,21 @@ pub(super) fn to_response(mut reply: Reply) -> Response<Outgoing> {
         show_rate(headers, rate);
     }
     if let Some(usage) = usage {
-        headers.insert("x-monthlycap-limit", usage.cap.into());
-        headers.insert(
-            "x-monthlycap-remaining",
-            usage.cap.saturating_sub(usage.used).into(),
-        );
-        if let Ok(resets) = HeaderValue::from_str(&usage.month.resets()) {
-            headers.insert("x-monthlycap-reset", resets);
-        }
+        show_usage(headers, &usage);
     }
     response
+}
+
+/// The headers of a month's calls that go to their end: how many pass, how many are left, and when they are new.
+pub fn show_usage(headers: &mut HeaderMap, usage: &Usage) {
+    headers.insert("x-monthlycap-limit", usage.cap.into());
+    headers.insert(
+        "x-monthlycap-remaining",
+        usage.cap.saturating_sub(usage.used).into(),
+    );
+    if let Ok(resets) = HeaderValue::from_str(&usage.month.resets()) {
+        headers.insert("x-monthlycap-reset", resets);
+    }
 }
 
 /// What of a rate is shown, whether it passed the request or not.
@@ -80,7 +85,7 @@ pub(super) fn rate_shown(counted: &Result<RateState, OverLimit>) -> Option<RateS
 
 /// The rate's headers (catalogue.md §2.11): requests that pass in a window, that are left, and the seconds until one
 /// more passes.
-pub(super) fn show_rate(headers: &mut HeaderMap, rate: RateState) {
+pub fn show_rate(headers: &mut HeaderMap, rate: RateState) {
     headers.insert(RATE_LIMIT, rate.limit.into());
     headers.insert(RATE_REMAINING, rate.remaining.into());
     headers.insert(RATE_RESET, rate.reset_seconds().into());
@@ -97,7 +102,7 @@ pub(super) fn stream(body: Outgoing) -> Response<Outgoing> {
 }
 
 /// An id for one request, unique in this process and unlikely to meet another's.
-pub(super) fn request_id() -> String {
+pub fn request_id() -> String {
     static SEED: OnceLock<u64> = OnceLock::new();
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let seed = SEED.get_or_init(|| {

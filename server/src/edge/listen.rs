@@ -89,7 +89,10 @@ impl Listens {
         let facts = principal.facts();
         let who = match &facts.credential {
             Credential::ApiKey { id, .. } => id.to_string(),
-            Credential::Token { .. } | Credential::LegacyToken | Credential::Local => facts.user.to_string(),
+            // Ids of users are their tenant's own.
+            Credential::Token { .. } | Credential::LegacyToken | Credential::Local => {
+                format!("{}/{}", facts.tenant, facts.user)
+            }
         };
         let mut open = self.open.lock();
         let count = open.entry(who.clone()).or_default();

@@ -53,7 +53,10 @@ mod visit;
 mod well_known;
 
 pub use gate::{TwoCredentials, credential};
+pub use http::{request_id, show_rate, show_usage};
 pub use listener::{EdgeError, Server, listen};
+pub use refusal::auth_status;
+pub use reply::{details, log};
 pub use settings::EdgeSettings;
 pub use tls::{TlsError, TlsFiles, check_tls};
 pub use visit::{BodyTooSlow, Site, Visit};

@@ -85,14 +85,17 @@ impl From<TwoCredentials> for Refusal {
     }
 }
 
-fn auth_status(error: &AuthError) -> StatusCode {
+/// The status that says why a credential does not open the door.
+pub fn auth_status(error: &AuthError) -> StatusCode {
     match error {
         AuthError::Missing
         | AuthError::NotRecognised(_)
         | AuthError::Token(_)
         | AuthError::Revoked
         | AuthError::Expired
-        | AuthError::WrongEdition(_) => StatusCode::UNAUTHORIZED,
+        | AuthError::WrongEdition(_)
+        | AuthError::OtherTenant
+        | AuthError::NoEdition => StatusCode::UNAUTHORIZED,
         // Another credential would not help, so no challenge (protocol.md A-15).
         AuthError::Suspended | AuthError::NoEmail | AuthError::EmailTaken(_) => StatusCode::FORBIDDEN,
         AuthError::Unavailable(_) | AuthError::Provider(_) | AuthError::Busy => {

@@ -317,17 +317,7 @@ fn tool_error(error: &CallError, reference: &str) -> String {
     let mut inner = Map::new();
     inner.insert("code".to_owned(), json!(error.code()));
     inner.insert("message".to_owned(), json!(error.to_string()));
-    let details = match error {
-        CallError::Arguments(e) | CallError::Domain(DomainError::Arguments(e)) => {
-            Some(json!({ "faults": e.faults }))
-        }
-        CallError::Denied(Denial::MissingScope(scopes)) => Some(json!({ "missing_scopes": texts(scopes) })),
-        CallError::Domain(DomainError::MissingCapability(missing)) => {
-            Some(json!({ "required_capabilities": missing }))
-        }
-        _ => None,
-    };
-    if let Some(details) = details {
+    if let Some(details) = details(error) {
         inner.insert("details".to_owned(), details);
     }
     if let CallError::Domain(DomainError::Upstream(fault)) = error
@@ -337,6 +327,20 @@ fn tool_error(error: &CallError, reference: &str) -> String {
     }
     inner.insert("request_id".to_owned(), json!(reference));
     json!({ "error": inner }).to_string()
+}
+
+/// What a program can use of an error besides its text.
+pub fn details(error: &CallError) -> Option<Value> {
+    match error {
+        CallError::Arguments(e) | CallError::Domain(DomainError::Arguments(e)) => {
+            Some(json!({ "faults": e.faults }))
+        }
+        CallError::Denied(Denial::MissingScope(scopes)) => Some(json!({ "missing_scopes": texts(scopes) })),
+        CallError::Domain(DomainError::MissingCapability(missing)) => {
+            Some(json!({ "required_capabilities": missing }))
+        }
+        _ => None,
+    }
 }
 
 pub(super) fn denial_data(denial: &Denial) -> Value {
@@ -352,8 +356,8 @@ fn texts(scopes: &[Scope]) -> Vec<&str> {
     scopes.iter().map(Scope::as_str).collect()
 }
 
-/// Each failure is logged once, here, where it is answered.
-pub(super) fn log(error: &CallError, reference: &str) {
+/// Logs a failure. Each is logged once, where it is answered.
+pub fn log(error: &CallError, reference: &str) {
     match error {
         CallError::Unavailable(_)
         | CallError::Panicked

@@ -5,6 +5,7 @@
 
 use std::{
     error::Error,
+    fmt,
     net::IpAddr,
     pin::Pin,
     sync::Arc,
@@ -20,7 +21,15 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::time::{Sleep, sleep};
 use tower_service::Service;
 
-use super::{body::Outgoing, settings::EdgeSettings};
+use super::{
+    body::Outgoing,
+    desk::{Common, outcome_of},
+    settings::EdgeSettings,
+};
+use crate::{
+    catalogue::Edition,
+    pipeline::{Answer, CallError},
+};
 
 /// What the server is called from outside, and over what it is reached.
 #[derive(Debug)]
@@ -32,12 +41,48 @@ pub struct Site {
 }
 
 /// What the edge knows of a request; the router finds it among the request's extensions.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Visit {
     /// Where the request comes from.
     pub address: IpAddr,
     /// Where it arrived.
     pub site: Arc<Site>,
+    pub(super) common: Arc<Common>,
+}
+
+impl Visit {
+    /// Where people approve calls in a browser: a URL that a code is put behind.
+    pub fn approve_at(&self) -> Option<&str> {
+        self.common.approve_at.get().map(String::as_str)
+    }
+
+    /// Counts a call of a tool that came through the router, as those at the endpoints are.
+    pub fn count_call(
+        &self,
+        edition: &Edition,
+        name: &str,
+        result: &Result<Answer, CallError>,
+        took: Duration,
+    ) {
+        let metrics = &self.common.metrics;
+        let tool = edition.find(name).map(|tool| &tool.name);
+        if let Some(tool) = tool {
+            metrics.times(&edition.name, tool).observe(took.as_secs_f64());
+        }
+        if let Err(CallError::OverLimit(limit)) = result {
+            metrics.limit_reached(limit);
+        }
+        metrics.tool_call(&edition.name, tool, outcome_of(result));
+    }
+}
+
+impl fmt::Debug for Visit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Visit")
+            .field("address", &self.address)
+            .field("site", &self.site)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A body that did not come to its end in time.

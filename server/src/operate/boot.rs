@@ -13,11 +13,13 @@ use super::{
     editions::{CatalogueSource, ReloadError, Reloader},
     invitations,
     people::LOCAL_OWNER,
+    retention,
     sign_in::PasswordCheck,
 };
 use crate::{
     access::{Keyring, oauth::OAuth},
-    config::{Config, LogSettings},
+    audit::Keeping,
+    config::{Config, KeptArguments, LogSettings},
     domain::{Handlers, context::Context},
     outbox::Courier,
     pipeline::{House, HouseBuilder, HouseError},
@@ -100,6 +102,10 @@ pub async fn boot(
         seal_key: seal_key(&store).await.map_err(HouseError::from)?,
         clock: store.clock().clone(),
         call_timeout: Duration::from_secs(config.limits.call_seconds),
+        audit: Keeping {
+            arguments: config.audit.args == KeptArguments::Redacted,
+            strict: config.audit.strict,
+        },
         most_running_per_key: config.limits.running_per_key,
         failed_sign_ins_per_minute: config.limits.failed_sign_ins_per_minute,
     };
@@ -123,6 +129,10 @@ pub async fn boot(
             let house = Arc::clone(&house);
             async move { house.follow_clients().await }
         }),
+        spawn_until(
+            &stop,
+            retention::follow(store.clone(), config.audit.retention_days),
+        ),
         tokio::spawn(Arc::clone(&context).run(stop.clone())),
     ];
     Ok(Booted {

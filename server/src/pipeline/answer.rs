@@ -167,6 +167,19 @@ impl CallError {
         }
     }
 
+    /// Seconds after which the same call may pass, where that is known.
+    pub fn retry_after_seconds(&self) -> Option<u64> {
+        match self {
+            Self::OverLimit(limit) => Some(limit.retry_after_seconds()),
+            Self::Domain(DomainError::Exhausted {
+                retry_after_seconds, ..
+            }) => Some(*retry_after_seconds),
+            Self::Domain(DomainError::Upstream(fault)) => fault.retry_after_seconds,
+            Self::Unavailable(_) | Self::Domain(DomainError::Store(_)) => Some(2),
+            _ => None,
+        }
+    }
+
     /// Whether nobody can say if the call took effect. "Not run" would be a guess, and the caller would run it twice.
     fn outcome_is_unknown(&self) -> bool {
         matches!(

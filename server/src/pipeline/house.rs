@@ -13,6 +13,7 @@ use crate::{
         AuthError, Keyring, Principal,
         oauth::{Entrance, OAuth},
     },
+    audit::Keeping,
     catalogue::{
         Catalogue, CatalogueError, Driver, Edition, ListCache, ListedNames, Shape, StrictClients, Tool,
     },
@@ -23,7 +24,7 @@ use crate::{
     },
     limits::{AddressMeters, Limits},
     policy::{Rules, SealKey},
-    store::{Store, StoreError},
+    store::{Key, Store, StoreError},
     vocabulary::{Clock, Consent, EditionName, ToolName},
 };
 
@@ -126,6 +127,7 @@ pub struct House {
     pub(super) call_timeout: Duration,
     pub(super) sessions: Sessions,
     pub(super) questions: Arc<Questions>,
+    pub(super) audit: Keeping,
     editions: ArcSwap<Vec<Arc<BoundEdition>>>,
     /// Counts the catalogues that were in force.
     generation: watch::Sender<u64>,
@@ -153,6 +155,8 @@ pub struct HouseBuilder {
     pub clock: Clock,
     /// How long a call may take when its row says nothing.
     pub call_timeout: Duration,
+    /// What the call log keeps.
+    pub audit: Keeping,
     /// Calls that one key may have running at once.
     pub most_running_per_key: u32,
     /// Failed sign-ins a minute that one address may have.
@@ -177,6 +181,7 @@ impl HouseBuilder {
             seal_key,
             clock: self.clock,
             call_timeout: self.call_timeout,
+            audit: self.audit,
             editions: ArcSwap::from_pointee(editions),
             generation: watch::Sender::new(0),
             handlers: self.handlers,
@@ -347,6 +352,30 @@ impl House {
             Ok(None) => self.keyring.authenticate(credential, edition, now).await,
             Err(error) => Err(error),
         };
+        self.judged(result, address)
+    }
+
+    /// Finds out who presents an API key at a door that no edition owns: the key, and as whom it enters each of the
+    /// editions served, one at least.
+    ///
+    /// # Errors
+    /// As [`House::authenticate`]; access tokens are no keys.
+    pub async fn recognise(
+        &self,
+        credential: Option<&str>,
+        address: std::net::IpAddr,
+    ) -> Result<(Key, Vec<Principal>), SignInError> {
+        let bound = self.editions();
+        let editions: Vec<_> = bound.iter().map(|bound| Arc::clone(&bound.edition)).collect();
+        let result = self
+            .keyring
+            .recognise(credential, &editions, self.clock.now())
+            .await;
+        self.judged(result, address)
+    }
+
+    /// Counts what looks like a guess.
+    fn judged<T>(&self, result: Result<T, AuthError>, address: std::net::IpAddr) -> Result<T, SignInError> {
         if result.as_ref().is_err_and(AuthError::counts_as_failure)
             && let Err(limit) = self.failed_sign_ins.count(address)
         {

@@ -14,6 +14,7 @@ use super::{
     consent::{Redeemed, Visit, Yes},
     doors::{CHANGED, Kept},
     run::{End, bounded, check_result},
+    unknown_outcome,
 };
 use crate::{
     audit::{Draft, note_result},
@@ -165,6 +166,7 @@ impl House {
                 }
                 draft.plan(&plan.digest(&visit.tool.digest()));
                 draft.require_durable();
+                let reference = draft.reference().unwrap_or_default().to_owned();
                 let store = TenantStore::new(self.store.clone(), tenant.clone());
                 let work = apply(store.clone(), visit.applying(permit, plan, true, now));
                 let seal_key = Arc::clone(&visit.seal_key);
@@ -204,7 +206,7 @@ impl House {
                             .boxed()
                         })
                         .await
-                        .map_err(DomainError::Store)?;
+                        .map_err(|error| unknown_outcome(&error, &reference))?;
                     result
                 };
                 let result = self.apart(visit, slot, work).await?;

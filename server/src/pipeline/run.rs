@@ -5,7 +5,7 @@ use std::{future::Future, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 
-use super::{CallError, House};
+use super::{CallError, House, unknown_outcome};
 use crate::{
     audit::{Draft, note_outcome},
     catalogue::Tool,
@@ -96,6 +96,10 @@ impl House {
                     work.await
                 });
                 let end = match tokio::time::timeout(limit, task).await {
+                    Ok(Ok(Err(DomainError::Store(error)))) => {
+                        let reference = draft.reference().unwrap_or_default();
+                        End::Returned(Err(unknown_outcome(&error, reference).into()))
+                    }
                     Ok(Ok(result)) => End::Returned(result),
                     Ok(Err(_)) => End::Panicked,
                     Err(_) => {

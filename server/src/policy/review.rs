@@ -324,6 +324,15 @@ pub async fn list(tx: &mut TenantTx<'_>, limit: u32) -> Result<Vec<Review>, Stor
     page.records.iter().map(Record::parse).collect()
 }
 
+/// Removes reviews that nothing happened to since a moment, at most `most` of them; gives how many. They are evidence of
+/// calls, so they go when the rows of those calls do.
+///
+/// # Errors
+/// When the store refuses.
+pub async fn sweep(tx: &mut TenantTx<'_>, since: Timestamp, most: u32) -> Result<usize, StoreError> {
+    tx.records(KIND).purge_unchanged(since, most).await
+}
+
 /// Moves a review to what its waiting call has become, where the table of states has a way.
 pub(crate) async fn follow(
     tx: &mut TenantTx<'_>,

@@ -8,9 +8,9 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Session, StoreError,
-    chain::{AuditHead, AuditVerdict, Chain, body_of, hex},
-    row::{from_json, params},
+    StoreError,
+    chain::{Chain, body_of},
+    log::{Kept, Log, LogEntry, Test},
 };
 use crate::vocabulary::{EditionName, KeyId, Scope, TenantId, Timestamp, ToolName, UserId};
 
@@ -243,22 +243,12 @@ pub(crate) struct SealedAudit {
     pub(super) body: String,
 }
 
-/// One row of the log.
-#[derive(Clone, Debug)]
-pub struct AuditEntry {
-    /// Its number in the tenant's chain, from 1 without gaps.
-    pub seq: i64,
-    /// `aud_<seq>`.
-    pub id: String,
-    /// What happened.
-    pub record: AuditRecord,
-    /// Hash of the row, hexadecimal.
-    pub hash: String,
-    /// The hashed bytes.
-    pub body: String,
-}
+/// One row of the call log.
+pub type AuditEntry = LogEntry<AuditRecord>;
+/// The call log of one tenant, for readers.
+pub type AuditLog<'t> = Log<'t, AuditRecord>;
 
-/// Which rows of the log to list.
+/// Which calls to list.
 #[derive(Clone, Debug, Default)]
 pub struct AuditFilter {
     /// Only this key's calls.
@@ -267,108 +257,61 @@ pub struct AuditFilter {
     pub tool_name: Option<ToolName>,
     /// Only this outcome.
     pub status: Option<AuditStatus>,
+    /// Only this person's calls, whatever their credential.
+    pub user_id: Option<UserId>,
+    /// Only through this edition.
+    pub edition: Option<EditionName>,
+    /// Only with this in the class of the error.
+    pub error: Option<String>,
+    /// Only with this in the client's name.
+    pub client: Option<String>,
+    /// Only from this address.
+    pub ip: Option<String>,
+    /// Only this request.
+    pub request_id: Option<String>,
+    /// Only calls of this trace.
+    pub trace_id: Option<String>,
     /// Only from this moment on.
     pub from: Option<Timestamp>,
     /// Only before this moment.
     pub to: Option<Timestamp>,
 }
 
-/// The log of one tenant, for readers.
-pub struct AuditLog<'t> {
-    pub(super) session: &'t mut Session,
-    pub(super) tenant: &'t TenantId,
-}
+impl Kept for AuditRecord {
+    type Filter = AuditFilter;
+    const CHAIN: Chain = Chain {
+        log: "audit_log",
+        heads: "audit_heads",
+        columns: &["api_key_id", "tool_name", "status"],
+    };
+    const ID: &'static str = "aud";
 
-const CHAIN: Chain = Chain {
-    log: "audit_log",
-    heads: "audit_heads",
-    columns: &["api_key_id", "tool_name", "status"],
-};
-
-impl AuditLog<'_> {
-    /// Rows newest first, those before number `before` when given.
-    pub async fn list(
-        &mut self,
-        filter: &AuditFilter,
-        before: Option<i64>,
-        limit: u32,
-    ) -> Result<Vec<AuditEntry>, StoreError> {
-        self.page(filter, before.unwrap_or(i64::MAX), "<", "DESC", limit)
-            .await
-    }
-
-    /// Rows oldest first, those after number `after` (0 from the beginning): for exports and followers.
-    pub async fn follow(
-        &mut self,
-        filter: &AuditFilter,
-        after: i64,
-        limit: u32,
-    ) -> Result<Vec<AuditEntry>, StoreError> {
-        self.page(filter, after, ">", "ASC", limit).await
-    }
-
-    async fn page(
-        &mut self,
-        filter: &AuditFilter,
-        bound: i64,
-        side: &str,
-        order: &str,
-        limit: u32,
-    ) -> Result<Vec<AuditEntry>, StoreError> {
-        let sql = format!(
-            "SELECT {} FROM audit_log WHERE tenant_id = $1 AND seq {side} $2
-             AND (CAST($3 AS TEXT) IS NULL OR api_key_id = $3) AND (CAST($4 AS TEXT) IS NULL OR tool_name = $4)
-             AND (CAST($5 AS TEXT) IS NULL OR status = $5) AND ts >= $6 AND ts < $7
-             ORDER BY seq {order} LIMIT $8",
-            CHAIN.selected()
-        );
-        let params = params![
-            self.tenant.as_str(),
-            bound,
-            filter.api_key_id.as_ref().map(KeyId::as_str),
-            filter.tool_name.as_ref().map(ToolName::as_str),
-            filter.status.map(AuditStatus::as_str),
-            filter.from.map_or(i64::MIN, |t| t.0),
-            filter.to.map_or(i64::MAX, |t| t.0),
-            limit,
-        ];
-        self.session
-            .query(&sql, params, |row| {
-                let row = CHAIN.link(row)?;
-                Ok(AuditEntry {
-                    seq: row.seq,
-                    id: format!("aud_{}", row.seq),
-                    record: from_json(&row.body)?,
-                    hash: hex(&row.hash),
-                    body: row.body,
-                })
-            })
-            .await
-    }
-
-    /// The end of the chain as the store remembers it.
-    pub async fn head(&mut self) -> Result<AuditHead, StoreError> {
-        Ok(CHAIN.heads(self.session, self.tenant.as_str()).await?.0.shown())
-    }
-
-    /// Reads the whole chain and compares every row with its hash, its neighbours, its own columns, the
-    /// stored head and, when given, a head that was kept elsewhere.
-    pub async fn verify(&mut self, kept: Option<&AuditHead>) -> Result<AuditVerdict, StoreError> {
-        CHAIN.verify(self.session, self.tenant.as_str(), kept).await
-    }
-
-    /// Drops the beginning of the chain up to `before` (retention, catalogue.md §2.12), at most `most` rows of it, and
-    /// gives the number of rows dropped. The hash of the last dropped row stays as the chain's anchor.
-    pub async fn drop_before(&mut self, before: Timestamp, most: u32) -> Result<u64, StoreError> {
-        CHAIN
-            .drop_before(self.session, self.tenant.as_str(), before, most)
-            .await
+    fn tests(filter: &AuditFilter) -> Vec<Test<'_>> {
+        let (column, field, part) = (Test::column, Test::field, Test::part);
+        [
+            column("api_key_id", filter.api_key_id.as_ref().map(KeyId::as_str)),
+            column("tool_name", filter.tool_name.as_ref().map(ToolName::as_str)),
+            column("status", filter.status.map(AuditStatus::as_str)),
+            field("user_id", filter.user_id.as_ref().map(UserId::as_str)),
+            field("edition", filter.edition.as_ref().map(EditionName::as_str)),
+            field("ip", filter.ip.as_deref()),
+            field("request_id", filter.request_id.as_deref()),
+            field("trace_id", filter.trace_id.as_deref()),
+            part("error_class", filter.error.as_deref()),
+            part("client_name", filter.client.as_deref()),
+            filter.from.map(Test::From),
+            filter.to.map(Test::Until),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::row::from_json;
 
     fn sealed() -> SealedAudit {
         let mut record = AuditRecord::new(

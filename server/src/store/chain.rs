@@ -18,7 +18,8 @@ use super::{
 use crate::vocabulary::Timestamp;
 
 /// One log: its tables and the columns that repeat a text of the body.
-pub(super) struct Chain {
+#[derive(Clone, Copy, Debug)]
+pub struct Chain {
     pub(super) log: &'static str,
     pub(super) heads: &'static str,
     pub(super) columns: &'static [&'static str],
@@ -197,6 +198,8 @@ impl Chain {
         if fault.is_none() {
             let what = if (head.seq, head.hash) != (stored_head.seq, stored_head.hash) {
                 Some("rows at the end are missing or were added past the recorded head")
+            } else if !kept_seen && kept.is_some_and(|kept| kept.seq < base.seq) {
+                Some("the head that was kept is of a row that retention dropped; keep a newer one")
             } else if !kept_seen {
                 Some("the chain does not pass through the head that was kept")
             } else {
@@ -254,7 +257,8 @@ impl Chain {
         // The first row that stays bounds the drop: clocks step, the chain's order does not.
         let last = format!(
             "SELECT seq, hash FROM {log} WHERE tenant_id = $1 AND seq <= $2 AND seq <
-             COALESCE((SELECT seq FROM {log} WHERE tenant_id = $1 AND ts >= $3 ORDER BY seq LIMIT 1), 9223372036854775807)
+             COALESCE((SELECT seq FROM {log} WHERE tenant_id = $1 AND seq <= $2 AND ts >= $3
+                ORDER BY seq LIMIT 1), 9223372036854775807)
              ORDER BY seq DESC LIMIT 1",
             log = self.log
         );

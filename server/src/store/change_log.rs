@@ -12,17 +12,12 @@ use serde_json::Value;
 use super::{
     Session, StoreError,
     audit::ScopeKind,
-    chain::{AuditHead, AuditVerdict, Chain, Head, body_of, hex},
+    chain::{Chain, Head, body_of},
+    log::{Kept, Log, LogEntry, Test},
     redact::redacted,
-    row::{from_json, params},
+    row::params,
 };
 use crate::vocabulary::{KeyId, TenantId, Timestamp, UserId};
-
-const CHAIN: Chain = Chain {
-    log: "change_log",
-    heads: "change_heads",
-    columns: &["user_id", "action", "object_kind", "object_id"],
-};
 
 /// Most bytes of a value before or after. Whoever wants a long document's history finds it with the document.
 const LONGEST_VALUE: usize = 16 * 1024;
@@ -187,20 +182,10 @@ fn shown(value: Value) -> Value {
     }
 }
 
-/// One row of the log.
-#[derive(Clone, Debug)]
-pub struct ChangeEntry {
-    /// Its number in the chain, from 1 without gaps.
-    pub seq: i64,
-    /// `chg_<seq>`.
-    pub id: String,
-    /// What happened.
-    pub record: ChangeRecord,
-    /// Hash of the row, hexadecimal.
-    pub hash: String,
-    /// The hashed bytes.
-    pub body: String,
-}
+/// One row of the change log.
+pub type ChangeEntry = LogEntry<ChangeRecord>;
+/// The change log of one tenant, or of the server itself, for readers.
+pub type ChangeLog<'t> = Log<'t, ChangeRecord>;
 
 /// Which rows of the log to list.
 #[derive(Clone, Debug, Default)]
@@ -219,88 +204,27 @@ pub struct ChangeFilter {
     pub to: Option<Timestamp>,
 }
 
-/// The change log of one tenant, or of the server itself, for readers.
-pub struct ChangeLog<'t> {
-    pub(super) session: &'t mut Session,
-    /// A tenant's id, or empty for the server.
-    pub(super) owner: &'t str,
-}
+impl Kept for ChangeRecord {
+    type Filter = ChangeFilter;
+    const CHAIN: Chain = Chain {
+        log: "change_log",
+        heads: "change_heads",
+        columns: &["user_id", "action", "object_kind", "object_id"],
+    };
+    const ID: &'static str = "chg";
 
-impl ChangeLog<'_> {
-    /// Rows newest first, those before number `before` when given.
-    pub async fn list(
-        &mut self,
-        filter: &ChangeFilter,
-        before: Option<i64>,
-        limit: u32,
-    ) -> Result<Vec<ChangeEntry>, StoreError> {
-        self.page(filter, before.unwrap_or(i64::MAX), "<", "DESC", limit)
-            .await
-    }
-
-    /// Rows oldest first, those after number `after` (0 from the beginning): for exports.
-    pub async fn follow(
-        &mut self,
-        filter: &ChangeFilter,
-        after: i64,
-        limit: u32,
-    ) -> Result<Vec<ChangeEntry>, StoreError> {
-        self.page(filter, after, ">", "ASC", limit).await
-    }
-
-    async fn page(
-        &mut self,
-        filter: &ChangeFilter,
-        bound: i64,
-        side: &str,
-        order: &str,
-        limit: u32,
-    ) -> Result<Vec<ChangeEntry>, StoreError> {
-        let sql = format!(
-            "SELECT {} FROM change_log WHERE tenant_id = $1 AND seq {side} $2
-             AND (CAST($3 AS TEXT) IS NULL OR user_id = $3) AND (CAST($4 AS TEXT) IS NULL OR action = $4)
-             AND (CAST($5 AS TEXT) IS NULL OR object_kind = $5) AND (CAST($6 AS TEXT) IS NULL OR object_id = $6)
-             AND ts >= $7 AND ts < $8 ORDER BY seq {order} LIMIT $9",
-            CHAIN.selected()
-        );
-        let params = params![
-            self.owner,
-            bound,
-            filter.user_id.as_ref().map(UserId::as_str),
-            filter.action.as_deref(),
-            filter.object_kind.as_deref(),
-            filter.object_id.as_deref(),
-            filter.from.map_or(i64::MIN, |t| t.0),
-            filter.to.map_or(i64::MAX, |t| t.0),
-            limit,
-        ];
-        self.session
-            .query(&sql, params, |row| {
-                let link = CHAIN.link(row)?;
-                Ok(ChangeEntry {
-                    seq: link.seq,
-                    id: format!("chg_{}", link.seq),
-                    record: from_json(&link.body)?,
-                    hash: hex(&link.hash),
-                    body: link.body,
-                })
-            })
-            .await
-    }
-
-    /// The end of the chain as the store remembers it.
-    pub async fn head(&mut self) -> Result<AuditHead, StoreError> {
-        Ok(CHAIN.heads(self.session, self.owner).await?.0.shown())
-    }
-
-    /// Reads the whole chain, as [`AuditLog::verify`](super::AuditLog::verify) does.
-    pub async fn verify(&mut self, kept: Option<&AuditHead>) -> Result<AuditVerdict, StoreError> {
-        CHAIN.verify(self.session, self.owner, kept).await
-    }
-
-    /// Drops the beginning of the chain, as [`AuditLog::drop_before`](super::AuditLog::drop_before) does.
-    pub async fn drop_before(&mut self, before: Timestamp, most: u32) -> Result<u64, StoreError> {
-        CHAIN.drop_before(self.session, self.owner, before, most).await
+    fn tests(filter: &ChangeFilter) -> Vec<Test<'_>> {
+        [
+            Test::column("user_id", filter.user_id.as_ref().map(UserId::as_str)),
+            Test::column("action", filter.action.as_deref()),
+            Test::column("object_kind", filter.object_kind.as_deref()),
+            Test::column("object_id", filter.object_id.as_deref()),
+            filter.from.map(Test::From),
+            filter.to.map(Test::Until),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
     }
 }
 
@@ -368,6 +292,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::store::row::from_json;
 
     fn record(before: Option<Value>, after: Option<Value>) -> ChangeRecord {
         let mut change = NewChange::new(Actor::operator(), "user.role", "user", "usr_1");

@@ -54,16 +54,25 @@ pub(crate) struct Waiting {
 impl Waiting {
     /// One more is queued.
     pub(crate) fn queued(&self) {
+        let mut since = self.since.lock();
         if self.rows.fetch_add(1, Ordering::AcqRel) == 0 {
-            *self.since.lock() = Some(Instant::now());
+            *since = Some(Instant::now());
         }
     }
 
-    /// So many were committed, or given up with their callers told.
-    pub(crate) fn done(&self, rows: usize) {
+    /// So many were committed in a group that was closed at `began`: the oldest that is left came later.
+    pub(crate) fn done(&self, rows: usize, began: Instant) {
+        let mut since = self.since.lock();
         let before = self.rows.fetch_sub(rows, Ordering::AcqRel);
-        // The oldest of those that are left came after the ones that are done.
-        *self.since.lock() = (before > rows).then(Instant::now);
+        *since = (before > rows).then_some(began);
+    }
+
+    /// So many were given up with their callers told. Those that are left have waited all the while.
+    pub(crate) fn given_up(&self, rows: usize) {
+        let mut since = self.since.lock();
+        if self.rows.fetch_sub(rows, Ordering::AcqRel) == rows {
+            *since = None;
+        }
     }
 
     /// How many, and since when at the latest.
@@ -86,7 +95,18 @@ mod tests {
         std::thread::sleep(Duration::from_millis(2));
         let (rows, lag) = waiting.now();
         assert!(rows == 2 && lag >= Duration::from_millis(2));
-        waiting.done(2);
+        let began = Instant::now();
+        waiting.queued();
+        std::thread::sleep(Duration::from_millis(2));
+        waiting.given_up(1);
+        assert!(
+            waiting.now().1 >= lag + Duration::from_millis(2),
+            "who is left waited all the while"
+        );
+        waiting.done(1, began);
+        let (rows, left) = waiting.now();
+        assert!(rows == 1 && left >= Duration::from_millis(2) && left < waiting.now().1 + lag);
+        waiting.done(1, began);
         assert_eq!(waiting.now(), (0, Duration::ZERO));
     }
 }

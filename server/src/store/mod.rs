@@ -23,6 +23,7 @@ mod health;
 mod invitations;
 mod jobs;
 mod keys;
+mod log;
 mod memory;
 mod notes;
 mod oauth;
@@ -65,6 +66,7 @@ pub use futures_util::future::BoxFuture;
 pub use invitations::{Invitation, Invitations, NewInvitation, SystemInvitations};
 pub use jobs::{Job, JobState, Jobs, NewJob, SystemJobs};
 pub use keys::{Key, KeyConfirm, KeyLimits, KeyRights, Keys, NewKey, SystemKeys};
+pub use log::{Kept, Log, LogEntry, LogPage, MOST_LOOKED_AT};
 pub use memory::{Memories, Memory, MemoryVersion, NewMemory};
 pub use notes::{
     Chunk, Entity, EntityMark, NewChunk, NewEntity, Notes, Source, SourceCount, StoredVector, VectorShelf,

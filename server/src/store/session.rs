@@ -125,6 +125,15 @@ impl Session {
         matches!(self.engine, Engine::Postgres(_))
     }
 
+    /// A text within a column of JSON text. `field` is a name of ours.
+    pub(crate) fn json_text(&self, column: &str, field: &str) -> String {
+        if self.is_postgres() {
+            format!("(CAST({column} AS JSON) ->> '{field}')")
+        } else {
+            format!("json_extract({column}, '$.{field}')")
+        }
+    }
+
     /// What follows a table's name where rows are asked for by `row_id`. Without it, SQLite takes the index that
     /// begins with the tenant and walks all of the tenant's rows.
     pub(crate) fn by_row_number(&self) -> &'static str {

@@ -55,10 +55,7 @@ impl<'a> TenantTx<'a> {
 
     /// The change log, for readers.
     pub fn change_log(&mut self) -> ChangeLog<'_> {
-        ChangeLog {
-            session: self.session,
-            owner: self.tenant.as_str(),
-        }
+        ChangeLog::new(self.session, self.tenant.as_str())
     }
 
     /// Tells every process that something they may hold in memory changed. Keys, users, tenants, sources
@@ -69,10 +66,7 @@ impl<'a> TenantTx<'a> {
 
     /// The audit log, for readers.
     pub fn audit_log(&mut self) -> AuditLog<'_> {
-        AuditLog {
-            session: self.session,
-            tenant: &self.tenant,
-        }
+        AuditLog::new(self.session, self.tenant.as_str())
     }
 
     /// The call log as people read it.
@@ -250,10 +244,7 @@ impl<'a> SystemTx<'a> {
     /// The server's own change log, for readers.
     pub fn change_log(&mut self) -> ChangeLog<'_> {
         // No tenant id is empty, so no tenant can reach these rows.
-        ChangeLog {
-            session: self.session,
-            owner: "",
-        }
+        ChangeLog::new(self.session, "")
     }
 
     /// Tells every process that something they may hold in memory changed.

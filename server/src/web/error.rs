@@ -4,8 +4,8 @@ use axum::{
     Json,
     response::{IntoResponse, Response},
 };
-use http::{HeaderValue, StatusCode, header};
-use serde_json::json;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use serde_json::{Map, Value, json};
 use tracing::error;
 
 use crate::{
@@ -22,6 +22,14 @@ pub struct RestError {
     text: String,
     /// Seconds.
     retry_after: Option<u64>,
+    besides: Box<Besides>,
+}
+
+/// What few answers have.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Besides {
+    members: Map<String, Value>,
+    headers: HeaderMap,
 }
 
 impl RestError {
@@ -32,7 +40,22 @@ impl RestError {
             code,
             text: text.into(),
             retry_after: None,
+            besides: Box::default(),
         }
+    }
+
+    /// The same, with one more member in the answer.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: Value) -> Self {
+        self.besides.members.insert(name.to_owned(), value);
+        self
+    }
+
+    /// The same, with these header fields.
+    #[must_use]
+    pub fn with_headers(mut self, headers: HeaderMap) -> Self {
+        self.besides.headers = headers;
+        self
     }
 
     /// When to come back, in seconds.
@@ -149,11 +172,11 @@ impl From<StoreError> for RestError {
 
 impl IntoResponse for RestError {
     fn into_response(self) -> Response {
-        let mut response = (
-            self.status,
-            Json(json!({ "error": self.text, "code": self.code })),
-        )
-            .into_response();
+        let mut body = json!({ "error": self.text, "code": self.code });
+        if let Some(members) = body.as_object_mut() {
+            members.extend(self.besides.members);
+        }
+        let mut response = (self.status, self.besides.headers, Json(body)).into_response();
         let headers = response.headers_mut();
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, seconds.into());

@@ -11,6 +11,7 @@
 //! | [`SignedIn`] | a session's bearer token, any role | 401 |
 //! | [`ReaderSession`] | … of an owner, admin or auditor | 401, 403 |
 //! | [`AdminSession`] | … of an owner or admin | 401, 403 |
+//! | [`KeyInHand`] | an API key, and its request counted | 401, 403 |
 //! | [`Credential`] | nothing: the text of an API key or access token, for the hall to judge | 400 for two of them |
 //!
 //!    Proofs have no public constructor, and whatever a handler needs of a tenant it asks its proof for
@@ -26,6 +27,7 @@
 pub mod console;
 mod error;
 mod headers;
+mod key;
 mod read;
 mod rest;
 mod session;
@@ -39,6 +41,7 @@ use axum::{
 use console::PageError;
 
 pub use error::RestError;
+pub use key::KeyInHand;
 pub use read::{Json, Query};
 pub use session::{AdminSession, Credential, ReaderSession, SignedIn};
 

@@ -202,6 +202,31 @@ fn the_log_shows_calls_and_its_verification_finds_an_edit() {
         "{shown}"
     );
     assert!(place.ok(&["audit", "--status", "deny_scope"]).lines().count() == 1);
+    let refused = ["--error", "missing", "--edition", "context", "--from", "-1h"];
+    assert_eq!(place.ok(&[&["audit"], &refused[..]].concat()).lines().count(), 1);
+    assert!(
+        place
+            .fails(&["audit", "--from", "soon"])
+            .contains("from: must be a date")
+    );
+    let exported = place.ok(&["audit", "export"]);
+    let rows: Vec<Value> = exported
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let names = rows.iter().map(|row| row["row"]["tool_name"].as_str().unwrap());
+    assert_eq!(
+        names.collect::<Vec<_>>(),
+        ["memory_put", "search"],
+        "oldest first"
+    );
+    let rest = place.ok(&["audit", "export", "--after", "1", "--status", "deny_scope"]);
+    assert_eq!(rest.lines().next(), exported.lines().nth(1));
+    let changes = place.ok(&["audit", "export-changes", "--action", "key.mint"]);
+    assert!(
+        changes.lines().count() == 1 && changes.contains("\"action\":\"key.mint\""),
+        "{changes}"
+    );
     let whole = place.ok(&["audit", "verify"]);
     let head = whole
         .split("somewhere else: ")

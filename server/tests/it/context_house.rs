@@ -76,6 +76,7 @@ impl Rooms {
             oauth: oauth.unwrap(),
             seal_key: SealKey::new([7; 32]),
             clock: place.clock.clone(),
+            audit: footbridge_server::audit::Keeping::default(),
             call_timeout: Duration::from_secs(55),
             most_running_per_key: 100,
             failed_sign_ins_per_minute: 1_000_000,

@@ -5,7 +5,7 @@ use std::{
     collections::HashMap,
     net::{Ipv4Addr, SocketAddr},
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU32, Ordering},
     },
     time::Duration,
@@ -16,6 +16,7 @@ use footbridge_server::{
         Keyring,
         oauth::{OAuth, OAuthLimits},
     },
+    audit::Keeping,
     catalogue::{Catalogue, NamedText},
     config::ConsoleSettings,
     domain::{
@@ -58,7 +59,12 @@ pub(crate) struct Noticed {
     pub(crate) finished: AtomicU32,
     pub(crate) stopped: AtomicU32,
     pub(crate) change: Notify,
+    /// What the next `tests::task` does.
+    pub(crate) act: Mutex<Option<Act>>,
 }
+
+/// Something that a test lets a handler do.
+pub(crate) type Act = Box<dyn FnOnce() + Send>;
 
 impl Noticed {
     fn note(&self, counter: &AtomicU32) {
@@ -102,7 +108,7 @@ pub(crate) struct House {
     server: Option<JoinHandle<()>>,
     catalogue: Catalogue,
     keyring: Arc<Keyring>,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl House {
@@ -113,20 +119,30 @@ impl House {
 
     /// A server with changed settings.
     pub(crate) async fn with(change: impl FnOnce(&mut EdgeSettings)) -> Self {
-        Self::build(change, None, CATALOGUE).await
+        Self::build(change, None, CATALOGUE, Keeping::default()).await
     }
 
     /// A server that speaks TLS.
     pub(crate) async fn with_tls(files: TlsFiles) -> Self {
-        Self::build(|_| (), Some(files), CATALOGUE).await
+        Self::build(|_| (), Some(files), CATALOGUE, Keeping::default()).await
     }
 
     /// A server with another catalogue; the handlers are the same.
     pub(crate) async fn serving(catalogue: &str) -> Self {
-        Self::build(|_| (), None, catalogue).await
+        Self::build(|_| (), None, catalogue, Keeping::default()).await
     }
 
-    async fn build(change: impl FnOnce(&mut EdgeSettings), tls: Option<TlsFiles>, text: &str) -> Self {
+    /// A server whose log keeps something else.
+    pub(crate) async fn keeping(keeping: Keeping) -> Self {
+        Self::build(|_| (), None, CATALOGUE, keeping).await
+    }
+
+    async fn build(
+        change: impl FnOnce(&mut EdgeSettings),
+        tls: Option<TlsFiles>,
+        text: &str,
+        audit: Keeping,
+    ) -> Self {
         let folder = TempDir::new().unwrap();
         let url = StoreUrl::Sqlite(folder.path().join("store.db"));
         let clock = Clock::System;
@@ -167,6 +183,7 @@ impl House {
             oauth,
             seal_key: SealKey::new([7; 32]),
             clock,
+            audit,
             call_timeout: Duration::from_secs(20),
             most_running_per_key: 300,
             failed_sign_ins_per_minute: 1000,
@@ -198,8 +215,13 @@ impl House {
             server: Some(server),
             catalogue,
             keyring,
-            _folder: folder,
+            folder,
         }
+    }
+
+    /// The file of the store, for tests that spoil it.
+    pub(crate) fn database(&self) -> std::path::PathBuf {
+        self.folder.path().join("store.db")
     }
 
     /// Mints a key with these scopes, separated by spaces.
@@ -587,6 +609,19 @@ fn handlers(noticed: &Arc<Noticed>) -> Handlers {
                 "sampling".to_owned(),
                 json!({}),
             )])))
+        }
+        .boxed()
+    });
+    let seen = Arc::clone(noticed);
+    handlers.task("tests::task", move |_, _| {
+        let seen = Arc::clone(&seen);
+        async move {
+            let act = seen.act.lock().unwrap().take();
+            if let Some(act) = act {
+                act();
+            }
+            seen.note(&seen.finished);
+            Outcome::structured(&json!({ "sent": true }))
         }
         .boxed()
     });

@@ -46,6 +46,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "operate",
         &[
             "access",
+            "audit",
             "catalogue",
             "config",
             "domain",

@@ -295,7 +295,7 @@ fn what_nobody_takes_waits_for_a_person_who_sends_it_again() {
             Box::pin(async move { tx.change_log().list(&Default::default(), None, 10).await })
         })
         .await;
-        assert!(log.iter().any(|row| row.record.action == "outbox.retry"));
+        assert!(log.rows.iter().any(|row| row.record.action == "outbox.retry"));
     });
 }
 

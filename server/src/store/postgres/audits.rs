@@ -58,16 +58,23 @@ impl Queue {
         sender.send(message).await.map_err(|_| StoreError::Closed)
     }
 
-    pub(super) async fn append(&self, tenant: TenantId, row: SealedAudit) -> Result<(), StoreError> {
-        self.send(Message::Row(tenant, row, None)).await?;
+    /// Counted before it can be done: the task may be faster than we are.
+    async fn send_row(&self, message: Message) -> Result<(), StoreError> {
         self.shared.waiting.queued();
-        Ok(())
+        let sent = self.send(message).await;
+        if sent.is_err() {
+            self.shared.waiting.given_up(1);
+        }
+        sent
+    }
+
+    pub(super) async fn append(&self, tenant: TenantId, row: SealedAudit) -> Result<(), StoreError> {
+        self.send_row(Message::Row(tenant, row, None)).await
     }
 
     pub(super) async fn append_durable(&self, tenant: TenantId, row: SealedAudit) -> Result<(), StoreError> {
         let (reply, answered) = oneshot::channel();
-        self.send(Message::Row(tenant, row, Some(reply))).await?;
-        self.shared.waiting.queued();
+        self.send_row(Message::Row(tenant, row, Some(reply))).await?;
         answered.await.unwrap_or(Err(StoreError::Closed))
     }
 
@@ -106,6 +113,7 @@ impl Gatherer {
             if self.rows.is_empty() && self.replies.is_empty() && self.shared.health.is_good() {
                 continue;
             }
+            let began = std::time::Instant::now();
             let outcome = self.commit().await;
             // Before anybody is told, so that whoever was refused finds the store unhealthy.
             match &outcome {
@@ -119,11 +127,11 @@ impl Gatherer {
             }
             match outcome {
                 Ok(()) => {
-                    self.shared.waiting.done(self.rows.len());
+                    self.shared.waiting.done(self.rows.len(), began);
                     self.rows.clear();
                 }
                 Err(_) => {
-                    self.shared.waiting.done(waited_for.len());
+                    self.shared.waiting.given_up(waited_for.len());
                     // Who waited was told and will not count on the row; the others must not be lost.
                     let mut at = 0..;
                     self.rows

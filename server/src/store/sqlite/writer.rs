@@ -99,6 +99,8 @@ struct State {
     rows: VecDeque<Row>,
     /// When the oldest row that nobody waits for was queued.
     oldest: Option<Instant>,
+    /// Rows that are being committed now, and when the oldest of them was queued.
+    taken: (usize, Option<Instant>),
     /// Somebody waits for a row or a flush.
     hurry: bool,
     /// Each is answered once every row queued before it is committed.
@@ -209,8 +211,10 @@ impl Queue {
     /// Writes that wait; rows of the call log that wait, and for how long.
     pub(super) fn waiting(&self) -> (usize, (usize, Duration)) {
         let state = self.state.lock();
-        let lag = state.oldest.map_or(Duration::ZERO, |since| since.elapsed());
-        (state.work.len(), (state.rows.len(), lag))
+        let (taken, since) = state.taken;
+        let oldest = since.or(state.oldest);
+        let lag = oldest.map_or(Duration::ZERO, |since| since.elapsed());
+        (state.work.len(), (state.rows.len() + taken, lag))
     }
 
     pub(super) fn close(&self) {
@@ -257,6 +261,7 @@ impl Queue {
             Vec::new()
         };
         let more = !state.rows.is_empty();
+        state.taken = (rows.len(), state.oldest);
         state.oldest = if more { state.oldest } else { None };
         state.hurry = more && state.hurry;
         if state.closed && work.is_empty() && rows.is_empty() && flushes.is_empty() {
@@ -267,14 +272,16 @@ impl Queue {
 
     /// Puts rows that could not be committed back in front, for the next attempt.
     fn put_back(&self, rows: Vec<Row>) {
+        let mut state = self.state.lock();
+        let (_, since) = std::mem::take(&mut state.taken);
         if rows.is_empty() {
             return;
         }
-        let mut state = self.state.lock();
         for row in rows.into_iter().rev() {
             state.rows.push_front(row);
         }
-        state.oldest.get_or_insert_with(Instant::now);
+        // They have waited since they were queued, not since the attempt that failed.
+        state.oldest = since.or(state.oldest).or_else(|| Some(Instant::now()));
     }
 }
 

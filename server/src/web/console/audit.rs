@@ -3,19 +3,25 @@
 use askama::Template;
 use axum::{
     Router,
-    extract::State,
+    extract::{RawQuery, State},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
 use futures_util::FutureExt;
-use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Frame, PageError, Posted, ReaderPerson, calls, keys, render, text};
-use crate::{
-    store::{AuditHead, AuditVerdict, ChangeFilter, StoreError},
-    web::{Query, Web},
+use super::{
+    Frame, PageError, Posted, ReaderPerson,
+    asking::{Asking, Field},
+    calls, keys, render, text,
 };
+use crate::{
+    operate::logs::{self, From},
+    store::{AuditHead, AuditVerdict, ChangeRecord, StoreError},
+    web::Web,
+};
+
+const PATH: &str = "/console/audit";
 
 /// Rows on one page.
 const PER_PAGE: u32 = 50;
@@ -26,12 +32,6 @@ pub(super) fn router() -> Router<Web> {
     Router::new()
         .route("/console/audit", get(page))
         .route("/console/audit/verify", post(verify))
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct AuditQuery {
-    before: String,
 }
 
 struct Row {
@@ -53,52 +53,70 @@ struct AuditPage {
     calls_head: String,
     changes_head: String,
     rows: Vec<Row>,
+    filtered: bool,
+    paged: bool,
+    newest: String,
     older: String,
+    fields: Vec<Field>,
+    problem: String,
 }
 
 async fn page(
     State(web): State<Web>,
     person: ReaderPerson,
-    Query(query): Query<AuditQuery>,
+    RawQuery(query): RawQuery,
 ) -> Result<Response, PageError> {
-    let page = audit_page(&web, &person, &query, Vec::new()).await?;
+    let asking = Asking::read::<ChangeRecord>(PATH, query.as_deref());
+    let page = audit_page(&web, &person, &asking, Vec::new()).await?;
     Ok(render(&page)?.into_response())
 }
 
 async fn audit_page(
     web: &Web,
     person: &ReaderPerson,
-    query: &AuditQuery,
+    asking: &Asking,
     verdicts: Vec<(&'static str, String)>,
 ) -> Result<AuditPage, PageError> {
     let names = keys::names(web, person).await?;
     let who =
         |id: Option<String>| id.map_or_else(|| "–".to_owned(), |id| names.get(&id).cloned().unwrap_or(id));
-    let before = query.before.parse::<i64>().ok();
-    let (calls_head, changes_head, changes) = web
-        .store()
-        .read(person.tenant(), move |tx| {
+    let (store, tenant) = (web.store(), person.tenant());
+    let (calls_head, changes_head) = store
+        .read(tenant, |tx| {
             async move {
                 let calls_head = tx.audit_log().head().await?;
-                let changes_head = tx.change_log().head().await?;
-                let changes = tx
-                    .change_log()
-                    .list(&ChangeFilter::default(), before, PER_PAGE)
-                    .await?;
-                Ok::<_, StoreError>((calls_head, changes_head, changes))
+                Ok::<_, StoreError>((calls_head, tx.change_log().head().await?))
             }
             .boxed()
         })
         .await?;
-    let last = changes.last().filter(|_| changes.len() == PER_PAGE as usize);
+    let (by, from) = (person.actor(), From::Newest(asking.before));
+    let found = match asking.filter::<ChangeRecord>(web.house().clock().now()) {
+        Ok(filter) => logs::page::<ChangeRecord>(store, &by, tenant, filter, from, PER_PAGE).await,
+        Err(error) => Err(error),
+    };
+    let (changes, older, problem) = match found {
+        Ok(page) => {
+            let older = page.more.then(|| asking.link(Some(page.go_on)));
+            (page.rows, older, String::new())
+        }
+        Err(error) if error.is_for_the_caller() => (Vec::new(), None, error.to_string()),
+        Err(error) => return Err(error.into()),
+    };
     Ok(AuditPage {
         frame: Frame::new(person, "Audit", None),
         verdicts,
         calls_head: head(&calls_head),
         changes_head: head(&changes_head),
-        older: last.map_or(String::new(), |last| {
-            format!("/console/audit?before={}", last.seq)
+        filtered: asking.is_filtered(),
+        paged: asking.before.is_some(),
+        newest: asking.link(None),
+        older: older.unwrap_or_default(),
+        fields: asking.fields::<ChangeRecord>(|name| match name {
+            "user" => Some(text::sorted(&names)),
+            _ => Some(Vec::new()),
         }),
+        problem,
         rows: changes
             .into_iter()
             .map(|entry| Row {
@@ -143,7 +161,7 @@ async fn verify(State(web): State<Web>, posted: Posted<ReaderPerson>) -> Result<
         })
         .await?;
     let verdicts = vec![verdict("Call log", &calls), verdict("Change log", &changes)];
-    let page = audit_page(&web, &person, &AuditQuery::default(), verdicts).await?;
+    let page = audit_page(&web, &person, &Asking::read::<ChangeRecord>(PATH, None), verdicts).await?;
     Ok(render(&page)?.into_response())
 }
 

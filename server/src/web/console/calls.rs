@@ -3,19 +3,25 @@
 use askama::Template;
 use axum::{
     Router,
-    extract::State,
+    extract::{RawQuery, State},
     response::{IntoResponse, Response},
     routing::get,
 };
 use futures_util::FutureExt;
-use serde::Deserialize;
 
-use super::{Frame, PageError, Person, chart, keys, render, text};
+use super::{
+    Frame, PageError, Person,
+    asking::{Asking, Field},
+    chart, keys, render, text,
+};
 use crate::{
-    operate::keys as operate_keys,
-    store::{AuditEntry, AuditFilter, AuditStatus, CallDay},
+    operate::{
+        keys as operate_keys,
+        logs::{self, From},
+    },
+    store::{AuditRecord, AuditStatus, CallDay},
     vocabulary::{KeyId, Timestamp, ToolName},
-    web::{Query, Web},
+    web::Web,
 };
 
 /// Calls on one page.
@@ -24,92 +30,8 @@ const PER_PAGE: u32 = 50;
 const DAYS: i64 = 14;
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
-const STATUSES: [AuditStatus; 15] = [
-    AuditStatus::Allow,
-    AuditStatus::Preview,
-    AuditStatus::Declined,
-    AuditStatus::PendingReview,
-    AuditStatus::DenyScope,
-    AuditStatus::DenyRole,
-    AuditStatus::DenyRate,
-    AuditStatus::DenyCap,
-    AuditStatus::Blocked,
-    AuditStatus::Invalid,
-    AuditStatus::Upstream4xx,
-    AuditStatus::Upstream5xx,
-    AuditStatus::NetworkError,
-    AuditStatus::ClientGone,
-    AuditStatus::Exception,
-];
-
 pub(super) fn router() -> Router<Web> {
     Router::new().route("/console/calls", get(page))
-}
-
-/// What the page's address asks for. Whatever it says that is none of our words finds nothing.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct CallsQuery {
-    tool: String,
-    status: String,
-    key: String,
-    from: String,
-    to: String,
-    before: String,
-}
-
-impl CallsQuery {
-    fn is_filtered(&self) -> bool {
-        [&self.tool, &self.status, &self.key, &self.from, &self.to]
-            .iter()
-            .any(|text| !text.is_empty())
-    }
-
-    /// The filter, or `None` when a part of it can fit nothing.
-    fn to_filter(&self) -> Option<AuditFilter> {
-        let moment = |text: &str| match text {
-            "" => Some(None),
-            text => Timestamp::parse(text).map(Some),
-        };
-        Some(AuditFilter {
-            tool_name: match self.tool.trim() {
-                "" => None,
-                name => Some(ToolName::new(name).ok()?),
-            },
-            status: match self.status.as_str() {
-                "" => None,
-                word => Some(*STATUSES.iter().find(|status| status.as_str() == word)?),
-            },
-            api_key_id: match self.key.as_str() {
-                "" => None,
-                id => Some(KeyId::new(id).ok()?),
-            },
-            from: moment(&self.from)?,
-            to: moment(&self.to)?,
-        })
-    }
-
-    fn link(&self, before: Option<i64>) -> String {
-        let mut query = form_urlencoded::Serializer::new(String::new());
-        for (name, value) in [
-            ("tool", &self.tool),
-            ("status", &self.status),
-            ("key", &self.key),
-            ("from", &self.from),
-            ("to", &self.to),
-        ] {
-            if !value.is_empty() {
-                query.append_pair(name, value);
-            }
-        }
-        if let Some(before) = before {
-            query.append_pair("before", &before.to_string());
-        }
-        match query.finish().as_str() {
-            "" => "/console/calls".to_owned(),
-            query => format!("/console/calls?{query}"),
-        }
-    }
 }
 
 struct CallRow {
@@ -141,39 +63,34 @@ struct CallsPage {
     self_link: String,
     newest: String,
     older: String,
-    statuses: Vec<&'static str>,
-    keys: Vec<(String, String)>,
-    tool: String,
-    status: String,
-    key: String,
-    from: String,
-    to: String,
+    fields: Vec<Field>,
+    problem: String,
 }
 
 async fn page(
     State(web): State<Web>,
     person: Person,
-    Query(query): Query<CallsQuery>,
+    RawQuery(query): RawQuery,
 ) -> Result<Response, PageError> {
+    let asking = Asking::read::<AuditRecord>("/console/calls", query.as_deref());
+    let now = web.house().clock().now();
+    let (store, tenant, by) = (web.store(), person.tenant(), person.actor());
+    let from = From::Newest(asking.before);
+    let found = match asking.filter::<AuditRecord>(now) {
+        Ok(filter) => logs::page::<AuditRecord>(store, &by, tenant, filter, from, PER_PAGE).await,
+        Err(error) => Err(error),
+    };
+    // What is wrong with a filter is said on the page that has it.
+    let (calls, problem) = match found {
+        Ok(page) => (Some(page), String::new()),
+        Err(error) if error.is_for_the_caller() => (None, error.to_string()),
+        Err(error) => return Err(error.into()),
+    };
     let owner = (!person.sees_everybody()).then(|| person.user().clone());
-    let before = query.before.parse::<i64>().ok();
-    let filter = query.to_filter();
-    let since = today(web.house().clock().now()).plus_millis(-(DAYS - 1) * DAY_MS);
-    let (calls, days): (Vec<AuditEntry>, Vec<CallDay>) = web
-        .store()
-        .read(person.tenant(), move |tx| {
-            async move {
-                let calls = match &filter {
-                    Some(filter) => {
-                        tx.call_view()
-                            .list(filter, owner.as_ref(), before, PER_PAGE + 1)
-                            .await?
-                    }
-                    None => Vec::new(),
-                };
-                Ok::<_, PageError>((calls, tx.call_view().days(since, owner.as_ref()).await?))
-            }
-            .boxed()
+    let since = today(now).plus_millis(-(DAYS - 1) * DAY_MS);
+    let days: Vec<CallDay> = store
+        .read(tenant, move |tx| {
+            async move { tx.call_view().days(since, owner.as_ref()).await }.boxed()
         })
         .await?;
     let names = keys::names(&web, &person).await?;
@@ -186,15 +103,11 @@ async fn page(
         let key = known.iter().find(|key| key.id == *id);
         key.map_or_else(|| id.to_string(), |key| text::name_or(&key.name, &key.prefix))
     };
-    let more = calls.len() > PER_PAGE as usize;
-    let shown = calls
-        .get(..calls.len().min(PER_PAGE as usize))
-        .unwrap_or_default();
-    let older = shown
-        .last()
-        .filter(|_| more)
-        .map(|last| query.link(Some(last.seq)));
-    let rows = shown.iter().map(|entry| {
+    let older = calls
+        .as_ref()
+        .filter(|page| page.more)
+        .map(|page| asking.link(Some(page.go_on)));
+    let rows = calls.iter().flat_map(|page| &page.rows).map(|entry| {
         let record = &entry.record;
         let user = record
             .user_id
@@ -236,22 +149,30 @@ async fn page(
         everybody: person.sees_everybody(),
         chart: chart::draw(&days, since, DAYS)?,
         calls: rows.collect(),
-        live: before.is_none(),
-        filtered: query.is_filtered(),
-        paged: before.is_some(),
-        self_link: query.link(before),
-        newest: query.link(None),
+        live: asking.before.is_none(),
+        filtered: asking.is_filtered(),
+        paged: asking.before.is_some(),
+        self_link: asking.link(asking.before),
+        newest: asking.link(None),
         older: older.unwrap_or_default(),
-        statuses: STATUSES.iter().map(|status| status.as_str()).collect(),
-        keys: known
-            .iter()
-            .map(|key| (key.id.to_string(), text::name_or(&key.name, &key.prefix)))
-            .collect(),
-        tool: query.tool,
-        status: query.status,
-        key: query.key,
-        from: query.from,
-        to: query.to,
+        fields: asking.fields::<AuditRecord>(|name| match name {
+            "status" => {
+                let words = logs::STATUSES.iter().map(|status| status.as_str().to_owned());
+                Some(words.map(|word| (word.clone(), word)).collect())
+            }
+            "key" => {
+                let named = |key: &operate_keys::KeyView| text::name_or(&key.name, &key.prefix);
+                Some(known.iter().map(|key| (key.id.to_string(), named(key))).collect())
+            }
+            "user" => person.sees_everybody().then(|| text::sorted(&names)),
+            "edition" => {
+                let served = web.editions();
+                let titled = served.iter().map(|e| (e.name.to_string(), e.title.clone()));
+                Some(titled.collect())
+            }
+            _ => Some(Vec::new()),
+        }),
+        problem,
     };
     Ok(render(&page)?.into_response())
 }
@@ -285,35 +206,5 @@ pub(super) fn kind(kind: crate::store::ScopeKind) -> &'static str {
         ScopeKind::Agent => "agent",
         ScopeKind::Session => "console",
         ScopeKind::Operator => "operator",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_none_of_our_words_filters_everything_out() {
-        let query = |change: fn(&mut CallsQuery)| {
-            let mut query = CallsQuery::default();
-            change(&mut query);
-            query
-        };
-        assert!(query(|_| ()).to_filter().is_some());
-        assert!(query(|q| q.tool = "search".into()).to_filter().is_some());
-        assert!(query(|q| q.tool = "' OR 1=1 --".into()).to_filter().is_none());
-        assert!(query(|q| q.status = "everything".into()).to_filter().is_none());
-        assert!(query(|q| q.key = "a b".into()).to_filter().is_none());
-        assert!(query(|q| q.from = "tomorrow".into()).to_filter().is_none());
-    }
-
-    #[test]
-    fn links_carry_the_filter_and_escape_it() {
-        let query = CallsQuery {
-            tool: "a&b=\"<".into(),
-            ..CallsQuery::default()
-        };
-        assert_eq!(query.link(Some(7)), "/console/calls?tool=a%26b%3D%22%3C&before=7");
-        assert_eq!(CallsQuery::default().link(None), "/console/calls");
     }
 }

@@ -51,10 +51,10 @@ pub(super) async fn tick_of(web: &Web, person: &Person, key: &KeyId) -> Result<T
     let newest = web
         .store()
         .read(person.tenant(), move |tx| {
-            async move { tx.call_view().list(&filter, None, None, 1).await }.boxed()
+            async move { tx.audit_log().list(&filter, None, 1).await }.boxed()
         })
         .await?;
-    let Some(call) = newest.into_iter().next() else {
+    let Some(call) = newest.rows.into_iter().next() else {
         return Ok(Tick {
             key_id: key.to_string(),
             ..Tick::default()

@@ -8,6 +8,7 @@
 //! A page is a template in `templates/console` and a struct with the texts it shows, ready to be written. Scripts are
 //! one vendored file (htmx) and one of ours; both are only a help.
 
+mod asking;
 pub(super) mod assets;
 mod audit;
 mod calls;

@@ -1,5 +1,7 @@
 //! Words and moments as pages show them.
 
+use std::collections::HashMap;
+
 use crate::vocabulary::{Role, Timestamp};
 
 /// A moment, to the minute: `28 Nov 2026, 11:20 UTC`.
@@ -50,6 +52,16 @@ pub(super) fn sentence(fragment: &str) -> String {
 pub(super) fn name_or(name: &str, email: &str) -> String {
     let name = if name.trim().is_empty() { email } else { name };
     name.to_owned()
+}
+
+/// Ids with their names, by name, for those who choose one.
+pub(super) fn sorted(names: &HashMap<String, String>) -> Vec<(String, String)> {
+    let mut names: Vec<_> = names
+        .iter()
+        .map(|(id, name)| (id.clone(), name.clone()))
+        .collect();
+    names.sort_by(|(_, one), (_, other)| one.cmp(other));
+    names
 }
 
 /// What each role may do, for those who choose one.

@@ -31,7 +31,7 @@ async fn logged(rooms: &Rooms, tool: &str) -> Vec<(AuditStatus, bool)> {
         ..AuditFilter::default()
     };
     let mut entries = read(&rooms.store, "acme", move |tx| {
-        Box::pin(async move { tx.audit_log().list(&filter, None, 100).await })
+        Box::pin(async move { Ok(tx.audit_log().list(&filter, None, 100).await?.rows) })
     })
     .await;
     entries.reverse();
@@ -387,6 +387,7 @@ fn a_row_that_asks_is_refused_where_its_handler_cannot_plan() {
             oauth: oauth.unwrap(),
             seal_key: SealKey::new([7; 32]),
             clock: place.clock.clone(),
+            audit: footbridge_server::audit::Keeping::default(),
             call_timeout: Duration::from_secs(20),
             most_running_per_key: 8,
             failed_sign_ins_per_minute: 60,

@@ -1,5 +1,6 @@
 //! The HTTP side and stdio, through real sockets and pipes.
 
+mod bound;
 mod calls;
 mod confirm;
 mod documents;
@@ -12,5 +13,7 @@ mod sessions;
 mod stdio;
 mod stopping;
 mod streams;
+mod too_many;
 mod transcripts;
+mod unrecorded;
 mod wire;

@@ -400,7 +400,14 @@ async fn every_get_and_read_has_its_row_in_the_call_log() {
     let rows: Result<Vec<AuditEntry>, StoreError> = house
         .store
         .read(&tenant, |tx| {
-            async move { tx.audit_log().list(&AuditFilter::default(), None, 100).await }.boxed()
+            async move {
+                Ok(tx
+                    .audit_log()
+                    .list(&AuditFilter::default(), None, 100)
+                    .await?
+                    .rows)
+            }
+            .boxed()
         })
         .await;
     let rows = rows.unwrap();

@@ -93,7 +93,12 @@ impl Walk {
             .house
             .store
             .read(&TenantId::new("local").unwrap(), |tx| {
-                async move { tx.audit_log().list(&AuditFilter::default(), None, 50).await }.boxed()
+                async move {
+                    Ok::<_, footbridge_server::store::StoreError>(
+                        tx.audit_log().list(&AuditFilter::default(), None, 50).await?.rows,
+                    )
+                }
+                .boxed()
             })
             .await
             .unwrap();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use footbridge_server::{
     store::{AuditFilter, AuditHead, AuditRecord, AuditStatus, AuditVerdict, ScopeKind, Store, StoreError},
-    vocabulary::{KeyId, ToolName},
+    vocabulary::{KeyId, ToolName, UserId},
 };
 
 use super::harness::{Place, START, eventually, for_each_engine, read, tenant, write};
@@ -58,7 +58,7 @@ fn rows_of_every_kind_of_append_form_one_chain_per_tenant() {
             .await
             .unwrap();
         let listed = read(&store, "acme", |tx| {
-            Box::pin(async move { tx.audit_log().list(&AuditFilter::default(), None, 4).await })
+            Box::pin(async move { Ok(tx.audit_log().list(&AuditFilter::default(), None, 4).await?.rows) })
         });
         let listed = listed.await;
         let names: Vec<_> = listed
@@ -111,11 +111,11 @@ fn the_log_is_filtered_and_followed() {
                         from: Some(START.plus_millis(1)),
                         ..Default::default()
                     };
-                    assert!(tx.audit_log().list(&none, None, 10).await?.is_empty());
+                    assert!(tx.audit_log().list(&none, None, 10).await?.rows.is_empty());
                     Ok::<_, StoreError>((
-                        tx.audit_log().list(&tool, None, 10).await?,
-                        tx.audit_log().list(&status, Some(9), 10).await?,
-                        tx.audit_log().follow(&AuditFilter::default(), 7, 10).await?,
+                        tx.audit_log().list(&tool, None, 10).await?.rows,
+                        tx.audit_log().list(&status, Some(9), 10).await?.rows,
+                        tx.audit_log().follow(&AuditFilter::default(), 7, 10).await?.rows,
                     ))
                 })
             })
@@ -127,6 +127,96 @@ fn the_log_is_filtered_and_followed() {
             "the blocked row is number 9, and only earlier ones were asked for"
         );
         assert_eq!(after.iter().map(|e| e.seq).collect::<Vec<_>>(), [8, 9]);
+    });
+}
+
+#[test]
+fn calls_are_summed_by_day_for_everybody_and_for_one_person() {
+    const DAY: i64 = 24 * 60 * 60 * 1000;
+    for_each_engine(|place| async move {
+        let store = place.open_with(&["acme", "globex"]).await;
+        let first = START.as_millis().div_euclid(DAY);
+        for (owner, day, user, status, latency) in [
+            ("acme", 0, "usr_ada", AuditStatus::Allow, Some(30)),
+            ("acme", 0, "usr_ada", AuditStatus::DenyScope, None),
+            ("acme", 0, "usr_ben", AuditStatus::Preview, Some(12)),
+            ("acme", 0, "usr_ben", AuditStatus::Intent, Some(999)),
+            ("acme", 2, "usr_ben", AuditStatus::Exception, Some(1)),
+            ("globex", 0, "usr_ada", AuditStatus::Allow, Some(7)),
+        ] {
+            let mut row = event("tool", status);
+            row.ts = START.plus_millis(day * DAY);
+            row.latency_ms = latency;
+            row.user_id = Some(UserId::new(user).unwrap());
+            // What a caller wrote is no reason to take the row for another's.
+            row.args = Some(serde_json::json!({ "user_id": "usr_ada", "latency_ms": 5 }));
+            store.append_audit_durable(&tenant(owner), row).await.unwrap();
+        }
+        let days = async |since: i64, user: Option<&'static str>| {
+            let user = user.map(|user| UserId::new(user).unwrap());
+            let since = START.plus_millis(since);
+            let days = read(&store, "acme", move |tx| {
+                Box::pin(async move { tx.call_view().days(since, user.as_ref()).await })
+            });
+            let days = days.await.into_iter();
+            days.map(|day| (day.day - first, day.calls, day.errors, day.latency_ms, day.timed))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(days(0, None).await, [(0, 3, 1, 42, 2), (2, 1, 1, 1, 1)]);
+        assert_eq!(days(0, Some("usr_ada")).await, [(0, 2, 1, 30, 1)]);
+        assert_eq!(days(1, Some("usr_ben")).await, [(2, 1, 1, 1, 1)]);
+        assert_eq!(days(0, Some("usr_nobody")).await, []);
+    });
+}
+
+#[test]
+fn a_filter_asks_the_body_and_a_page_says_where_to_go_on() {
+    for_each_engine(|place| async move {
+        let store = place.open_with(&["acme"]).await;
+        for number in 0..6_u8 {
+            let mut row = event("tool", AuditStatus::Invalid);
+            row.user_id = Some(UserId::new(if number % 2 == 0 { "usr_even" } else { "usr_odd" }).unwrap());
+            row.error_class = Some(format!("50%_Off{number}").into());
+            row.args = Some(serde_json::json!({ "user_id": "usr_even", "error_class": "nothing" }));
+            store.append_audit_durable(&tenant("acme"), row).await.unwrap();
+        }
+        let list = async |filter: AuditFilter, before: Option<i64>, limit: u32| {
+            let page = read(&store, "acme", move |tx| {
+                Box::pin(async move { tx.audit_log().list(&filter, before, limit).await })
+            });
+            let page = page.await;
+            let numbers: Vec<_> = page.rows.iter().map(|row| row.seq).collect();
+            (numbers, page.more.then_some(page.go_on))
+        };
+        let odd = || AuditFilter {
+            user_id: Some(UserId::new("usr_odd").unwrap()),
+            ..AuditFilter::default()
+        };
+        assert_eq!(list(odd(), None, 2).await, (vec![6, 4], Some(4)));
+        assert_eq!(list(odd(), Some(4), 2).await, (vec![2], None));
+        assert_eq!(list(odd(), None, 3).await, (vec![6, 4, 2], None));
+        for (part, expected) in [
+            ("%_OFF3", vec![4]),
+            ("50%_off", vec![6, 5, 4, 3, 2, 1]),
+            ("5_%", vec![]),
+            ("'", vec![]),
+            ("nothing", vec![]),
+        ] {
+            let filter = AuditFilter {
+                error: Some(part.to_owned()),
+                ..AuditFilter::default()
+            };
+            assert_eq!(list(filter, None, 10).await, (expected, None), "{part}");
+        }
+        let (on, more) = read(&store, "acme", move |tx| {
+            Box::pin(async move {
+                let page = tx.audit_log().follow(&odd(), 2, 1).await?;
+                let last = tx.audit_log().follow(&odd(), page.go_on, 1).await?;
+                Ok((vec![page.go_on, last.go_on], last.more))
+            })
+        })
+        .await;
+        assert_eq!((on, more), (vec![4, 6], false));
     });
 }
 

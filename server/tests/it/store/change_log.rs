@@ -55,11 +55,24 @@ fn changes_join_the_chain_of_their_owner_without_their_secrets() {
             assert_eq!((verdict.rows, verdict.fault), (rows, None), "{name}");
         }
         let of_server = store.system_read(|tx| {
-            Box::pin(async move { tx.change_log().list(&ChangeFilter::default(), None, 10).await })
+            Box::pin(async move {
+                Ok::<_, StoreError>(
+                    tx.change_log()
+                        .list(&ChangeFilter::default(), None, 10)
+                        .await?
+                        .rows,
+                )
+            })
         });
         assert_eq!(of_server.await.unwrap()[0].record.object_id, "server");
         let listed = read(&store, "acme", |tx| {
-            Box::pin(async move { tx.change_log().list(&ChangeFilter::default(), None, 2).await })
+            Box::pin(async move {
+                Ok(tx
+                    .change_log()
+                    .list(&ChangeFilter::default(), None, 2)
+                    .await?
+                    .rows)
+            })
         });
         let listed = listed.await;
         assert_eq!((listed[0].seq, listed[0].id.as_str()), (9, "chg_9"));
@@ -102,7 +115,7 @@ fn every_filter_takes_whatever_it_is_given_as_a_value() {
             let store = store.clone();
             async move {
                 let found = read(&store, "acme", move |tx| {
-                    Box::pin(async move { tx.change_log().follow(&filter, 0, 100).await })
+                    Box::pin(async move { Ok(tx.change_log().follow(&filter, 0, 100).await?.rows) })
                 });
                 found.await.len()
             }

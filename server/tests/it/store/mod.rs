@@ -12,6 +12,7 @@ mod notes;
 mod postgres;
 mod processes;
 mod records;
+mod retention;
 mod sign_ins;
 mod tables;
 mod work;

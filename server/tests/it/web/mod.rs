@@ -1,11 +1,13 @@
 //! The web door: REST endpoints and the console, through real sockets.
 
 mod approvals;
+mod audit;
 mod browser;
 mod console;
 mod door;
 mod forms;
 mod login;
+mod programs;
 mod roles;
 mod sessions;
 

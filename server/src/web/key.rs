@@ -1,0 +1,120 @@
+//! Proof of an API key, for the REST endpoints that programs use: the credential of a request comes in, a [`KeyInHand`]
+//! goes out. A session's token opens none of them, and a key none of the others.
+
+use axum::extract::FromRequestParts;
+use http::{HeaderMap, StatusCode, request::Parts};
+use secrecy::ExposeSecret;
+
+use super::{Credential, RestError, Web};
+use crate::{
+    access::Principal,
+    edge::{self, Visit},
+    limits::{OverLimit, RateState},
+    pipeline::SignInError,
+    store::Key,
+};
+
+/// Proof that the request carries an API key that is good now. The request is counted against the key's rate.
+#[derive(Debug)]
+pub struct KeyInHand {
+    key: Key,
+    /// As whom it enters each edition; one at least.
+    principals: Vec<Principal>,
+    counted: Result<RateState, OverLimit>,
+}
+
+impl KeyInHand {
+    /// The key's row.
+    pub fn key(&self) -> &Key {
+        &self.key
+    }
+
+    /// As whom it enters each of the editions that are served, in catalogue order.
+    pub fn principals(&self) -> &[Principal] {
+        &self.principals
+    }
+
+    /// What the key's rate says to this request, as header fields.
+    pub fn rate_headers(&self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        let rate = match &self.counted {
+            Ok(rate) => Some(*rate),
+            Err(limit) => limit.rate(),
+        };
+        if let Some(rate) = rate {
+            edge::show_rate(&mut headers, rate);
+        }
+        headers
+    }
+
+    /// The limit that the request is over, if it is.
+    pub fn over(&self) -> Option<&OverLimit> {
+        self.counted.as_ref().err()
+    }
+
+    /// Refuses a request that is over the key's rate.
+    ///
+    /// # Errors
+    /// 429, with the time to come back.
+    pub fn within_rate(&self) -> Result<(), RestError> {
+        match self.over() {
+            Some(limit) => Err(too_many(limit).with_headers(self.rate_headers())),
+            None => Ok(()),
+        }
+    }
+}
+
+/// 429 for a limit.
+pub(super) fn too_many(limit: &OverLimit) -> RestError {
+    let code = match limit {
+        OverLimit::Rate { .. } | OverLimit::Concurrency { .. } => "rate_limited",
+        OverLimit::Cap { .. } => "cap_reached",
+    };
+    let text = format!("429 Too Many Requests: {limit}");
+    RestError::new(StatusCode::TOO_MANY_REQUESTS, code, text).retry_after(limit.retry_after_seconds())
+}
+
+fn refused(error: &SignInError) -> RestError {
+    let error = match error {
+        SignInError::TooManyFailures(limit) => return too_many(limit),
+        SignInError::Credential(error) => error,
+    };
+    let status = edge::auth_status(error);
+    let code = match status {
+        StatusCode::UNAUTHORIZED => "unauthorized",
+        StatusCode::FORBIDDEN => "forbidden",
+        _ => "unavailable",
+    };
+    let refused = RestError::new(status, code, format!("{status}: {error}"));
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        return refused.retry_after(2);
+    }
+    refused
+}
+
+impl FromRequestParts<Web> for KeyInHand {
+    type Rejection = RestError;
+
+    async fn from_request_parts(parts: &mut Parts, web: &Web) -> Result<Self, RestError> {
+        let Credential(secret) = Credential::from_request_parts(parts, web).await?;
+        let visit = parts.extensions.get::<Visit>();
+        let address = visit
+            .ok_or_else(|| RestError::internal(&"a request without a visit"))?
+            .address;
+        let secret = secret.as_ref().map(ExposeSecret::expose_secret);
+        let (key, principals) = web
+            .house()
+            .recognise(secret, address)
+            .await
+            .map_err(|error| refused(&error))?;
+        let Some(any) = principals.first() else {
+            return Err(RestError::internal(&"a key was recognised for no edition"));
+        };
+        let counted = web.house().count_request(any);
+        Ok(Self {
+            key,
+            principals,
+            counted,
+        })
+    }
+}
