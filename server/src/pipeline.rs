@@ -6,12 +6,14 @@
 
 mod answer;
 mod consent;
+mod discover;
 mod doors;
 mod fare;
 mod house;
 mod offers;
 mod redeem;
 mod run;
+mod watch;
 
 use bytes::Bytes;
 use footbridge_protocol::headers::Mismatch;
@@ -21,18 +23,21 @@ use tokio_util::sync::CancellationToken;
 pub use answer::{Answer, CallError, SignInError};
 pub use house::{BoundEdition, House, HouseBuilder, HouseError};
 pub use offers::Suggestions;
+pub use watch::{MOST_WATCHED, Watched};
 
 use fare::Fare;
 
 use crate::{
     access::{Denial, Principal, PrincipalFacts, judge},
     audit::{Draft, RequestFacts},
-    catalogue::{Edition, ListKey, Shape, TOKEN_ARGUMENT, Tool, ToolSet, read_arguments},
+    catalogue::{
+        Edition, ListKey, Shape, TOKEN_ARGUMENT, Tool, ToolSet, UnknownToolset, discovery, read_arguments,
+    },
     domain::{Call, Handler, Outcome, Progress, Round},
     limits::{OverLimit, RateState, Slot, Usage},
     policy::{self, Decision},
     store::{AuditStatus, StoreError},
-    vocabulary::{Consent, Timestamp, canonical},
+    vocabulary::{Consent, Listing, Timestamp, canonical},
 };
 
 /// A decoded `tools/call`, the same in both eras.
@@ -102,12 +107,32 @@ impl House {
         draft.close().await
     }
 
-    /// The `tools` array that this principal sees.
-    pub fn list_tools(&self, principal: &Principal, client: Option<&str>, shape: Shape) -> Bytes {
+    /// The `tools` array that this principal sees. `listing` is what the URL asks for, on top of what the key does.
+    ///
+    /// # Errors
+    /// When a toolset is asked for that is not there.
+    pub fn list_tools(
+        &self,
+        principal: &Principal,
+        client: Option<&str>,
+        shape: Shape,
+        listing: &Listing,
+    ) -> Result<Bytes, UnknownToolset> {
         let Some(edition) = self.edition_of(principal) else {
-            return Bytes::from_static(b"[]");
+            return Ok(Bytes::from_static(b"[]"));
         };
         self.keyring.note_use(principal, client, self.clock.now());
+        let own = &principal.facts().listing;
+        if edition.edition.discover || own.discover || listing.discover {
+            let three = discovery::definitions(&edition.edition, principal.visible(), shape);
+            return Ok(Bytes::from(three.to_string()));
+        }
+        let mut visible = principal.visible().clone();
+        for toolsets in [&own.toolsets, &listing.toolsets] {
+            if !toolsets.is_empty() {
+                visible = visible.and(&edition.edition.toolsets(toolsets)?);
+            }
+        }
         let style = match principal.facts().names {
             crate::vocabulary::NameStyle::Auto => edition.edition.names,
             chosen => chosen,
@@ -120,15 +145,13 @@ impl House {
                 confirming.insert(tool.index);
             }
         }
-        edition.lists.get(
-            &edition.edition,
-            ListKey {
-                visible: principal.visible(),
-                confirming,
-                shape,
-                names,
-            },
-        )
+        let key = ListKey {
+            visible,
+            confirming,
+            shape,
+            names,
+        };
+        Ok(edition.lists.get(&edition.edition, key))
     }
 
     /// Walks one call through rooms 4 to 10.

@@ -158,6 +158,7 @@ fn principal(
         tools_deny: key.limits.tools_deny.clone(),
         confirm: key.limits.confirm,
         names: key.limits.names,
+        listing: key.limits.listing.clone(),
         rate_per_minute: key.limits.rate_per_minute.unwrap_or(rate_per_minute),
         rate_per_hour: key.limits.rate_per_hour,
         monthly_cap: cap(key.limits.monthly_cap, CapOf::Key).or_else(|| cap(tenant_cap, CapOf::Tenant)),

@@ -49,6 +49,9 @@ pub(super) struct EditionRow {
     /// What every tool that does not only read asks for at least.
     #[serde(default)]
     pub write_policy: Consent,
+    /// Three tools that find, describe and call the others, whoever asks.
+    #[serde(default)]
+    pub discover: bool,
 }
 
 /// What is said of one scope.
@@ -95,6 +98,8 @@ pub(super) struct ToolRow {
     /// Groups whose members may approve alone, marked as forced.
     #[serde(default)]
     pub force_groups: Vec<String>,
+    /// The group that it is listed with; when absent, the beginning of its first scope: `crm` of `crm:read`.
+    pub toolset: Option<String>,
     /// The Rust function behind the tool.
     pub handler: Option<String>,
     /// The REST call behind the tool.

@@ -22,9 +22,9 @@ use super::{
     offers::{self, PromptRow, ResourceRow},
     schema,
     scopes::ScopeRules,
-    tool::{Driver, Edition, MOST_TOOLS, ReviewRule, ScopeRule, Tool},
+    tool::{Driver, Edition, MOST_DISCOVERED, MOST_TOOLS, ReviewRule, ScopeRule, Tool},
 };
-use crate::vocabulary::{Consent, Effect, ToolName, is_hidden};
+use crate::vocabulary::{Consent, Effect, Scope, ToolName, is_hidden};
 
 /// Names that no catalogue may bring in (catalogue.md §2.13).
 pub(super) const RESERVED: [&str; 10] = [
@@ -162,8 +162,16 @@ pub(super) fn edition(files: &[NamedText<'_>]) -> Result<Edition, CatalogueError
             message: "no [edition] head".to_owned(),
         });
     };
-    if rows.len() > MOST_TOOLS {
-        let message = format!("{} tools; at most {MOST_TOOLS} fit on one page", rows.len());
+    let most = if head.discover {
+        MOST_DISCOVERED
+    } else {
+        MOST_TOOLS
+    };
+    if rows.len() > most {
+        let message = format!(
+            "{} tools; at most {MOST_TOOLS} fit on one page, and {MOST_DISCOVERED} into an edition with `discover = true`",
+            rows.len()
+        );
         return Err(CatalogueError::Edition {
             file: file.to_owned(),
             message,
@@ -224,6 +232,7 @@ pub(super) fn edition(files: &[NamedText<'_>]) -> Result<Edition, CatalogueError
         bare_path: head.bare_path,
         flat_for_bare_callers: head.flat_for_bare_callers,
         write_policy: head.write_policy,
+        discover: head.discover,
         scopes,
         offers,
         tools,
@@ -288,6 +297,10 @@ fn tool(mut row: ToolRow, index: usize, scopes: &ScopeRules, upstreams: &Upstrea
     check_texts(&row)?;
     let review = review_rule(&row)?;
     let scope = scope_rule(row.scope, scopes)?;
+    let toolset = row.toolset.unwrap_or_else(|| {
+        let first = scope.scopes().first().map_or("", Scope::as_str);
+        first.split([':', '.']).next().unwrap_or_default().to_owned()
+    });
     let built = match row.input_schema {
         Some(_) if !row.input.is_empty() => return Err("give `input` or `input_schema`, not both".to_owned()),
         Some(text) => schema::BuiltSchema {
@@ -346,6 +359,7 @@ fn tool(mut row: ToolRow, index: usize, scopes: &ScopeRules, upstreams: &Upstrea
         policy: row.policy,
         always_human: row.always_human,
         review,
+        toolset,
         driver,
         input,
         output,

@@ -6,6 +6,8 @@
 mod arguments;
 mod builtin;
 mod confirming;
+pub mod diff;
+pub mod discovery;
 mod file;
 pub mod http;
 pub mod import;
@@ -25,7 +27,10 @@ pub use file::{Example, PolicyRow};
 pub use list::{ListCache, ListKey, StrictClients};
 pub use load::{ADMINS, CatalogueError};
 pub use scopes::ScopeRules;
-pub use tool::{Driver, Edition, ListedNames, MOST_TOOLS, ReviewRule, ScopeRule, Shape, Tool, ToolSet};
+pub use tool::{
+    Driver, Edition, ListedNames, MOST_DISCOVERED, MOST_TOOLS, ReviewRule, ScopeRule, Shape, Tool, ToolSet,
+    UnknownToolset,
+};
 
 use crate::vocabulary::EditionName;
 

@@ -45,6 +45,7 @@ use crate::{
     domain::Progress,
     limits::{OverLimit, RateState, Usage},
     pipeline::{Answer, BoundEdition, CallError, House, ToolCall},
+    vocabulary::Listing,
 };
 
 /// What every JSON-RPC message is held to (protocol.md L-02).
@@ -133,6 +134,8 @@ pub(super) struct Caller {
     pub(super) counted: Result<RateState, OverLimit>,
     /// The entrance, where it takes access tokens.
     pub(super) entrance: Option<Entrance>,
+    /// How much of the catalogue the URL asks for.
+    pub(super) listing: Listing,
 }
 
 impl Desk {
@@ -323,6 +326,10 @@ impl Desk {
             Ask::Ping => Reply::result(id, |out| out.extend_from_slice(b"{}")),
             Ask::Discover => Reply::result(id, |out| out.extend_from_slice(&self.discover)),
             Ask::ListTools => self.list_tools(caller, envelope),
+            Ask::CallTool(request) if self.discovers(caller) => {
+                self.call_discovered(caller, mirror, envelope, request, line)
+                    .await
+            }
             Ask::CallTool(request) => self.call_tool(caller, mirror, envelope, request, line).await,
             Ask::ListPrompts if self.offers(Offer::Prompt) => self.list_prompts(caller, envelope),
             Ask::GetPrompt(request) if self.offers(Offer::Prompt) => {
@@ -352,11 +359,16 @@ impl Desk {
 
     fn list_tools(&self, caller: &Caller, envelope: &Envelope<'_>) -> Reply {
         let dialect = envelope.dialect;
-        let tools = self.common.house.list_tools(
+        let listed = self.common.house.list_tools(
             &caller.principal,
             envelope.client.name.as_deref(),
             dialect.shape(),
+            &caller.listing,
         );
+        let tools = match listed {
+            Ok(tools) => tools,
+            Err(unknown) => return Reply::bad_params(envelope.id, unknown.to_string()),
+        };
         if dialect.is_modern() {
             Reply::around(
                 envelope.id,
@@ -369,7 +381,7 @@ impl Desk {
         }
     }
 
-    async fn call_tool(
+    pub(super) async fn call_tool(
         &self,
         caller: &Caller,
         mirror: Mirror<'_>,
@@ -397,7 +409,7 @@ impl Desk {
                 )
             }
         };
-        let check_headers = |tool: &Tool| match dialect.is_modern() {
+        let check_headers = |tool: &Tool| match dialect.is_modern() && request.mirrored {
             true => mirror.check_params(tool.param_headers(), request.arguments),
             false => Ok(()),
         };
@@ -421,6 +433,17 @@ impl Desk {
             Some((updates, notes)) => relay(call, updates, notes, line).await,
         };
         self.count(&request.name, &result, started.elapsed());
+        self.answer_call(caller, envelope, result)
+    }
+
+    /// What the hall answered a call with, in the caller's shape.
+    pub(super) fn answer_call(
+        &self,
+        caller: &Caller,
+        envelope: &Envelope<'_>,
+        result: Result<Answer, CallError>,
+    ) -> Reply {
+        let dialect = envelope.dialect;
         let usage = self.common.house.monthly_usage(&caller.principal);
         let usage = usage.filter(Usage::is_near);
         let tail = self.tail(dialect, usage.as_ref());

@@ -40,6 +40,7 @@ use crate::{
     catalogue::Edition,
     limits::{AddressMeters, OverLimit, RateState},
     pipeline::SignInError,
+    vocabulary::Listing,
 };
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -347,6 +348,7 @@ impl Front {
             request_id: request_id(),
             counted,
             entrance,
+            listing: parts.uri.query().map(Listing::of_query).unwrap_or_default(),
         };
         let line = Line::new(media.events);
         let (desk, own) = (Arc::clone(desk), Arc::clone(&line));

@@ -7,7 +7,7 @@
 //! 3. `names`, `gate`, `intake`: the checks that need no body (protocol.md §1.2, rows 1 to 5), and the body.
 //! 4. `exchange`: one HTTP request and its reply.
 //! 5. `envelope`, `modern`, `legacy`: a message → what it asks for, one file per era.
-//! 6. `desk`: the work itself, `offers` for prompts and resources; `batch`, `progress`, and `listen`, the one call that only streams.
+//! 6. `desk`: the work itself, `offers` for prompts and resources, `discovery` for three tools in place of all; `batch`, `progress`, and `listen`, the one call that only streams.
 //! 7. `refusal`, `challenge`, `reply`, `shape`, `body`, `line`: from an outcome or error to status, code, text and bytes.
 //! 8. `well_known`, `oauth_documents`, `metrics`: documents and figures for machines that look after this one.
 //! 9. `visit`: requests that are no MCP message, handed to the router of pages and REST endpoints.
@@ -18,6 +18,7 @@ mod body;
 mod challenge;
 mod connection;
 mod desk;
+mod discovery;
 mod envelope;
 mod exchange;
 mod gate;

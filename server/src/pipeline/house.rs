@@ -27,6 +27,8 @@ use crate::{
     vocabulary::{Clock, Consent, EditionName, ToolName},
 };
 
+/// How long a resource's change is remembered: far longer than any stream takes to ask.
+const CHANGES_LAST_MS: i64 = 24 * 60 * 60 * 1000;
 /// Rows that one sweep removes: a transaction that others need not wait for.
 const SWEPT_AT_ONCE: u32 = 1000;
 
@@ -373,13 +375,21 @@ impl House {
         &self.rules
     }
 
-    /// Removes waiting calls that nobody can ask for any more, a bounded number; gives how many.
+    /// Removes waiting calls that nobody can ask for any more, a bounded number, and gives how many; and what is
+    /// remembered of resources that have been quiet.
     ///
     /// # Errors
     /// When the store cannot be written.
     pub async fn sweep(&self) -> Result<u64, StoreError> {
         self.store
-            .system_write(|tx| async move { tx.pending_calls().purge(SWEPT_AT_ONCE).await }.boxed())
+            .system_write(|tx| {
+                async move {
+                    let before = tx.now().plus_millis(-CHANGES_LAST_MS);
+                    tx.resources().purge(before, SWEPT_AT_ONCE).await?;
+                    tx.pending_calls().purge(SWEPT_AT_ONCE).await
+                }
+                .boxed()
+            })
             .await
     }
 

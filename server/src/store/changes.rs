@@ -29,10 +29,12 @@ pub enum Topic {
     Answers,
     /// Calls of a month that some process holds and another one needs.
     Caps,
+    /// What is read at some resource's URI.
+    Resources,
 }
 
 impl Topic {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Keys,
         Self::Users,
         Self::Tenants,
@@ -42,6 +44,7 @@ impl Topic {
         Self::Jobs,
         Self::Answers,
         Self::Caps,
+        Self::Resources,
     ];
 
     /// The word in the `changes` table and in notifications.
@@ -56,6 +59,7 @@ impl Topic {
             Self::Jobs => "jobs",
             Self::Answers => "answers",
             Self::Caps => "caps",
+            Self::Resources => "resources",
         }
     }
 

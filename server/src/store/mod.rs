@@ -28,6 +28,7 @@ mod postgres;
 mod reading;
 mod records;
 mod redact;
+mod resources;
 mod row;
 mod session;
 mod settings;
@@ -71,6 +72,7 @@ pub use records::{
     Condition, Draft, Field, FieldValue, Record, RecordChange, RecordCursor, RecordPage, RecordQuery, Records,
 };
 pub use redact::redacted;
+pub use resources::{ResourceChanges, ResourceStamp, SystemResourceChanges};
 pub use settings::{Settings, SetupTokens};
 pub use sign_ins::{NewSignIn, SignIn, SignInKind, SignIns, SystemSignIns};
 pub use tenants::{NewTenant, Tenant, TenantStatus, Tenants};

@@ -4,9 +4,9 @@ use serde::de::DeserializeOwned;
 
 use super::{
     AuditLog, AuditRecord, CallView, Caps, ChangeLog, Counters, Invitations, Jobs, Keys, Memories, NewChange,
-    Notes, PendingCalls, Records, Session, Settings, SetupTokens, SignInAttempts, SignIns, StoreError,
-    SystemCaps, SystemInvitations, SystemJobs, SystemKeys, SystemOAuth, SystemPendingCalls, SystemSignIns,
-    SystemUsers, TenantOAuth, Tenants, Topic, Users,
+    Notes, PendingCalls, Records, ResourceChanges, Session, Settings, SetupTokens, SignInAttempts, SignIns,
+    StoreError, SystemCaps, SystemInvitations, SystemJobs, SystemKeys, SystemOAuth, SystemPendingCalls,
+    SystemResourceChanges, SystemSignIns, SystemUsers, TenantOAuth, Tenants, Topic, Users,
 };
 use crate::vocabulary::{TenantId, Timestamp};
 
@@ -128,6 +128,14 @@ impl<'a> TenantTx<'a> {
             session: self.session,
             tenant: &self.tenant,
             kind,
+        }
+    }
+
+    /// Which resources changed, for whoever subscribed to them.
+    pub fn resources(&mut self) -> ResourceChanges<'_> {
+        ResourceChanges {
+            session: self.session,
+            tenant: &self.tenant,
         }
     }
 
@@ -266,6 +274,13 @@ impl<'a> SystemTx<'a> {
     /// What editions ask of access tokens, for the table that is kept in memory.
     pub fn oauth(&mut self) -> SystemOAuth<'_> {
         SystemOAuth {
+            session: self.session,
+        }
+    }
+
+    /// Changes of resources of all tenants.
+    pub fn resources(&mut self) -> SystemResourceChanges<'_> {
+        SystemResourceChanges {
             session: self.session,
         }
     }

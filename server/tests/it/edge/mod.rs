@@ -2,6 +2,7 @@
 
 mod calls;
 mod confirm;
+mod discovery;
 mod documents;
 mod gate;
 mod http2;
