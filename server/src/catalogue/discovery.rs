@@ -219,7 +219,7 @@ fn words(text: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalogue::{BUILTIN, Catalogue};
+    use crate::catalogue::{BUILTIN, Catalogue, NamedText};
 
     fn everything(edition: &Edition) -> ToolSet {
         let mut all = ToolSet::default();
@@ -257,6 +257,35 @@ mod tests {
         assert!(none.is_empty() && total == 0);
         let (none, _) = search(edition, &ToolSet::default(), "memory", 3);
         assert!(none.is_empty(), "what is not visible is not found");
+    }
+
+    /// An estimated token is four bytes (design.md D13).
+    #[test]
+    fn five_thousand_tools_cost_less_than_1200_tokens() {
+        let mut text = "format = 1\n[edition]\nname = \"x\"\ntitle = \"X\"\ninstructions = \"X.\"\nkey_prefix = \"x_\"\n\
+                        discover = true\n[scopes.read]\ntitle = \"Read\"\n"
+            .to_owned();
+        for number in 0..5_000 {
+            text.push_str(&format!(
+                "[[tool]]\nname = \"act_{number}\"\nscope = \"read\"\neffect = \"read\"\nhandler = \"a::b\"\n\
+                 [[tool.example]]\ntitle = \"x\"\n"
+            ));
+        }
+        let file = NamedText {
+            name: "x.toml",
+            text: &text,
+        };
+        let catalogue = Catalogue::load(&[&[file]]).unwrap();
+        let edition = &catalogue.editions()[0];
+        let all = everything(edition);
+        let list = definitions(edition, &all, Shape::Full).to_string();
+        assert!(
+            list.contains("5000 tools") && list.len() / 4 < 1_200,
+            "{} bytes",
+            list.len()
+        );
+        let (found, total) = search(edition, &all, "act 4321", 5);
+        assert_eq!((found[0].name.as_str(), total), ("act_4321", 5_000));
     }
 
     #[test]

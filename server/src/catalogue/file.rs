@@ -2,10 +2,13 @@
 //!
 //! A row is only read here; whether it makes sense is judged in `load.rs`, which can name file, line and tool.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use toml::Spanned;
 
 use super::{
+    command::CommandRow,
     http::HttpRow,
     offers::{PromptRow, ResourceRow},
 };
@@ -104,6 +107,11 @@ pub(super) struct ToolRow {
     pub handler: Option<String>,
     /// The REST call behind the tool.
     pub http: Option<HttpRow>,
+    /// The local program behind the tool.
+    pub command: Option<CommandRow>,
+    /// Other spellings of inputs → the input that is meant.
+    #[serde(default)]
+    pub aliases: BTreeMap<String, String>,
     #[serde(default)]
     pub input: toml::Table,
     /// A whole JSON Schema in place of `input`.

@@ -16,6 +16,7 @@ use footbridge_protocol::param_headers::ParamHeaders;
 use super::{
     arguments::InputSchema,
     builtin::NamedText,
+    command::CommandCall,
     confirming::TOKEN_ARGUMENT,
     file::{CatalogueFile, EditionRow, ScopeNeed, ScopeRow, ToolRow},
     http::{HttpCall, Upstream, UpstreamRow},
@@ -330,14 +331,15 @@ fn tool(mut row: ToolRow, index: usize, scopes: &ScopeRules, upstreams: &Upstrea
             "input `{bad}`: a tenant comes from the credential, never from an argument"
         ));
     }
-    let driver = match (row.handler, row.http) {
-        (Some(name), None) => Driver::Function(name),
-        (None, Some(http)) => Driver::Http(Arc::new(HttpCall::new(http, upstreams, &built.schema)?)),
-        _ => return Err("give one of `handler` and [tool.http]".to_owned()),
+    let driver = match (row.handler, row.http, row.command) {
+        (Some(name), None, None) => Driver::Function(name),
+        (None, None, Some(command)) => Driver::Command(Arc::new(CommandCall::new(command)?)),
+        (None, Some(http), None) => Driver::Http(Arc::new(HttpCall::new(http, upstreams, &built.schema)?)),
+        _ => return Err("give one of `handler`, [tool.http] and [tool.command]".to_owned()),
     };
-    let open_world = row.open_world || matches!(driver, Driver::Http(_));
+    let open_world = row.open_world || matches!(driver, Driver::Http(_) | Driver::Command(_));
     let param_headers = ParamHeaders::of_schema(&built.schema).map_err(|e| e.to_string())?;
-    let input = InputSchema::new(built.schema, built.keeps_whitespace)?;
+    let input = InputSchema::new(built.schema, built.keeps_whitespace)?.with_aliases(row.aliases)?;
     let output = match (row.output, row.output_schema) {
         (Some(_), Some(_)) => return Err("give `output` or `output_schema`, not both".to_owned()),
         (None, Some(text)) => Some(serde_json::from_str(&text).map_err(|e| format!("output_schema: {e}"))?),
@@ -360,10 +362,14 @@ fn tool(mut row: ToolRow, index: usize, scopes: &ScopeRules, upstreams: &Upstrea
         always_human: row.always_human,
         review,
         toolset,
-        driver,
         input,
         output,
-        timeout_seconds: row.timeout_seconds,
+        // A program has its own limit, which ends it; the call's is there should that fail.
+        timeout_seconds: match &driver {
+            Driver::Command(command) => Some(command.timeout.as_secs() + 8),
+            _ => row.timeout_seconds,
+        },
+        driver,
         examples: row.examples,
         index,
         param_headers,
@@ -432,7 +438,8 @@ fn check_name(name: &ToolName) -> Result<(), String> {
 
 fn check_texts(row: &ToolRow) -> Result<(), String> {
     check_prose(&row.title, &row.description)?;
-    if row.http.is_none() && row.examples.is_empty() && row.effect != Effect::Execute {
+    let is_data = row.http.is_some() || row.command.is_some();
+    if !is_data && row.examples.is_empty() && row.effect != Effect::Execute {
         return Err("it has no [[tool.example]]; an example is also the tool's test".to_owned());
     }
     Ok(())

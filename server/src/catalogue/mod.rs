@@ -5,6 +5,7 @@
 
 mod arguments;
 mod builtin;
+mod command;
 mod confirming;
 pub mod diff;
 pub mod discovery;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 
 pub use arguments::{ArgumentError, Arguments, InputSchema, read_arguments};
 pub use builtin::{BUILTIN, NamedText};
+pub use command::CommandCall;
 pub use confirming::TOKEN_ARGUMENT;
 pub use file::{Example, PolicyRow};
 pub use list::{ListCache, ListKey, StrictClients};

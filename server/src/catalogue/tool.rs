@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     arguments::InputSchema,
+    command::CommandCall,
     confirming,
     file::{Example, PolicyRow},
     http::HttpCall,
@@ -56,6 +57,8 @@ pub enum Driver {
     Function(String),
     /// A call to a REST API.
     Http(Arc<HttpCall>),
+    /// A local program.
+    Command(Arc<CommandCall>),
     /// The messages of a prompt.
     Messages(Arc<[Message]>),
     /// A resource that the catalogue brings.
@@ -67,7 +70,7 @@ impl Driver {
     pub fn function(&self) -> Option<&str> {
         match self {
             Self::Function(name) => Some(name),
-            Self::Http(_) | Self::Messages(_) | Self::Stored(_) => None,
+            Self::Http(_) | Self::Command(_) | Self::Messages(_) | Self::Stored(_) => None,
         }
     }
 }

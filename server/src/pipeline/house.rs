@@ -17,7 +17,7 @@ use crate::{
         Catalogue, CatalogueError, Driver, Edition, ListCache, ListedNames, Shape, StrictClients, Tool,
     },
     domain::{
-        Handler, Handlers,
+        Handler, Handlers, command,
         http::{self, RemoteError, Remotes},
         offers,
     },
@@ -248,6 +248,10 @@ fn handler_of(
                 source: Box::new(source),
             })?;
             Ok((handler, "http".to_owned()))
+        }
+        Driver::Command(call) => {
+            let handler = command::handler(tool, call, handlers.runner());
+            Ok((handler, "command".to_owned()))
         }
         Driver::Messages(messages) => Ok((offers::messages(messages), "message".to_owned())),
         Driver::Stored(stored) => Ok((offers::stored(stored), "text".to_owned())),
