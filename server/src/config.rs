@@ -24,6 +24,7 @@ pub use read::{ConfigError, Fault};
 use crate::{
     access::oauth::OAuthLimits,
     edge::EdgeSettings,
+    outbox::NotificationSettings,
     store::{StoreSettings, StoreUrl},
     vocabulary::EditionName,
 };
@@ -42,6 +43,8 @@ pub struct Config {
     pub oauth: OAuthLimits,
     /// `[console]`: the pages for people, and how long they stay signed in.
     pub console: ConsoleSettings,
+    /// `[notifications]`: where reviews and other events are told.
+    pub notifications: NotificationSettings,
     /// `[store]`: how the store works.
     pub store: StoreConfig,
     /// `[log]`: what is logged, and how.

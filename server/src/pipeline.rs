@@ -166,12 +166,13 @@ impl House {
         &self,
         wanted: Wanted,
         principal: &Principal,
-        call: ToolCall<'_>,
+        mut call: ToolCall<'_>,
     ) -> Result<Answer, CallError> {
         let now = self.clock.now();
         self.keyring
             .note_call(principal, call.facts.client_name.as_deref(), now);
-        let mut draft = Draft::open(self.store.clone(), principal, call.name, call.facts.clone(), now);
+        let facts = std::mem::take(&mut call.facts);
+        let mut draft = Draft::open(self.store.clone(), principal, call.name, facts, now);
         let result = self.walk(wanted, principal, call, now, &mut draft).await;
         if let Err(error) = &result {
             draft.refuse(error.status(), error.http_twin(), error.code());
@@ -210,12 +211,14 @@ impl House {
         let decision = policy::decide(grant.clone(), edition, &rules);
         if let Handler::Planned(planned) = handler {
             let visit = consent::Visit::new(self, &bound.edition, &grant, planned, need, &call, fare, now);
-            return self.consent(visit, decision, value, &call, draft, slot).await;
+            // Boxed, as are all the ways that few calls take: a future is as large as the longest of its ways, and every
+            // call is moved about and kept in memory with it.
+            return Box::pin(self.consent(visit, decision, value, &call, draft, slot)).await;
         }
         let canonical = canonical(&value);
         draft.arguments(&canonical);
-        let binding = binding(principal.facts(), tool, &canonical);
-        let round = self.open_round(&binding, &call, now)?;
+        let binding = || binding(principal.facts(), tool, &canonical);
+        let round = self.open_round(binding, &call, now)?;
         let arguments = tool.input.check(value)?;
         let Decision::Run(permit) = decision else {
             return Err(CallError::NoPreview);
@@ -246,7 +249,7 @@ impl House {
                     None => None,
                     Some(state) => Some(
                         self.seal_key
-                            .seal(&binding, asked.round + 1, state, now)
+                            .seal(&binding(), asked.round + 1, state, now)
                             .map_err(|e| CallError::Domain(crate::domain::DomainError::internal(e)))?,
                     ),
                 };
@@ -258,7 +261,13 @@ impl House {
         }
     }
 
-    fn open_round(&self, binding: &str, call: &ToolCall<'_>, now: Timestamp) -> Result<Round, CallError> {
+    /// What came before in a call of several rounds. `binding` is what a sealed state must be bound to.
+    fn open_round(
+        &self,
+        binding: impl Fn() -> String,
+        call: &ToolCall<'_>,
+        now: Timestamp,
+    ) -> Result<Round, CallError> {
         let answers = match call.input_responses {
             None => Map::new(),
             Some(raw) => serde_json::from_str(raw.get()).map_err(|_| {
@@ -274,7 +283,7 @@ impl House {
         };
         let (number, state) = self
             .seal_key
-            .open(binding, text, now)
+            .open(&binding(), text, now)
             .map_err(|e| CallError::Params(e.to_string()))?;
         Ok(Round {
             number,

@@ -106,7 +106,7 @@ async fn replay(shared: &Arc<Shared>) -> Result<(), BridgeError> {
         let response = sse_transport::ask(shared, &initialize, &id).await?;
         (HeaderMap::new(), response)
     } else {
-        ask(shared, &shared.upstream.post_headers(), &initialize, &id)
+        ask(shared, &HeaderMap::new(), &initialize, &id)
             .await
             .map_err(|error| not_renewed(shared, error.message()))?
     };
@@ -143,7 +143,7 @@ fn id_of(initialize: &[u8]) -> Option<OwnedId> {
 
 /// Sends the notification that ends the handshake with these facts.
 async fn accept(shared: &Shared, facts: &Facts, initialized: &Bytes) -> Result<(), BridgeError> {
-    let mut headers = shared.upstream.post_headers();
+    let mut headers = HeaderMap::new();
     facts.stamp(&mut headers);
     let target = shared.legacy.post_target();
     let reply = shared
@@ -199,7 +199,7 @@ fn changed(shared: &Arc<Shared>, old: &Facts, new: Facts) -> BridgeError {
 
 /// Ends a session that will not be used. The server may refuse that; it then ends by itself some day.
 async fn close(shared: Arc<Shared>, session: HeaderValue) {
-    let mut headers = shared.upstream.plain_headers();
+    let mut headers = HeaderMap::new();
     headers.insert(SESSION_ID, session);
     if let Ok(reply) = shared
         .upstream

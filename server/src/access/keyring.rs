@@ -15,7 +15,7 @@ use super::{
     api_key::{ApiKey, Fault},
     oauth::{ProviderFault, TokenFault},
     principal::{Credential, Principal, local_principal},
-    table::{Table, keys_since, load_people},
+    table::{Entry, Table, keys_since, load_people},
 };
 use crate::{
     catalogue::{Catalogue, Edition},
@@ -187,34 +187,32 @@ impl Keyring {
         let known = table.load().by_hash.get(&hash).cloned();
         let entry = match known {
             Some(entry) => entry,
-            // Minted a moment ago by another process, perhaps: ask the store before saying no.
-            None => {
-                let found = store
-                    .system_read(move |tx| async move { tx.keys().find_by_hash(&hash).await }.boxed())
-                    .await
-                    .map_err(AuthError::Unavailable)?;
-                if found.is_none() {
-                    return Err(AuthError::NotRecognised(None));
-                }
-                self.refresh().await.map_err(AuthError::Unavailable)?;
-                if table
-                    .load()
-                    .by_hash
-                    .get(&hash)
-                    .is_some_and(|entry| entry.is_orphan())
-                {
-                    // Its owner or tenant may be as new as the key.
-                    self.reload_people().await.map_err(AuthError::Unavailable)?;
-                }
-                table
-                    .load()
-                    .by_hash
-                    .get(&hash)
-                    .cloned()
-                    .ok_or(AuthError::NotRecognised(None))?
-            }
+            None => Box::pin(self.find_new(store, table, hash)).await?,
         };
         entry.admit(edition, now, self.rate_per_minute)
+    }
+
+    /// Minted a moment ago by another process, perhaps: the store is asked before the answer is no.
+    async fn find_new(
+        &self,
+        store: &Store,
+        table: &ArcSwap<Table>,
+        hash: [u8; 32],
+    ) -> Result<Arc<Entry>, AuthError> {
+        let found = store
+            .system_read(move |tx| async move { tx.keys().find_by_hash(&hash).await }.boxed())
+            .await
+            .map_err(AuthError::Unavailable)?;
+        if found.is_none() {
+            return Err(AuthError::NotRecognised(None));
+        }
+        let known = || table.load().by_hash.get(&hash).cloned();
+        self.refresh().await.map_err(AuthError::Unavailable)?;
+        if known().is_some_and(|entry| entry.is_orphan()) {
+            // Its owner or tenant may be as new as the key.
+            self.reload_people().await.map_err(AuthError::Unavailable)?;
+        }
+        known().ok_or(AuthError::NotRecognised(None))
     }
 
     /// Notes that a key was used, for people who look for unused ones. Written now and then, not with each call.

@@ -6,7 +6,7 @@
 use std::sync::{Arc, LazyLock};
 
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{
     arguments::InputSchema,
@@ -84,9 +84,12 @@ pub fn definitions(edition: &Edition, visible: &ToolSet, shape: Shape) -> Value 
     let effects = || edition.tools().iter().filter(|tool| visible.contains(tool.index));
     let any = |test: fn(&Tool) -> bool| effects().any(|tool| test(tool));
     let hints = |read: bool, destructive: bool, idempotent: bool, open: bool| {
-        json!({
-            "readOnlyHint": read, "destructiveHint": destructive, "idempotentHint": idempotent, "openWorldHint": open,
-        })
+        move |title: &str| {
+            json!({
+                "title": title, "readOnlyHint": read, "destructiveHint": destructive, "idempotentHint": idempotent,
+                "openWorldHint": open,
+            })
+        }
     };
     let reading = hints(true, false, true, false);
     let calling = hints(
@@ -96,18 +99,20 @@ pub fn definitions(edition: &Edition, visible: &ToolSet, shape: Shape) -> Value 
         any(|tool| tool.open_world || tool.effect == Effect::Execute),
     );
     let count = effects().count();
-    let one = |name: &str, title: &str, description: &str, hints: &Value, output: Option<Value>| {
-        let mut out = json!({ "name": name, "description": description, "annotations": hints });
-        let schema = input(name).map_or(Value::Null, |input| input.as_json().clone());
-        out["inputSchema"] = schema;
-        out["annotations"]["title"] = json!(title);
-        if shape == Shape::Full {
-            out["title"] = json!(title);
-            if let Some(output) = output {
-                out["outputSchema"] = output;
-            }
+    let one = |name: &str, title: &str, description: &str, annotations: Value, output: Option<Value>| {
+        let mut out = Map::from_iter([
+            ("name".to_owned(), json!(name)),
+            ("description".to_owned(), json!(description)),
+            ("annotations".to_owned(), annotations),
+        ]);
+        if let Some(input) = input(name) {
+            out.insert("inputSchema".to_owned(), input.as_json().clone());
         }
-        out
+        if shape == Shape::Full {
+            out.insert("title".to_owned(), json!(title));
+            out.extend(output.map(|output| ("outputSchema".to_owned(), output)));
+        }
+        Value::Object(out)
     };
     json!([
         one(
@@ -117,7 +122,7 @@ pub fn definitions(edition: &Edition, visible: &ToolSet, shape: Shape) -> Value 
                 "Finds tools by words. {count} tools can be called here: search for what you want to do, look at a tool with \
                  describe_tool, then run it with call_tool."
             ),
-            &reading,
+            reading("Describe a tool"),
             Some(
                 json!({ "type": "object", "required": ["tools", "total"], "properties": {
                 "tools": { "type": "array", "items": { "type": "object" } }, "total": { "type": "integer" } } })
@@ -127,7 +132,7 @@ pub fn definitions(edition: &Edition, visible: &ToolSet, shape: Shape) -> Value 
             DESCRIBE,
             "Describe a tool",
             "Shows one tool: what it does, its input schema, its output schema and its hints.",
-            &reading,
+            reading("Describe a tool"),
             Some(
                 json!({ "type": "object", "required": ["tool"], "properties": { "tool": { "type": "object" } } })
             ),
@@ -136,7 +141,7 @@ pub fn definitions(edition: &Edition, visible: &ToolSet, shape: Shape) -> Value 
             CALL,
             "Call a tool",
             "Runs the tool of that name. The answer is the tool's own; one that changes something may show a preview first.",
-            &calling,
+            calling("Call a tool"),
             None,
         ),
     ])

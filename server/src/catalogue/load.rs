@@ -373,6 +373,7 @@ fn tool(mut row: ToolRow, index: usize, scopes: &ScopeRules, upstreams: &Upstrea
         examples: row.examples,
         index,
         param_headers,
+        digest: std::sync::OnceLock::new(),
     })
 }
 

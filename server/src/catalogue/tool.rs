@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use serde_json::{Map, Value, json};
@@ -122,6 +122,8 @@ pub struct Tool {
     /// Its place in the edition's order, and its bit in a [`ToolSet`].
     pub index: usize,
     pub(super) param_headers: footbridge_protocol::param_headers::ParamHeaders,
+    /// Its digest, worked out at the first call that needs it. Invariant: a tool does not change once it is built.
+    pub(super) digest: OnceLock<[u8; 32]>,
 }
 
 impl Tool {
@@ -155,11 +157,10 @@ impl Tool {
 
     /// SHA-256 of what the tool is: a confirmation holds for the tool that was previewed (security.md W1).
     pub fn digest(&self) -> [u8; 32] {
-        sha256(&canonical(&self.definition(
-            Shape::Full,
-            ListedNames::Native,
-            Consent::Auto,
-        )))
+        *self.digest.get_or_init(|| {
+            let definition = self.definition(Shape::Full, ListedNames::Native, Consent::Auto);
+            sha256(&canonical(&definition))
+        })
     }
 
     /// The definition as `tools/list` publishes it to a caller from whom the tool wants this consent.

@@ -1,11 +1,12 @@
 //! What the tools do. A handler takes a [`Permit`] and its arguments and produces an [`Outcome`] or a
 //! [`DomainError`]; it knows no JSON-RPC, no HTTP and no era.
 //!
-//! There are five kinds of handler, told apart by where their effect lands:
+//! There are six kinds of handler, told apart by where their effect lands:
 //!
 //! | Kind | Runs | Its audit event |
 //! |------|------|-----------------|
 //! | [`Handler::Read`] | in a read-only transaction of one tenant | queued, group-committed |
+//! | [`Handler::Lookup`] | the same, for a few rows by their keys | queued, group-committed |
 //! | [`Handler::Write`] | in a write transaction of one tenant | in that same transaction |
 //! | [`Handler::Task`] | outside any transaction, opening its own | an intent row before, an outcome row after |
 //! | [`Handler::Plain`] | without the store | queued, group-committed |
@@ -164,6 +165,9 @@ type InTransaction = dyn for<'t> Fn(&'t mut TenantTx<'_>, Call) -> BoxFuture<'t,
 pub enum Handler {
     /// Reads in a read-only transaction.
     Read(Arc<InTransaction>),
+    /// Reads a few rows by their keys in a read-only transaction: over within microseconds, so it may run on the thread
+    /// that serves connections.
+    Lookup(Arc<InTransaction>),
     /// Writes in a transaction that also carries the audit event.
     Write(Arc<InTransaction>),
     /// Works outside the store's transactions: files, processes, other systems.
@@ -188,6 +192,14 @@ impl Handlers {
         F: for<'t> Fn(&'t mut TenantTx<'_>, Call) -> BoxFuture<'t, HandlerResult> + Send + Sync + 'static,
     {
         self.by_name.insert(name, Handler::Read(Arc::new(run)));
+    }
+
+    /// Registers a handler that reads a few rows by their keys.
+    pub fn lookup<F>(&mut self, name: &'static str, run: F)
+    where
+        F: for<'t> Fn(&'t mut TenantTx<'_>, Call) -> BoxFuture<'t, HandlerResult> + Send + Sync + 'static,
+    {
+        self.by_name.insert(name, Handler::Lookup(Arc::new(run)));
     }
 
     /// Registers a writing handler.

@@ -204,14 +204,16 @@ impl Desk {
         if let Err(limit) = &caller.counted {
             self.common.metrics.limit_reached(limit);
             return match &decoded {
-                Ok(Message::Request(request)) => self.over_rate(caller, mirror, request, limit).await,
+                Ok(Message::Request(request)) => {
+                    Box::pin(self.over_rate(caller, mirror, request, limit)).await
+                }
                 _ => Reply::over_limit(id, limit),
             };
         }
         match decoded {
             Ok(message) => self.message(caller, mirror, message, line).await,
             Err(DecodeError::Batch) if self.takes_batches(mirror) => {
-                self.batch(caller, mirror, body, line).await
+                Box::pin(self.batch(caller, mirror, body, line)).await
             }
             Err(error) => undecodable(&error),
         }
@@ -327,22 +329,19 @@ impl Desk {
             Ask::Discover => Reply::result(id, |out| out.extend_from_slice(&self.discover)),
             Ask::ListTools => self.list_tools(caller, envelope),
             Ask::CallTool(request) if self.discovers(caller) => {
-                self.call_discovered(caller, mirror, envelope, request, line)
-                    .await
+                Box::pin(self.call_discovered(caller, mirror, envelope, request, line)).await
             }
             Ask::CallTool(request) => self.call_tool(caller, mirror, envelope, request, line).await,
             Ask::ListPrompts if self.offers(Offer::Prompt) => self.list_prompts(caller, envelope),
             Ask::GetPrompt(request) if self.offers(Offer::Prompt) => {
-                self.get_offer(caller, mirror, envelope, request, Offer::Prompt)
-                    .await
+                Box::pin(self.get_offer(caller, mirror, envelope, request, Offer::Prompt)).await
             }
             Ask::ListResources if self.offers(Offer::Resource) => {
                 self.list_resources(caller, envelope, false)
             }
             Ask::ListTemplates if self.offers(Offer::Resource) => self.list_resources(caller, envelope, true),
             Ask::ReadResource(request) if self.offers(Offer::Resource) => {
-                self.get_offer(caller, mirror, envelope, request, Offer::Resource)
-                    .await
+                Box::pin(self.get_offer(caller, mirror, envelope, request, Offer::Resource)).await
             }
             Ask::Complete(completion) if self.offers(Offer::Prompt) || self.offers(Offer::Resource) => {
                 self.complete(caller, envelope, completion)
@@ -353,7 +352,7 @@ impl Desk {
             | Ask::ListTemplates
             | Ask::ReadResource(_)
             | Ask::Complete(_) => Self::unknown_method(envelope),
-            Ask::Listen(filter) => listen::listen(self, caller, mirror, id, filter, line).await,
+            Ask::Listen(filter) => Box::pin(listen::listen(self, caller, mirror, id, filter, line)).await,
         }
     }
 
@@ -427,10 +426,11 @@ impl Desk {
             facts: self.facts(caller, mirror, envelope),
         };
         let started = std::time::Instant::now();
-        let call = self.common.house.call(&caller.principal, call);
+        // Boxed: every future around this one would be as large as it, and is moved once for each of them.
+        let mut call = Box::pin(self.common.house.call(&caller.principal, call));
         let result = match updates {
-            None => call.await,
-            Some((updates, notes)) => relay(call, updates, notes, line).await,
+            None => call.as_mut().await,
+            Some((updates, notes)) => Box::pin(relay(call, updates, notes, line)).await,
         };
         self.count(&request.name, &result, started.elapsed());
         self.answer_call(caller, envelope, result)
@@ -521,7 +521,10 @@ impl Desk {
     }
 
     pub(super) fn facts(&self, caller: &Caller, mirror: Mirror<'_>, envelope: &Envelope<'_>) -> RequestFacts {
-        let cut = |text: &str| text.chars().filter(|c| !c.is_control()).take(200).collect();
+        let cut = |text: &str| match text.len() <= 200 && !text.chars().any(char::is_control) {
+            true => text.to_owned(),
+            false => text.chars().filter(|c| !c.is_control()).take(200).collect(),
+        };
         RequestFacts {
             request_id: caller.request_id.clone(),
             client_name: envelope.client.name.as_deref().map(cut),

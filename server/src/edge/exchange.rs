@@ -13,7 +13,10 @@ use std::{
 use arc_swap::ArcSwap;
 use axum::Router;
 use futures_util::FutureExt;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header, request::Parts};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header,
+    request::Parts,
+};
 use hyper::body::{Body as _, Incoming};
 use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -45,6 +48,9 @@ use crate::{
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
+const RATE_LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
+const RATE_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
+const RATE_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 /// What a browser may send, besides the mirrored parameters (protocol.md S-12).
 const BROWSER_HEADERS: &str = "authorization, content-type, accept, mcp-protocol-version, mcp-method, mcp-name, \
                                mcp-session-id, last-event-id";
@@ -194,12 +200,20 @@ impl Front {
         if let Some(found) = oauth_documents::find(oauth, path) {
             return match found {
                 Found::Register(resource) if parts.method == Method::POST => {
-                    match self.registration(peer, &parts, body, &resource).await {
+                    match Box::pin(self.registration(peer, &parts, body, &resource)).await {
                         Ok(response) => response,
                         Err(refusal) => self.refuse(peer, &parts, &refusal, None),
                     }
                 }
-                found => oauth_documents::answer(oauth, &found, &parts.method, &parts.headers).await,
+                found => {
+                    Box::pin(oauth_documents::answer(
+                        oauth,
+                        &found,
+                        &parts.method,
+                        &parts.headers,
+                    ))
+                    .await
+                }
             };
         }
         if path == "/metrics" && self.names.allow_host(&parts.uri, &parts.headers) {
@@ -217,13 +231,8 @@ impl Front {
                     address: peer.address,
                     site: Arc::clone(&self.site),
                 };
-                let response = visit(
-                    router,
-                    facts,
-                    &self.common.settings,
-                    Request::from_parts(parts, body),
-                )
-                .await;
+                let request = Request::from_parts(parts, body);
+                let response = Box::pin(visit(router, facts, &self.common.settings, request)).await;
                 drop(held);
                 response
             }
@@ -491,9 +500,9 @@ fn rate_shown(counted: &Result<RateState, OverLimit>) -> Option<RateState> {
 /// The rate's headers (catalogue.md §2.11): requests that pass in a window, that are left, and the seconds until one
 /// more passes.
 fn show_rate(headers: &mut HeaderMap, rate: RateState) {
-    headers.insert("x-ratelimit-limit", rate.limit.into());
-    headers.insert("x-ratelimit-remaining", rate.remaining.into());
-    headers.insert("x-ratelimit-reset", rate.reset_seconds().into());
+    headers.insert(RATE_LIMIT, rate.limit.into());
+    headers.insert(RATE_REMAINING, rate.remaining.into());
+    headers.insert(RATE_RESET, rate.reset_seconds().into());
 }
 
 fn stream(body: Outgoing) -> Response<Outgoing> {

@@ -98,7 +98,7 @@ pub(super) fn capabilities(edition: &Edition, is_modern: bool) -> Value {
     if !offers.resources().is_empty() {
         let mut resources = listed();
         if is_modern {
-            resources["subscribe"] = json!(true);
+            resources = json!({ "listChanged": true, "subscribe": true });
         }
         out.insert("resources".to_owned(), resources);
     }

@@ -19,6 +19,7 @@ use crate::{
     access::{Keyring, oauth::OAuth},
     config::{Config, LogSettings},
     domain::{Handlers, context::Context},
+    outbox::Courier,
     pipeline::{House, HouseBuilder, HouseError},
     policy::SealKey,
     store::{NewTenant, NewUser, Store, StoreError},
@@ -45,6 +46,12 @@ pub struct Booted {
 }
 
 impl Booted {
+    /// Delivers what is in the outbox, until the house is stopped.
+    pub fn deliver(&mut self, courier: Courier) {
+        let courier = Arc::new(courier).run(self.stop.clone());
+        self.tasks.push(tokio::spawn(courier));
+    }
+
     /// Ends what runs beside the house and makes everything durable.
     pub async fn stop(self) {
         self.stop.cancel();

@@ -338,7 +338,9 @@ impl House {
     ) -> Result<Principal, SignInError> {
         let now = self.clock.now();
         let by_token = match (credential, entrance) {
-            (Some(token), Some(entrance)) => self.oauth.admit(entrance, edition, token, address, now).await,
+            (Some(token), Some(entrance)) => {
+                Box::pin(self.oauth.admit(entrance, edition, token, address, now)).await
+            }
             _ => Ok(None),
         };
         let result = match by_token {

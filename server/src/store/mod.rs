@@ -106,6 +106,14 @@ enum Which {
     Postgres(PgEngine),
 }
 
+/// What a transaction is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Write,
+    Read,
+    Lookup,
+}
+
 impl Store {
     /// Opens a store: creates it when missing, checks and migrates it, refuses what it cannot use safely.
     pub async fn open(url: &StoreUrl, settings: &StoreSettings, clock: Clock) -> Result<Self, StoreError> {
@@ -148,33 +156,68 @@ impl Store {
     ///
     /// The work may run on the writer's thread: it awaits nothing but the transaction, else it fails with
     /// [`StoreError::Work`]. Once begun it runs to its end, even if the caller goes away.
-    pub async fn write<T, E, F>(&self, tenant: &TenantId, work: F) -> Result<T, E>
+    pub fn write<T, E, F>(
+        &self,
+        tenant: &TenantId,
+        work: F,
+    ) -> impl Future<Output = Result<T, E>> + Send + use<'_, T, E, F>
     where
         F: for<'t> FnOnce(&'t mut TenantTx<'_>) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        let (tenant, scope) = (tenant.clone(), Some(tenant));
-        let (work, slot) = Slot::hide(move |session, slot| {
-            Box::pin(async move { slot.fill(work(&mut TenantTx::new(session, tenant)).await) })
-        });
-        self.run(scope, true, work).await?;
-        slot.take()
+        self.of_tenant(tenant, Kind::Write, work)
     }
 
     /// Runs `work` on one snapshot of one tenant's rows; writing in it fails.
-    pub async fn read<T, E, F>(&self, tenant: &TenantId, work: F) -> Result<T, E>
+    pub fn read<T, E, F>(
+        &self,
+        tenant: &TenantId,
+        work: F,
+    ) -> impl Future<Output = Result<T, E>> + Send + use<'_, T, E, F>
     where
         F: for<'t> FnOnce(&'t mut TenantTx<'_>) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        let (tenant, scope) = (tenant.clone(), Some(tenant));
+        self.of_tenant(tenant, Kind::Read, work)
+    }
+
+    /// Like [`Store::read`], for work that reads a few rows by their keys and is over within microseconds: SQLite may
+    /// answer it on this very thread. Whatever scans or searches belongs into [`Store::read`].
+    pub fn lookup<T, E, F>(
+        &self,
+        tenant: &TenantId,
+        work: F,
+    ) -> impl Future<Output = Result<T, E>> + Send + use<'_, T, E, F>
+    where
+        F: for<'t> FnOnce(&'t mut TenantTx<'_>) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        self.of_tenant(tenant, Kind::Lookup, work)
+    }
+
+    /// What the three above have in common. The work is packed up before anybody waits, so that no future holds it.
+    fn of_tenant<T, E, F>(
+        &self,
+        tenant: &TenantId,
+        kind: Kind,
+        work: F,
+    ) -> impl Future<Output = Result<T, E>> + Send + use<'_, T, E, F>
+    where
+        F: for<'t> FnOnce(&'t mut TenantTx<'_>) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let (tenant, scope) = (tenant.clone(), tenant.clone());
         let (work, slot) = Slot::hide(move |session, slot| {
             Box::pin(async move { slot.fill(work(&mut TenantTx::new(session, tenant)).await) })
         });
-        self.run(scope, false, work).await?;
-        slot.take()
+        async move {
+            self.run(Some(&scope), kind, work).await?;
+            slot.take()
+        }
     }
 
     /// Runs operator's work across tenants; otherwise like [`Store::write`].
@@ -187,7 +230,7 @@ impl Store {
         let (work, slot) = Slot::hide(move |session, slot| {
             Box::pin(async move { slot.fill(work(&mut SystemTx::new(session)).await) })
         });
-        self.run(None, true, work).await?;
+        self.run(None, Kind::Write, work).await?;
         slot.take()
     }
 
@@ -201,17 +244,19 @@ impl Store {
         let (work, slot) = Slot::hide(move |session, slot| {
             Box::pin(async move { slot.fill(work(&mut SystemTx::new(session)).await) })
         });
-        self.run(None, false, work).await?;
+        self.run(None, Kind::Read, work).await?;
         slot.take()
     }
 
     /// `scope` is the one tenant whose rows the work may see, which PostgreSQL checks a second time.
-    async fn run(&self, scope: Option<&TenantId>, writes: bool, work: Work) -> Result<(), StoreError> {
+    async fn run(&self, scope: Option<&TenantId>, kind: Kind, work: Work) -> Result<(), StoreError> {
         let began = std::time::Instant::now();
-        let result = match (&self.inner.engine, writes) {
-            (Which::Sqlite(engine), true) => engine.write(work).await,
-            (Which::Sqlite(engine), false) => engine.read(work).await,
-            (Which::Postgres(engine), writes) => engine.run(scope, writes, work).await,
+        let writes = kind == Kind::Write;
+        let result = match (&self.inner.engine, kind) {
+            (Which::Sqlite(engine), Kind::Write) => engine.write(work).await,
+            (Which::Sqlite(engine), Kind::Read) => engine.read(work).await,
+            (Which::Sqlite(engine), Kind::Lookup) => engine.lookup(work).await,
+            (Which::Postgres(engine), _) => engine.run(scope, writes, work).await,
         };
         let Durations {
             reads,
@@ -225,25 +270,36 @@ impl Store {
     /// Queues an audit row whose caller does not wait (design.md D9): it is committed within
     /// [`StoreSettings::audit_linger`], together with whatever else commits. Waits while the queue is
     /// full; refuses while the store is known to refuse writes (security.md A2).
-    pub async fn append_audit(&self, tenant: &TenantId, event: AuditRecord) -> Result<(), StoreError> {
-        self.inner.health.check()?;
-        let row = event.seal(tenant)?;
-        match &self.inner.engine {
-            Which::Sqlite(engine) => engine.append(tenant.clone(), row).await,
-            Which::Postgres(engine) => engine.append(tenant.clone(), row).await,
+    pub fn append_audit(
+        &self,
+        tenant: &TenantId,
+        event: AuditRecord,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send + use<'_> {
+        // Sealed before anybody waits: what waits is then a short text and not a record of many fields.
+        let sealed = self.inner.health.check().and_then(|()| event.seal(tenant));
+        let row = sealed.map(|row| (tenant.clone(), row));
+        async move {
+            let (tenant, row) = row?;
+            match &self.inner.engine {
+                Which::Sqlite(engine) => engine.append(tenant, row).await,
+                Which::Postgres(engine) => engine.append(tenant, row).await,
+            }
         }
     }
 
     /// Appends an audit row and returns after its commit.
-    pub async fn append_audit_durable(
+    pub fn append_audit_durable(
         &self,
         tenant: &TenantId,
         event: AuditRecord,
-    ) -> Result<(), StoreError> {
-        let row = event.seal(tenant)?;
-        match &self.inner.engine {
-            Which::Sqlite(engine) => engine.append_durable(tenant.clone(), row).await,
-            Which::Postgres(engine) => engine.append_durable(tenant.clone(), row).await,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send + use<'_> {
+        let row = event.seal(tenant).map(|row| (tenant.clone(), row));
+        async move {
+            let (tenant, row) = row?;
+            match &self.inner.engine {
+                Which::Sqlite(engine) => engine.append_durable(tenant, row).await,
+                Which::Postgres(engine) => engine.append_durable(tenant, row).await,
+            }
         }
     }
 

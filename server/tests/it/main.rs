@@ -26,6 +26,7 @@ mod layers;
 mod limits;
 mod oauth;
 mod operations;
+mod outbox;
 mod people;
 mod process;
 mod replicas;

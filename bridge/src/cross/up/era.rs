@@ -12,7 +12,7 @@ use footbridge_protocol::headers::{METHOD, PROTOCOL_VERSION};
 use footbridge_protocol::jsonrpc::{
     ErrorView, Message, OwnedId, Request, ResponseBody, Rules, decode, write_request,
 };
-use hyper::header::HeaderValue;
+use hyper::header::{HeaderMap, HeaderValue};
 use hyper::{Method, StatusCode};
 use serde_json::value::RawValue;
 
@@ -127,7 +127,7 @@ async fn probe(shared: &Arc<Shared>, request: &Request<'_>) -> Option<(StatusCod
     let mut body = Vec::with_capacity(params.len() + 96);
     let id = OwnedId::from_string("probe");
     write_request(&mut body, id.as_id(), DISCOVER, Some(params.as_bytes()));
-    let mut headers = shared.upstream.post_headers();
+    let mut headers = HeaderMap::new();
     let version = request.params.meta().protocol_version().ok()??;
     headers.insert(PROTOCOL_VERSION, HeaderValue::from_str(&version).ok()?);
     headers.insert(METHOD, HeaderValue::from_static(DISCOVER));

@@ -321,6 +321,7 @@ impl Guard<'_> {
             examples: Vec::new(),
             index: self.index,
             param_headers: ParamHeaders::default(),
+            digest: std::sync::OnceLock::new(),
         })
     }
 }

@@ -182,6 +182,8 @@ fn confine(order: &Order) -> rustix::io::Result<()> {
     // Should the runner be killed, the program is.
     set_parent_process_death_signal(Some(Signal::KILL))?;
     rustix::thread::set_no_new_privs(true)?;
+    // What whoever started the server left open is not the program's either.
+    close_fds::set_fds_cloexec(3, &[]);
     let limits = [
         (Resource::Core, 0),
         (Resource::Cpu, order.cpu_seconds),

@@ -14,6 +14,7 @@ mod calls;
 mod chart;
 mod clients;
 mod connect;
+mod deliveries;
 mod editions;
 mod entry;
 mod form;
@@ -44,6 +45,7 @@ pub(super) fn router() -> Router<Web> {
         .merge(calls::router())
         .merge(audit::router())
         .merge(members::router())
+        .merge(deliveries::router())
         .merge(reviews::router())
         .merge(editions::router())
         .merge(settings::router())

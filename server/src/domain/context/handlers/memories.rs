@@ -38,6 +38,12 @@ struct GetArguments {
     key: Option<String>,
 }
 
+/// One memory.
+#[derive(Debug, Serialize)]
+struct Found {
+    memory: MemoryView,
+}
+
 /// Reads one memory by id or key.
 pub(super) async fn get(context: &Context, tx: &mut TenantTx<'_>, call: Call) -> HandlerResult {
     let principal = call.permit.principal();
@@ -53,7 +59,10 @@ pub(super) async fn get(context: &Context, tx: &mut TenantTx<'_>, call: Call) ->
         .budget
         .charge(principal, call.now, 1, memory.content.len());
     let id = memory.id.clone();
-    Ok(Outcome::structured(&json!({ "memory": MemoryView::from(memory) }))?.touching([id]))
+    let found = Found {
+        memory: memory.into(),
+    };
+    Ok(Outcome::structured(&found)?.touching([id]))
 }
 
 #[derive(Debug, Deserialize)]
