@@ -7,6 +7,7 @@
 mod answer;
 mod consent;
 mod converse;
+mod discover;
 mod doors;
 mod fare;
 mod house;
@@ -17,6 +18,7 @@ mod replies;
 mod run;
 mod sessions;
 mod tasks;
+mod watch;
 
 use bytes::Bytes;
 use footbridge_protocol::headers::Mismatch;
@@ -31,18 +33,21 @@ pub use questions::{Answered, AskClient, ClientAnswer, NoAnswer, OpenQuestion};
 pub use replies::Said;
 pub use sessions::{ClientFacts, ClientSession};
 pub use tasks::{TASK_SAYS_SO, Task};
+pub use watch::{MOST_WATCHED, Watched};
 
 use fare::Fare;
 
 use crate::{
     access::{Denial, Principal, PrincipalFacts, judge},
     audit::{Draft, RequestFacts},
-    catalogue::{Edition, ListKey, Shape, TOKEN_ARGUMENT, Tool, ToolSet, read_arguments},
+    catalogue::{
+        Edition, ListKey, Shape, TOKEN_ARGUMENT, Tool, ToolSet, UnknownToolset, discovery, read_arguments,
+    },
     domain::{Call, Handler, Outcome, Progress, Round},
     limits::{OverLimit, RateState, Slot, Usage},
     policy::{self, Decision},
     store::{AuditStatus, StoreError},
-    vocabulary::{Consent, Timestamp, canonical},
+    vocabulary::{Consent, Listing, Timestamp, canonical},
 };
 
 /// A decoded `tools/call`, the same in both eras.
@@ -149,12 +154,32 @@ impl House {
         draft.close().await
     }
 
-    /// The `tools` array that this principal sees.
-    pub fn list_tools(&self, principal: &Principal, client: Option<&str>, shape: Shape) -> Bytes {
+    /// The `tools` array that this principal sees. `listing` is what the URL asks for, on top of what the key does.
+    ///
+    /// # Errors
+    /// When a toolset is asked for that is not there.
+    pub fn list_tools(
+        &self,
+        principal: &Principal,
+        client: Option<&str>,
+        shape: Shape,
+        listing: &Listing,
+    ) -> Result<Bytes, UnknownToolset> {
         let Some(edition) = self.edition_of(principal) else {
-            return Bytes::from_static(b"[]");
+            return Ok(Bytes::from_static(b"[]"));
         };
         self.keyring.note_use(principal, client, self.clock.now());
+        let own = &principal.facts().listing;
+        if edition.edition.discover || own.discover || listing.discover {
+            let three = discovery::definitions(&edition.edition, principal.visible(), shape);
+            return Ok(Bytes::from(three.to_string()));
+        }
+        let mut visible = principal.visible().clone();
+        for toolsets in [&own.toolsets, &listing.toolsets] {
+            if !toolsets.is_empty() {
+                visible = visible.and(&edition.edition.toolsets(toolsets)?);
+            }
+        }
         let style = match principal.facts().names {
             crate::vocabulary::NameStyle::Auto => edition.edition.names,
             chosen => chosen,
@@ -167,15 +192,13 @@ impl House {
                 confirming.insert(tool.index);
             }
         }
-        edition.lists.get(
-            &edition.edition,
-            ListKey {
-                visible: principal.visible(),
-                confirming,
-                shape,
-                names,
-            },
-        )
+        let key = ListKey {
+            visible,
+            confirming,
+            shape,
+            names,
+        };
+        Ok(edition.lists.get(&edition.edition, key))
     }
 
     /// Walks one call through rooms 4 to 10.

@@ -300,6 +300,10 @@ impl Keyring {
         if version == seen {
             return Ok(());
         }
+        // Who was added together with a key may be heard of after it.
+        if keys.iter().any(|key| !table.load().people.know(key)) {
+            self.reload_people().await?;
+        }
         // Two refreshes may race: each starts from the newest table, and adding a key twice changes nothing.
         table.rcu(|old| {
             let mut next = Table {

@@ -4,6 +4,7 @@ mod admin;
 mod approve;
 mod audit;
 mod catalogue;
+mod catalogue_cost;
 mod check_config;
 mod healthy;
 mod import;

@@ -17,6 +17,7 @@
 //!
 //! A domain registers its handlers by name (`nouns::verb`) in a [`Handlers`] table; a catalogue row names one.
 
+pub mod command;
 pub mod context;
 pub mod http;
 pub mod offers;
@@ -26,7 +27,7 @@ mod outcome;
 mod plan;
 mod preview;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, path::PathBuf, sync::Arc};
 
 use futures_util::future::BoxFuture;
 use serde_json::{Map, Value};
@@ -260,6 +261,7 @@ pub enum Handler {
 #[derive(Clone, Default)]
 pub struct Handlers {
     by_name: HashMap<&'static str, Handler>,
+    runner: Option<PathBuf>,
 }
 
 impl Handlers {
@@ -346,6 +348,18 @@ impl Handlers {
     {
         let planned = Planned::remote(Arc::new(plan), Arc::new(apply));
         self.by_name.insert(name, Handler::Planned(planned));
+    }
+
+    /// Has another program than this one run the programs behind tools: a test is not the server's own binary.
+    pub fn run_programs_with(&mut self, runner: PathBuf) {
+        self.runner = Some(runner);
+    }
+
+    /// What runs the programs behind tools: this program, even when its file was replaced.
+    pub fn runner(&self) -> PathBuf {
+        self.runner
+            .clone()
+            .unwrap_or_else(|| PathBuf::from("/proc/self/exe"))
     }
 
     /// The handler of that name.

@@ -49,6 +49,7 @@ use crate::{
     domain::Progress,
     limits::{OverLimit, RateState, Usage},
     pipeline::{Answer, Asking, BoundEdition, CallError, ClientSession, House, ToolCall},
+    vocabulary::Listing,
 };
 
 /// What every JSON-RPC message is held to (protocol.md L-02).
@@ -148,6 +149,8 @@ pub(super) struct Caller {
     pub(super) counted: Result<RateState, OverLimit>,
     /// The entrance, where it takes access tokens.
     pub(super) entrance: Option<Entrance>,
+    /// How much of the catalogue the URL asks for.
+    pub(super) listing: Listing,
 }
 
 impl Desk {
@@ -367,6 +370,9 @@ impl Desk {
             Ask::Ping => Reply::result(id, |out| out.extend_from_slice(b"{}")),
             Ask::Discover => Reply::result(id, |out| out.extend_from_slice(&self.discover)),
             Ask::ListTools => self.list_tools(caller, envelope),
+            Ask::CallTool(request) if self.discovers(caller) => {
+                Box::pin(self.call_discovered(caller, mirror, envelope, request, session, line)).await
+            }
             Ask::CallTool(request) if self.has_tasks && envelope.dialect.is_modern() => {
                 match self.may_be_task(caller, request) {
                     Ok(true) => Box::pin(self.call_as_task(caller, mirror, envelope, request)).await,
@@ -409,11 +415,16 @@ impl Desk {
 
     fn list_tools(&self, caller: &Caller, envelope: &Envelope<'_>) -> Reply {
         let dialect = envelope.dialect;
-        let tools = self.common.house.list_tools(
+        let listed = self.common.house.list_tools(
             &caller.principal,
             envelope.client.name.as_deref(),
             dialect.shape(),
+            &caller.listing,
         );
+        let tools = match listed {
+            Ok(tools) => tools,
+            Err(unknown) => return Reply::bad_params(envelope.id, unknown.to_string()),
+        };
         if dialect.is_modern() {
             Reply::around(
                 envelope.id,
@@ -426,7 +437,7 @@ impl Desk {
         }
     }
 
-    async fn call_tool(
+    pub(super) async fn call_tool(
         &self,
         caller: &Caller,
         mirror: Mirror<'_>,
@@ -482,7 +493,7 @@ impl Desk {
             }
             _ => Asking::Never,
         };
-        let check_headers = |tool: &Tool| match dialect.is_modern() {
+        let check_headers = |tool: &Tool| match dialect.is_modern() && request.mirrored {
             true => mirror.check_params(tool.param_headers(), request.arguments),
             false => Ok(()),
         };

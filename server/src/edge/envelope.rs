@@ -130,7 +130,7 @@ impl Ask<'_> {
 }
 
 /// The parameters of `tools/call`, or of a call that reads like one, well typed.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct ToolRequest<'a> {
     pub(super) name: Cow<'a, str>,
     pub(super) arguments: Option<&'a RawValue>,
@@ -138,6 +138,8 @@ pub(super) struct ToolRequest<'a> {
     pub(super) request_state: Option<Cow<'a, str>>,
     pub(super) capabilities: Option<&'a RawValue>,
     pub(super) progress_token: Option<Id<'a>>,
+    /// Whether `Mcp-Param-*` headers repeat these arguments.
+    pub(super) mirrored: bool,
 }
 
 /// The headers that repeat parts of a message.
@@ -329,6 +331,7 @@ fn call_request<'a>(
         request_state: params.request_state()?,
         capabilities: params.meta().client_capabilities()?,
         progress_token,
+        mirrored: true,
     })
 }
 

@@ -28,6 +28,7 @@ use crate::{
         oauth::{Entrance, Resource},
     },
     pipeline::SignInError,
+    vocabulary::Listing,
 };
 
 /// Where a client says which event of a stream it saw last.
@@ -84,6 +85,7 @@ impl Front {
             request_id: request_id(),
             counted,
             entrance,
+            listing: parts.uri.query().map(Listing::of_query).unwrap_or_default(),
         };
         let line = Line::new(media.events);
         let (desk, own) = (Arc::clone(desk), Arc::clone(&line));
@@ -147,6 +149,7 @@ impl Front {
             request_id: request_id(),
             counted,
             entrance,
+            listing: Listing::default(),
         };
         let headers = std::mem::take(&mut parts.headers);
         let session = desk.session(&caller, Mirror::Http(&headers));

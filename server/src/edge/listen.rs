@@ -1,4 +1,4 @@
-//! `subscriptions/listen`: a stream that says when one of the caller's lists changed (protocol.md §1.9).
+//! `subscriptions/listen`: a stream that says when one of the caller's lists, or a resource, changed (protocol.md §1.9).
 //!
 //! Notices come from the store, so any replica can serve any stream. The rights of whoever listens are looked at
 //! again before each event; once they are gone, the stream ends.
@@ -18,6 +18,7 @@ use tokio::{
     sync::broadcast::error::RecvError,
     time::{Instant, sleep_until},
 };
+use tracing::warn;
 
 use super::{
     desk::{Caller, Common, Desk},
@@ -30,6 +31,7 @@ use super::{
 };
 use crate::{
     access::{Credential, Principal},
+    pipeline::Watched,
     store::{Change, Topic},
 };
 
@@ -37,7 +39,7 @@ use crate::{
 /// needs a moment to read what changed. Revocation has a second (design.md D10).
 const SETTLE: Duration = Duration::from_millis(250);
 /// When a principal with too many streams may try again, in seconds.
-const RETRY_AFTER: u64 = 30;
+pub(super) const RETRY_AFTER: u64 = 30;
 
 /// What a stream tells of. What we do not offer is left out of the acknowledgement, not refused.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -48,6 +50,9 @@ pub(super) struct Filter {
     prompts: bool,
     #[serde(default, rename = "resourcesListChanged")]
     resources: bool,
+    /// URIs of resources; unlike the lists, they are honoured as far as the caller may read them.
+    #[serde(default, rename = "resourceSubscriptions")]
+    uris: Vec<String>,
 }
 
 impl Filter {
@@ -57,6 +62,7 @@ impl Filter {
             tools: self.tools,
             prompts: self.prompts && desk.offers(Offer::Prompt),
             resources: self.resources && desk.offers(Offer::Resource),
+            uris: Vec::new(),
         }
     }
 
@@ -148,10 +154,24 @@ pub(super) async fn listen(
     // Subscribed before the acknowledgement: nothing that happens after it is missed.
     let mut changes = desk.common.house.store().changes();
     let mut catalogue = desk.common.house.catalogue_changes();
+    let house = &desk.common.house;
+    let uris = filter.uris.iter().map(String::as_str);
+    let watched = match house.watch(&caller.principal, uris).await {
+        Ok(watched) => watched,
+        Err(error) => {
+            warn!(request.id = caller.request_id, error = %error, "failed to begin a subscription");
+            return Reply::later(
+                Some(id),
+                "the server cannot look at resources right now",
+                RETRY_AFTER,
+            );
+        }
+    };
     let filter = filter.on(desk);
-    line.send(acknowledgement(id, &filter));
+    line.send(acknowledgement(id, &filter, &watched));
     let mut watch = Watch::new(
         desk,
+        watched,
         caller.principal.clone(),
         Duration::from_millis(settings.listen_fold_ms),
     );
@@ -167,11 +187,15 @@ pub(super) async fn listen(
                 Err(RecvError::Lagged(_)) => {
                     watch.hear(Topic::Catalogue);
                     watch.hear(Topic::Keys);
+                    watch.hear(Topic::Resources);
                 }
                 Err(RecvError::Closed) => break,
             },
             () = watch.due() => {
                 let Some(principal) = still_allowed(desk, caller, mirror).await else { break };
+                for uri in watch.look_at_resources(desk, &principal).await {
+                    line.send(updated(id, &uri));
+                }
                 for list in watch.look(desk, principal) {
                     if filter.lists().any(|(_, wanted)| wanted == list) {
                         line.send(list_changed(id, list));
@@ -236,6 +260,12 @@ pub(super) struct Watch {
     principal: Principal,
     /// The prompts and resources that the principal may ask for.
     offered: [Vec<String>; 2],
+    /// The resources subscribed to.
+    watched: Watched,
+    /// Some resource changed, one of these or another.
+    resource_changed: bool,
+    /// The store could not be asked: there is another look.
+    again: bool,
     fold: Duration,
     /// The lists are known to have changed, not only the rights of somebody.
     list_changed: bool,
@@ -246,8 +276,11 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    pub(super) fn new(desk: &Desk, principal: Principal, fold: Duration) -> Self {
+    pub(super) fn new(desk: &Desk, watched: Watched, principal: Principal, fold: Duration) -> Self {
         Self {
+            watched,
+            resource_changed: false,
+            again: false,
             offered: desk.offered_to(&principal),
             principal,
             fold,
@@ -257,13 +290,20 @@ impl Watch {
         }
     }
 
+    /// Watches what is wanted now instead; what was watched before stays as it was last seen.
+    pub(super) fn adopt(&mut self, wanted: Watched) {
+        self.watched.adopt(wanted);
+    }
+
     pub(super) fn hear(&mut self, topic: Topic) {
         let settle = match topic {
             Topic::Catalogue => Duration::ZERO,
             Topic::Keys | Topic::Users | Topic::Tenants => SETTLE,
+            Topic::Resources if !self.watched.is_empty() => Duration::ZERO,
             _ => return,
         };
         self.list_changed |= topic == Topic::Catalogue;
+        self.resource_changed |= topic == Topic::Resources;
         let at = (Instant::now() + settle).max(self.quiet_until);
         self.look_at = Some(self.look_at.map_or(at, |earlier| earlier.max(at)));
     }
@@ -272,6 +312,27 @@ impl Watch {
         match self.look_at {
             Some(at) => sleep_until(at).await,
             None => std::future::pending().await,
+        }
+    }
+
+    /// The resources subscribed to that changed, as far as the caller may still read them.
+    pub(super) async fn look_at_resources(&mut self, desk: &Desk, now: &Principal) -> Vec<String> {
+        if !std::mem::take(&mut self.resource_changed) {
+            return Vec::new();
+        }
+        match desk.common.house.changed(now, &mut self.watched).await {
+            Ok(changed) => {
+                if !changed.is_empty() {
+                    self.quiet_until = Instant::now() + self.fold;
+                }
+                changed
+            }
+            Err(error) => {
+                warn!(error = %error, "failed to look at subscribed resources; trying again");
+                self.resource_changed = true;
+                self.again = true;
+                Vec::new()
+            }
         }
     }
 
@@ -291,7 +352,7 @@ impl Watch {
         self.principal = now;
         self.offered = offered;
         self.list_changed = false;
-        self.look_at = None;
+        self.look_at = std::mem::take(&mut self.again).then(|| Instant::now() + self.fold);
         if !changed.is_empty() {
             self.quiet_until = Instant::now() + self.fold;
         }
@@ -299,16 +360,24 @@ impl Watch {
     }
 }
 
-fn acknowledgement(id: Id<'_>, filter: &Filter) -> Vec<u8> {
-    let honoured: Map<String, Value> = filter
+fn acknowledgement(id: Id<'_>, filter: &Filter, watched: &Watched) -> Vec<u8> {
+    let mut honoured: Map<String, Value> = filter
         .lists()
         .map(|(word, _)| (word.to_owned(), Value::Bool(true)))
         .collect();
+    if !watched.is_empty() {
+        honoured.insert("resourceSubscriptions".to_owned(), watched.uris().collect());
+    }
     notification(
         "notifications/subscriptions/acknowledged",
         id,
         &format!(r#","notifications":{}"#, Value::Object(honoured)),
     )
+}
+
+fn updated(id: Id<'_>, uri: &str) -> Vec<u8> {
+    let uri = format!(r#","uri":{}"#, Value::from(uri));
+    notification("notifications/resources/updated", id, &uri)
 }
 
 fn list_changed(id: Id<'_>, list: &str) -> Vec<u8> {

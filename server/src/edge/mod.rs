@@ -7,7 +7,7 @@
 //! 3. `names`, `gate`, `intake`: the checks that need no body (protocol.md §1.2, rows 1 to 5), and the body.
 //! 4. `front`, `exchange`, `http`: one HTTP request and its reply.
 //! 5. `envelope`, `modern`, `legacy`: a message → what it asks for, one file per era.
-//! 6. `desk`: the work itself, `offers` for prompts and resources; `batch`, `progress`, and `listen`, the one call that
+//! 6. `desk`: the work itself, `offers` for prompts and resources, `discovery` for three tools in place of all; `batch`, `progress`, and `listen`, the one call that
 //!    only streams. For clients with a session `messenger` asks on an open stream, `tape` keeps what was said on it,
 //!    `notices` serves their GET. `tasks`: calls that go on after
 //!    their reply.
@@ -21,6 +21,7 @@ mod body;
 mod challenge;
 mod connection;
 mod desk;
+mod discovery;
 mod envelope;
 mod exchange;
 mod front;

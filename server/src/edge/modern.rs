@@ -68,7 +68,7 @@ fn wanted(notifications: Option<&RawValue>) -> Result<Filter, Refused> {
     let raw = notifications
         .ok_or_else(|| Refused::params("`params.notifications` must be an object, not absent."))?;
     serde_json::from_str(raw.get())
-        .map_err(|_| Refused::params("In `params.notifications`, each `…ListChanged` must be a boolean."))
+        .map_err(|_| Refused::params("In `params.notifications`, each `…ListChanged` must be a boolean, and `resourceSubscriptions` a list of URIs."))
 }
 
 /// What a client declared for this request. Unknown keys are kept: a handler may know them.

@@ -11,19 +11,20 @@ use tokio::{
     sync::broadcast::error::RecvError,
     time::{Instant, sleep_until},
 };
+use tracing::warn;
 
 use super::{
     desk::{Caller, Desk},
     envelope::Mirror,
     legacy,
     line::{Line, Note, Position},
-    listen::{Counted, Watch, still_allowed, too_many},
+    listen::{Counted, RETRY_AFTER, Watch, still_allowed, too_many},
     reply::Reply,
     tape::{place_of, play},
 };
 use crate::{
-    pipeline::ClientSession,
-    store::{Change, Topic},
+    pipeline::{ClientSession, House, Watched},
+    store::{Change, StoreError, Topic},
 };
 
 /// The name under which a stream of notices is asked for again. Nothing of it is kept.
@@ -63,8 +64,17 @@ pub(super) async fn notices(
             retry_ms: Some(settings.retry_ms),
         }),
     });
+    let house = &desk.common.house;
+    let watched = match watched_by(house, caller, session).await {
+        Ok(watched) => watched,
+        Err(error) => {
+            warn!(request.id = caller.request_id, error = %error, "failed to begin a stream of notices");
+            return Reply::later(None, "the server cannot look at resources right now", RETRY_AFTER);
+        }
+    };
     let mut watch = Watch::new(
         desk,
+        watched,
         caller.principal.clone(),
         Duration::from_millis(settings.listen_fold_ms),
     );
@@ -78,24 +88,38 @@ pub(super) async fn notices(
             () = sleep_until(end) => break,
             Ok(()) = catalogue.changed() => watch.hear(Topic::Catalogue),
             change = changes.recv() => match change {
-                Ok(Change { topic: Topic::Sessions, .. }) if desk.common.house.session_state(session).ended => break,
+                Ok(Change { topic: Topic::Sessions, .. }) => {
+                    if house.session_state(session).ended {
+                        break;
+                    }
+                    match watched_by(house, caller, session).await {
+                        Ok(wanted) => watch.adopt(wanted),
+                        Err(error) => warn!(error = %error, "failed to follow a session's subscriptions"),
+                    }
+                }
                 Ok(Change { topic, .. }) => watch.hear(topic),
                 // Too much at once: anything may have changed.
                 Err(RecvError::Lagged(_)) => {
                     watch.hear(Topic::Catalogue);
                     watch.hear(Topic::Keys);
+                    watch.hear(Topic::Resources);
                 }
                 Err(RecvError::Closed) => break,
             },
             () = watch.due() => {
                 let Some(principal) = still_allowed(desk, caller, mirror).await else { break };
+                for uri in watch.look_at_resources(desk, &principal).await {
+                    tell_updated(&uri, line);
+                }
                 for list in watch.look(desk, principal) {
                     let mut notice = Vec::with_capacity(80);
                     write_notification(&mut notice, &format!("notifications/{list}/list_changed"), None);
                     line.send(notice);
                     // What the catalogue holds changes with it.
                     if list == "resources" {
-                        tell_updated(desk, session, line);
+                        for uri in house.session_state(session).uris {
+                            tell_updated(&uri, line);
+                        }
                     }
                 }
             }
@@ -104,16 +128,21 @@ pub(super) async fn notices(
     Reply::accepted()
 }
 
-/// Tells of every resource that the session watches.
-fn tell_updated(desk: &Desk, session: &ClientSession, line: &Line) {
-    for uri in desk.common.house.session_state(session).uris {
-        let mut notice = Vec::with_capacity(uri.len() + 96);
-        let params = json!({ "uri": uri }).to_string();
-        write_notification(
-            &mut notice,
-            "notifications/resources/updated",
-            Some(params.as_bytes()),
-        );
-        line.send(notice);
-    }
+/// The resources that the session subscribed to, as they are now.
+async fn watched_by(house: &House, caller: &Caller, session: &ClientSession) -> Result<Watched, StoreError> {
+    let uris = house.session_state(session).uris;
+    house
+        .watch(&caller.principal, uris.iter().map(AsRef::as_ref))
+        .await
+}
+
+fn tell_updated(uri: &str, line: &Line) {
+    let mut notice = Vec::with_capacity(uri.len() + 96);
+    let params = json!({ "uri": uri }).to_string();
+    write_notification(
+        &mut notice,
+        "notifications/resources/updated",
+        Some(params.as_bytes()),
+    );
+    line.send(notice);
 }

@@ -96,7 +96,11 @@ pub(super) fn capabilities(edition: &Edition, has_streams: bool) -> Value {
         out.insert("prompts".to_owned(), listed());
     }
     if !offers.resources().is_empty() {
-        out.insert("resources".to_owned(), listed());
+        let mut resources = listed();
+        if has_streams {
+            resources = json!({ "listChanged": true, "subscribe": true });
+        }
+        out.insert("resources".to_owned(), resources);
     }
     if !offers.prompts().is_empty() || !offers.resources().is_empty() {
         out.insert("completions".to_owned(), json!({}));

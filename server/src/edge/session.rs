@@ -218,12 +218,6 @@ pub(super) fn legacy_capabilities(edition: &Edition) -> [Bytes; 2] {
     let mut with_session = offers::capabilities(edition, true);
     if let Some(all) = with_session.as_object_mut() {
         all.insert("logging".to_owned(), json!({}));
-        if let Some(resources) = all
-            .get_mut("resources")
-            .and_then(serde_json::Value::as_object_mut)
-        {
-            resources.insert("subscribe".to_owned(), json!(true));
-        }
     }
     [without.to_string().into(), with_session.to_string().into()]
 }

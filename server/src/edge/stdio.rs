@@ -27,7 +27,7 @@ use super::{
     line::{Events, Line, Step, Work},
     settings::EdgeSettings,
 };
-use crate::{access::Principal, pipeline::House};
+use crate::{access::Principal, pipeline::House, vocabulary::Listing};
 
 /// Lines that may wait for a slow reader before calls wait in turn.
 const LINES_WAITING: usize = 64;
@@ -192,6 +192,7 @@ impl Session {
         }
         let caller = Caller {
             entrance: None,
+            listing: Listing::default(),
             principal: self.principal.clone(),
             address: None,
             request_id: request_id(),

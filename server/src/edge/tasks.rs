@@ -227,6 +227,7 @@ impl Desk {
                 request_id: caller.request_id.clone(),
                 counted: caller.counted.clone(),
                 entrance: caller.entrance.clone(),
+                listing: caller.listing.clone(),
             },
             id: task.id.clone(),
             cancelled: guard.disarm(),

@@ -18,7 +18,7 @@ use crate::{
         Catalogue, CatalogueError, Driver, Edition, ListCache, ListedNames, Shape, StrictClients, Tool,
     },
     domain::{
-        Handler, Handlers,
+        Handler, Handlers, command,
         http::{self, RemoteError, Remotes},
         offers,
     },
@@ -28,6 +28,8 @@ use crate::{
     vocabulary::{Clock, Consent, EditionName, ToolName},
 };
 
+/// How long a resource's change is remembered: far longer than any stream takes to ask.
+const CHANGES_LAST_MS: i64 = 24 * 60 * 60 * 1000;
 /// Rows that one sweep removes: a transaction that others need not wait for.
 const SWEPT_AT_ONCE: u32 = 1000;
 
@@ -257,6 +259,10 @@ fn handler_of(
             })?;
             Ok((handler, "http".to_owned()))
         }
+        Driver::Command(call) => {
+            let handler = command::handler(tool, call, handlers.runner());
+            Ok((handler, "command".to_owned()))
+        }
         Driver::Messages(messages) => Ok((offers::messages(messages), "message".to_owned())),
         Driver::Stored(stored) => Ok((offers::stored(stored), "text".to_owned())),
     }
@@ -409,8 +415,8 @@ impl House {
         &self.rules
     }
 
-    /// Removes waiting calls, questions, sessions and replies that nobody can ask for any more, a bounded number of each;
-    /// gives how many calls.
+    /// Removes waiting calls, questions, sessions and replies that nobody can ask for any more, and what is remembered of
+    /// resources that have been quiet, a bounded number of each; gives how many calls.
     ///
     /// # Errors
     /// When the store cannot be written.
@@ -422,6 +428,8 @@ impl House {
                     tx.client_questions().purge(SWEPT_AT_ONCE).await?;
                     tx.reply_messages().purge(SWEPT_AT_ONCE).await?;
                     tx.client_tasks().purge(SWEPT_AT_ONCE).await?;
+                    let before = tx.now().plus_millis(-CHANGES_LAST_MS);
+                    tx.resources().purge(before, SWEPT_AT_ONCE).await?;
                     tx.pending_calls().purge(SWEPT_AT_ONCE).await
                 }
                 .boxed()

@@ -35,10 +35,12 @@ pub enum Topic {
     Tasks,
     /// Calls of a month that some process holds and another one needs.
     Caps,
+    /// What is read at some resource's URI.
+    Resources,
 }
 
 impl Topic {
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Keys,
         Self::Users,
         Self::Tenants,
@@ -51,6 +53,7 @@ impl Topic {
         Self::Sessions,
         Self::Tasks,
         Self::Caps,
+        Self::Resources,
     ];
 
     /// The word in the `changes` table and in notifications.
@@ -68,6 +71,7 @@ impl Topic {
             Self::Sessions => "sessions",
             Self::Tasks => "tasks",
             Self::Caps => "caps",
+            Self::Resources => "resources",
         }
     }
 

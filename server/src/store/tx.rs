@@ -4,10 +4,11 @@ use serde::de::DeserializeOwned;
 
 use super::{
     AuditLog, AuditRecord, CallView, Caps, ChangeLog, ClientQuestions, ClientSessions, ClientTasks, Counters,
-    Invitations, Jobs, Keys, Memories, NewChange, Notes, PendingCalls, Records, ReplyMessages, Session,
-    Settings, SetupTokens, SignInAttempts, SignIns, StoreError, SystemCaps, SystemClientQuestions,
-    SystemClientSessions, SystemClientTasks, SystemInvitations, SystemJobs, SystemKeys, SystemOAuth,
-    SystemPendingCalls, SystemReplyMessages, SystemSignIns, SystemUsers, TenantOAuth, Tenants, Topic, Users,
+    Invitations, Jobs, Keys, Memories, NewChange, Notes, PendingCalls, Records, ReplyMessages,
+    ResourceChanges, Session, Settings, SetupTokens, SignInAttempts, SignIns, StoreError, SystemCaps,
+    SystemClientQuestions, SystemClientSessions, SystemClientTasks, SystemInvitations, SystemJobs,
+    SystemKeys, SystemOAuth, SystemPendingCalls, SystemReplyMessages, SystemResourceChanges, SystemSignIns,
+    SystemUsers, TenantOAuth, Tenants, Topic, Users,
 };
 use crate::vocabulary::{TenantId, Timestamp};
 
@@ -123,6 +124,14 @@ impl<'a> TenantTx<'a> {
             session: self.session,
             tenant: &self.tenant,
             kind,
+        }
+    }
+
+    /// Which resources changed, for whoever subscribed to them.
+    pub fn resources(&mut self) -> ResourceChanges<'_> {
+        ResourceChanges {
+            session: self.session,
+            tenant: &self.tenant,
         }
     }
 
@@ -290,6 +299,13 @@ impl<'a> SystemTx<'a> {
     /// What editions ask of access tokens, for the table that is kept in memory.
     pub fn oauth(&mut self) -> SystemOAuth<'_> {
         SystemOAuth {
+            session: self.session,
+        }
+    }
+
+    /// Changes of resources of all tenants.
+    pub fn resources(&mut self) -> SystemResourceChanges<'_> {
+        SystemResourceChanges {
             session: self.session,
         }
     }

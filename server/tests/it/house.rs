@@ -551,6 +551,7 @@ fn unchunk(mut rest: &[u8]) -> Vec<u8> {
 
 fn handlers(noticed: &Arc<Noticed>) -> Handlers {
     let mut handlers = Handlers::default();
+    handlers.run_programs_with(env!("CARGO_BIN_EXE_footbridge-server").into());
     handlers.plain("tests::plain", |_| {
         async { Outcome::structured(&json!({ "ok": true })) }.boxed()
     });

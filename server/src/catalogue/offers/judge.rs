@@ -313,6 +313,7 @@ impl Guard<'_> {
                 min_approvals: 1,
                 force_groups: Vec::new(),
             },
+            toolset: self.kind.to_owned(),
             driver,
             input,
             output: None,

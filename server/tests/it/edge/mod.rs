@@ -3,6 +3,7 @@
 mod bound;
 mod calls;
 mod confirm;
+mod discovery;
 mod documents;
 mod gate;
 mod http2;

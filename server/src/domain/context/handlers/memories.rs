@@ -10,7 +10,7 @@ use crate::{
         context::{
             Context,
             lexicons::Shelf,
-            query,
+            memory_uri, query,
             ranking::{Lists, Row},
             words::index_text,
         },
@@ -160,6 +160,7 @@ pub(super) async fn put(tx: &mut TenantTx<'_>, apply: Apply) -> Result<ToolResul
         expires_at: planned.expires_at,
     };
     let (memory, replaced) = tx.memory().put(&new).await?;
+    tx.resources().touch(&memory_uri(&memory.key)).await?;
     // Two writers of one key may both be right; but what somebody agreed to, happens exactly or not at all.
     if apply.agreed && memory.version != planned.version {
         return Err(DomainError::Conflict(
