@@ -9,11 +9,12 @@ use chacha20poly1305::{
     Key, KeyInit, XChaCha20Poly1305, XNonce,
     aead::{Aead, Payload},
 };
-use secrecy::{ExposeSecret, SecretBox};
+use ring::hmac;
+use secrecy::{ExposeSecret, SecretBox, SecretString};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use crate::vocabulary::{Timestamp, sha256};
+use crate::vocabulary::{Timestamp, hexadecimal, sha256};
 
 /// How long a state may be redeemed (protocol.md S-84: at most 15 minutes).
 const LIFETIME_MS: i64 = 10 * 60 * 1000;
@@ -85,6 +86,12 @@ impl SealKey {
             return Err(StateError);
         }
         Ok((sealed.round, sealed.state))
+    }
+
+    /// A secret that follows from the key for one purpose, the same on every replica, in hexadecimal.
+    pub fn derive(&self, purpose: &str) -> SecretString {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, self.0.expose_secret());
+        SecretString::from(hexadecimal(hmac::sign(&key, purpose.as_bytes()).as_ref()))
     }
 
     /// Seals what the store keeps for us, however long: `binding` says which row it belongs to.

@@ -1,0 +1,5 @@
+//! The engine of the `workspace` edition.
+
+pub mod mail;
+pub mod sla;
+pub mod talk;

@@ -1,0 +1,3 @@
+//! Conversations that talk: who gets them (`routing`).
+
+pub mod routing;
