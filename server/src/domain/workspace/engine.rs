@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::handlers;
-use crate::{domain::Handlers, policy::SealKey, store::Store};
+use super::{handlers, sla::timers};
+use crate::{domain::Handlers, outbox::Dispatcher, policy::SealKey, store::Store};
 
 /// What the handlers share.
 pub(crate) struct Desk {
@@ -34,7 +34,16 @@ impl Workspace {
 
     /// Does what is to be done without anybody calling, until it is stopped.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
-        stop.cancelled().await;
+        timers::run(self.desk.store.clone(), stop).await;
+    }
+
+    /// Who signs messages to people outside, and follows them.
+    pub fn dispatcher(&self) -> Arc<dyn Dispatcher> {
+        Arc::clone(&self.desk) as Arc<dyn Dispatcher>
+    }
+
+    pub(super) fn store(&self) -> &Store {
+        &self.desk.store
     }
 }
 

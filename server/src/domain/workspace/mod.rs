@@ -6,12 +6,16 @@
 //! (`write`), what happens besides (`events`). `custom` judges the fields that tenants add, `once` keeps creating calls from
 //! creating twice. `handlers` are the tools; most of them are a registration of the generic ones with the declarations
 //! of a kind.
+//!
+//! Conversations come in as mail (`mail`) or messages and go out again (`talk`); `sla` has the clocks of tickets and
+//! conversations, `bot` answers first.
 
 #![allow(
     dead_code,
     reason = "the foundation stands before all that is built on it; removed with the last area"
 )]
 
+mod bot;
 mod change;
 mod custom;
 mod engine;
@@ -19,10 +23,15 @@ mod events;
 mod handlers;
 mod kinds;
 mod listing;
+mod mail;
 mod once;
 mod record;
 mod refs;
+mod sla;
 mod state;
+mod talk;
 mod write;
 
 pub use engine::Workspace;
+pub use mail::Skim;
+pub use talk::{Guest, Knock, Refused, WidgetView};

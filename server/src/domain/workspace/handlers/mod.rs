@@ -1,5 +1,6 @@
 //! The functions behind the tools of catalogue.md §3.4, one module for each of its areas.
 
+mod conversations;
 mod crm;
 
 use std::sync::Arc;
@@ -9,5 +10,6 @@ use crate::domain::Handlers;
 
 /// Registers every handler of the edition.
 pub(super) fn register(desk: &Arc<Desk>, table: &mut Handlers) {
+    conversations::register(desk, table);
     crm::register(desk, table);
 }

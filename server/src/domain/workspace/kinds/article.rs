@@ -42,6 +42,13 @@ pub(crate) struct Article {
     pub(crate) redirect_to: Option<String>,
 }
 
+impl Article {
+    /// Whether the bot and the widget may quote it.
+    pub(crate) fn is_quotable(&self) -> bool {
+        self.status == ArticleStatus::Published && self.visibility == Visibility::Public
+    }
+}
+
 impl Kind for Article {
     const NAME: &'static str = "article";
     const PREFIX: &'static str = "art";
@@ -64,10 +71,7 @@ impl Kind for Article {
         index.word("collection", self.collection.as_deref().unwrap_or_default());
         index.word("author", &self.author);
         // What the bot and the widget may quote.
-        index.put(
-            "quotable",
-            self.status == ArticleStatus::Published && self.visibility == Visibility::Public,
-        );
+        index.put("quotable", self.is_quotable());
     }
 
     fn settle(&mut self, before: Option<&Self>, now: Timestamp) -> Result<(), DomainError> {

@@ -4,10 +4,9 @@
 //! repeats of earlier mails. They know no store, and trust no header: whether a mail may continue a conversation is decided
 //! where conversations are known.
 
-pub mod quote;
-pub mod read;
-pub mod skim;
+mod quote;
+mod read;
+mod skim;
 
-pub use quote::fold;
-pub use read::{Address, Attachment, Ignored, Mail, MailFault, read};
-pub use skim::{Skim, Skimmed};
+pub(crate) use read::{Ignored, Mail, MailFault, clean, email, read};
+pub use skim::Skim;

@@ -6,7 +6,7 @@ const LONGEST_INTRODUCTION: usize = 3;
 /// The new text of a mail, and what it quotes at its end, if anything.
 ///
 /// What stands between quoted lines is an answer to them, so such a mail is left as it is but for what it quotes last.
-pub fn fold(text: &str) -> (String, Option<String>) {
+pub(crate) fn fold(text: &str) -> (String, Option<String>) {
     let lines: Vec<&str> = text.lines().collect();
     let at = separator(&lines).unwrap_or_else(|| trailing_quote(&lines));
     let at = introduction(&lines, at);

@@ -29,50 +29,50 @@ const MOST_HOPS: usize = 50;
 
 /// A mail, as far as a conversation needs it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Mail {
+pub(crate) struct Mail {
     /// Who wrote it.
-    pub from: Address,
+    pub(crate) from: Address,
     /// Who it was written to: every address of To and Cc.
-    pub to: Vec<String>,
+    pub(crate) to: Vec<String>,
     /// Its subject, on one line.
-    pub subject: String,
+    pub(crate) subject: String,
     /// What it says, without what it quotes.
-    pub text: String,
+    pub(crate) text: String,
     /// What it quotes at its end.
-    pub quoted: Option<String>,
+    pub(crate) quoted: Option<String>,
     /// Its own id, without brackets.
-    pub message_id: Option<String>,
+    pub(crate) message_id: Option<String>,
     /// Ids of the mails it answers, the nearest first.
-    pub answers: Vec<String>,
+    pub(crate) answers: Vec<String>,
     /// What came with it.
-    pub attachments: Vec<Attachment>,
+    pub(crate) attachments: Vec<Attachment>,
     /// Whether text or attachments were cut.
-    pub cut: bool,
+    pub(crate) cut: bool,
 }
 
 /// A sender.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Address {
+pub(crate) struct Address {
     /// In lower case.
-    pub email: String,
+    pub(crate) email: String,
     /// As they call themselves.
-    pub name: Option<String>,
+    pub(crate) name: Option<String>,
 }
 
 /// A file that came with a mail: named, never stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Attachment {
+pub(crate) struct Attachment {
     /// Its name, without folders.
-    pub name: String,
+    pub(crate) name: String,
     /// Its media type, as the sender says.
-    pub media_type: String,
+    pub(crate) media_type: String,
     /// Its size in bytes, near enough.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
 }
 
 /// A mail that no person should be answered for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ignored {
+pub(crate) enum Ignored {
     /// It says that it was written by a program: RFC 3834, mailing lists, bulk.
     Automatic,
     /// It tells that a mail of ours was not delivered.
@@ -83,7 +83,7 @@ pub enum Ignored {
 
 impl Ignored {
     /// A word for programs.
-    pub fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Automatic => "automatic",
             Self::Bounce => "bounce",
@@ -94,7 +94,7 @@ impl Ignored {
 
 /// Why bytes are no mail that can be taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum MailFault {
+pub(crate) enum MailFault {
     /// No header could be read.
     #[error("This is no mail: it must begin with header lines as RFC 5322 has them.")]
     NoMail,
@@ -107,7 +107,7 @@ pub enum MailFault {
 ///
 /// # Errors
 /// When it is none, or nobody is named as its sender.
-pub fn read(mail: &Skimmed) -> Result<(Mail, Option<Ignored>), MailFault> {
+pub(crate) fn read(mail: &Skimmed) -> Result<(Mail, Option<Ignored>), MailFault> {
     let parsed = MessageParser::default()
         .parse(&mail.bytes)
         .ok_or(MailFault::NoMail)?;
@@ -193,7 +193,7 @@ fn sender(mail: &Message<'_>) -> Option<Address> {
 }
 
 /// An address in lower case, if it is one.
-pub fn email(text: &str) -> Option<String> {
+pub(crate) fn email(text: &str) -> Option<String> {
     let text = text.trim();
     let (local, domain) = text.rsplit_once('@')?;
     let plain = |part: &str| {
@@ -246,7 +246,7 @@ fn remains<'x>(part: &'x MessagePart<'_>) -> Option<Cow<'x, str>> {
 }
 
 /// Text without characters that hide something from whoever reads it; lines end with a line feed.
-pub fn clean(text: &str) -> String {
+pub(crate) fn clean(text: &str) -> String {
     let text = text.replace("\r\n", "\n").replace('\r', "\n");
     text.chars()
         .filter(|&c| c == '\n' || c == '\t' || !is_hidden(c))
@@ -267,7 +267,7 @@ fn shortened(text: &str, most: usize) -> (String, bool) {
 }
 
 /// An id as it is looked for: without brackets.
-pub fn message_id(text: &str) -> Option<String> {
+pub(crate) fn message_id(text: &str) -> Option<String> {
     let id = text.trim().trim_start_matches('<').trim_end_matches('>');
     let plain = id.len() <= MOST_ID && id.contains('@') && id.chars().all(|c| c.is_ascii_graphic());
     plain.then(|| id.to_owned())

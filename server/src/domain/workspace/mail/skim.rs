@@ -32,9 +32,9 @@ struct Gap {
 
 /// A mail that was read.
 #[derive(Debug, Default)]
-pub struct Skimmed {
+pub(crate) struct Skimmed {
     /// What was kept of it.
-    pub bytes: Vec<u8>,
+    pub(crate) bytes: Vec<u8>,
     dropped: Vec<Gap>,
 }
 
@@ -108,7 +108,7 @@ impl Skim {
     }
 
     /// What it came to.
-    pub fn finish(self) -> Skimmed {
+    pub(crate) fn finish(self) -> Skimmed {
         Skimmed {
             bytes: self.kept,
             dropped: self.dropped,
@@ -118,14 +118,14 @@ impl Skim {
 
 impl Skimmed {
     /// A whole mail.
-    pub fn of(bytes: &[u8]) -> Self {
+    pub(crate) fn of(bytes: &[u8]) -> Self {
         let mut skim = Skim::default();
         skim.push(bytes);
         skim.finish()
     }
 
     /// How many bytes were dropped between two places of what was kept.
-    pub fn dropped_between(&self, from: usize, to: usize) -> u64 {
+    pub(crate) fn dropped_between(&self, from: usize, to: usize) -> u64 {
         // A part ends before the line break in front of the next boundary; what was dropped was dropped behind it.
         let within = self
             .dropped

@@ -6,9 +6,10 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use super::hours::Calendar;
-use crate::vocabulary::Timestamp;
+use crate::{domain::workspace::kinds::ticket::Priority, vocabulary::Timestamp};
 
 const HOUR_MS: i64 = 60 * 60 * 1000;
 /// What a reopened matter has at least.
@@ -16,34 +17,22 @@ const LEAST_AFTER_REOPENING_MS: i64 = HOUR_MS;
 /// Share of the goal, in hundredths, after which the clock warns.
 const WARNS_AT_PERCENT: i64 = 80;
 
-/// How urgent something is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Priority {
-    /// Can wait.
-    Low,
-    /// As usual.
-    #[default]
-    Medium,
-    /// Before the usual.
-    High,
-    /// At once.
-    Urgent,
-}
+/// What a channel or tenant promises, by priority.
+pub(crate) type Promises = BTreeMap<Priority, Goals>;
 
 /// What is promised for one priority.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Goals {
+pub(crate) struct Goals {
     /// Minutes of business time until somebody answers.
-    pub first_response_minutes: u32,
+    pub(crate) first_response_minutes: u32,
     /// Minutes of business time until it is resolved.
-    pub resolution_minutes: u32,
+    pub(crate) resolution_minutes: u32,
 }
 
 impl Goals {
     /// The defaults of catalogue.md §3.6.
-    pub fn of(priority: Priority) -> Self {
+    pub(crate) fn of(priority: Priority) -> Self {
         let hours = |first: u32, resolution: u32| Self {
             first_response_minutes: first * 60,
             resolution_minutes: resolution * 60,
@@ -57,7 +46,7 @@ impl Goals {
     }
 
     /// What a channel or tenant promises; where it says nothing, the defaults.
-    pub fn chosen(promised: &BTreeMap<Priority, Self>, priority: Priority) -> Self {
+    pub(crate) fn chosen(promised: &Promises, priority: Priority) -> Self {
         promised
             .get(&priority)
             .copied()
@@ -68,7 +57,7 @@ impl Goals {
 /// Where a clock stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum ClockState {
+pub(crate) enum ClockState {
     /// Time passes.
     Running,
     /// No time passes: somebody else has to act.
@@ -83,7 +72,7 @@ pub enum ClockState {
 
 /// What a clock tells, once for each run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum News {
+pub(crate) enum News {
     /// Most of the time is used.
     DueSoon,
     /// The time is over.
@@ -92,7 +81,7 @@ pub enum News {
 
 impl News {
     /// The event's name (catalogue.md §3.5).
-    pub fn event(self) -> &'static str {
+    pub(crate) fn event(self) -> &'static str {
         match self {
             Self::DueSoon => "sla.due_soon",
             Self::Breached => "sla.breached",
@@ -102,12 +91,12 @@ impl News {
 
 /// One clock.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Clock {
+pub(crate) struct Clock {
     /// Where it stands.
-    pub state: ClockState,
+    pub(crate) state: ClockState,
     /// When the time is over; none while it is paused, or if it never is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub due_at: Option<Timestamp>,
+    pub(crate) due_at: Option<Timestamp>,
     /// Business time of the present run.
     goal_ms: i64,
     /// How much of it was used up to `since`.
@@ -127,7 +116,7 @@ pub struct Clock {
 
 impl Clock {
     /// A clock that begins to run.
-    pub fn start(goal_minutes: u32, now: Timestamp, calendar: &Calendar) -> Self {
+    pub(crate) fn start(goal_minutes: u32, now: Timestamp, calendar: &Calendar) -> Self {
         let mut clock = Self {
             state: ClockState::Running,
             due_at: None,
@@ -162,12 +151,12 @@ impl Clock {
     }
 
     /// Whether time passes.
-    pub fn is_running(&self) -> bool {
+    pub(crate) fn is_running(&self) -> bool {
         self.since.is_some()
     }
 
     /// Lets no time pass until [`Clock::resume`].
-    pub fn pause(&mut self, now: Timestamp, calendar: &Calendar) {
+    pub(crate) fn pause(&mut self, now: Timestamp, calendar: &Calendar) {
         if self.is_running() {
             self.halt(now, calendar);
             self.due_at = None;
@@ -178,14 +167,14 @@ impl Clock {
     }
 
     /// Lets time pass again.
-    pub fn resume(&mut self, now: Timestamp, calendar: &Calendar) {
+    pub(crate) fn resume(&mut self, now: Timestamp, calendar: &Calendar) {
         if !self.is_running() && self.due_at.is_none() && self.state != ClockState::Met {
             self.run(now, calendar);
         }
     }
 
     /// It is done. What was breached stays so.
-    pub fn meet(&mut self, now: Timestamp, calendar: &Calendar) {
+    pub(crate) fn meet(&mut self, now: Timestamp, calendar: &Calendar) {
         if self.is_running() || self.state == ClockState::Paused {
             self.halt(now, calendar);
             // A moment is kept even where the clock was paused: it is over, and does not resume.
@@ -197,7 +186,7 @@ impl Clock {
     }
 
     /// It was not done after all: a new run of what was left, at least an hour.
-    pub fn reopen(&mut self, now: Timestamp, calendar: &Calendar) {
+    pub(crate) fn reopen(&mut self, now: Timestamp, calendar: &Calendar) {
         if self.is_running() {
             return;
         }
@@ -208,7 +197,7 @@ impl Clock {
     }
 
     /// Another goal, such as that of another priority; what is used stays used.
-    pub fn retarget(&mut self, goal_minutes: u32, now: Timestamp, calendar: &Calendar) {
+    pub(crate) fn retarget(&mut self, goal_minutes: u32, now: Timestamp, calendar: &Calendar) {
         let goal_ms = i64::from(goal_minutes) * 60_000;
         if matches!(self.state, ClockState::Met) || goal_ms == self.goal_ms {
             return;
@@ -222,7 +211,7 @@ impl Clock {
     }
 
     /// What is new at this moment, in order; each is said once a run.
-    pub fn tick(&mut self, now: Timestamp) -> Vec<News> {
+    pub(crate) fn tick(&mut self, now: Timestamp) -> Vec<News> {
         let mut news = Vec::new();
         if !self.is_running() {
             return news;
@@ -241,7 +230,7 @@ impl Clock {
     }
 
     /// When to look at it again.
-    pub fn wakes_at(&self) -> Option<Timestamp> {
+    pub(crate) fn wakes_at(&self) -> Option<Timestamp> {
         self.since?;
         match (self.warned, self.over) {
             (_, true) => None,
@@ -253,16 +242,16 @@ impl Clock {
 
 /// The two clocks of a ticket or conversation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Sla {
+pub(crate) struct Sla {
     /// Until somebody answers.
-    pub first_response: Clock,
+    pub(crate) first_response: Clock,
     /// Until it is resolved.
-    pub resolution: Clock,
+    pub(crate) resolution: Clock,
 }
 
 impl Sla {
     /// Both begin.
-    pub fn start(goals: Goals, now: Timestamp, calendar: &Calendar) -> Self {
+    pub(crate) fn start(goals: Goals, now: Timestamp, calendar: &Calendar) -> Self {
         Self {
             first_response: Clock::start(goals.first_response_minutes, now, calendar),
             resolution: Clock::start(goals.resolution_minutes, now, calendar),
@@ -270,40 +259,40 @@ impl Sla {
     }
 
     /// Somebody answered.
-    pub fn answered(&mut self, now: Timestamp, calendar: &Calendar) {
+    pub(crate) fn answered(&mut self, now: Timestamp, calendar: &Calendar) {
         self.first_response.meet(now, calendar);
     }
 
     /// The other side has to act: only the resolution waits for it.
-    pub fn waits(&mut self, now: Timestamp, calendar: &Calendar) {
+    pub(crate) fn waits(&mut self, now: Timestamp, calendar: &Calendar) {
         self.resolution.pause(now, calendar);
     }
 
     /// We have to act again.
-    pub fn goes_on(&mut self, now: Timestamp, calendar: &Calendar) {
+    pub(crate) fn goes_on(&mut self, now: Timestamp, calendar: &Calendar) {
         self.resolution.resume(now, calendar);
     }
 
     /// It is resolved; an answer is not owed any more.
-    pub fn resolved(&mut self, now: Timestamp, calendar: &Calendar) {
+    pub(crate) fn resolved(&mut self, now: Timestamp, calendar: &Calendar) {
         self.first_response.meet(now, calendar);
         self.resolution.meet(now, calendar);
     }
 
     /// It is not resolved after all.
-    pub fn reopened(&mut self, now: Timestamp, calendar: &Calendar) {
+    pub(crate) fn reopened(&mut self, now: Timestamp, calendar: &Calendar) {
         self.resolution.reopen(now, calendar);
     }
 
     /// The goals of another priority.
-    pub fn retarget(&mut self, goals: Goals, now: Timestamp, calendar: &Calendar) {
+    pub(crate) fn retarget(&mut self, goals: Goals, now: Timestamp, calendar: &Calendar) {
         self.first_response
             .retarget(goals.first_response_minutes, now, calendar);
         self.resolution.retarget(goals.resolution_minutes, now, calendar);
     }
 
     /// What is new: which clock, and what of it.
-    pub fn tick(&mut self, now: Timestamp) -> Vec<(&'static str, News)> {
+    pub(crate) fn tick(&mut self, now: Timestamp) -> Vec<(&'static str, News)> {
         let first = self
             .first_response
             .tick(now)
@@ -320,21 +309,15 @@ impl Sla {
     }
 
     /// When to look again.
-    pub fn wakes_at(&self) -> Option<Timestamp> {
+    pub(crate) fn wakes_at(&self) -> Option<Timestamp> {
         let clocks = [&self.first_response, &self.resolution];
         clocks.into_iter().filter_map(Clock::wakes_at).min()
     }
 
-    /// The worse of both, as lists are filtered: `ok`, `due_soon` or `breached`.
-    pub fn standing(&self) -> &'static str {
-        let states = [self.first_response.state, self.resolution.state];
-        if states.contains(&ClockState::Breached) {
-            "breached"
-        } else if states.contains(&ClockState::DueSoon) {
-            "due_soon"
-        } else {
-            "ok"
-        }
+    /// As records show it: where each clock stands, and when its time is over.
+    pub(crate) fn shown(&self) -> Value {
+        let clock = |clock: &Clock| json!({ "state": clock.state, "due_at": clock.due_at });
+        json!({ "first_response": clock(&self.first_response), "resolution": clock(&self.resolution) })
     }
 }
 
@@ -518,7 +501,7 @@ mod tests {
             ]
         );
         assert_eq!(sla.tick(much_later), []);
-        assert_eq!(sla.standing(), "breached");
+        assert_eq!(sla.shown()["first_response"]["state"], "breached");
         sla.waits(much_later, &always);
         assert_eq!(sla.tick(start.plus_millis(1000 * MINUTE)), [], "no time passes");
     }

@@ -24,24 +24,24 @@ const DAY_MINUTES: u16 = 24 * 60;
 /// `{"time_zone":"Europe/Berlin","weekly":{"mon":["09:00-12:30","13:30-17:00"]},"holidays":["2026-12-25"]}`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct BusinessHours {
+pub(crate) struct BusinessHours {
     /// A name of the IANA time zone database.
-    pub time_zone: String,
+    pub(crate) time_zone: String,
     /// Windows `HH:MM-HH:MM` by day (`mon` … `sun`); `24:00` is midnight at the day's end.
-    pub weekly: BTreeMap<String, Vec<String>>,
+    pub(crate) weekly: BTreeMap<String, Vec<String>>,
     /// Dates on which nobody works.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub holidays: Vec<String>,
+    pub(crate) holidays: Vec<String>,
 }
 
 /// Why opening hours cannot be used: a sentence for whoever wrote them.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("business_hours: {0}")]
-pub struct HoursError(String);
+pub(crate) struct HoursError(String);
 
 /// When time counts.
 #[derive(Clone, Debug, Default)]
-pub enum Calendar {
+pub(crate) enum Calendar {
     /// Always.
     #[default]
     Always,
@@ -51,7 +51,7 @@ pub enum Calendar {
 
 /// Windows of a week in one time zone.
 #[derive(Clone, Debug)]
-pub struct Weekly {
+pub(crate) struct Weekly {
     zone: TimeZone,
     /// From Monday on; minutes of the day, in order and apart.
     days: [Vec<(u16, u16)>; 7],
@@ -63,7 +63,7 @@ impl BusinessHours {
     ///
     /// # Errors
     /// What of them cannot be used.
-    pub fn calendar(&self) -> Result<Calendar, HoursError> {
+    pub(crate) fn calendar(&self) -> Result<Calendar, HoursError> {
         let zone = TimeZone::get(&self.time_zone).map_err(|_| {
             HoursError(format!(
                 "`{}` is no time zone; write a name such as Europe/Berlin or UTC",
@@ -151,7 +151,7 @@ fn minute(text: &str) -> Option<u16> {
 
 impl Calendar {
     /// The moment at which `business_ms` have passed since `from`. `None`: not within ten years, or out of time's range.
-    pub fn add(&self, from: Timestamp, business_ms: i64) -> Option<Timestamp> {
+    pub(crate) fn add(&self, from: Timestamp, business_ms: i64) -> Option<Timestamp> {
         let weekly = match self {
             Self::Always => return from.as_millis().checked_add(business_ms.max(0)).map(Timestamp),
             Self::Weekly(weekly) => weekly,
@@ -172,7 +172,7 @@ impl Calendar {
     }
 
     /// How much business time lies between two moments, in milliseconds; 0 when the second is not later.
-    pub fn between(&self, from: Timestamp, to: Timestamp) -> i64 {
+    pub(crate) fn between(&self, from: Timestamp, to: Timestamp) -> i64 {
         let whole = to.as_millis().saturating_sub(from.as_millis()).max(0);
         let weekly = match self {
             Self::Always => return whole,

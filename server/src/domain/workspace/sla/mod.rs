@@ -1,9 +1,11 @@
-//! Service levels (catalogue.md §3.6): opening hours (`hours`), and clocks that count within them (`clock`).
-//!
-//! Both are arithmetic over moments that are given to them.
+//! Service levels (catalogue.md §3.6): opening hours (`hours`), and clocks that count within them (`clock`), both
+//! arithmetic over moments that are given to them. `rules` finds what a channel promises, `timers` wakes when a clock has
+//! something to say.
 
-pub mod clock;
-pub mod hours;
+mod clock;
+mod hours;
+pub(crate) mod rules;
+pub(crate) mod timers;
 
-pub use clock::{Clock, ClockState, Goals, News, Priority, Sla};
-pub use hours::{BusinessHours, Calendar, HoursError};
+pub(crate) use clock::{Promises, Sla};
+pub(crate) use hours::{BusinessHours, Calendar};

@@ -1,3 +1,16 @@
-//! Conversations that talk: who gets them (`routing`).
+//! Conversations that really talk (catalogue.md §3.1): what comes in (`inbound`, through a channel's `secret` address or a
+//! `widget`), who gets it (`assign` by the rules of `routing`), how a conversation moves and its clocks with it (`moves`),
+//! and what goes out (`outbound`). `tickets` opens tickets, from a conversation or without one.
 
-pub mod routing;
+pub(crate) mod assign;
+mod door;
+pub(crate) mod inbound;
+pub(crate) mod moves;
+pub(crate) mod outbound;
+mod routing;
+pub(crate) mod secret;
+pub(crate) mod tickets;
+mod widget;
+
+pub use door::{Knock, Refused};
+pub use widget::{Guest, WidgetView};

@@ -1,35 +1,22 @@
 //! Who gets a conversation: the channel's rule chooses among its members (catalogue.md §3.1). Arithmetic over what is
 //! given; who is there and how busy they are is found out elsewhere.
 
-use serde::{Deserialize, Serialize};
-
-/// A channel's rule.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Routing {
-    /// Nobody: a person takes it.
-    Manual,
-    /// One after the other.
-    #[default]
-    RoundRobin,
-    /// Whoever has the least open work.
-    LeastBusy,
-}
+use crate::domain::workspace::kinds::channel::Routing;
 
 /// Somebody who could get it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Candidate {
+pub(crate) struct Candidate {
     /// The member.
-    pub id: String,
+    pub(crate) id: String,
     /// Whether they are active and in the office.
-    pub available: bool,
+    pub(crate) available: bool,
     /// Open conversations and tickets they have.
-    pub open_load: i64,
+    pub(crate) open_load: i64,
 }
 
 /// Chooses one of `candidates`. `turn` counts the channel's assignments: each replica gives it a number that no other one
 /// has, so that nobody is passed over.
-pub fn choose(routing: Routing, candidates: &[Candidate], turn: u64) -> Option<&Candidate> {
+pub(crate) fn choose(routing: Routing, candidates: &[Candidate], turn: u64) -> Option<&Candidate> {
     let mut there: Vec<_> = candidates.iter().filter(|one| one.available).collect();
     there.sort_by(|a, b| a.id.cmp(&b.id));
     let count = u64::try_from(there.len()).ok().filter(|count| *count > 0)?;

@@ -1,0 +1,166 @@
+//! `escalate_conversation`: a ticket from a conversation, each knowing the other.
+
+use serde::{Deserialize, Serialize};
+
+use super::planned::{self, Taken};
+use crate::{
+    domain::{
+        Apply, Change, DomainError, Plan, PlanCall, ToolResult,
+        workspace::{
+            change::{self, Names},
+            kinds::{
+                channel::Channel,
+                contact::Contact,
+                conversation::Conversation,
+                message::{Direction, Message},
+                ticket::{Priority, Ticket},
+            },
+            record::{self, Document, Kind, Stored, Who},
+            refs,
+            sla::rules,
+            talk::{
+                moves::{self, Then},
+                outbound, tickets,
+            },
+            write::{self, object},
+        },
+    },
+    store::{ReadTx, TenantTx},
+};
+
+/// Longest title that is made of a reason, in characters.
+const MOST_TITLE: usize = 200;
+
+#[derive(Debug, Deserialize)]
+struct EscalateArguments {
+    reason: String,
+    title: Option<String>,
+    #[serde(default = "high")]
+    priority: Priority,
+    assignee: Option<String>,
+    #[serde(default)]
+    tell_customer: bool,
+}
+
+fn high() -> Priority {
+    Priority::High
+}
+
+/// An escalation on its way.
+#[derive(Debug, Serialize, Deserialize)]
+struct Escalate {
+    ticket: Ticket,
+    tell_customer: bool,
+}
+
+/// Plans the ticket.
+pub(super) async fn plan(tx: &mut ReadTx<'_>, call: PlanCall) -> Result<Plan, DomainError> {
+    let before: Stored<Conversation> = write::named(tx, &call).await?;
+    let reader = write::reader::<Conversation>(&call)?;
+    let me = call.principal().facts().user.clone();
+    let arguments: EscalateArguments = call.arguments.parse()?;
+    if let Some(id) = &before.fields().ticket_id {
+        let ticket = record::find::<Ticket>(tx, id).await?;
+        let number = ticket.map_or_else(|| id.clone(), |ticket| format!("#{}", ticket.fields().number));
+        return Err(DomainError::Conflict(format!(
+            "already linked to ticket {number}"
+        )));
+    }
+    let mut names = Names::default();
+    let assignee = match arguments.assignee.as_deref() {
+        None => before.fields().assignee.clone(),
+        Some("unassigned") => None,
+        Some(text) => {
+            let user = refs::user(tx, &me, text).await?;
+            refs::working(&user)?;
+            Some(user.id.to_string())
+        }
+    };
+    planned::name_person(tx, &mut names, assignee.as_deref()).await?;
+    let account_id = match &before.fields().contact_id {
+        Some(id) => record::find::<Contact>(tx, id)
+            .await?
+            .map(|contact| contact.doc.fields.account_id),
+        None => None,
+    };
+    let title = arguments.title.or_else(|| before.fields().subject.clone());
+    let title = title.unwrap_or_else(|| arguments.reason.lines().next().unwrap_or_default().to_owned());
+    let ticket = Ticket {
+        title: title.chars().take(MOST_TITLE).collect(),
+        description: arguments.reason,
+        priority: arguments.priority,
+        assignee,
+        requester: before.fields().contact_id.clone(),
+        account_id,
+        conversation_id: Some(before.id.clone()),
+        channel_id: Some(before.fields().channel_id.clone()),
+        ..Ticket::default()
+    };
+    let label = planned::label(&before);
+    let mut plan = Plan::new(format!(
+        "Open a ticket from the conversation {}",
+        reader.text(&label)
+    ));
+    (plan, _) = change::changes(plan, None, &Document::new(ticket.clone()), &reader, &names)?;
+    plan = plan
+        .with(Change::update(
+            Conversation::NAME,
+            before.id.as_str(),
+            "ticket_id",
+            reader.show(serde_json::Value::Null),
+            "the new ticket",
+        ))
+        .on(Conversation::NAME, before.id.as_str(), before.version)
+        .with_effect("event ticket.created, which flows may follow");
+    if arguments.tell_customer {
+        let channel = record::get::<Channel>(tx, &before.fields().channel_id).await?;
+        let route = outbound::route(tx, channel.fields(), before.fields()).await?;
+        plan = plan
+            .with(Change::create(Message::NAME, "body", told("<number>")))
+            .with_effect(route.effect());
+    }
+    let escalate = Escalate {
+        ticket,
+        tell_customer: arguments.tell_customer,
+    };
+    planned::carrying(plan, &before.id, &escalate, None)
+}
+
+/// What the customer reads.
+fn told(number: impl std::fmt::Display) -> String {
+    format!("We have opened ticket #{number} for this and will keep you informed.")
+}
+
+/// Opens what was planned.
+pub(super) async fn carry_out(tx: &mut TenantTx<'_>, apply: Apply) -> Result<ToolResult, DomainError> {
+    let planned = match planned::take::<Escalate>(&apply)? {
+        Taken::Do(planned) => planned,
+        Taken::Done(result) => return Ok(result),
+    };
+    let who = Who::of(apply.permit.principal());
+    let found = planned.conversation(tx).await?;
+    let mut ticket = tickets::open(tx, Document::new(planned.what.ticket.clone()), &who).await?;
+    let mut doc = found.doc.clone();
+    doc.fields.ticket_id = Some(ticket.id.clone());
+    if planned.what.tell_customer {
+        let channel = record::get::<Channel>(&mut tx.reading(), &doc.fields.channel_id).await?;
+        let route = outbound::route(&mut tx.reading(), channel.fields(), &doc.fields).await?;
+        let message = Message {
+            direction: Direction::Out,
+            author: planned::author(tx, &apply).await?,
+            body: told(ticket.fields().number),
+            ..Message::default()
+        };
+        let message = outbound::send(tx, &channel, (&found.id, &doc.fields), message, &route, &who).await?;
+        let rules = rules::of_channel(&mut tx.reading(), Some(channel.fields())).await?;
+        let now = tx.now();
+        moves::note_message(&mut doc.fields, message.fields(), now);
+        moves::answered(&mut doc.fields, &rules, Then::Keep, now);
+        tickets::answered(tx, &ticket.id, &who).await?;
+        ticket = record::get(&mut tx.reading(), &ticket.id).await?;
+    }
+    let conversation = planned.write(tx, &apply, &doc, &who).await?;
+    let mut result = object(Conversation::NAME, conversation.view()?);
+    result.insert(Ticket::NAME.to_owned(), ticket.view()?);
+    planned.answer(tx, result, [conversation.id, ticket.id]).await
+}
