@@ -5,6 +5,7 @@ mod approve;
 mod audit;
 mod catalogue;
 mod catalogue_cost;
+mod channel;
 mod check_config;
 mod healthy;
 mod import;
@@ -71,6 +72,9 @@ enum Command {
     /// List webhooks and mails, and send again what could not be delivered.
     #[command(subcommand)]
     Outbox(outbox::OutboxCommand),
+    /// Give a channel of a workspace the address that messages are brought to.
+    #[command(subcommand)]
+    Channel(channel::ChannelCommand),
     /// Read or verify the log of calls.
     Audit(audit::Audit),
     /// Add, list and synchronise folders of notes.
@@ -161,6 +165,7 @@ pub(crate) fn run(options: Options) -> Result<()> {
             Command::Decline(command) => command.run(false).await,
             Command::Review(command) => command.run().await,
             Command::Outbox(command) => command.run().await,
+            Command::Channel(command) => command.run().await,
             Command::Audit(command) => command.run().await,
             Command::Source(command) => command.run().await,
             Command::Catalogue(command) => command.run().await,

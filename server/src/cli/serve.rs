@@ -96,7 +96,8 @@ impl Serve {
             booted.house.clone(),
             Arc::clone(&booted.password_check),
             &config.console,
-        );
+        )
+        .with_workspace(Arc::clone(&booted.workspace));
         let mut server = Server::new(booted.house.clone(), config.edge).with_router(web::router(web));
         if let Some(files) = tls {
             server = server.with_tls(files)?;

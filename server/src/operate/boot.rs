@@ -41,6 +41,8 @@ pub struct Booted {
     pub reloader: Arc<Reloader>,
     /// The context edition's engine, for commands that use it directly.
     pub context: Arc<Context>,
+    /// The workspace edition's engine.
+    pub workspace: Arc<Workspace>,
     /// Checks passwords of people who sign in.
     pub password_check: Arc<PasswordCheck>,
     stop: CancellationToken,
@@ -50,6 +52,7 @@ pub struct Booted {
 impl Booted {
     /// Delivers what is in the outbox, until the house is stopped.
     pub fn deliver(&mut self, courier: Courier) {
+        let courier = courier.on_behalf_of(self.workspace.dispatcher());
         let courier = Arc::new(courier).run(self.stop.clone());
         self.tasks.push(tokio::spawn(courier));
     }
@@ -136,12 +139,13 @@ pub async fn boot(
             retention::follow(store.clone(), config.audit.retention_days),
         ),
         tokio::spawn(Arc::clone(&context).run(stop.clone())),
-        tokio::spawn(workspace.run(stop.clone())),
+        tokio::spawn(Arc::clone(&workspace).run(stop.clone())),
     ];
     Ok(Booted {
         house,
         reloader,
         context,
+        workspace,
         password_check,
         stop,
         tasks,

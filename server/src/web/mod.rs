@@ -21,6 +21,9 @@
 //!    by `?`; a fault of ours is logged there, with the reference that the caller reads.
 //! 5. [`Visit`](crate::edge::Visit) is among the request's extensions: the peer's address, and our own name.
 //!
+//! People outside, who have no account here, write through the doors of `talk`: a channel's secret or a chat window's
+//! origin is all they have.
+//!
 //! Every answer gets the headers of `headers.rs`. Nothing here compares a cookie under `/v1`, nor a bearer token under
 //! `/console`: a page of another site can make a browser send the first, but not the second.
 
@@ -31,6 +34,7 @@ mod key;
 mod read;
 mod rest;
 mod session;
+mod talk;
 
 use std::{sync::Arc, time::Duration};
 
@@ -44,10 +48,12 @@ pub use error::RestError;
 pub use key::KeyInHand;
 pub use read::{Json, Query};
 pub use session::{AdminSession, Credential, ReaderSession, SignedIn};
+use talk::Talk;
 
 use crate::{
     catalogue::Edition,
     config::ConsoleSettings,
+    domain::workspace::Workspace,
     operate::{sessions::Lifetime, sign_in::PasswordCheck},
     pipeline::House,
     store::Store,
@@ -57,6 +63,7 @@ use crate::{
 #[derive(Clone)]
 pub struct Web {
     inner: Arc<Inner>,
+    workspace: Option<Arc<Talk>>,
 }
 
 struct Inner {
@@ -78,7 +85,15 @@ impl Web {
                 password_check,
                 lifetime,
             }),
+            workspace: None,
         }
+    }
+
+    /// Opens the doors through which people outside write to workspaces: channels and chat windows.
+    #[must_use]
+    pub fn with_workspace(mut self, workspace: Arc<Workspace>) -> Self {
+        self.workspace = Some(Arc::new(Talk::new(workspace)));
+        self
     }
 
     /// The hall, and through it every room.
@@ -121,6 +136,7 @@ pub fn router(web: Web) -> Router {
     Router::new()
         .merge(rest::router())
         .merge(console::router())
+        .merge(talk::router())
         .fallback(nothing_there)
         .method_not_allowed_fallback(|| async { RestError::no_such_method() })
         .layer(axum::middleware::map_response(headers::harden))

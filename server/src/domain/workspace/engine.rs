@@ -5,7 +5,12 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::{handlers, sla::timers};
-use crate::{domain::Handlers, outbox::Dispatcher, policy::SealKey, store::Store};
+use crate::{
+    domain::Handlers,
+    outbox::Dispatcher,
+    policy::SealKey,
+    store::{Store, StoreError},
+};
 
 /// What the handlers share.
 pub(crate) struct Desk {
@@ -40,6 +45,18 @@ impl Workspace {
     /// Who signs messages to people outside, and follows them.
     pub fn dispatcher(&self) -> Arc<dyn Dispatcher> {
         Arc::clone(&self.desk) as Arc<dyn Dispatcher>
+    }
+
+    /// Looks at every clock that is due, once; gives how many that were.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn look_at_clocks(&self) -> Result<usize, StoreError> {
+        timers::run_due(&self.desk.store).await
+    }
+
+    pub(super) fn desk(&self) -> &Desk {
+        &self.desk
     }
 
     pub(super) fn store(&self) -> &Store {

@@ -34,4 +34,4 @@ mod write;
 
 pub use engine::Workspace;
 pub use mail::Skim;
-pub use talk::{Guest, Knock, Refused, WidgetView};
+pub use talk::{ChannelSecrets, Guest, Knock, Refused, WidgetView};

@@ -1,4 +1,9 @@
 //! The workspace edition (catalogue.md §3).
 
+mod chat;
+mod clocks;
+mod delivery;
 mod first;
 mod house;
+mod post_office;
+mod talk;

@@ -2,12 +2,14 @@
 //! out. Nothing is read of a body before the secret opened something.
 
 use futures_util::FutureExt;
+use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
     inbound::{self, Arrival},
-    secret::ChannelSecret,
+    outbound,
+    secret::{self, ChannelSecret},
 };
 use crate::{
     domain::{
@@ -16,7 +18,8 @@ use crate::{
             Workspace,
             kinds::{channel::Channel, message::Enclosure},
             mail::{self, MailFault, Skim, clean},
-            record::{self, Stored},
+            record::{self, Stored, Who},
+            refs,
         },
     },
     store::{Store, StoreError},
@@ -67,6 +70,8 @@ impl From<DomainError> for Refused {
             DomainError::Store(error) => Self::Store(error),
             DomainError::Rule(text) | DomainError::Conflict(text) => Self::Rule(text),
             DomainError::Arguments(error) => Self::Invalid(error.to_string()),
+            DomainError::NotFound { what, id } => Self::Rule(format!("there is no {what} `{id}`")),
+            DomainError::ConflictWith { message, .. } => Self::Rule(message),
             other => Self::Internal(other.to_string()),
         }
     }
@@ -137,12 +142,46 @@ impl Workspace {
     }
 }
 
-impl Knock {
-    /// What one channel is counted by.
-    pub fn channel(&self) -> &str {
-        &self.channel
-    }
+/// What the operator of a channel is shown once.
+pub struct ChannelSecrets {
+    /// The channel's name.
+    pub channel: String,
+    /// What opens `POST /in/<secret>`.
+    pub inbound: SecretString,
+    /// What the tenant's webhooks are signed with.
+    pub signing: SecretString,
+}
 
+impl Workspace {
+    /// Gives a channel, named by slug, name or id, a new secret; the one before opens nothing any more.
+    ///
+    /// # Errors
+    /// When there is no such channel, or the store fails.
+    pub async fn new_channel_secret(
+        &self,
+        tenant: &TenantId,
+        channel: &str,
+    ) -> Result<ChannelSecrets, Refused> {
+        let signing = outbound::signing_secret(self.desk(), tenant);
+        let named = channel.to_owned();
+        let minted = self.store().write(tenant, move |tx| {
+            async move {
+                let channel: Stored<Channel> = refs::get(&mut tx.reading(), &named, true).await?;
+                let secret = secret::mint(tx, &channel, &Who::system("operator")).await?;
+                Ok::<_, DomainError>((channel.doc.fields.name, secret))
+            }
+            .boxed()
+        });
+        let (channel, inbound) = minted.await?;
+        Ok(ChannelSecrets {
+            channel,
+            inbound,
+            signing,
+        })
+    }
+}
+
+impl Knock {
     /// Takes a mail.
     ///
     /// # Errors

@@ -12,5 +12,5 @@ pub(crate) mod secret;
 pub(crate) mod tickets;
 mod widget;
 
-pub use door::{Knock, Refused};
+pub use door::{ChannelSecrets, Knock, Refused};
 pub use widget::{Guest, WidgetView};
