@@ -145,7 +145,13 @@ impl World {
     }
 
     /// A key of every scope that the edition's tools ask for.
-    async fn caller(&self, edition: &Arc<Edition>, of: &str, owner: Option<&str>, confirm: KeyConfirm) -> Caller {
+    async fn caller(
+        &self,
+        edition: &Arc<Edition>,
+        of: &str,
+        owner: Option<&str>,
+        confirm: KeyConfirm,
+    ) -> Caller {
         let mut scopes: Vec<Scope> = Vec::new();
         for tool in edition.tools() {
             scopes.extend(tool.scope.scopes().iter().cloned());
@@ -175,11 +181,21 @@ impl World {
     async fn principal(&self, caller: &Caller) -> Principal {
         let house = &self.booted.house;
         let here = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        house.authenticate(Some(&caller.key), &caller.edition, here).await.unwrap()
+        house
+            .authenticate(Some(&caller.key), &caller.edition, here)
+            .await
+            .unwrap()
     }
 
     /// Calls a tool; `elicits` says whether the client can ask its user, `state` is what it brings back with a yes.
-    async fn call(&self, caller: &Caller, tool: &Tool, arguments: &Value, elicits: bool, state: Option<&str>) -> Said {
+    async fn call(
+        &self,
+        caller: &Caller,
+        tool: &Tool,
+        arguments: &Value,
+        elicits: bool,
+        state: Option<&str>,
+    ) -> Said {
         let principal = self.principal(caller).await;
         let raw = to_raw_value(arguments).unwrap();
         let answers = state.map(|_| to_raw_value(&yes()).unwrap());
@@ -233,7 +249,9 @@ impl World {
         for _ in 0..2 {
             for tool in edition.tools() {
                 let adds = tool.effect == Effect::Create && !tool.open_world;
-                if !(adds || tool.effect == Effect::Read) || matches!(tool.driver, Driver::Command(_) | Driver::Http(_)) {
+                if !(adds || tool.effect == Effect::Read)
+                    || matches!(tool.driver, Driver::Command(_) | Driver::Http(_))
+                {
                     continue;
                 }
                 let arguments = self.example(tool);
@@ -241,7 +259,9 @@ impl World {
                 if let Said::Result(preview) = &said
                     && let Some(token) = preview["confirmation_token"].as_str()
                 {
-                    said = self.call(&caller, tool, &with(&arguments, token), false, None).await;
+                    said = self
+                        .call(&caller, tool, &with(&arguments, token), false, None)
+                        .await;
                 }
                 if let Said::Result(answer) = said {
                     learn(&mut self.known, "", &answer);
@@ -273,18 +293,29 @@ impl World {
         let after = self.rows().await;
         let new: Vec<_> = after.iter().filter(|row| !before.contains(row)).collect();
         let gone: Vec<_> = before.iter().filter(|row| !after.contains(row)).collect();
-        assert!(new.is_empty() && gone.is_empty(), "{when}: new {new:#?}, gone {gone:#?}");
+        assert!(
+            new.is_empty() && gone.is_empty(),
+            "{when}: new {new:#?}, gone {gone:#?}"
+        );
         let writes = self.api.seen();
-        let writes: Vec<_> = writes.iter().filter(|seen| !seen.line.starts_with("GET ")).collect();
+        let writes: Vec<_> = writes
+            .iter()
+            .filter(|seen| !seen.line.starts_with("GET "))
+            .collect();
         assert!(writes.is_empty(), "{when}: {writes:?}");
-        assert!(!self.place.folder().join("printed").exists(), "{when}: the program ran");
+        assert!(
+            !self.place.folder().join("printed").exists(),
+            "{when}: the program ran"
+        );
     }
 }
 
 /// Remembers ids of what an answer shows: `$lead_id` is an `id` within `lead` or one of `leads`, or any `lead_id`.
 fn learn(known: &mut BTreeMap<String, String>, within: &str, value: &Value) {
     match value {
-        Value::Array(items) => items.iter().for_each(|item| learn(known, within.trim_end_matches('s'), item)),
+        Value::Array(items) => items
+            .iter()
+            .for_each(|item| learn(known, within.trim_end_matches('s'), item)),
         Value::Object(members) => {
             for (name, value) in members {
                 if let Some(text) = value.as_str() {
@@ -317,7 +348,10 @@ fn asking<'e>(world: &World, edition: &'e Edition, principal: &Principal) -> Vec
 /// The same arguments but for one, where there is one that can be another.
 fn others(arguments: &Value) -> Option<Value> {
     let mut changed = arguments.clone();
-    let text = changed.as_object_mut()?.values_mut().find(|value| value.is_string())?;
+    let text = changed
+        .as_object_mut()?
+        .values_mut()
+        .find(|value| value.is_string())?;
     *text = json!(format!("{} too", text.as_str()?));
     Some(changed)
 }
@@ -327,7 +361,9 @@ fn flipped(text: &str, position: usize, bit: u8) -> Option<String> {
     let mut bytes = text.to_owned().into_bytes();
     *bytes.get_mut(position)? ^= 1 << bit;
     // What stands around a token is not part of it.
-    String::from_utf8(bytes).ok().filter(|changed| changed.trim() != text)
+    String::from_utf8(bytes)
+        .ok()
+        .filter(|changed| changed.trim() != text)
 }
 
 fn editions(world: &World) -> Vec<Arc<Edition>> {
@@ -385,7 +421,9 @@ fn no_token_or_state_counts_but_the_callers_own_fresh_one() {
         for edition in editions(&world) {
             world.fill(&edition).await;
             let strict = world.caller(&edition, "acme", None, KeyConfirm::Preview).await;
-            let bob = world.caller(&edition, "acme", Some("bob@acme.test"), KeyConfirm::Preview).await;
+            let bob = world
+                .caller(&edition, "acme", Some("bob@acme.test"), KeyConfirm::Preview)
+                .await;
             let zoe = world.caller(&edition, "zeta", None, KeyConfirm::Preview).await;
             let before = world.settled().await;
             let tools = asking(&world, &edition, &world.principal(&strict).await);
@@ -411,33 +449,55 @@ fn no_token_or_state_counts_but_the_callers_own_fresh_one() {
                         state_refused(tool, &said);
                     }
                     for caller in [&bob, &zoe] {
-                        state_refused(tool, &world.call(caller, tool, &arguments, true, Some(&state)).await);
+                        state_refused(
+                            tool,
+                            &world.call(caller, tool, &arguments, true, Some(&state)).await,
+                        );
                     }
                     if !Arc::ptr_eq(tool, other_tool) {
                         let example = world.example(other_tool);
-                        state_refused(tool, &world.call(&strict, other_tool, &example, true, Some(&state)).await);
+                        state_refused(
+                            tool,
+                            &world
+                                .call(&strict, other_tool, &example, true, Some(&state))
+                                .await,
+                        );
                     }
                     if let Some(other) = &other_arguments {
                         state_refused(tool, &world.call(&strict, tool, other, true, Some(&state)).await);
                     }
                     world.place.clock.advance(11 * MINUTE);
-                    state_refused(tool, &world.call(&strict, tool, &arguments, true, Some(&state)).await);
+                    state_refused(
+                        tool,
+                        &world.call(&strict, tool, &arguments, true, Some(&state)).await,
+                    );
                     judged += 1;
                 }
 
                 // The token that any other brings back.
                 let said = world.call(&strict, tool, &arguments, false, None).await;
                 let Said::Result(preview) = &said else { continue };
-                let Some(token) = preview["confirmation_token"].as_str() else { continue };
-                let made_up = ["cft_", "cft_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "rev_1", "x"];
+                let Some(token) = preview["confirmation_token"].as_str() else {
+                    continue;
+                };
+                let made_up = [
+                    "cft_",
+                    "cft_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+                    "rev_1",
+                    "x",
+                ];
                 let mut made_up: Vec<_> = made_up.iter().map(|&text| text.to_owned()).collect();
                 made_up.extend((0..token.len()).filter_map(|position| flipped(token, position, 0)));
                 for made_up in made_up {
-                    let said = world.call(&strict, tool, &with(&arguments, &made_up), false, None).await;
+                    let said = world
+                        .call(&strict, tool, &with(&arguments, &made_up), false, None)
+                        .await;
                     anew(tool, &said, "token_unknown");
                 }
                 for caller in [&bob, &zoe] {
-                    let said = world.call(caller, tool, &with(&arguments, token), false, None).await;
+                    let said = world
+                        .call(caller, tool, &with(&arguments, token), false, None)
+                        .await;
                     refused_or_anew(tool, &said, "token_unknown");
                 }
                 if !Arc::ptr_eq(tool, other_tool) {
@@ -451,22 +511,38 @@ fn no_token_or_state_counts_but_the_callers_own_fresh_one() {
                 }
                 // A review waits for three days.
                 world.place.clock.advance(73 * 60 * MINUTE);
-                let said = world.call(&strict, tool, &with(&arguments, token), false, None).await;
+                let said = world
+                    .call(&strict, tool, &with(&arguments, token), false, None)
+                    .await;
                 anew(tool, &said, "token_expired");
                 judged += 1;
             }
             world.unchanged(&before, edition.name.as_str()).await;
-            assert!(judged >= tools.len(), "{}: {judged} of {}", edition.name, tools.len());
+            assert!(
+                judged >= tools.len(),
+                "{}: {judged} of {}",
+                edition.name,
+                tools.len()
+            );
 
             // Used once, a token gives its own result again, and nothing else.
             let mut used = Vec::new();
-            let own: Vec<_> = tools.iter().filter(|tool| tool.driver.function().is_some()).collect();
+            let own: Vec<_> = tools
+                .iter()
+                .filter(|tool| tool.driver.function().is_some())
+                .collect();
             for tool in &own {
                 let arguments = world.example(tool);
                 let said = world.call(&strict, tool, &arguments, false, None).await;
                 let Said::Result(preview) = &said else { continue };
-                let Some(token) = preview["confirmation_token"].as_str() else { continue };
-                if world.call(&strict, tool, &with(&arguments, token), false, None).await.acted() {
+                let Some(token) = preview["confirmation_token"].as_str() else {
+                    continue;
+                };
+                if world
+                    .call(&strict, tool, &with(&arguments, token), false, None)
+                    .await
+                    .acted()
+                {
                     used.push((tool, arguments, token.to_owned()));
                 }
             }
@@ -479,7 +555,9 @@ fn no_token_or_state_counts_but_the_callers_own_fresh_one() {
             );
             let after = world.settled().await;
             for (tool, arguments, token) in &used {
-                let again = world.call(&strict, tool, &with(arguments, token), false, None).await;
+                let again = world
+                    .call(&strict, tool, &with(arguments, token), false, None)
+                    .await;
                 let Said::Result(again) = &again else {
                     panic!("`{}`: {again:?}", tool.name)
                 };
@@ -508,7 +586,11 @@ fn state_refused(tool: &Tool, said: &Said) {
 
 /// A preview of the same call with the reason why the token does not count.
 fn anew(tool: &Tool, said: &Said, reason: &str) {
-    assert!(said.previewed() && said.reason() == Some(reason), "`{}`: {said:?}", tool.name);
+    assert!(
+        said.previewed() && said.reason() == Some(reason),
+        "`{}`: {said:?}",
+        tool.name
+    );
 }
 
 /// The same, or no preview at all, because the call could not be planned for that caller or with those arguments.
