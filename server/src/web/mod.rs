@@ -117,6 +117,16 @@ impl Web {
         &self.inner.password_check
     }
 
+    /// The workspace's engine, where the edition is served.
+    pub fn workspace(&self) -> Option<&Arc<Workspace>> {
+        let talk = self.workspace.as_ref()?;
+        let served = self.inner.house.editions();
+        let is_served = served
+            .iter()
+            .any(|bound| bound.edition.name.as_str() == "workspace");
+        is_served.then(|| talk.workspace())
+    }
+
     /// How long sessions last.
     pub fn lifetime(&self) -> Lifetime {
         self.inner.lifetime

@@ -34,4 +34,6 @@ mod write;
 
 pub use engine::Workspace;
 pub use mail::Skim;
-pub use talk::{ChannelSecrets, Guest, Knock, Refused, WidgetView};
+pub use talk::{
+    Act, ChannelSecrets, ConversationPage, Guest, Inbox, InboxItem, Knock, Pile, Refused, Said, WidgetView,
+};

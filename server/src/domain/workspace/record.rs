@@ -11,7 +11,7 @@ use crate::{
     access::{Credential, Principal},
     domain::{DomainError, context::words::index_text},
     store::{self, Draft, Field, FieldValue, NewChange, ReadTx, Record, ScopeKind, StoreError, TenantTx},
-    vocabulary::{Timestamp, new_id},
+    vocabulary::{Timestamp, UserId, new_id},
 };
 
 /// What a field that names something names.
@@ -296,6 +296,19 @@ impl Who {
                 user_id: Some(facts.user.clone()),
                 api_key_id: key,
                 ..store::Actor::new(kind)
+            })),
+            depth: 0,
+            flow: None,
+        }
+    }
+
+    /// A person at one of our own pages.
+    pub(crate) fn person(user: &UserId) -> Self {
+        Self {
+            name: user.to_string(),
+            actor: Some(Arc::new(store::Actor {
+                user_id: Some(user.clone()),
+                ..store::Actor::new(ScopeKind::Session)
             })),
             depth: 0,
             flow: None,

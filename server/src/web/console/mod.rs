@@ -19,6 +19,7 @@ mod deliveries;
 mod editions;
 mod entry;
 mod form;
+mod inbox;
 mod keys;
 mod members;
 mod page;
@@ -46,6 +47,7 @@ pub(super) fn router() -> Router<Web> {
         .merge(calls::router())
         .merge(audit::router())
         .merge(members::router())
+        .merge(inbox::router())
         .merge(deliveries::router())
         .merge(reviews::router())
         .merge(editions::router())

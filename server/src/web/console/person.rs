@@ -92,9 +92,15 @@ pub trait HoldsForm {
 pub struct Person {
     session: SignIn,
     form: String,
+    has_workspace: bool,
 }
 
 impl Person {
+    /// Whether workspaces are served here.
+    pub fn has_workspace(&self) -> bool {
+        self.has_workspace
+    }
+
     /// Whose rows they may see.
     pub fn tenant(&self) -> &TenantId {
         &self.session.tenant
@@ -161,6 +167,7 @@ impl FromRequestParts<Web> for Person {
         Ok(Self {
             session,
             form: form_token(secret.expose_secret()),
+            has_workspace: web.workspace().is_some(),
         })
     }
 }

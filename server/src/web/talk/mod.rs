@@ -35,6 +35,10 @@ pub(super) struct Talk {
 }
 
 impl Talk {
+    pub(super) fn workspace(&self) -> &Arc<Workspace> {
+        &self.workspace
+    }
+
     pub(super) fn new(workspace: Arc<Workspace>) -> Self {
         Self {
             workspace,
@@ -53,10 +57,8 @@ impl FromRequestParts<Web> for Open {
     type Rejection = RestError;
 
     async fn from_request_parts(_: &mut Parts, web: &Web) -> Result<Self, RestError> {
-        web.workspace
-            .clone()
-            .map(Self)
-            .ok_or_else(RestError::no_such_path)
+        let served = web.workspace().and(web.workspace.clone());
+        served.map(Self).ok_or_else(RestError::no_such_path)
     }
 }
 

@@ -314,6 +314,18 @@ impl Sla {
         clocks.into_iter().filter_map(Clock::wakes_at).min()
     }
 
+    /// The worse of both, as lists mark it: `ok`, `due_soon` or `breached`.
+    pub(crate) fn standing(&self) -> &'static str {
+        let states = [self.first_response.state, self.resolution.state];
+        if states.contains(&ClockState::Breached) {
+            "breached"
+        } else if states.contains(&ClockState::DueSoon) {
+            "due_soon"
+        } else {
+            "ok"
+        }
+    }
+
     /// As records show it: where each clock stands, and when its time is over.
     pub(crate) fn shown(&self) -> Value {
         let clock = |clock: &Clock| json!({ "state": clock.state, "due_at": clock.due_at });

@@ -12,14 +12,14 @@ use crate::{
                 channel::Channel,
                 contact::Contact,
                 conversation::Conversation,
-                message::{Direction, Message},
+                message::Message,
                 ticket::{Priority, Ticket},
             },
-            record::{self, Document, Kind, Stored, Who},
+            record::{self, Document, Kind, Stored},
             refs,
-            sla::rules,
             talk::{
-                moves::{self, Then},
+                acts::{self, Reply},
+                moves::Then,
                 outbound, tickets,
             },
             write::{self, object},
@@ -137,29 +137,21 @@ pub(super) async fn carry_out(tx: &mut TenantTx<'_>, apply: Apply) -> Result<Too
         Taken::Do(planned) => planned,
         Taken::Done(result) => return Ok(result),
     };
-    let who = Who::of(apply.permit.principal());
-    let found = planned.conversation(tx).await?;
-    let mut ticket = tickets::open(tx, Document::new(planned.what.ticket.clone()), &who).await?;
-    let mut doc = found.doc.clone();
+    let hand = planned::hand(tx, &apply).await?;
+    let mut ticket = tickets::open(tx, Document::new(planned.what.ticket.clone()), &hand.who).await?;
+    let found: Stored<Conversation> = record::get(&mut tx.reading(), &planned.id).await?;
+    let mut doc = found.doc;
     doc.fields.ticket_id = Some(ticket.id.clone());
+    let mut conversation = acts::write(tx, &planned.id, planned.version(&apply), &doc, &hand.who).await?;
     if planned.what.tell_customer {
-        let channel = record::get::<Channel>(&mut tx.reading(), &doc.fields.channel_id).await?;
-        let route = outbound::route(&mut tx.reading(), channel.fields(), &doc.fields).await?;
-        let message = Message {
-            direction: Direction::Out,
-            author: planned::author(tx, &apply).await?,
+        let reply = Reply {
             body: told(ticket.fields().number),
-            ..Message::default()
+            then: Then::Keep,
+            ..Reply::default()
         };
-        let message = outbound::send(tx, &channel, (&found.id, &doc.fields), message, &route, &who).await?;
-        let rules = rules::of_channel(&mut tx.reading(), Some(channel.fields())).await?;
-        let now = tx.now();
-        moves::note_message(&mut doc.fields, message.fields(), now);
-        moves::answered(&mut doc.fields, &rules, Then::Keep, now);
-        tickets::answered(tx, &ticket.id, &who).await?;
+        (_, conversation) = acts::reply(tx, &planned.id, None, reply, &hand).await?;
         ticket = record::get(&mut tx.reading(), &ticket.id).await?;
     }
-    let conversation = planned.write(tx, &apply, &doc, &who).await?;
     let mut result = object(Conversation::NAME, conversation.view()?);
     result.insert(Ticket::NAME.to_owned(), ticket.view()?);
     planned.answer(tx, result, [conversation.id, ticket.id]).await

@@ -13,10 +13,10 @@ use crate::{
                 conversation::{Conversation, ConversationStatus},
                 message::Message,
             },
-            record::{self, Kind, Stored, Who},
+            record::{self, Kind, Stored},
             refs,
             sla::rules,
-            talk::{assign as by_rule, moves},
+            talk::{acts, assign as by_rule, moves},
             write::{self, object},
         },
     },
@@ -95,20 +95,16 @@ pub(super) async fn assign(tx: &mut TenantTx<'_>, apply: Apply) -> Result<ToolRe
         Taken::Do(planned) => planned,
         Taken::Done(result) => return Ok(result),
     };
-    let mut found = planned.conversation(tx).await?;
-    if planned.what.assignee != found.fields().assignee {
-        let who = Who::of(apply.permit.principal());
-        let mut doc = found.doc.clone();
-        moves::assign(&mut doc.fields, planned.what.assignee.clone());
-        // A person has decided: the bot is out of it.
-        doc.fields.bot_silent = true;
-        if planned.what.by_rule && planned.what.assignee.is_some() {
-            by_rule::turn(tx, &doc.fields.channel_id).await?;
-        }
-        found = planned.write(tx, &apply, &doc, &who).await?;
-    }
-    if let Some(note) = &planned.what.note {
-        planned::add_note(tx, &apply, &found.id, note, Vec::new()).await?;
+    let hand = planned::hand(tx, &apply).await?;
+    let (id, version) = (planned.id.as_str(), planned.version(&apply));
+    let Assign {
+        assignee,
+        by_rule,
+        note,
+    } = &planned.what;
+    let found = acts::assign(tx, id, version, assignee.clone(), *by_rule, &hand).await?;
+    if let Some(note) = note {
+        acts::note(tx, id, note, Vec::new(), &hand).await?;
     }
     planned
         .answer(tx, object(Conversation::NAME, found.view()?), [found.id])
@@ -149,22 +145,12 @@ pub(super) async fn close(tx: &mut TenantTx<'_>, apply: Apply) -> Result<ToolRes
         Taken::Do(planned) => planned,
         Taken::Done(result) => return Ok(result),
     };
-    let found = planned.conversation(tx).await?;
-    // Two people may close it at once: the second finds it done.
-    if found.fields().status == ConversationStatus::Resolved {
-        let mut result = object(Conversation::NAME, found.view()?);
+    let hand = planned::hand(tx, &apply).await?;
+    let (version, resolution) = (planned.version(&apply), planned.what.resolution.as_deref());
+    let (found, changed) = acts::close(tx, &planned.id, version, resolution, &hand).await?;
+    let mut result = object(Conversation::NAME, found.view()?);
+    if !changed {
         result.insert("unchanged".to_owned(), true.into());
-        return planned.answer(tx, result, [found.id]).await;
     }
-    let who = Who::of(apply.permit.principal());
-    let rules = rules::of(&mut tx.reading(), Some(&found.fields().channel_id)).await?;
-    let mut doc = found.doc.clone();
-    moves::resolve(&mut doc.fields, &rules, tx.now());
-    let written = planned.write(tx, &apply, &doc, &who).await?;
-    if let Some(resolution) = &planned.what.resolution {
-        planned::add_note(tx, &apply, &written.id, resolution, Vec::new()).await?;
-    }
-    planned
-        .answer(tx, object(Conversation::NAME, written.view()?), [written.id])
-        .await
+    planned.answer(tx, result, [found.id]).await
 }

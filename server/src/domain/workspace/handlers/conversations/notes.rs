@@ -11,6 +11,7 @@ use crate::{
             kinds::{conversation::Conversation, message::Message},
             record::{Kind, Stored},
             refs,
+            talk::acts,
             write::{self, object},
         },
     },
@@ -68,17 +69,17 @@ pub(super) async fn carry_out(tx: &mut TenantTx<'_>, apply: Apply) -> Result<Too
         Taken::Do(planned) => planned,
         Taken::Done(result) => return Ok(result),
     };
-    let found = planned.conversation(tx).await?;
-    let mentions = planned.what.mentions.clone();
-    let note = planned::add_note(tx, &apply, &found.id, &planned.what.body, mentions).await?;
+    let hand = planned::hand(tx, &apply).await?;
+    let (id, mentions) = (planned.id.as_str(), planned.what.mentions.clone());
+    let note = acts::note(tx, id, &planned.what.body, mentions, &hand).await?;
     for user in &note.fields().mentions {
         let Ok(user) = UserId::new(user) else { continue };
         let letter = Letter {
             subject: format!("You were mentioned by {}", note.fields().author.name),
             text: note.fields().body.clone(),
-            path: format!("/console/inbox/{}", found.id),
+            path: format!("/console/inbox/{id}"),
         };
-        let data = json!({ "conversation_id": found.id, "message_id": note.id });
+        let data = json!({ "conversation_id": id, "message_id": note.id });
         let event = Event::new(
             "conversation.mention",
             tx.now(),
@@ -89,5 +90,5 @@ pub(super) async fn carry_out(tx: &mut TenantTx<'_>, apply: Apply) -> Result<Too
         announce(tx, event).await?;
     }
     let result = object(Message::NAME, note.view()?);
-    planned.answer(tx, result, [found.id, note.id]).await
+    planned.answer(tx, result, [id.to_owned(), note.id]).await
 }

@@ -7,16 +7,16 @@ use crate::{
     domain::{
         Apply, DomainError, Plan, PlanCall, ToolResult,
         workspace::{
-            kinds::{
-                conversation::Conversation,
-                message::{Author, AuthorType, Message, MessageKind},
-            },
+            change::Names,
+            kinds::conversation::Conversation,
             once::{self, Once, Seen},
-            record::{self, Document, Kind, Stored, Who},
+            record::{Kind, Stored, Who},
             refs,
+            talk::acts::Hand,
         },
     },
     store::{ReadTx, TenantTx},
+    vocabulary::UserId,
 };
 
 /// A plan's payload.
@@ -107,33 +107,9 @@ pub(super) fn take<T: DeserializeOwned>(apply: &Apply) -> Result<Taken<T>, Domai
 }
 
 impl<T> Planned<T> {
-    /// The conversation as it is now.
-    ///
-    /// # Errors
-    /// When it is gone.
-    pub(super) async fn conversation(
-        &self,
-        tx: &mut TenantTx<'_>,
-    ) -> Result<Stored<Conversation>, DomainError> {
-        record::get(&mut tx.reading(), &self.id).await
-    }
-
-    /// Writes the conversation's next version, if nobody changed it since the plan was made.
-    ///
-    /// # Errors
-    /// A conflict, when somebody did.
-    pub(super) async fn write(
-        &self,
-        tx: &mut TenantTx<'_>,
-        apply: &Apply,
-        doc: &Document<Conversation>,
-        who: &Who,
-    ) -> Result<Stored<Conversation>, DomainError> {
-        let version = apply.plan.version_of(Conversation::NAME, &self.id);
-        let written = record::update(tx, &self.id, doc, version, who).await?;
-        let written = written.ok_or_else(|| DomainError::not_found(Conversation::NAME, self.id.as_str()))?;
-        crate::domain::workspace::sla::timers::schedule(tx, &written.id, written.fields()).await?;
-        Ok(written)
+    /// The version that the plan was made on.
+    pub(super) fn version(&self, apply: &Apply) -> Option<u32> {
+        apply.plan.version_of(Conversation::NAME, &self.id)
     }
 
     /// The answer, which a key for idempotency remembers.
@@ -154,49 +130,13 @@ impl<T> Planned<T> {
     }
 }
 
-/// The caller as the author of a message.
+/// The caller's hand.
 ///
 /// # Errors
 /// When the store fails.
-pub(super) async fn author(tx: &mut TenantTx<'_>, apply: &Apply) -> Result<Author, DomainError> {
-    let me = apply.permit.principal().facts().user.clone();
-    let user = tx.users().find(&me).await?;
-    let name = user.map_or_else(String::new, |user| {
-        if user.name.is_empty() {
-            user.email
-        } else {
-            user.name
-        }
-    });
-    Ok(Author {
-        kind: AuthorType::Member,
-        id: me.to_string(),
-        name,
-    })
-}
-
-/// Adds an internal note to a conversation.
-///
-/// # Errors
-/// When the store fails.
-pub(super) async fn add_note(
-    tx: &mut TenantTx<'_>,
-    apply: &Apply,
-    conversation: &str,
-    body: &str,
-    mentions: Vec<String>,
-) -> Result<Stored<Message>, DomainError> {
-    let note = Message {
-        conversation_id: conversation.to_owned(),
-        kind: MessageKind::Note,
-        direction: crate::domain::workspace::kinds::message::Direction::Out,
-        author: author(tx, apply).await?,
-        body: body.to_owned(),
-        at: tx.now(),
-        mentions,
-        ..Message::default()
-    };
-    record::insert(tx, Document::new(note), &Who::of(apply.permit.principal())).await
+pub(super) async fn hand(tx: &mut TenantTx<'_>, apply: &Apply) -> Result<Hand, DomainError> {
+    let principal = apply.permit.principal();
+    Hand::of(tx, &principal.facts().user, Who::of(principal)).await
 }
 
 /// A conversation in a sentence, for whoever may read it.
@@ -219,10 +159,10 @@ pub(super) fn label(conversation: &Stored<Conversation>) -> String {
 /// When the store fails.
 pub(super) async fn name_person(
     tx: &mut ReadTx<'_>,
-    names: &mut crate::domain::workspace::change::Names,
+    names: &mut Names,
     id: Option<&str>,
 ) -> Result<(), DomainError> {
-    let Some(id) = id.and_then(|id| crate::vocabulary::UserId::new(id).ok()) else {
+    let Some(id) = id.and_then(|id| UserId::new(id).ok()) else {
         return Ok(());
     };
     if let Some(user) = tx.users().find(&id).await? {

@@ -1,6 +1,6 @@
 //! `reply_to_conversation`: the one tool here whose effect leaves the house.
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::planned::{self, Key, Taken};
 use crate::{
@@ -12,14 +12,15 @@ use crate::{
                 article::Article,
                 channel::Channel,
                 conversation::Conversation,
-                message::{Direction, Format, Message},
+                message::{Format, Message},
             },
-            record::{self, Kind, Stored, Who},
+            record::{self, Kind, Stored},
             refs,
             sla::rules,
             talk::{
-                moves::{self, Then},
-                outbound, tickets,
+                acts::{self, Reply},
+                moves::Then,
+                outbound,
             },
             write::{self, object},
         },
@@ -35,15 +36,6 @@ struct ReplyArguments {
     #[serde(default)]
     article_ids: Vec<String>,
     #[serde(default)]
-    then: Then,
-}
-
-/// A reply on its way.
-#[derive(Debug, Serialize, Deserialize)]
-struct Reply {
-    body: String,
-    format: Format,
-    article_ids: Vec<String>,
     then: Then,
 }
 
@@ -66,7 +58,7 @@ pub(super) async fn plan(tx: &mut ReadTx<'_>, call: PlanCall) -> Result<Plan, Do
         .with(Change::create(Message::NAME, "body", body.as_str()));
     let rules = rules::of_channel(tx, Some(channel.fields())).await?;
     let mut after = before.doc.clone();
-    replied(&mut after.fields, &rules, arguments.then, &me, call.now);
+    acts::replied(&mut after.fields, &rules, arguments.then, &me, call.now);
     let mut names = Names::default();
     planned::name_person(tx, &mut names, Some(&me)).await?;
     (plan, _) = change::changes(plan, Some(&before), &after, &reader, &names)?;
@@ -86,21 +78,6 @@ pub(super) async fn plan(tx: &mut ReadTx<'_>, call: PlanCall) -> Result<Plan, Do
         then: arguments.then,
     };
     planned::carrying(plan, &before.id, &reply, once)
-}
-
-/// Nobody's conversation becomes that of whoever replies.
-fn replied(
-    conversation: &mut Conversation,
-    rules: &rules::Rules,
-    then: Then,
-    me: &str,
-    now: crate::vocabulary::Timestamp,
-) {
-    if conversation.assignee.is_none() {
-        moves::assign(conversation, Some(me.to_owned()));
-    }
-    conversation.bot_silent = true;
-    moves::answered(conversation, rules, then, now);
 }
 
 /// The ids of articles, and the body with their titles below it. Only what everybody may read is sent outside.
@@ -132,28 +109,9 @@ pub(super) async fn carry_out(tx: &mut TenantTx<'_>, apply: Apply) -> Result<Too
         Taken::Do(planned) => planned,
         Taken::Done(result) => return Ok(result),
     };
-    let who = Who::of(apply.permit.principal());
-    let found = planned.conversation(tx).await?;
-    let channel = record::get::<Channel>(&mut tx.reading(), &found.fields().channel_id).await?;
-    let route = outbound::route(&mut tx.reading(), channel.fields(), found.fields()).await?;
-    let message = Message {
-        direction: Direction::Out,
-        author: planned::author(tx, &apply).await?,
-        body: planned.what.body.clone(),
-        format: planned.what.format,
-        article_ids: planned.what.article_ids.clone(),
-        ..Message::default()
-    };
-    let message = outbound::send(tx, &channel, (&found.id, found.fields()), message, &route, &who).await?;
-    let rules = rules::of_channel(&mut tx.reading(), Some(channel.fields())).await?;
-    let now = tx.now();
-    let mut doc = found.doc;
-    moves::note_message(&mut doc.fields, message.fields(), now);
-    replied(&mut doc.fields, &rules, planned.what.then, &who.name, now);
-    if let Some(ticket) = &doc.fields.ticket_id {
-        tickets::answered(tx, ticket, &who).await?;
-    }
-    let conversation = planned.write(tx, &apply, &doc, &who).await?;
+    let hand = planned::hand(tx, &apply).await?;
+    let version = planned.version(&apply);
+    let (message, conversation) = acts::reply(tx, &planned.id, version, planned.what.clone(), &hand).await?;
     let mut result = object(Message::NAME, message.view()?);
     result.insert(Conversation::NAME.to_owned(), conversation.view()?);
     planned.answer(tx, result, [conversation.id, message.id]).await
