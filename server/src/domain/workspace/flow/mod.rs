@@ -1,0 +1,16 @@
+//! Flows: when something happens and conditions hold, steps are carried out (catalogue.md §3.5).
+//!
+//! In reading order: a `definition` comes from a file, with every fault named at once; its `condition`s and `template`s
+//! look at `facts`, what a record is after an event and was before it; a `step` says what is done, `pace` when it is
+//! tried again; a `run` is one event in one flow, written down as it goes.
+//!
+//! Those parts know neither store nor tenant nor clock.
+
+pub mod condition;
+pub mod definition;
+pub mod facts;
+pub mod pace;
+pub mod run;
+pub mod step;
+pub mod template;
+pub mod trigger;
