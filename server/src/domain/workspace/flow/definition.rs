@@ -124,7 +124,7 @@ impl Definition {
         }
     }
 
-    /// Kinds of records that its conditions and texts look at.
+    /// Kinds of records that its conditions, texts and actions look at.
     pub fn records(&self) -> Vec<&str> {
         let conditions = self.conditions.iter().map(|condition| condition.field.as_str());
         let mut paths: Vec<&str> = conditions.collect();
@@ -134,8 +134,12 @@ impl Definition {
                     paths.extend(template.fields());
                 }
             }
-            if let Step::UpdateField { field, .. } = step {
-                paths.push(field);
+            match step {
+                Step::UpdateField { field, .. } => paths.push(field),
+                Step::CreateTicket { .. } => paths.extend(["contact", "account", "conversation"]),
+                Step::Assign { .. } => paths.extend(["ticket", "conversation"]),
+                Step::AddLifecycleEvent { .. } => paths.push("account"),
+                _ => {}
             }
         }
         let mut records: Vec<&str> = paths.iter().filter_map(|path| path.split('.').next()).collect();
@@ -454,7 +458,7 @@ mod tests {
         let flow = Definition::read(steps).unwrap();
         let actions: Vec<_> = flow.steps.iter().map(Step::action).collect();
         assert_eq!(actions.join(", "), ACTIONS);
-        assert_eq!(flow.records(), ["contact", "ticket"]);
+        assert_eq!(flow.records(), ["account", "contact", "conversation", "ticket"]);
     }
 
     #[test]

@@ -9,6 +9,7 @@
 pub mod condition;
 pub mod definition;
 pub mod facts;
+pub mod hook;
 pub mod pace;
 pub mod run;
 pub mod step;
