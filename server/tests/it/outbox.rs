@@ -25,10 +25,10 @@ const SECRET: &str = "a secret of this test";
 const A_DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// What a receiver was sent: a head in lower case, or an envelope, and the body.
-type Heard = Arc<Mutex<Vec<(String, String)>>>;
+pub(crate) type Heard = Arc<Mutex<Vec<(String, String)>>>;
 
 /// A webhook's receiver that answers each request with the next of `statuses`, and then with 200.
-async fn receiver(statuses: Vec<&'static str>) -> (String, Heard) {
+pub(crate) async fn receiver(statuses: Vec<&'static str>) -> (String, Heard) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/hook", listener.local_addr().unwrap());
     let heard = Heard::default();

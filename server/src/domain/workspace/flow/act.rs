@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::{
     facts::Facts,
     run::{Cause, Subject},
-    step::Step,
+    step::{self, Step},
 };
 use crate::{
     domain::{
@@ -55,7 +55,9 @@ impl Scene<'_> {
         {
             return Some((kind, id.clone()));
         }
-        kinds.iter().find_map(|kind| Some((*kind, self.facts.now(&format!("{kind}.id"))?.as_str()?.to_owned())))
+        kinds
+            .iter()
+            .find_map(|kind| Some((*kind, self.facts.now(&format!("{kind}.id"))?.as_str()?.to_owned())))
     }
 }
 
@@ -73,7 +75,12 @@ pub(crate) async fn act(tx: &mut TenantTx<'_>, scene: &Scene<'_>, step: &Step) -
             priority,
             assignee,
         } => {
-            let asked = (title, description, priority.as_deref(), assignee.as_deref());
+            let asked = (
+                title.as_str(),
+                description.as_str(),
+                priority.as_deref(),
+                assignee.as_deref(),
+            );
             create_ticket(tx, scene, asked).await
         }
         Step::Assign { assignee } => assign(tx, scene, assignee).await,
@@ -117,9 +124,13 @@ async fn update_field(
     path: &str,
     value: &Value,
 ) -> Result<Value, DomainError> {
-    let (kind, field) = path.split_once('.').ok_or_else(|| rule("the field has no record"))?;
+    let (kind, field) = path
+        .split_once('.')
+        .ok_or_else(|| rule("the field has no record"))?;
     let id = scene.facts.now(&format!("{kind}.id")).and_then(Value::as_str);
-    let id = id.ok_or_else(|| DomainError::Rule(format!("the event has no {kind}")))?.to_owned();
+    let id = id
+        .ok_or_else(|| DomainError::Rule(format!("the event has no {kind}")))?
+        .to_owned();
     match kind {
         "lead" => set::<Lead>(tx, scene.who, &id, field, value).await,
         "contact" => set::<Contact>(tx, scene.who, &id, field, value).await,
@@ -139,6 +150,9 @@ async fn set<K: Kind>(
     field: &str,
     value: &Value,
 ) -> Result<Value, DomainError> {
+    if let Some(what) = step::wrong_word(&format!("{}.{field}", K::NAME), value) {
+        return Err(DomainError::Rule(format!("{field}: {what}")));
+    }
     let stored = record::get::<K>(&mut tx.reading(), id).await?;
     let mut map = stored.doc.to_map()?;
     if let Some(name) = field.strip_prefix("custom.") {
@@ -204,7 +218,10 @@ async fn create_ticket(
         Some(id.to_owned())
     };
     let mut fields = Ticket {
-        number: tx.counters().next(crate::domain::workspace::kinds::ticket::NUMBERS).await?,
+        number: tx
+            .counters()
+            .next(crate::domain::workspace::kinds::ticket::NUMBERS)
+            .await?,
         title: title.chars().take(200).collect(),
         description: description.to_owned(),
         assignee,
@@ -251,7 +268,14 @@ async fn assign(tx: &mut TenantTx<'_>, scene: &Scene<'_>, assignee: &str) -> Res
 }
 
 async fn add_note(tx: &mut TenantTx<'_>, scene: &Scene<'_>, body: &str) -> Result<Value, DomainError> {
-    let kinds = ["ticket", "conversation", "lead", "opportunity", "contact", "account"];
+    let kinds = [
+        "ticket",
+        "conversation",
+        "lead",
+        "opportunity",
+        "contact",
+        "account",
+    ];
     let (kind, id) = scene
         .record(&kinds)
         .ok_or_else(|| rule("the event has no record that takes notes"))?;
@@ -321,7 +345,11 @@ async fn add_lifecycle_event(
     let account = scene.record(&[Account::NAME]).map(|(_, id)| id);
     let account = account.ok_or_else(|| rule("the event has no account"))?;
     record::get::<Account>(&mut tx.reading(), &account).await?;
-    let text = if body.is_empty() { event.to_owned() } else { format!("{event}: {body}") };
+    let text = if body.is_empty() {
+        event.to_owned()
+    } else {
+        format!("{event}: {body}")
+    };
     let tags = [LIFECYCLE_TAG.to_owned(), event.chars().take(80).collect()];
     let id = crm_note(tx, scene, (Account::NAME, account), &text, &tags).await?;
     Ok(json!({ "id": id }))

@@ -65,37 +65,50 @@ pub struct Rehearsal {
     pub steps: Vec<Value>,
 }
 
+/// A run as people read it.
+#[derive(Clone, Debug, Serialize)]
+pub struct RunRow {
+    /// Identity.
+    pub id: String,
+    /// What it was, step by step.
+    #[serde(flatten)]
+    pub run: Run,
+}
+
 /// The counter of a flow's runs.
 pub(crate) fn runs_counter(flow: &str) -> String {
     format!("workspace.runs.{flow}")
-}
-
-fn operator() -> Who {
-    Who::system("operator")
 }
 
 /// Puts a flow in: a new one, switched off, or another definition for the one of that name, which stays as it is switched.
 ///
 /// # Errors
 /// When a tenant has too many.
-pub async fn apply(tx: &mut TenantTx<'_>, definition: &Definition) -> Result<FlowRow, DomainError> {
+pub async fn apply(
+    tx: &mut TenantTx<'_>,
+    definition: &Definition,
+    who: &str,
+) -> Result<FlowRow, DomainError> {
+    let who = Who::person(who);
     let name = FieldValue::from(record::fold(&definition.name));
     let known = tx.records(Flow::NAME).find_unique("name", &name).await?;
     let stored = match known.as_ref().map(Stored::<Flow>::of).transpose()? {
         Some(known) => {
             let mut doc = known.doc.clone();
             doc.fields.set(definition)?;
-            let changed = record::update(tx, &known.id, &doc, None, &operator()).await?;
+            let changed = record::update(tx, &known.id, &doc, None, &who).await?;
             changed.unwrap_or(known)
         }
         None => {
             let count = tx.records(Flow::NAME).count(&[], MOST_FLOWS + 1).await?;
             if count >= i64::from(MOST_FLOWS) {
-                return Err(DomainError::Rule(format!("a tenant has at most {MOST_FLOWS} flows")));
+                return Err(DomainError::Rule(format!(
+                    "a tenant has at most {MOST_FLOWS} flows"
+                )));
             }
             let mut flow = Flow::default();
             flow.set(definition)?;
-            record::insert(tx, Document::new(flow), &operator()).await?
+            record::insert(tx, Document::new(flow), &who).await?
         }
     };
     row(tx, &stored).await
@@ -105,11 +118,16 @@ pub async fn apply(tx: &mut TenantTx<'_>, definition: &Definition) -> Result<Flo
 ///
 /// # Errors
 /// When there is no flow of that id or name.
-pub async fn switch(tx: &mut TenantTx<'_>, flow: &str, enabled: bool) -> Result<FlowRow, DomainError> {
+pub async fn switch(
+    tx: &mut TenantTx<'_>,
+    flow: &str,
+    enabled: bool,
+    who: &str,
+) -> Result<FlowRow, DomainError> {
     let known = refs::get::<Flow>(&mut tx.reading(), flow, true).await?;
     let mut doc = known.doc.clone();
     doc.fields.enabled = enabled;
-    let changed = record::update(tx, &known.id, &doc, None, &operator()).await?;
+    let changed = record::update(tx, &known.id, &doc, None, &Who::person(who)).await?;
     row(tx, &changed.unwrap_or(known)).await
 }
 
@@ -145,11 +163,33 @@ async fn row(tx: &mut TenantTx<'_>, flow: &Stored<Flow>) -> Result<FlowRow, Doma
     })
 }
 
+/// A flow by id or name, with its definition and its last runs, newest first.
+///
+/// # Errors
+/// When there is none.
+pub async fn show(
+    tx: &mut TenantTx<'_>,
+    flow: &str,
+    most: u32,
+) -> Result<(FlowRow, Definition, Vec<RunRow>), DomainError> {
+    let flow = refs::get::<Flow>(&mut tx.reading(), flow, true).await?;
+    let runs = runs(tx, &flow.id, most).await?.into_iter().map(|run| RunRow {
+        id: run.id,
+        run: run.doc.fields,
+    });
+    let runs = runs.collect();
+    Ok((row(tx, &flow).await?, flow.fields().definition()?, runs))
+}
+
 /// The last runs of a flow, newest first.
 ///
 /// # Errors
 /// When the store fails.
-pub(crate) async fn runs(tx: &mut TenantTx<'_>, flow: &str, most: u32) -> Result<Vec<Stored<Run>>, DomainError> {
+pub(crate) async fn runs(
+    tx: &mut TenantTx<'_>,
+    flow: &str,
+    most: u32,
+) -> Result<Vec<Stored<Run>>, DomainError> {
     if most == 0 {
         return Ok(Vec::new());
     }
@@ -178,7 +218,11 @@ pub(crate) async fn matching(tx: &mut ReadTx<'_>, event: &Event) -> Result<Vec<M
     for flow in waiting_for(tx, &event.name, true).await? {
         let definition = flow.fields().definition()?;
         let facts = facts(tx, event, &definition).await?;
-        if definition.conditions.iter().all(|condition| condition.holds(&facts)) {
+        if definition
+            .conditions
+            .iter()
+            .all(|condition| condition.holds(&facts))
+        {
             found.push(Match {
                 id: flow.id,
                 definition,
@@ -189,7 +233,11 @@ pub(crate) async fn matching(tx: &mut ReadTx<'_>, event: &Event) -> Result<Vec<M
     Ok(found)
 }
 
-async fn waiting_for(tx: &mut ReadTx<'_>, event: &str, enabled: bool) -> Result<Vec<Stored<Flow>>, DomainError> {
+async fn waiting_for(
+    tx: &mut ReadTx<'_>,
+    event: &str,
+    enabled: bool,
+) -> Result<Vec<Stored<Flow>>, DomainError> {
     let mut triggers = vec![FieldValue::from(event)];
     if trigger::is_custom(event) {
         triggers.push("custom.*".into());
@@ -246,8 +294,14 @@ pub async fn rehearse(tx: &mut ReadTx<'_>, event: &Value) -> Result<Vec<Rehearsa
     for flow in waiting_for(tx, &event.name, false).await? {
         let definition = flow.fields().definition()?;
         let facts = facts(tx, &event, &definition).await?;
-        let stopped_by = definition.conditions.iter().find(|condition| !condition.holds(&facts));
-        let steps = definition.steps.iter().map(|step| serde_json::to_value(step.filled(&facts)));
+        let stopped_by = definition
+            .conditions
+            .iter()
+            .find(|condition| !condition.holds(&facts));
+        let steps = definition
+            .steps
+            .iter()
+            .map(|step| serde_json::to_value(step.filled(&facts)));
         rehearsals.push(Rehearsal {
             flow: definition.name.clone(),
             enabled: flow.fields().enabled,

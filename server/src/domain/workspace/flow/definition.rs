@@ -9,7 +9,7 @@ use url::Url;
 use super::{
     condition::{Condition, Operator, Wants},
     facts::is_path,
-    step::{SETTABLE, Step, duration_ms, is_settable},
+    step::{SETTABLE, Step, duration_ms, is_settable, wrong_word},
     template::Template,
     trigger,
 };
@@ -376,7 +376,14 @@ fn read_update(table: &mut Table<'_, '_>) -> Step {
         );
     }
     let value = match table.table.get("value") {
-        Some(Value::String(_)) => Value::String(table.template("value", LONGEST_BODY)),
+        Some(Value::String(_)) => {
+            let text = Value::String(table.template("value", LONGEST_BODY));
+            let is_fixed = text.as_str().is_some_and(|text| !text.contains("{{"));
+            if let Some(what) = wrong_word(&field, &text).filter(|_| is_fixed) {
+                table.fault("value", &what);
+            }
+            text
+        }
         Some(value) if value.is_number() || value.is_boolean() => value.clone(),
         Some(_) => {
             table.fault("value", "must be a text, a number, or true or false");
@@ -535,6 +542,10 @@ mod tests {
             (
                 r#"{"name":"A","trigger":"lead.created","conditions":3,"steps":[{"action":"wait","duration":"1s"}]}"#,
                 "conditions: must be a list",
+            ),
+            (
+                r#"{"name":"A","trigger":"lead.created","steps":[{"action":"update_field","field":"lead.status","value":"converted"}]}"#,
+                "steps[0].value: must be one of new, working, qualified, disqualified",
             ),
             (
                 r#"{"name":"A","trigger":"lead.created","steps":[{"action":"webhook","url":"ftp://x/y"}]}"#,

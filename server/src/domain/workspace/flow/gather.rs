@@ -12,7 +12,7 @@ use crate::{
                 account::Account, contact::Contact, conversation::Conversation, lead::Lead, message::Message,
                 opportunity::Opportunity, ticket::Ticket,
             },
-            record::{self, Kind, Link},
+            record::{self, Kind},
         },
     },
     store::ReadTx,
@@ -107,6 +107,7 @@ async fn one<K: Kind>(tx: &mut ReadTx<'_>, id: &str) -> Result<Option<Value>, Do
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::workspace::record::Link;
 
     /// What a flow follows is what the kinds say of themselves.
     #[test]
@@ -121,7 +122,10 @@ mod tests {
         for (from, field, to) in LINKED {
             // A message's conversation is its place and no reference that callers write.
             if *from != "message" {
-                assert!(declared(from).contains(&(*field, Link::Record(to))), "{from}.{field}");
+                assert!(
+                    declared(from).contains(&(*field, Link::Record(to))),
+                    "{from}.{field}"
+                );
             }
         }
     }

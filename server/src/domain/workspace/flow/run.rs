@@ -10,12 +10,13 @@ use crate::vocabulary::{Timestamp, sha256};
 pub const DEEPEST: u32 = 5;
 
 /// Where a run stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunStatus {
     /// Pauses, by a step `wait` or before a step is tried again.
     Waiting,
     /// Is being carried out, or will be at once.
+    #[default]
     Running,
     /// Every step is done.
     Succeeded,
@@ -92,7 +93,7 @@ pub struct Subject {
 }
 
 /// The event of a run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Cause {
     /// Identity; a webhook carries it, so that a receiver that remembers it acts once.
     pub id: String,
@@ -108,7 +109,7 @@ pub struct Cause {
 }
 
 /// One event in one flow.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Run {
     /// The flow.
     pub flow_id: String,

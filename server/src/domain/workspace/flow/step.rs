@@ -29,6 +29,17 @@ pub const SETTABLE: &[(&str, &[&str])] = &[
     ("conversation", &["subject"]),
 ];
 
+/// The words that a field may become, where it is one of a few.
+const WORDS: &[(&str, &[&str])] = &[
+    ("lead.status", &["new", "working", "qualified", "disqualified"]),
+    (
+        "account.lifecycle_stage",
+        &["prospect", "active", "at_risk", "churned"],
+    ),
+    ("ticket.status", &["open", "in_progress", "waiting"]),
+    ("ticket.priority", &["low", "medium", "high", "urgent"]),
+];
+
 /// A step. Texts are templates.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "snake_case")]
@@ -267,6 +278,13 @@ pub fn is_settable(path: &str) -> bool {
     field == "tags"
         || fields.contains(&field)
         || custom.is_some_and(|name| !name.is_empty() && !name.contains('.'))
+}
+
+/// What a field must become instead of `value`; `None`: the value is accepted as far as its path tells.
+pub fn wrong_word(path: &str, value: &Value) -> Option<String> {
+    let (_, words) = WORDS.iter().find(|(field, _)| *field == path)?;
+    let right = value.as_str().is_some_and(|word| words.contains(&word));
+    (!right).then(|| format!("must be one of {}", words.join(", ")))
 }
 
 #[cfg(test)]

@@ -113,7 +113,10 @@ impl FlowWorker {
             .write(&tenant, move |tx| {
                 async move {
                     let again = tx.now().plus_millis(RETRY_MS);
-                    tx.jobs().fail(&job, &error.to_string(), Some(again)).await.map(|_| ())
+                    tx.jobs()
+                        .fail(&job, &error.to_string(), Some(again))
+                        .await
+                        .map(|_| ())
                 }
                 .boxed()
             })
@@ -155,7 +158,9 @@ impl FlowWorker {
             let Some(run) = self.find(job, &orders.run_id).await? else {
                 return Ok(());
             };
-            let Some((at, step)) = next(&run, &orders) else { return Ok(()) };
+            let Some((at, step)) = next(&run, &orders) else {
+                return Ok(());
+            };
             let gone_on = match step {
                 Step::Wait { duration } => self.wait(job, run, at, &duration).await?,
                 Step::Webhook { url } => self.post(job, &orders, run, at, &url).await?,
@@ -201,7 +206,9 @@ impl FlowWorker {
                         who: &who,
                         flow: &run.flow_name,
                     };
-                    let output = act(tx, &scene, &step).await.map_err(|error| Stopped::of(at, error))?;
+                    let output = act(tx, &scene, &step)
+                        .await
+                        .map_err(|error| Stopped::of(at, error))?;
                     run.succeed(at, output, tx.now());
                 }
                 if run != before {
@@ -231,7 +238,10 @@ impl FlowWorker {
     /// Begins a pause, or ends it. `false`: the job is put off.
     async fn wait(&self, job: &Job, mut run: Run, at: usize, duration: &str) -> Result<bool, DomainError> {
         let now = self.store.clock().now();
-        let begun = run.steps.get(at).is_some_and(|step| step.status == StepStatus::Waiting);
+        let begun = run
+            .steps
+            .get(at)
+            .is_some_and(|step| step.status == StepStatus::Waiting);
         if begun {
             run.succeed(at, Value::Null, now);
             self.keep(job, run, None).await?;
@@ -421,7 +431,10 @@ async fn read(tx: &mut TenantTx<'_>, id: &str) -> Result<Option<Run>, DomainErro
 }
 
 async fn save(tx: &mut TenantTx<'_>, id: &str, run: &Run) -> Result<(), StoreError> {
-    tx.records(Run::NAME).update(id, &draft(run)?, None, ACTOR).await.map(|_| ())
+    tx.records(Run::NAME)
+        .update(id, &draft(run)?, None, ACTOR)
+        .await
+        .map(|_| ())
 }
 
 /// Where the machine gives no random bytes, all wait the shortest pause.

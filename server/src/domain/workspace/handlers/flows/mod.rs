@@ -47,7 +47,9 @@ pub(super) fn register(desk: &Arc<Desk>, table: &mut Handlers) {
 
 /// A flow with what is counted beside it.
 async fn view(tx: &mut TenantTx<'_>, flow: &Stored<Flow>) -> Result<Map<String, Value>, DomainError> {
-    let Value::Object(mut view) = flow.view()? else { return Ok(Map::new()) };
+    let Value::Object(mut view) = flow.view()? else {
+        return Ok(Map::new());
+    };
     let runs_total = tx.counters().get(&book::runs_counter(&flow.id), "").await?;
     view.insert("runs_total".to_owned(), runs_total.into());
     if let Some(last) = book::runs(tx, &flow.id, 1).await?.pop() {
@@ -108,7 +110,9 @@ async fn plan_trigger(tx: &mut ReadTx<'_>, call: PlanCall) -> Result<Plan, Domai
     let name = text(arguments.get("event"));
     if !trigger::is_custom(&name) {
         return Err(DomainError::Rule(if trigger::BUILTIN.contains(&name.as_str()) {
-            format!("{name} is an event of the workspace itself and cannot be emitted by hand; use custom.<name>")
+            format!(
+                "{name} is an event of the workspace itself and cannot be emitted by hand; use custom.<name>"
+            )
         } else {
             "event: must be custom. and 1 to 60 of a-z, 0-9, _ and .".to_owned()
         }));
@@ -132,7 +136,8 @@ async fn plan_trigger(tx: &mut ReadTx<'_>, call: PlanCall) -> Result<Plan, Domai
             once,
             replay,
         };
-        return Plan::new("This call was made before; it gives the same result and starts nothing").carrying(&carried);
+        return Plan::new("This call was made before; it gives the same result and starts nothing")
+            .carrying(&carried);
     }
     let subject = match arguments.get("subject") {
         Some(subject) => subject_of(tx, &call, subject).await?,
@@ -157,11 +162,17 @@ async fn plan_trigger(tx: &mut ReadTx<'_>, call: PlanCall) -> Result<Plan, Domai
         let name = reader.text(&flow.definition.name);
         plan = plan
             .with(Change::run(Flow::NAME, Some(flow.id.clone())))
-            .with_effect(format!("starts flow \"{name}\" ({})", steps(&flow.definition.steps)));
+            .with_effect(format!(
+                "starts flow \"{name}\" ({})",
+                steps(&flow.definition.steps)
+            ));
     }
     plan.carrying(&Emission {
         event: Some(event),
-        starts: found.into_iter().map(|flow| (flow.id, flow.definition.name)).collect(),
+        starts: found
+            .into_iter()
+            .map(|flow| (flow.id, flow.definition.name))
+            .collect(),
         once,
         replay,
     })
@@ -172,7 +183,11 @@ fn steps(steps: &[Step]) -> String {
     steps.iter().map(Step::action).collect::<Vec<_>>().join(", ")
 }
 
-async fn subject_of(tx: &mut ReadTx<'_>, call: &PlanCall, subject: &Value) -> Result<(String, String), DomainError> {
+async fn subject_of(
+    tx: &mut ReadTx<'_>,
+    call: &PlanCall,
+    subject: &Value,
+) -> Result<(String, String), DomainError> {
     let text = |name: &str| subject.get(name).and_then(Value::as_str).unwrap_or_default();
     let (kind, id) = (text("type"), text("id"));
     if kind.is_empty() || id.is_empty() {
@@ -192,7 +207,9 @@ async fn emit(tx: &mut TenantTx<'_>, apply: Apply) -> Result<ToolResult, DomainE
         }
         return ToolResult::structured(&result);
     }
-    let event = emission.event.ok_or_else(|| DomainError::argument("event: is missing"))?;
+    let event = emission
+        .event
+        .ok_or_else(|| DomainError::argument("event: is missing"))?;
     let event_id = events::emit(tx, event).await?;
     let at = tx.now();
     let matched: Vec<Value> = emission

@@ -1,0 +1,15 @@
+//! The functions behind the tools of catalogue.md §3.4, one module for each of its areas.
+
+mod crm;
+mod flows;
+
+use std::sync::Arc;
+
+use super::engine::Desk;
+use crate::domain::Handlers;
+
+/// Registers every handler of the edition.
+pub(super) fn register(desk: &Arc<Desk>, table: &mut Handlers) {
+    crm::register(desk, table);
+    flows::register(desk, table);
+}
