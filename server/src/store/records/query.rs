@@ -105,11 +105,11 @@ pub struct RecordPage {
     pub next: Option<RecordCursor>,
 }
 
-/// From where to where a range goes, in bytes; `None` when it has no end.
-fn bounds(
-    from: Option<&FieldValue>,
-    to: Option<&FieldValue>,
-) -> Result<Option<(Vec<u8>, Vec<u8>)>, StoreError> {
+/// From where to where, in bytes.
+type Range = (Vec<u8>, Vec<u8>);
+
+/// From where to where a range goes; `None` when it has no end.
+fn bounds(from: Option<&FieldValue>, to: Option<&FieldValue>) -> Result<Option<Range>, StoreError> {
     let Some(kind) = from.or(to) else { return Ok(None) };
     let (low, high) = kind.kind_bounds();
     let from = from.map_or(Ok(low.to_vec()), FieldValue::to_bytes)?;

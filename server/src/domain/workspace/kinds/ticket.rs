@@ -174,7 +174,7 @@ impl Kind for Ticket {
             (None, _) => events.push("ticket.created"),
             (Some(was), TicketStatus::Closed) if was != TicketStatus::Closed => events.push("ticket.closed"),
             (Some(was), TicketStatus::Resolved) if was != TicketStatus::Resolved => {
-                events.push("ticket.resolved")
+                events.push("ticket.resolved");
             }
             (Some(was), now) if was.is_done() && !now.is_done() => events.push("ticket.reopened"),
             _ => {}
