@@ -64,15 +64,15 @@ mod tests {
 
     use super::*;
 
-    fn facts(after: Value, before: Value) -> Facts {
+    fn facts(after: &Value, before: &Value) -> Facts {
         serde_json::from_value(json!({ "after": after, "before": before })).unwrap()
     }
 
     #[test]
     fn paths_lead_into_records() {
         let facts = facts(
-            json!({ "ticket": { "number": 7, "assignee": null, "custom": { "tier": "gold" } } }),
-            json!({}),
+            &json!({ "ticket": { "number": 7, "assignee": null, "custom": { "tier": "gold" } } }),
+            &json!({}),
         );
         assert_eq!(facts.now("ticket.number"), Some(&json!(7)));
         assert_eq!(facts.now("ticket.custom.tier"), Some(&json!("gold")));
@@ -89,12 +89,12 @@ mod tests {
     #[test]
     fn only_what_was_there_before_can_have_changed() {
         let changed = facts(
-            json!({ "ticket": { "status": "open", "assignee": "a" } }),
-            json!({ "ticket": { "status": "waiting" } }),
+            &json!({ "ticket": { "status": "open", "assignee": "a" } }),
+            &json!({ "ticket": { "status": "waiting" } }),
         );
         assert!(changed.changed("ticket.status") && changed.changed("ticket.assignee"));
         assert!(!changed.changed("ticket.priority"));
-        let new = facts(json!({ "ticket": { "status": "open" } }), json!({}));
+        let new = facts(&json!({ "ticket": { "status": "open" } }), &json!({}));
         assert!(!new.changed("ticket.status"));
     }
 

@@ -99,7 +99,7 @@ fn is_open(row: &DealRow) -> bool {
 }
 
 fn figures<'r>(
-    rows: impl Iterator<Item = &'r DealRow> + Clone,
+    rows: &(impl Iterator<Item = &'r DealRow> + Clone),
     period: &Period,
     now: Timestamp,
 ) -> PipelineFigures {
@@ -132,7 +132,7 @@ pub fn report(
     by: Grouping,
     now: Timestamp,
 ) -> (PipelineTotals, Vec<PipelineLine>) {
-    let all = figures(rows.iter(), period, now);
+    let all = figures(&rows.iter(), period, now);
     let won = rows
         .iter()
         .filter(|row| row.stage == "won" && period.holds(row.stage_changed_at));
@@ -178,7 +178,7 @@ pub fn report(
     }
     let lines = groups.into_iter().map(|((_, group), rows)| PipelineLine {
         group,
-        figures: figures(rows.into_iter(), period, now),
+        figures: figures(&rows.into_iter(), period, now),
     });
     (totals, lines.collect())
 }
