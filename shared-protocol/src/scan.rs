@@ -332,7 +332,7 @@ fn digits(bytes: &[u8], start: usize) -> Option<usize> {
 /// The highest bit of each byte that ends or breaks a string: a quote, a backslash, a control character. Bits above the lowest
 /// one may be wrong, by the borrow of a subtraction; the lowest is right.
 #[inline]
-fn special(chunk: u64) -> u64 {
+pub(crate) fn special(chunk: u64) -> u64 {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x8080_8080_8080_8080;
     // With its second bit turned over a quote is 0x20, next to the control characters, which stay among themselves.
