@@ -33,8 +33,10 @@ use footbridge_protocol::scan::Spot;
 use hyper::header::HeaderMap;
 use hyper::{Method, StatusCode};
 use tokio::sync::SetOnce;
+use tokio::time::Instant;
 
 use crate::alarm::Alarm;
+use crate::buffering::{Arrivals, Buffering};
 use crate::cross::down::Down;
 use crate::cross::up::{self, Up};
 use crate::diagnosis::Diagnosis;
@@ -67,6 +69,7 @@ pub(crate) struct Shared {
     pub(crate) up: Option<Arc<Up>>,
     pub(crate) tools: ToolHeaders,
     pub(crate) alarm: Alarm,
+    pub(crate) buffering: Arc<Buffering>,
     /// Longest time for one request.
     pub(crate) call_limit: Duration,
     /// Largest message.
@@ -224,6 +227,9 @@ impl Exchange {
             ),
             Era::Modern => (None, None),
         };
+        // A subscription is acknowledged at once, a call when it is done.
+        let watch = (self.kind == Kind::Listen).then(|| self.shared.buffering.watch());
+        let asked = Instant::now();
         let sent = self
             .shared
             .upstream
@@ -235,6 +241,7 @@ impl Exchange {
                 Some(&self.flags.sent),
             )
             .await;
+        drop(watch);
         match sent {
             Ok(reply)
                 if matches!(reply.status, StatusCode::ACCEPTED | StatusCode::NO_CONTENT)
@@ -253,7 +260,7 @@ impl Exchange {
                     .into()),
                 }
             }
-            Ok(reply) if reply.status.is_success() => self.read(reply).await,
+            Ok(reply) if reply.status.is_success() => self.read(reply, asked).await,
             Ok(reply) => Err(Box::pin(refusal::read(self, reply, headers, first)).await),
             Err(error) if error.is_loss() => Err(self.again(error)),
             Err(error) => Err(error.into()),
@@ -261,13 +268,13 @@ impl Exchange {
     }
 
     /// Reads a 2xx reply: one JSON message, or a stream of events.
-    async fn read(&self, mut reply: Reply) -> Result<(), Failure> {
+    async fn read(&self, mut reply: Reply, asked: Instant) -> Result<(), Failure> {
         if reply.headers.contains_key(hyper::header::CONTENT_ENCODING) {
             return Err(self.broken("The server compressed its reply, which was not asked for"));
         }
         match reply.type_among(["application/json", "text/event-stream", "text/html"]) {
             Some("application/json") => {}
-            Some("text/event-stream") => return Box::pin(self.read_stream(reply)).await,
+            Some("text/event-stream") => return Box::pin(self.read_stream(reply, asked)).await,
             Some(_) => {
                 return Err(BridgeError::protocol(format!(
                     "{URL_VARIABLE} leads to a web page, not to an MCP endpoint. The endpoint of most servers is their \
@@ -295,13 +302,16 @@ impl Exchange {
         Err(self.broken("The server's reply does not answer the request: its `id` is missing or another one"))
     }
 
-    async fn read_stream(&self, reply: Reply) -> Result<(), Failure> {
+    async fn read_stream(&self, reply: Reply, asked: Instant) -> Result<(), Failure> {
         if self.kind == Kind::Listen {
             return Box::pin(listen::run(self, reply)).await;
         }
         let headers = reply.headers;
         let mut events = Events::new(reply.body, self.shared.message_bytes);
-        let Some(loss) = self.follow(&mut events, &headers).await? else {
+        let mut arrivals = Arrivals::since(asked);
+        let followed = self.follow(&mut events, &headers, Some(&mut arrivals)).await?;
+        self.shared.buffering.judge(&arrivals);
+        let Some(loss) = followed else {
             events.linger();
             return Ok(());
         };
@@ -311,11 +321,20 @@ impl Exchange {
         Err(self.again(loss))
     }
 
-    /// Carries what `events` brings until the response has passed; returns why it did not, if the stream ends before.
-    async fn follow(&self, events: &mut Events, headers: &HeaderMap) -> Result<Option<BridgeError>, Failure> {
+    /// Carries what `events` brings until the response has passed, noting when it came; returns why it did not, if the stream
+    /// ends before.
+    async fn follow(
+        &self,
+        events: &mut Events,
+        headers: &HeaderMap,
+        mut arrivals: Option<&mut Arrivals>,
+    ) -> Result<Option<BridgeError>, Failure> {
         loop {
             match events.next().await {
                 Ok(Some(event)) => {
+                    if let Some(arrivals) = &mut arrivals {
+                        arrivals.add(Instant::now());
+                    }
                     if self.take(event.data, headers).await? {
                         return Ok(None);
                     }
