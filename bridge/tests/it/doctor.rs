@@ -50,11 +50,7 @@ fn failure(variables: &[(&str, &str)]) -> String {
 pub(crate) fn listing() -> Stub {
     Stub::start(|request, wire| {
         if request.rpc() == "initialize" {
-            let body = format!(
-                r#"{{"jsonrpc":"2.0","id":{},"result":{{"protocolVersion":"2025-11-25","capabilities":{{"tools":{{}}}},"serverInfo":{{"name":"s","version":"1"}}}}}}"#,
-                request.id()
-            );
-            wire.respond(200, &["content-type: application/json"], body.as_bytes());
+            wire.handshake(request, "2025-11-25", r#"{"tools":{}}"#);
         } else if request.rpc() == "tools/list" {
             let second = String::from_utf8_lossy(&request.body).contains("cursor");
             let next = if second { "" } else { r#","nextCursor":"2""# };
@@ -160,10 +156,7 @@ fn response_path(stub: &Stub) -> Option<Value> {
 fn fb142_a_stream_that_is_held_back_on_its_way_is_found() {
     let live = modern(|request, wire| {
         wire.stream();
-        wire.event(&format!(
-            r#"{{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{{"notifications":{{"toolsListChanged":true}},"_meta":{{"io.modelcontextprotocol/subscriptionId":{}}}}}}}"#,
-            request.id()
-        ));
+        wire.acknowledge(request, r#"{"toolsListChanged":true}"#);
         wire.wait_closed();
     });
     assert_eq!(response_path(&live).unwrap()["outcome"], "ok");

@@ -257,19 +257,17 @@ fn x40_nothing_is_translated_for_the_transport_of_then_and_the_clients_own_hands
 
 #[test]
 fn x01_a_server_of_2024_11_05_that_takes_posts_is_translated_for() {
-    let stub = Stub::start(|request, wire| {
-        match request.rpc().as_str() {
-        "initialize" => wire.result(
-            request,
-            r#"{"protocolVersion":"2024-11-05","capabilities":{"tools":{}},"serverInfo":{"name":"o","version":"1"}}"#,
-        ),
+    let stub = Stub::start(|request, wire| match request.rpc().as_str() {
+        _ if request.header("mcp-protocol-version") == Some("2026-07-28") => {
+            wire.respond(400, &[], b"Bad Request: Unsupported protocol version");
+        }
+        "initialize" => wire.handshake(request, "2024-11-05", r#"{"tools":{}}"#),
         "notifications/initialized" => wire.respond(202, &[], b""),
         "tools/call" => {
             assert_eq!(request.header("mcp-protocol-version"), Some("2024-11-05"));
             wire.result(request, r#"{"content":[]}"#);
         }
         _ => wire.respond(405, &[], b""),
-    }
     });
     let mut bridge = translating(&stub);
     bridge.send(&modern("1", "tools/call", r#""name":"t","arguments":{},"#));
