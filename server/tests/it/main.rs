@@ -33,3 +33,4 @@ mod replicas;
 mod store;
 mod web;
 mod whole_catalogue;
+mod workspace;
