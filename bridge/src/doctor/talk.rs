@@ -251,10 +251,11 @@ impl Peer {
                 Err(RecvTimeoutError::Disconnected) => return Err(Fault::Ended(self.last_words())),
             };
             let message = serde_json::from_str::<Value>(&line).unwrap_or_default();
-            if message["method"] == "notifications/subscriptions/acknowledged" {
+            let method = message.get("method").and_then(Value::as_str);
+            if method == Some("notifications/subscriptions/acknowledged") {
                 return Ok(Events::Live(start.elapsed()));
             }
-            if message.get("method").is_none() && message["id"] == self.next_id {
+            if method.is_none() && message.get("id").and_then(Value::as_u64) == Some(self.next_id) {
                 return Ok(Events::None);
             }
         }
