@@ -350,7 +350,7 @@ mod tests {
             .split(',')
             .filter_map(|token| token.trim().split_once('='))
         {
-            let error = examine(&format!("Bearer {}5ecret", token.0), ORIGIN)
+            let error = examine(&format!("Bearer {}0123456789", token.0), ORIGIN)
                 .err()
                 .unwrap();
             assert_eq!(error.diagnosis().map(Diagnosis::code), Some("FB115"));
@@ -359,7 +359,7 @@ mod tests {
             assert!(message.ends_with(
                 " It is refused on /mcp by design. Create an access key at https://mcp.example.com/keys"
             ));
-            assert!(!message.contains("5ecret"));
+            assert!(!message.contains("0123456789"));
         }
     }
 }

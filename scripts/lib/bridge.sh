@@ -19,7 +19,7 @@ bridge_program() {
     printf '%s\n' "${CARGO_TARGET_DIR:-$PWD/target}/${static:+$static/}bridge/footbridge"
 }
 
-# bridge_build OPTION...: builds it, with cargo's OPTIONs for features or as it ships, and prints where it lies.
+# bridge_build OPTION...: builds it, with cargo's options for features, or as it ships without one, and prints where it lies.
 bridge_build() {
     local static options=()
     static="$(bridge_target)"
