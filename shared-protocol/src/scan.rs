@@ -320,13 +320,15 @@ impl<'a> Walk<'a> {
 fn marks(window: &[u8; WINDOW]) -> u64 {
     let (eights, _) = window.as_chunks::<8>();
     let eights = eights.iter().rev();
-    eights.fold(0, |marks, eight| marks << 8 | special(u64::from_le_bytes(*eight)))
+    eights.fold(0, |marks, eight| {
+        marks << 8 | marks_of_eight(u64::from_le_bytes(*eight))
+    })
 }
 
 /// The same for eight bytes, in the lowest eight bits. A whole number is looked at and not one byte after the other, as
 /// the bridge is linked for size and gets no vector instructions from the compiler.
 #[inline]
-fn special(eight: u64) -> u64 {
+fn marks_of_eight(eight: u64) -> u64 {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const LOW: u64 = ONES * 0x7f;
     // Each sum stays within its byte, and reaches the highest bit unless the byte is what is looked for. With its second
@@ -390,6 +392,18 @@ fn digits(bytes: &[u8], start: usize) -> Option<usize> {
         at += 1;
     }
     (at > start).then_some(at)
+}
+
+/// The highest bit of each byte that ends or breaks a string: a quote, a backslash, a control character. Bits above the lowest
+/// one may be wrong, by the borrow of a subtraction; the lowest is right.
+#[inline]
+pub(crate) fn special(chunk: u64) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    // With its second bit turned over a quote is 0x20, next to the control characters, which stay among themselves.
+    let quote_or_control = (chunk ^ (ONES * 0x02)).wrapping_sub(ONES * 0x21);
+    let backslash = (chunk ^ (ONES * 0x5c)).wrapping_sub(ONES);
+    (quote_or_control | backslash) & !chunk & HIGH
 }
 
 #[cfg(test)]
