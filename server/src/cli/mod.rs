@@ -7,6 +7,7 @@ mod catalogue;
 mod catalogue_cost;
 mod channel;
 mod check_config;
+mod flow;
 mod healthy;
 mod import;
 mod key;
@@ -77,6 +78,9 @@ enum Command {
     Channel(channel::ChannelCommand),
     /// Read or verify the log of calls.
     Audit(audit::Audit),
+    /// Put in, test, switch and list the flows of the workspace edition.
+    #[command(subcommand)]
+    Flow(flow::FlowCommand),
     /// Add, list and synchronise folders of notes.
     #[command(subcommand)]
     Source(source::SourceCommand),
@@ -167,6 +171,7 @@ pub(crate) fn run(options: Options) -> Result<()> {
             Command::Outbox(command) => command.run().await,
             Command::Channel(command) => command.run().await,
             Command::Audit(command) => command.run().await,
+            Command::Flow(command) => command.run().await,
             Command::Source(command) => command.run().await,
             Command::Catalogue(command) => command.run().await,
             Command::Admin(command) => command.run().await,

@@ -9,13 +9,14 @@ use tracing::warn;
 use url::Url;
 
 use super::{
-    Dispatch, Dispatcher, Event, Fate, NotificationSettings, OutboxError, Parcel, QUEUE, Recipients, Way,
-    backoff,
+    Dispatch, Dispatcher, Event, Fate, InvitationToken, NotificationSettings, OutboxError, Parcel, QUEUE,
+    Recipients, Way, backoff,
     mail::Mailer,
-    webhook::{Notice, Poster, Webhook, signing_key},
+    webhook::{Notice, Poster, Webhook},
 };
 use crate::{
     catalogue::ADMINS,
+    outgoing::SigningKey,
     store::{Change, Job, JobState, Store, StoreError, TenantTx, Topic, User},
     vocabulary::{TenantId, Timestamp, new_id},
 };
@@ -169,8 +170,11 @@ impl Courier {
                     None => Err("no webhook is configured any more".to_owned()),
                 },
                 Parcel::Mail { event, address } => match &self.to.mailer {
-                    Some(mailer) => mailer.send(event, address, &page(event)).await,
-                    None => Err("no mail server is configured any more".to_owned()),
+                    Some(mailer) => match self.link(&job.tenant, event, page(event)).await? {
+                        Some(link) => mailer.send(event, address, link.as_deref()).await,
+                        None => Ok(json!({ "skipped": "the invitation is not open any more" })),
+                    },
+                    None => Err("no mail server is configured".to_owned()),
                 },
                 Parcel::Dispatch { dispatch } => self.send_on(&job.tenant, dispatch).await,
             }
@@ -212,7 +216,7 @@ impl Courier {
                     page: None,
                     data,
                 };
-                let key = signing_key(&dispatcher.signing_secret(tenant));
+                let key = SigningKey::new(&dispatcher.signing_secret(tenant));
                 let now = self.store.clock().now();
                 self.to.poster.post(&address, &key, tenant, notice, now).await
             }
@@ -261,9 +265,37 @@ impl Courier {
             .await
     }
 
+    /// The link at the end of a letter. `None`: the letter is about nothing any more.
+    async fn link(
+        &self,
+        tenant: &TenantId,
+        event: &Event,
+        url: String,
+    ) -> Result<Option<Option<String>>, StoreError> {
+        let invitation = match &event.to {
+            Recipients::Invited { invitation, .. } => invitation.clone(),
+            Recipients::Address(_) => return Ok(Some(None)),
+            _ => return Ok(Some(Some(url))),
+        };
+        let token = InvitationToken::new().map_err(|e| StoreError::Invalid {
+            what: format!("no random bytes: {e}"),
+        })?;
+        let hash = token.hash();
+        let renewed = self.store.write(tenant, move |tx| {
+            async move { tx.invitations().renew(&invitation, &hash).await }.boxed()
+        });
+        let link = format!("{}/console/invitation#{}", self.base_url, token.text());
+        Ok(renewed.await?.then_some(Some(link)))
+    }
+
     /// Makes a parcel for each receiver, and ends the event's own.
     async fn fan_out(&self, job: &Job, event: &Event) -> Result<(), StoreError> {
-        let (hooks, mails) = (self.to.webhook.is_some(), self.to.mailer.is_some());
+        // A letter to somebody outside is tried, and seen to fail, where there is no mail server.
+        let outside = matches!(event.to, Recipients::Address(_) | Recipients::Invited { .. });
+        let (hooks, mails) = (
+            self.to.webhook.is_some() && !outside,
+            self.to.mailer.is_some() || outside,
+        );
         let (tenant, job, event) = (job.tenant.clone(), job.clone(), event.clone());
         self.store
             .write(&tenant, move |tx| {
@@ -323,8 +355,11 @@ fn later(now: Timestamp, pause: Duration) -> Timestamp {
 }
 
 async fn addresses(tx: &mut TenantTx<'_>, to: &Recipients) -> Result<Vec<String>, StoreError> {
+    if let Recipients::Address(address) | Recipients::Invited { address, .. } = to {
+        return Ok(vec![address.clone()]);
+    }
     let wanted = |user: &User| match to {
-        Recipients::Nobody => false,
+        Recipients::Nobody | Recipients::Address(_) | Recipients::Invited { .. } => false,
         Recipients::Person(id) => user.id == *id,
         Recipients::Groups { groups, but } => {
             let is_in =

@@ -13,6 +13,7 @@
 mod backoff;
 mod courier;
 mod dispatch;
+mod invitation;
 mod mail;
 mod settings;
 mod webhook;
@@ -22,6 +23,7 @@ use serde_json::Value;
 
 pub use courier::Courier;
 pub use dispatch::{Dispatch, Dispatcher, Envelope, Fate, Way, dispatch};
+pub use invitation::{InvitationToken, hash_of_token};
 pub use settings::{NotificationSettings, OutboxError};
 
 use crate::{
@@ -76,6 +78,16 @@ pub enum Recipients {
         groups: Vec<String>,
         /// But not this person, who caused it.
         but: UserId,
+    },
+    /// Somebody outside, who gets the letter alone: no link into the console, and nobody else is told.
+    Address(String),
+    /// Somebody who is invited, at this address. The letter gets the link that lets them in; it is made when the letter is
+    /// sent, and stands nowhere else.
+    Invited {
+        /// The invitation.
+        invitation: String,
+        /// Where it is sent.
+        address: String,
     },
 }
 

@@ -9,7 +9,6 @@ use chacha20poly1305::{
     Key, KeyInit, XChaCha20Poly1305, XNonce,
     aead::{Aead, Payload},
 };
-use ring::hmac;
 use secrecy::{ExposeSecret, SecretBox, SecretString};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -88,12 +87,6 @@ impl SealKey {
         Ok((sealed.round, sealed.state))
     }
 
-    /// A secret that follows from the key for one purpose, the same on every replica, in hexadecimal.
-    pub fn derive(&self, purpose: &str) -> SecretString {
-        let key = hmac::Key::new(hmac::HMAC_SHA256, self.0.expose_secret());
-        SecretString::from(hexadecimal(hmac::sign(&key, purpose.as_bytes()).as_ref()))
-    }
-
     /// Seals what the store keeps for us, however long: `binding` says which row it belongs to.
     ///
     /// # Errors
@@ -132,6 +125,14 @@ impl SealKey {
             .ok_or(StateError)?;
         let bytes = URL_SAFE_NO_PAD.decode(encoded).map_err(|_| StateError)?;
         self.open_row(binding, &bytes)
+    }
+
+    /// A secret for one purpose, the same on every replica, as 64 hexadecimal digits. Whoever knows it learns neither this
+    /// key nor the secret of another purpose.
+    pub fn derived(&self, purpose: &str) -> SecretString {
+        let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, self.0.expose_secret());
+        let secret = ring::hmac::sign(&key, purpose.as_bytes());
+        hexadecimal(secret.as_ref()).into()
     }
 
     fn encrypt(&self, binding: &str, plain: &[u8]) -> Result<Vec<u8>, StateError> {

@@ -3,11 +3,21 @@
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
+use tracing::error;
 
-use super::{handlers, sla::timers};
+use super::{
+    flow::{
+        hook::Hooks,
+        pump,
+        worker::{FlowWorker, Part},
+    },
+    handlers,
+    sla::timers,
+};
 use crate::{
-    domain::Handlers,
+    domain::{DomainError, Handlers},
     outbox::Dispatcher,
+    outgoing::OutgoingError,
     policy::SealKey,
     store::{Store, StoreError},
 };
@@ -16,7 +26,27 @@ use crate::{
 pub(crate) struct Desk {
     pub(crate) store: Store,
     /// Seals cursors.
-    pub(crate) seal: SealKey,
+    pub(crate) seal: Arc<SealKey>,
+    /// What an operator decides.
+    pub(crate) settings: WorkspaceSettings,
+}
+
+/// What an operator decides about the edition.
+#[derive(Clone, Debug)]
+pub struct WorkspaceSettings {
+    /// Runs of flows that a tenant may have in an hour (catalogue.md §3.5).
+    pub flow_runs_per_hour: u32,
+    /// Whether webhooks may be at loopback and private addresses, by plain `http` too.
+    pub allow_private: bool,
+}
+
+impl Default for WorkspaceSettings {
+    fn default() -> Self {
+        Self {
+            flow_runs_per_hour: 1_000,
+            allow_private: false,
+        }
+    }
 }
 
 /// The workspace edition's engine.
@@ -27,8 +57,17 @@ pub struct Workspace {
 impl Workspace {
     /// An engine over `store`. `seal` seals the cursors of lists; it is the same on every replica.
     pub fn new(store: Store, seal: SealKey) -> Arc<Self> {
+        Self::with(store, seal, WorkspaceSettings::default())
+    }
+
+    /// The same as an operator wants it.
+    pub fn with(store: Store, seal: SealKey, settings: WorkspaceSettings) -> Arc<Self> {
         Arc::new(Self {
-            desk: Arc::new(Desk { store, seal }),
+            desk: Arc::new(Desk {
+                store,
+                seal: Arc::new(seal),
+                settings,
+            }),
         })
     }
 
@@ -39,7 +78,39 @@ impl Workspace {
 
     /// Does what is to be done without anybody calling, until it is stopped.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
-        timers::run(self.desk.store.clone(), stop).await;
+        let flows = async {
+            match self.flow_worker() {
+                Ok(worker) => pump::run(Arc::new(worker), stop.clone()).await,
+                Err(error) => error!(%error, "flows are not carried out"),
+            }
+        };
+        tokio::join!(flows, timers::run(self.desk.store.clone(), stop.clone()));
+    }
+
+    /// Carries out what is due of flows now; gives how many jobs that were.
+    ///
+    /// # Errors
+    /// When no client can be made, or the store fails.
+    pub async fn carry_out_flows(&self) -> Result<usize, DomainError> {
+        let worker = self.flow_worker().map_err(DomainError::internal)?;
+        let mut count = 0;
+        for part in [Part::Events, Part::Runs] {
+            let jobs = worker.lease(part, 100).await?;
+            count += jobs.len();
+            for job in jobs {
+                worker.work(part, job).await?;
+            }
+        }
+        Ok(count)
+    }
+
+    fn flow_worker(&self) -> Result<FlowWorker, OutgoingError> {
+        let settings = &self.desk.settings;
+        Ok(FlowWorker {
+            store: self.desk.store.clone(),
+            hooks: Hooks::new(Arc::clone(&self.desk.seal), settings.allow_private)?,
+            runs_per_hour: settings.flow_runs_per_hour,
+        })
     }
 
     /// Who signs messages to people outside, and follows them.

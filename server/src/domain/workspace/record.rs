@@ -302,16 +302,12 @@ impl Who {
         }
     }
 
-    /// A person at one of our own pages.
-    pub(crate) fn person(user: &UserId) -> Self {
+    /// Somebody at the console, by a user's id, or the operator at the command line.
+    pub(crate) fn person(name: &str) -> Self {
+        let user = UserId::new(name).ok().filter(|_| name != "operator");
         Self {
-            name: user.to_string(),
-            actor: Some(Arc::new(store::Actor {
-                user_id: Some(user.clone()),
-                ..store::Actor::new(ScopeKind::Session)
-            })),
-            depth: 0,
-            flow: None,
+            actor: user.map(|user| Arc::new(store::Actor::person(user))),
+            ..Self::system(name)
         }
     }
 

@@ -4,6 +4,7 @@ mod chat;
 mod clocks;
 mod delivery;
 mod first;
+mod flows;
 mod house;
 mod post_office;
 mod talk;

@@ -2,6 +2,7 @@
 
 mod conversations;
 mod crm;
+mod flows;
 
 use std::sync::Arc;
 
@@ -12,4 +13,5 @@ use crate::domain::Handlers;
 pub(super) fn register(desk: &Arc<Desk>, table: &mut Handlers) {
     conversations::register(desk, table);
     crm::register(desk, table);
+    flows::register(desk, table);
 }

@@ -10,6 +10,7 @@ use crate::{
         DomainError,
         workspace::{
             engine::Desk,
+            flow::hook::Hooks,
             kinds::{
                 channel::Channel,
                 comment::Comment,
@@ -376,7 +377,7 @@ impl Dispatcher for Desk {
 
 /// What webhooks of a tenant are signed with: the same on every replica, and told to that tenant's administrators alone.
 pub(crate) fn signing_secret(desk: &Desk, tenant: &TenantId) -> SecretString {
-    desk.seal.derive(&format!("webhooks of {tenant}"))
+    Hooks::secret(&desk.seal, tenant)
 }
 
 /// Changes a record that may be gone by now.

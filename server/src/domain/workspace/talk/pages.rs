@@ -242,7 +242,7 @@ async fn carry_out(tx: &mut TenantTx<'_>, user: &UserId, id: &str, act: Act) -> 
             "your role reads conversations and changes nothing".to_owned(),
         ));
     }
-    let hand = Hand::of(tx, user, Who::person(user)).await?;
+    let hand = Hand::of(tx, user, Who::person(user.as_str())).await?;
     match act {
         Act::Reply { body, resolve } => {
             let reply = Reply {
