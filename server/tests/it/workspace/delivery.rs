@@ -238,7 +238,9 @@ fn a_channel_that_cannot_send_says_so_in_the_preview() {
             said.starts_with("422 Unprocessable: channel cannot send"),
             "{said}"
         );
-        rooms.channel("acme", json!({ "slug": "mail" })).await;
+        rooms
+            .channel("acme", json!({ "slug": "mail", "name": "Mail" }))
+            .await;
         let path = rooms.inbound("acme", "mail").await;
         let message = json!({ "from": { "id": "u-8" }, "body": "Stuck." });
         let said = crate::house::Post::to(outside.address, "", message)

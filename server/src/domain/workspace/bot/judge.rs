@@ -95,6 +95,25 @@ pub(super) fn judge(bot: &Bot, question: &str, articles: &[Readable<'_>], unansw
     }
 }
 
+/// Longest ending in which two forms of a word may differ, and shortest word that has forms.
+const MOST_ENDING: usize = 3;
+const SHORTEST_STEM: usize = 4;
+
+/// Whether a word, or another form of it, is among others: `take` in `takes`, `refunds` in `refund`.
+fn has(words: &[String], word: &str) -> bool {
+    words.iter().any(|other| {
+        let (short, long) = if other.len() < word.len() {
+            (other.as_str(), word)
+        } else {
+            (word, other.as_str())
+        };
+        other == word
+            || (short.len() >= SHORTEST_STEM
+                && long.len() - short.len() <= MOST_ENDING
+                && long.starts_with(short))
+    })
+}
+
 /// How much of what is asked an article is about, 0 to 1.
 fn score(article: &Readable<'_>, about: &[String]) -> f64 {
     if about.is_empty() {
@@ -103,7 +122,7 @@ fn score(article: &Readable<'_>, about: &[String]) -> f64 {
     let (title, body) = (words(article.title), words(article.body));
     let found = about
         .iter()
-        .map(|word| match (title.contains(word), body.contains(word)) {
+        .map(|word| match (has(&title, word), has(&body, word)) {
             (true, _) => 1.0,
             (false, true) => IN_BODY,
             (false, false) => 0.0,
@@ -118,7 +137,7 @@ fn quote(article: &Readable<'_>, about: &[String]) -> String {
     let said = paragraphs.filter(|text| !text.is_empty() && !text.starts_with('#'));
     let hits = |text: &str| {
         let there = words(text);
-        about.iter().filter(|word| there.contains(word)).count()
+        about.iter().filter(|word| has(&there, word)).count()
     };
     let best = said
         .map(|text| (hits(text), text))

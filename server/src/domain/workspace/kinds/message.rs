@@ -72,6 +72,8 @@ pub(crate) struct Message {
     pub(crate) channel_id: String,
     /// When it was written.
     pub(crate) at: Timestamp,
+    /// Its number in the conversation: what is said and answered in one transaction has one moment.
+    pub(crate) number: i64,
     /// Its own id where it came from or goes to: of a mail, the one that answers name.
     pub(crate) mail_id: Option<String>,
     /// What it repeats of earlier messages.
@@ -83,6 +85,9 @@ pub(crate) struct Message {
     /// Users whom a note is for.
     pub(crate) mentions: Vec<String>,
 }
+
+/// Messages of one conversation that can be told apart within a millisecond.
+const IN_A_MOMENT: i64 = 1_000;
 
 /// A file that came with a message.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,12 +104,21 @@ impl Message {
         format!("of {id}")
     }
 
+    /// Where it stands among the messages of its conversation: by its moment, and within one by its number.
+    fn place(&self) -> i64 {
+        let within = self.number.rem_euclid(IN_A_MOMENT);
+        self.at
+            .as_millis()
+            .saturating_mul(IN_A_MOMENT)
+            .saturating_add(within)
+    }
+
     /// Where a page of a conversation's messages that ends with this one ends.
     ///
     /// # Errors
     /// When its time has no place in an index, which is our fault.
     pub(crate) fn cursor(message: &Stored<Self>) -> Result<RecordCursor, StoreError> {
-        RecordCursor::at(&message.fields().at.into(), &message.id)
+        RecordCursor::at(&message.fields().place().into(), &message.id)
     }
 }
 
@@ -113,7 +127,7 @@ impl Kind for Message {
     const PREFIX: &'static str = "msg";
     const READ: &'static str = "conversations:read";
     const BODIES: &'static [&'static str] = &["body", "quoted"];
-    const QUIET: &'static [&'static str] = &["conversation_id", "channel_id", "at", "direction"];
+    const QUIET: &'static [&'static str] = &["conversation_id", "channel_id", "at", "number", "direction"];
 
     fn title(&self) -> String {
         self.author.name.clone()
@@ -121,7 +135,7 @@ impl Kind for Message {
 
     fn index(&self, index: &mut Index) {
         index.word("conversation_id", &self.conversation_id);
-        index.put(&Self::of_conversation(&self.conversation_id), self.at);
+        index.put(&Self::of_conversation(&self.conversation_id), self.place());
         if let Some(id) = &self.mail_id {
             index.word("mail_id", &mail_key(&self.channel_id, id));
         }

@@ -21,7 +21,7 @@ use crate::{
         },
     },
     store::TenantTx,
-    vocabulary::{Timestamp, UserId},
+    vocabulary::{Timestamp, UserId, new_id},
 };
 
 /// Who acts, for history and as the author of what they write.
@@ -129,11 +129,10 @@ pub(crate) async fn note(
         direction: Direction::Out,
         author: hand.author.clone(),
         body: body.to_owned(),
-        at: tx.now(),
         mentions,
         ..Message::default()
     };
-    record::insert(tx, Document::new(note), &hand.who).await
+    outbound::add(tx, &new_id(Message::PREFIX, tx.now()), note, &hand.who).await
 }
 
 /// Gives a conversation to somebody or nobody. `chosen`: whether the channel's rule chose them.

@@ -26,7 +26,7 @@ use crate::{
         },
     },
     store::{Condition, ReadTx, RecordQuery, TenantTx},
-    vocabulary::{Timestamp, UserId, hexadecimal, sha256},
+    vocabulary::{Timestamp, UserId, hexadecimal, new_id, sha256},
 };
 
 /// A message from outside, whatever brought it.
@@ -192,7 +192,7 @@ pub(crate) async fn receive(
         conversation_id: conversation.id.clone(),
         ..message
     };
-    let message = record::insert(tx, Document::new(message), &who).await?;
+    let message = outbound::add(tx, &new_id(Message::PREFIX, now), message, &who).await?;
     if is_new && let Some(greeting) = &channel.fields().greeting {
         bot::greet(tx, channel, &conversation, greeting).await?;
     }

@@ -53,12 +53,20 @@ impl Route {
         }
     }
 
-    /// What happens, for a preview.
-    pub(crate) fn effect(&self) -> String {
+    /// Where to, for whoever may know it.
+    pub(crate) fn address(&self) -> Option<&str> {
         match self {
-            Self::Mail(address) => format!("a mail is sent to {address}"),
-            Self::Webhook(_) => "it is posted, signed, to the channel's webhook".to_owned(),
-            Self::Widget => "it appears in the visitor's chat window".to_owned(),
+            Self::Mail(address) => Some(address),
+            _ => None,
+        }
+    }
+
+    /// What happens, for a preview. It names nobody: whoever may not read sees it too.
+    pub(crate) fn effect(&self) -> &'static str {
+        match self {
+            Self::Mail(_) => "a mail is sent",
+            Self::Webhook(_) => "it is posted, signed, to the channel's webhook",
+            Self::Widget => "it appears in the visitor's chat window",
         }
     }
 }
@@ -117,7 +125,6 @@ pub(crate) async fn send(
     let message_id = new_id(Message::PREFIX, now);
     message.conversation_id = id.to_owned();
     message.channel_id = channel.id.clone();
-    message.at = now;
     message.delivery = Some(Delivery {
         adapter: route.adapter().to_owned(),
         status: match route {
@@ -156,11 +163,27 @@ pub(crate) async fn send(
             }),
         }),
     };
-    let made = record::insert_as(tx, &message_id, Document::new(message), who).await?;
+    let made = add(tx, &message_id, message, who).await?;
     if let Some(way) = way {
         hand_over(tx, Message::NAME, &made.id, way).await?;
     }
     Ok(made)
+}
+
+/// Adds a message to its conversation, behind all that is there.
+///
+/// # Errors
+/// When the store fails.
+pub(crate) async fn add(
+    tx: &mut TenantTx<'_>,
+    id: &str,
+    mut message: Message,
+    who: &Who,
+) -> Result<Stored<Message>, DomainError> {
+    message.at = tx.now();
+    let counter = format!("workspace.messages.{}", message.conversation_id);
+    message.number = tx.counters().next(&counter).await?;
+    record::insert_as(tx, id, Document::new(message), who).await
 }
 
 /// Hands a public comment of a ticket to the outbox, by the ticket's channel. Gives what to write on the comment. `None`:

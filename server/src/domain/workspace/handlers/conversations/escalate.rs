@@ -83,7 +83,9 @@ pub(super) async fn plan(tx: &mut ReadTx<'_>, call: PlanCall) -> Result<Plan, Do
             .map(|contact| contact.doc.fields.account_id),
         None => None,
     };
-    let title = arguments.title.or_else(|| before.fields().subject.clone());
+    // A subject is shown to those who may read it; for others the reason has to do.
+    let subject = before.fields().subject.clone().filter(|_| reader.shows());
+    let title = arguments.title.or(subject);
     let title = title.unwrap_or_else(|| arguments.reason.lines().next().unwrap_or_default().to_owned());
     let ticket = Ticket {
         title: title.chars().take(MOST_TITLE).collect(),

@@ -54,7 +54,10 @@ pub(super) async fn plan(tx: &mut ReadTx<'_>, call: PlanCall) -> Result<Plan, Do
     let (article_ids, body) = with_articles(tx, &arguments).await?;
 
     let label = planned::label(&before);
-    let mut plan = Plan::new(format!("Reply in the conversation {}", reader.text(&label)))
+    let to = route.address().map_or_else(String::new, |address| {
+        format!(" by mail to {}", reader.text(address))
+    });
+    let mut plan = Plan::new(format!("Reply{to} in the conversation {}", reader.text(&label)))
         .with(Change::create(Message::NAME, "body", body.as_str()));
     let rules = rules::of_channel(tx, Some(channel.fields())).await?;
     let mut after = before.doc.clone();
