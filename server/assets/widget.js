@@ -61,7 +61,8 @@
     * { box-sizing: border-box; font: inherit; }
     [hidden] { display: none !important; }
     button { cursor: pointer; border: 0; border-radius: 8px; padding: 10px 14px; background: var(--accent); color: var(--on-accent); }
-    button:focus-visible, textarea:focus-visible, input:focus-visible, ol:focus-visible { outline: 3px solid var(--text); outline-offset: 2px; }
+    button:focus-visible, textarea:focus-visible, input:focus-visible { outline: 3px solid var(--text); outline-offset: 2px; }
+    .log:focus-visible { outline: 3px solid var(--text); outline-offset: -3px; }
     .open { position: fixed; bottom: 20px; right: 20px; z-index: 2147483000; border-radius: 24px; padding: 12px 20px; box-shadow: 0 2px 10px #0006; }
     .window { position: fixed; bottom: 20px; right: 20px; z-index: 2147483000; width: min(370px, calc(100vw - 24px)); height: min(540px, calc(100vh - 40px));
       display: flex; flex-direction: column; background: var(--ground); color: var(--text); border: 1px solid var(--line); border-radius: 12px;
@@ -70,7 +71,8 @@
     header { display: flex; align-items: center; justify-content: space-between; padding: 8px 8px 8px 16px; background: var(--accent); color: var(--on-accent); }
     h2 { margin: 0; font-weight: 600; }
     header button { padding: 6px 12px; font-size: 20px; line-height: 1; }
-    ol { flex: 1; margin: 0; padding: 14px; overflow-y: auto; list-style: none; display: flex; flex-direction: column; gap: 10px; }
+    .log { flex: 1; overflow-y: auto; }
+    ol { margin: 0; padding: 14px; list-style: none; display: flex; flex-direction: column; gap: 10px; }
     li { max-width: 85%; padding: 8px 12px; border-radius: 10px; background: var(--soft); white-space: pre-wrap; overflow-wrap: anywhere; }
     li.you { align-self: flex-end; background: var(--accent); color: var(--on-accent); }
     li span { display: block; font-size: 12px; color: var(--muted); }
@@ -103,15 +105,16 @@
     const title = look.name || "Chat";
     const opener = make("button", { type: "button", class: "open", "aria-haspopup": "dialog", "aria-expanded": "false" }, title);
     const closer = make("button", { type: "button", "aria-label": "Close the chat" }, "×");
-    const list = make("ol", { "aria-live": "polite", "aria-label": "Messages", tabindex: "0", role: "log" });
+    const list = make("ol", {});
+    const log = make("div", { class: "log", role: "log", "aria-label": "Messages", tabindex: "0" }, list);
     const text = make("textarea", { rows: "2", required: true, maxlength: "20000" });
     const email = make("input", { type: "email", autocomplete: "email", maxlength: "254" });
     const emailLabel = make("label", { hidden: !look.ask_email || Boolean(store.token) }, "Your e-mail address, for our answer", email);
     const problem = make("p", { role: "alert", hidden: true });
     const send = make("button", { type: "submit" }, "Send");
     const form = make("form", {}, emailLabel, make("label", {}, "Your message", text), problem, send);
-    const frame = make("div", { class: "window", role: "dialog", "aria-label": title, hidden: true }, make("header", {}, make("h2", {}, title), closer), list, form);
-    const all = make("div", { class: theme.position === "left" ? "left" : "" }, opener, frame);
+    const frame = make("div", { class: "window", role: "dialog", "aria-label": title, hidden: true }, make("header", {}, make("h2", {}, title), closer), log, form);
+    const all = make("aside", { "aria-label": "Chat", class: theme.position === "left" ? "left" : "" }, opener, frame);
     root.append(all);
     document.body.append(host);
 
@@ -127,7 +130,7 @@
       };
       const welcome = look.welcome_message ? [entry("team", title, look.welcome_message)] : [];
       list.replaceChildren(...welcome, ...messages.map((one) => entry(one.from, one.from === "visitor" ? "You" : one.author, one.text)));
-      list.scrollTop = list.scrollHeight;
+      log.scrollTop = log.scrollHeight;
     };
     const say = (what) => {
       problem.textContent = what;

@@ -16,8 +16,7 @@ const TELLS_NOTHING: &[&str] = &[
     "for", "from", "get", "have", "hello", "help", "hi", "how", "i", "in", "is", "it", "me", "my", "need",
     "not", "of", "on", "or", "our", "please", "so", "some", "thanks", "that", "the", "there", "this", "to",
     "want", "was", "we", "what", "when", "where", "which", "who", "why", "will", "with", "would", "you",
-    "your", "aber", "bin", "bitte", "das", "der", "die", "du", "ein", "eine", "es", "hallo", "ich", "ist",
-    "kann", "mein", "meine", "mir", "mit", "nicht", "sie", "und", "was", "wie", "wir", "wo", "zu",
+    "your",
 ];
 
 /// What the bot does.
