@@ -4,7 +4,8 @@
 //! In reading order: what a record is (`record`, and one document for each in `kinds`), how it may move (`state`), how
 //! callers name it (`refs`), how it is listed (`listing`), how a change becomes a plan (`change`) and is carried out
 //! (`write`), what happens besides (`events`). `custom` judges the fields that tenants add, `once` keeps creating calls from
-//! creating twice. `handlers` are the tools; most of them are a registration of the generic ones with the declarations
+//! creating twice. `history`, `related` and `snippet` are what answers show of records; `restore` brings deleted ones back.
+//! `handlers` are the tools; most of them are a registration of the generic ones with the declarations
 //! of a kind.
 
 #![allow(
@@ -17,11 +18,15 @@ mod custom;
 mod engine;
 mod events;
 mod handlers;
+mod history;
 mod kinds;
 mod listing;
 mod once;
 mod record;
 mod refs;
+mod related;
+mod restore;
+mod snippet;
 mod state;
 mod write;
 

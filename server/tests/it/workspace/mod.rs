@@ -1,4 +1,9 @@
 //! The workspace edition (catalogue.md §3).
 
+mod crm;
 mod first;
-mod house;
+mod generated;
+pub(crate) mod house;
+mod knowledge;
+mod search;
+pub(crate) mod seed;
