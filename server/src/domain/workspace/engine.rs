@@ -1,29 +1,50 @@
 //! The engine of one process: what the handlers share, and the table of them.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use futures_util::FutureExt;
-use serde::Deserialize;
-use serde_json::Value;
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::error;
 
-use super::{custom, handlers, refs, restore};
+use super::{
+    flow::{
+        hook::Hooks,
+        pump,
+        worker::{FlowWorker, Part},
+    },
+    handlers,
+};
 use crate::{
     domain::{DomainError, Handlers},
+    outgoing::OutgoingError,
     policy::SealKey,
-    store::{Store, StoreError},
-    vocabulary::TenantId,
+    store::Store,
 };
-
-/// How often what was deleted too long ago is removed.
-const TIDY_EVERY: Duration = Duration::from_secs(60 * 60);
 
 /// What the handlers share.
 pub(crate) struct Desk {
     pub(crate) store: Store,
     /// Seals cursors.
-    pub(crate) seal: SealKey,
+    pub(crate) seal: Arc<SealKey>,
+    /// What an operator decides.
+    pub(crate) settings: WorkspaceSettings,
+}
+
+/// What an operator decides about the edition.
+#[derive(Clone, Debug)]
+pub struct WorkspaceSettings {
+    /// Runs of flows that a tenant may have in an hour (catalogue.md §3.5).
+    pub flow_runs_per_hour: u32,
+    /// Whether webhooks may be at loopback and private addresses, by plain `http` too.
+    pub allow_private: bool,
+}
+
+impl Default for WorkspaceSettings {
+    fn default() -> Self {
+        Self {
+            flow_runs_per_hour: 1_000,
+            allow_private: false,
+        }
+    }
 }
 
 /// The workspace edition's engine.
@@ -34,8 +55,17 @@ pub struct Workspace {
 impl Workspace {
     /// An engine over `store`. `seal` seals the cursors of lists; it is the same on every replica.
     pub fn new(store: Store, seal: SealKey) -> Arc<Self> {
+        Self::with(store, seal, WorkspaceSettings::default())
+    }
+
+    /// The same as an operator wants it.
+    pub fn with(store: Store, seal: SealKey, settings: WorkspaceSettings) -> Arc<Self> {
         Arc::new(Self {
-            desk: Arc::new(Desk { store, seal }),
+            desk: Arc::new(Desk {
+                store,
+                seal: Arc::new(seal),
+                settings,
+            }),
         })
     }
 
@@ -46,68 +76,39 @@ impl Workspace {
 
     /// Does what is to be done without anybody calling, until it is stopped.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
-        let _ = stop.run_until_cancelled(self.tidy()).await;
-    }
-
-    async fn tidy(&self) {
-        let mut interval = tokio::time::interval(TIDY_EVERY);
-        loop {
-            interval.tick().await;
-            if let Err(error) = self.tidy_once().await {
-                warn!("failed to remove what was deleted too long ago: {error}");
+        match self.flow_worker() {
+            Ok(worker) => pump::run(Arc::new(worker), stop).await,
+            Err(error) => {
+                error!(%error, "flows are not carried out");
+                stop.cancelled().await;
             }
         }
     }
 
-    /// One pass over all tenants, each in a transaction of its own.
-    async fn tidy_once(&self) -> Result<(), StoreError> {
-        let store = &self.desk.store;
-        let tenants = store
-            .system_read(|tx| async move { tx.tenants().list().await }.boxed())
-            .await?;
-        let now = store.clock().now();
-        for tenant in tenants {
-            store
-                .write(&tenant.id, move |tx| restore::tidy(tx, now).boxed())
-                .await?;
-        }
-        Ok(())
-    }
-
-    /// Brings a deleted record of the CRM back. `false`: there is none of that id to bring back.
+    /// Carries out what is due of flows now; gives how many jobs that were.
     ///
     /// # Errors
-    /// When the kind cannot be restored, or a value that must be unique was taken meanwhile.
-    pub async fn restore(&self, tenant: &TenantId, kind: &str, id: &str) -> Result<bool, DomainError> {
-        let (kind, id) = (kind.to_owned(), id.to_owned());
-        self.desk
-            .store
-            .write(tenant, move |tx| {
-                async move { restore::restore(tx, &kind, &id).await }.boxed()
-            })
-            .await
-    }
-
-    /// Declares the own fields of a tenant's records, in place of those declared before: kind of record → field →
-    /// `{"type": "text" | "number" | "boolean" | "date" | "choice", "choices": […]}`.
-    ///
-    /// # Errors
-    /// What of the declaration cannot be.
-    pub async fn declare_fields(&self, tenant: &TenantId, fields: Value) -> Result<(), DomainError> {
-        let declared = custom::Declared::deserialize(&fields)
-            .map_err(|error| DomainError::argument(format!("fields: {error}")))?;
-        for (kind, fields) in &declared {
-            refs::kind(kind)?;
-            for name in fields.keys() {
-                custom::check_name(name)?;
+    /// When no client can be made, or the store fails.
+    pub async fn carry_out_flows(&self) -> Result<usize, DomainError> {
+        let worker = self.flow_worker().map_err(DomainError::internal)?;
+        let mut count = 0;
+        for part in [Part::Events, Part::Runs] {
+            let jobs = worker.lease(part, 100).await?;
+            count += jobs.len();
+            for job in jobs {
+                worker.work(part, job).await?;
             }
         }
-        self.desk
-            .store
-            .write(tenant, move |tx| {
-                async move { Ok(tx.settings().set(custom::SETTING, &declared).await?) }.boxed()
-            })
-            .await
+        Ok(count)
+    }
+
+    fn flow_worker(&self) -> Result<FlowWorker, OutgoingError> {
+        let settings = &self.desk.settings;
+        Ok(FlowWorker {
+            store: self.desk.store.clone(),
+            hooks: Hooks::new(Arc::clone(&self.desk.seal), settings.allow_private)?,
+            runs_per_hour: settings.flow_runs_per_hour,
+        })
     }
 }
 

@@ -5,8 +5,9 @@
 //! callers name it (`refs`), how it is listed (`listing`), how a change becomes a plan (`change`) and is carried out
 //! (`write`), what happens besides (`events`). `custom` judges the fields that tenants add, `once` keeps creating calls from
 //! creating twice. `history`, `related` and `snippet` are what answers show of records; `restore` brings deleted ones back.
-//! `handlers` are the tools; most of them are a registration of the generic ones with the declarations
-//! of a kind.
+//! `flow` carries automations out, `report` counts; `start` is what a new tenant finds, `demo` a workspace for a first walk,
+//! `upkeep` what is done without a call. `handlers` are the tools; most of them are a registration of the generic ones with
+//! the declarations of a kind.
 
 #![allow(
     dead_code,
@@ -15,8 +16,10 @@
 
 mod change;
 mod custom;
+pub mod demo;
 mod engine;
 mod events;
+pub mod flow;
 mod handlers;
 mod history;
 mod kinds;
@@ -26,8 +29,11 @@ mod record;
 mod refs;
 mod related;
 mod restore;
+pub mod report;
 mod snippet;
+mod start;
 mod state;
+mod upkeep;
 mod write;
 
-pub use engine::Workspace;
+pub use engine::{Workspace, WorkspaceSettings};

@@ -2,8 +2,10 @@
 
 mod crm;
 mod first;
+mod flows;
 mod generated;
 pub(crate) mod house;
 mod knowledge;
 mod search;
 pub(crate) mod seed;
+mod tickets;

@@ -1,6 +1,7 @@
 //! The functions behind the tools of catalogue.md §3.4, one module for each of its areas.
 
 mod crm;
+mod flows;
 mod knowledge;
 
 use std::sync::Arc;
@@ -27,4 +28,5 @@ use reading;
 pub(super) fn register(desk: &Arc<Desk>, table: &mut Handlers) {
     crm::register(desk, table);
     knowledge::register(desk, table);
+    flows::register(desk, table);
 }
