@@ -16,7 +16,6 @@
 
 mod change;
 mod custom;
-pub mod demo;
 mod engine;
 mod events;
 pub mod flow;
@@ -28,8 +27,8 @@ mod once;
 mod record;
 mod refs;
 mod related;
-mod restore;
 pub mod report;
+mod restore;
 mod snippet;
 mod start;
 mod state;

@@ -8,4 +8,3 @@ pub(crate) mod house;
 mod knowledge;
 mod search;
 pub(crate) mod seed;
-mod tickets;

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use footbridge_server::operate::{Actor, flows};
 use serde_json::{Value, json};
 
 use super::house::{ALL, Rooms};
-use crate::store::harness::Place;
+use crate::store::harness::{self, Place};
 
 /// A house with two tenants, each with a few records; the placeholders stand for those of `acme`.
 pub(crate) struct Seeded {
@@ -47,6 +48,10 @@ pub(crate) async fn seeded(place: Place) -> Seeded {
         ] {
             ids.insert(placeholder, id);
         }
+        let name = harness::tenant(tenant);
+        rooms.workspace.prepare(&name).await.unwrap();
+        let flow = flows::switch(&rooms.store, &Actor::Operator, &name, "Urgent tickets", true).await;
+        ids.insert("$flow_name", flow.unwrap().id);
         for (placeholder, title) in [("$article", "Refund policy"), ("$spare_article", "Old prices")] {
             let article = json!({
                 "title": title,
