@@ -14,6 +14,7 @@ pub mod invitations;
 pub mod keys;
 pub mod logs;
 pub mod oauth;
+pub mod oidc;
 pub mod passwords;
 pub mod people;
 pub mod restore;
@@ -69,6 +70,9 @@ pub enum OperateError {
     /// Too many passwords are being checked at this moment.
     #[error("the server is checking many passwords at this moment; try again in a few seconds")]
     Busy,
+    /// The identity provider cannot be asked.
+    #[error("signing in at the identity provider is not possible right now: {0}; try again in a few seconds")]
+    Provider(String),
     /// The machine gives no random bytes.
     #[error("the machine gives no random bytes: {0}")]
     Random(#[from] getrandom::Error),
@@ -91,7 +95,7 @@ impl OperateError {
             Self::Conflict(_) | Self::Store(StoreError::Conflict { .. }) => (409, "conflict"),
             Self::Rule(_) => (422, "rule_violation"),
             Self::TooManyAttempts(_) => (429, "rate_limited"),
-            Self::Busy => (503, "unavailable"),
+            Self::Busy | Self::Provider(_) => (503, "unavailable"),
             Self::Store(error) if error.is_outage() || error.is_retryable() => (503, "unavailable"),
             Self::Random(_) | Self::Hash(_) | Self::Store(_) => (500, "internal"),
         }
@@ -99,14 +103,14 @@ impl OperateError {
 
     /// Whether the text is for the caller. Otherwise the door logs it and answers with a reference.
     pub fn is_for_the_caller(&self) -> bool {
-        self.status_and_code().0 < 500 || matches!(self, Self::Busy)
+        self.status_and_code().0 < 500 || matches!(self, Self::Busy | Self::Provider(_))
     }
 
     /// Seconds for `Retry-After`, where coming back helps.
     pub fn retry_after_seconds(&self) -> Option<u64> {
         match self {
             Self::TooManyAttempts(seconds) => Some(*seconds),
-            Self::Busy => Some(3),
+            Self::Busy | Self::Provider(_) => Some(3),
             Self::Store(error) if error.is_outage() || error.is_retryable() => Some(5),
             _ => None,
         }

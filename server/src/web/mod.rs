@@ -48,7 +48,7 @@ pub use session::{AdminSession, Credential, ReaderSession, SignedIn};
 use crate::{
     catalogue::Edition,
     config::ConsoleSettings,
-    operate::{sessions::Lifetime, sign_in::PasswordCheck},
+    operate::{oidc::SignInProvider, sessions::Lifetime, sign_in::PasswordCheck},
     pipeline::House,
     store::Store,
 };
@@ -63,6 +63,7 @@ struct Inner {
     house: Arc<House>,
     password_check: Arc<PasswordCheck>,
     lifetime: Lifetime,
+    provider: Option<SignInProvider>,
 }
 
 impl Web {
@@ -77,8 +78,27 @@ impl Web {
                 house,
                 password_check,
                 lifetime,
+                provider: None,
             }),
         }
+    }
+
+    /// The same door, where people can sign in at this identity provider too.
+    #[must_use]
+    pub fn with_provider(self, provider: Option<SignInProvider>) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                house: Arc::clone(&self.inner.house),
+                password_check: Arc::clone(&self.inner.password_check),
+                lifetime: self.inner.lifetime,
+                provider,
+            }),
+        }
+    }
+
+    /// The identity provider that people can sign in at.
+    pub fn provider(&self) -> Option<&SignInProvider> {
+        self.inner.provider.as_ref()
     }
 
     /// The hall, and through it every room.

@@ -18,7 +18,7 @@ use footbridge_server::{
     },
     audit::Keeping,
     catalogue::{Catalogue, NamedText},
-    config::ConsoleSettings,
+    config::{ConsoleSettings, SignInSettings},
     domain::{
         Change, Content, DomainError, Handlers, InputRequest, InputRequired, Outcome, Plan, ToolResult,
     },
@@ -27,6 +27,7 @@ use footbridge_server::{
         Actor,
         keys::{MintRequest, mint},
         oauth::{self, OAuthChange, Switch},
+        oidc::SignInProvider,
         sign_in::PasswordCheck,
     },
     pipeline::{self, HouseBuilder},
@@ -98,6 +99,25 @@ impl Drop for StoppedUnlessFinished {
     }
 }
 
+/// What of a server is not as usual.
+struct Made<'a> {
+    tls: Option<TlsFiles>,
+    catalogue: &'a str,
+    keeping: Keeping,
+    sign_in: SignInSettings,
+}
+
+impl Default for Made<'_> {
+    fn default() -> Self {
+        Self {
+            tls: None,
+            catalogue: CATALOGUE,
+            keeping: Keeping::default(),
+            sign_in: SignInSettings::default(),
+        }
+    }
+}
+
 /// A running server.
 pub(crate) struct House {
     pub(crate) address: SocketAddr,
@@ -119,30 +139,47 @@ impl House {
 
     /// A server with changed settings.
     pub(crate) async fn with(change: impl FnOnce(&mut EdgeSettings)) -> Self {
-        Self::build(change, None, CATALOGUE, Keeping::default()).await
+        Self::build(change, Made::default()).await
     }
 
     /// A server that speaks TLS.
     pub(crate) async fn with_tls(files: TlsFiles) -> Self {
-        Self::build(|_| (), Some(files), CATALOGUE, Keeping::default()).await
+        let made = Made {
+            tls: Some(files),
+            ..Made::default()
+        };
+        Self::build(|_| (), made).await
     }
 
     /// A server with another catalogue; the handlers are the same.
     pub(crate) async fn serving(catalogue: &str) -> Self {
-        Self::build(|_| (), None, catalogue, Keeping::default()).await
+        let made = Made {
+            catalogue,
+            ..Made::default()
+        };
+        Self::build(|_| (), made).await
     }
 
     /// A server whose log keeps something else.
     pub(crate) async fn keeping(keeping: Keeping) -> Self {
-        Self::build(|_| (), None, CATALOGUE, keeping).await
+        let made = Made {
+            keeping,
+            ..Made::default()
+        };
+        Self::build(|_| (), made).await
     }
 
-    async fn build(
-        change: impl FnOnce(&mut EdgeSettings),
-        tls: Option<TlsFiles>,
-        text: &str,
-        audit: Keeping,
-    ) -> Self {
+    /// A server at which people sign in at an identity provider.
+    pub(crate) async fn signing_in(sign_in: SignInSettings) -> Self {
+        let made = Made {
+            sign_in,
+            ..Made::default()
+        };
+        Self::build(|_| (), made).await
+    }
+
+    async fn build(change: impl FnOnce(&mut EdgeSettings), made: Made<'_>) -> Self {
+        let text = made.catalogue;
         let folder = TempDir::new().unwrap();
         let url = StoreUrl::Sqlite(folder.path().join("store.db"));
         let clock = Clock::System;
@@ -183,7 +220,7 @@ impl House {
             oauth,
             seal_key: SealKey::new([7; 32]),
             clock,
-            audit,
+            audit: made.keeping,
             call_timeout: Duration::from_secs(20),
             most_running_per_key: 300,
             failed_sign_ins_per_minute: 1000,
@@ -196,9 +233,10 @@ impl House {
             Arc::clone(&rooms),
             Arc::new(PasswordCheck::new(store.clone(), 1000)),
             &ConsoleSettings::default(),
-        );
+        )
+        .with_provider(SignInProvider::of(&made.sign_in).unwrap());
         let mut server = Server::new(Arc::clone(&rooms), settings).with_router(web::router(web));
-        if let Some(files) = tls {
+        if let Some(files) = made.tls {
             server = server.with_tls(files).unwrap();
         }
         let listener = listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();

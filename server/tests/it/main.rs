@@ -17,6 +17,7 @@ mod context_sources;
 mod context_sync;
 mod context_walk;
 mod edge;
+mod guide;
 mod house;
 mod http_tools;
 mod layers;

@@ -2,12 +2,16 @@
 
 use std::{net::IpAddr, sync::Arc, time::Instant};
 
+use serde::Deserialize;
 use serde_json::{Map, Value};
+use tracing::warn;
 
 use super::{
+    ProviderFault,
     guard::OAuth,
     people::{Identity, user_of},
     resource::GROUPS_CLAIM,
+    secret::read_secret,
     token::{Expected, TokenFault},
 };
 use crate::{
@@ -42,7 +46,64 @@ pub struct IdTokenRequest<'a> {
     pub now: Timestamp,
 }
 
+/// A code and what proves that it was asked for by us (RFC 6749 §4.1.3, RFC 7636 §4.5).
+#[derive(Clone, Copy, Debug)]
+pub struct CodeRequest<'a> {
+    /// The provider.
+    pub issuer: &'a str,
+    /// Us, as the provider knows us.
+    pub client_id: &'a str,
+    /// Where our secret is; `None`: we have none, and PKCE alone proves us.
+    pub client_secret: Option<&'a str>,
+    /// What the browser brought.
+    pub code: &'a str,
+    /// Where the browser was sent back to.
+    pub redirect_uri: &'a str,
+    /// Whose digest was sent along with the browser.
+    pub verifier: &'a str,
+}
+
+/// The part of a token response that we use.
+#[derive(Deserialize)]
+struct TokenResponse {
+    id_token: Option<String>,
+}
+
 impl OAuth {
+    /// Redeems a code for an ID token, which is not checked yet. The access token that comes along is dropped.
+    ///
+    /// # Errors
+    /// When the provider cannot be reached or gives none.
+    pub async fn redeem_code(&self, asked: CodeRequest<'_>) -> Result<String, AuthError> {
+        let away = |fault: String| {
+            warn!(
+                issuer = asked.issuer,
+                "no token for a code of the console's sign-in: {fault}"
+            );
+            AuthError::from(ProviderFault::Away)
+        };
+        let endpoints = self.provider_endpoints(asked.issuer).await?;
+        let secret = asked.client_secret.map(read_secret).transpose();
+        let secret = secret.map_err(|error| away(error.to_string()))?;
+        let mut form = vec![
+            ("grant_type", "authorization_code"),
+            ("code", asked.code),
+            ("redirect_uri", asked.redirect_uri),
+            ("code_verifier", asked.verifier),
+        ];
+        if secret.is_none() {
+            form.push(("client_id", asked.client_id));
+        }
+        let client = secret.as_ref().map(|secret| (asked.client_id, secret));
+        let issuer = self.issuer(asked.issuer)?;
+        let answer = issuer.post_form(&endpoints.token, &form, client).await;
+        let answer = answer.map_err(|fault| away(fault.to_string()))?;
+        let parsed = serde_json::from_slice::<TokenResponse>(&answer).ok();
+        parsed
+            .and_then(|response| response.id_token)
+            .ok_or_else(|| away("its answer has no ID token".to_owned()))
+    }
+
     /// What a provider published about itself: its discovery document.
     ///
     /// # Errors

@@ -19,6 +19,7 @@ use super::{
 use crate::{
     operate::{
         OperateError, invitations,
+        oidc::SignInProvider,
         people::LOCAL_TENANT,
         sessions,
         setup::{self, FirstOwner},
@@ -48,6 +49,9 @@ struct SignInPage<'a> {
     email: &'a str,
     tenant: &'a str,
     unowned: bool,
+    /// What the identity provider is called; empty: there is none.
+    provider: &'a str,
+    provider_link: String,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -70,12 +74,21 @@ async fn sign_in_page(
         email: "",
         tenant: "",
         unowned: !setup::has_owner(web.store()).await?,
+        provider: web.provider().map_or("", SignInProvider::title),
+        provider_link: provider_link(own_page(&query.next)),
     };
     Ok((visitor.remember(), render(&page)?).into_response())
 }
 
+fn provider_link(next: &str) -> String {
+    let query = form_urlencoded::Serializer::new(String::new())
+        .append_pair("next", next)
+        .finish();
+    format!("/console/sign-in/provider?{query}")
+}
+
 /// A page of ours, to go on to after signing in; nothing for whatever else a link may say.
-fn own_page(next: &str) -> &str {
+pub(super) fn own_page(next: &str) -> &str {
     let good = next.starts_with("/console/")
         && next.len() <= 2000
         && !next.contains("//")
@@ -108,6 +121,8 @@ async fn sign_in(State(web): State<Web>, posted: Posted<Visitor>) -> Result<Resp
                 email: fields.get("email"),
                 tenant,
                 unowned: false,
+                provider: web.provider().map_or("", SignInProvider::title),
+                provider_link: provider_link(own_page(fields.get("next"))),
             };
             Ok((status_of(status), render(&page)?).into_response())
         }
@@ -120,7 +135,7 @@ fn status_of(status: u16) -> StatusCode {
 }
 
 /// Opens a session and goes on to a page.
-async fn enter(
+pub(super) async fn enter(
     web: &Web,
     visitor: &Visitor,
     tenant: &TenantId,

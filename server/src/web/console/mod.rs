@@ -20,6 +20,7 @@ mod entry;
 mod form;
 mod keys;
 mod members;
+mod oidc;
 mod page;
 mod person;
 mod reviews;
@@ -45,6 +46,7 @@ pub(super) fn router() -> Router<Web> {
         .merge(calls::router())
         .merge(audit::router())
         .merge(members::router())
+        .merge(oidc::router())
         .merge(reviews::router())
         .merge(editions::router())
         .merge(settings::router())

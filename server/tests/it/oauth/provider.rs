@@ -21,8 +21,29 @@ use ring::{
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
 };
+
+/// One request, its body included.
+async fn request(stream: &mut TcpStream) -> String {
+    let (mut all, mut chunk) = (Vec::new(), [0; 4096]);
+    loop {
+        let length = stream.read(&mut chunk).await.unwrap_or(0);
+        all.extend_from_slice(&chunk[..length]);
+        let text = String::from_utf8_lossy(&all).into_owned();
+        let whole = text.split_once("\r\n\r\n").is_some_and(|(head, body)| {
+            let declared = head.lines().find_map(|line| {
+                let (name, value) = line.split_once(':')?;
+                name.eq_ignore_ascii_case("content-length")
+                    .then(|| value.trim().parse().unwrap_or(0))
+            });
+            body.len() >= declared.unwrap_or(0)
+        });
+        if whole || length == 0 {
+            return text;
+        }
+    }
+}
 
 /// A key that signs.
 pub(crate) enum Signer {
@@ -118,6 +139,10 @@ pub(crate) struct Provider {
     pub(crate) issuer: String,
     pub(crate) keys: Arc<Mutex<Vec<Value>>>,
     pub(crate) fetches: Arc<AtomicU32>,
+    /// What it gives for any code.
+    pub(crate) id_token: Arc<Mutex<Option<String>>>,
+    /// The forms that codes came with.
+    pub(crate) redeemed: Arc<Mutex<Vec<String>>>,
 }
 
 impl Provider {
@@ -129,13 +154,14 @@ impl Provider {
             issuer: issuer.clone(),
             keys: Arc::new(Mutex::new(keys)),
             fetches: Arc::default(),
+            id_token: Arc::default(),
+            redeemed: Arc::default(),
         };
         let (keys, fetches) = (Arc::clone(&provider.keys), Arc::clone(&provider.fetches));
+        let (id_token, redeemed) = (Arc::clone(&provider.id_token), Arc::clone(&provider.redeemed));
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
-                let mut request = vec![0; 4096];
-                let length = stream.read(&mut request).await.unwrap_or(0);
-                let text = String::from_utf8_lossy(&request[..length]).into_owned();
+                let text = request(&mut stream).await;
                 let body = if text.starts_with("GET /keys ") {
                     fetches.fetch_add(1, Ordering::SeqCst);
                     json!({ "keys": *keys.lock() })
@@ -148,6 +174,10 @@ impl Provider {
                         "code_challenge_methods_supported": ["S256"],
                         "authorization_response_iss_parameter_supported": true,
                     })
+                } else if text.starts_with("POST /token ") {
+                    let form = text.split_once("\r\n\r\n").map_or("", |(_, form)| form);
+                    redeemed.lock().push(form.to_owned());
+                    json!({ "token_type": "Bearer", "access_token": "a", "id_token": *id_token.lock() })
                 } else {
                     json!({})
                 };
