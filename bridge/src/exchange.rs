@@ -28,7 +28,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use footbridge_protocol::era::Era;
 use footbridge_protocol::headers::SESSION_ID;
-use footbridge_protocol::jsonrpc::{Id, OwnedId};
+use footbridge_protocol::jsonrpc::{Id, OwnedId, glance_into};
+use footbridge_protocol::scan::Spot;
 use hyper::header::HeaderMap;
 use hyper::{Method, StatusCode};
 use tokio::sync::SetOnce;
@@ -42,7 +43,7 @@ use crate::legacy::recover::{self, Lost};
 use crate::legacy::{Legacy, sse_transport};
 use crate::log;
 use crate::options::URL_VARIABLE;
-use crate::probe::Probe;
+use crate::probe::{Probe, reply_contradicts_modern};
 use crate::relay::{self, Verdict};
 use crate::seconds::Seconds;
 use crate::stdio::Output;
@@ -96,6 +97,8 @@ pub(crate) enum Kind {
     Call,
     /// May be sent again after its reply was lost (B-41).
     Repeatable,
+    /// In the handshake era: what it is granted holds for the rest of the session.
+    Standing,
     /// Anything else.
     Once,
 }
@@ -142,7 +145,7 @@ impl Exchange {
             }
             Err(Failure::Refused(_, Report::Theirs(line))) => {
                 if !self.is_cancelled() {
-                    let _ = self.reader.answer(&self.shared, line).await;
+                    let _ = self.reader.answer(&self.shared, line, Vec::new()).await;
                 }
                 return;
             }
@@ -240,7 +243,7 @@ impl Exchange {
                 reply.body.linger();
                 match late {
                     Some(late) => match late.response().await {
-                        Some(response) => self.answer(response, &HeaderMap::new()).await,
+                        Some(response) => self.answer(response, Vec::new(), &HeaderMap::new()).await,
                         None => Err(self.lost("The server's stream ended before the response came")),
                     },
                     None => Err(BridgeError::protocol(
@@ -262,23 +265,24 @@ impl Exchange {
         if reply.headers.contains_key(hyper::header::CONTENT_ENCODING) {
             return Err(self.broken("The server compressed its reply, which was not asked for"));
         }
-        if reply.is_type("text/event-stream") {
-            return Box::pin(self.read_stream(reply)).await;
-        }
-        if reply.is_type("text/html") {
-            return Err(BridgeError::protocol(format!(
-                "{URL_VARIABLE} leads to a web page, not to an MCP endpoint. The endpoint of most servers is their address \
-                 followed by /mcp"
-            ))
-            .diagnosed(Diagnosis::WebPage)
-            .into());
-        }
-        if !reply.is_type("application/json") {
-            let declared = quote(reply.header(hyper::header::CONTENT_TYPE).as_bytes(), 100);
-            return Err(self.broken(&format!(
-                "The server answered {} with content type `{declared}` where JSON or an event stream is due",
-                reply.status.as_u16()
-            )));
+        match reply.type_among(["application/json", "text/event-stream", "text/html"]) {
+            Some("application/json") => {}
+            Some("text/event-stream") => return Box::pin(self.read_stream(reply)).await,
+            Some(_) => {
+                return Err(BridgeError::protocol(format!(
+                    "{URL_VARIABLE} leads to a web page, not to an MCP endpoint. The endpoint of most servers is their \
+                     address followed by /mcp"
+                ))
+                .diagnosed(Diagnosis::WebPage)
+                .into());
+            }
+            None => {
+                let declared = quote(reply.header(hyper::header::CONTENT_TYPE).as_bytes(), 100);
+                return Err(self.broken(&format!(
+                    "The server answered {} with content type `{declared}` where JSON or an event stream is due",
+                    reply.status.as_u16()
+                )));
+            }
         }
         let whole = reply
             .body
@@ -331,9 +335,17 @@ impl Exchange {
 
     /// Does what a message asks for; true if it was the response.
     async fn take(&self, data: Vec<u8>, headers: &HeaderMap) -> Result<bool, Failure> {
+        // A crossing takes the result apart: one look finds out both.
+        let mut spots = Vec::new();
+        if matches!(self.reader, Reader::Lane(_))
+            && glance_into(&data, &mut spots).is_some_and(|seen| self.id == seen.id)
+        {
+            self.answer(data, spots, headers).await?;
+            return Ok(true);
+        }
         match relay::judge(&data, Some((&self.id, self.era)), &self.shared) {
             Ok(Verdict::Answer) => {
-                self.answer(data, headers).await?;
+                self.answer(data, Vec::new(), headers).await?;
                 Ok(true)
             }
             Ok(Verdict::Pass) => {
@@ -362,18 +374,35 @@ impl Exchange {
     }
 
     /// Writes the response, after learning from it what later messages need.
-    async fn answer(&self, response: Vec<u8>, headers: &HeaderMap) -> Result<(), Failure> {
+    async fn answer(
+        &self,
+        response: Vec<u8>,
+        mut spots: Vec<Spot>,
+        headers: &HeaderMap,
+    ) -> Result<(), Failure> {
         self.check_era(StatusCode::OK, &response).await?;
         let response = match self.kind {
             Kind::Initialize => {
                 self.shared.legacy.learn(headers, &response, &self.body);
                 response
             }
-            Kind::ToolsList { first_page } => self.shared.tools.learn(response, first_page),
+            Kind::Standing => {
+                self.shared.legacy.keep_standing(&self.body, &response);
+                response
+            }
+            Kind::ToolsList { first_page } => {
+                let bytes = response.len();
+                let response = self.shared.tools.learn(response, first_page);
+                // What was cut out of it has moved the rest.
+                if response.len() != bytes {
+                    spots.clear();
+                }
+                response
+            }
             _ => response,
         };
         if !self.is_cancelled() {
-            self.reader.answer(&self.shared, response).await?;
+            self.reader.answer(&self.shared, response, spots).await?;
         }
         Ok(())
     }
@@ -385,7 +414,7 @@ impl Exchange {
             return Ok(());
         }
         let probe = &self.shared.probe;
-        let doubtful = probe.is_open() || (up::era::contradicts(status, reply) && probe.doubt());
+        let doubtful = probe.is_open() || (reply_contradicts_modern(status, reply) && probe.doubt());
         if doubtful && Box::pin(up::era::shows_legacy(&self.shared, &self.body, status, reply)).await {
             return Err(Failure::OtherEra);
         }

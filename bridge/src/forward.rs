@@ -21,6 +21,7 @@ use footbridge_protocol::codes;
 use footbridge_protocol::era::Era;
 use footbridge_protocol::jsonrpc::{DecodeError, Message, Notification, OwnedId, Request, Rules, decode};
 use footbridge_protocol::params::Params;
+use hyper::header::HeaderMap;
 use tokio::task::{AbortHandle, Id as TaskId, JoinError, JoinSet};
 
 use crate::cross::down::{self, Crossing};
@@ -287,7 +288,7 @@ impl Forward {
                     ));
                     return;
                 }
-                let mut headers = self.shared.upstream.post_headers();
+                let mut headers = HeaderMap::new();
                 self.shared.legacy.stamp(&mut headers);
                 let (shared, line) = (Arc::clone(&self.shared), held.line);
                 self.tasks.spawn(async move {

@@ -1,13 +1,14 @@
 //! What a handshake-era connection has to remember: the negotiated version, the session, the server's open requests.
 //!
 //! In come the answers of `initialize` and the ids of requests the server makes; out go headers for later messages. The
-//! stream the server may talk on by itself is read in [`stream`], a lost session is opened anew in [`recover`], and
-//! [`sse_transport`] is for servers of the first revision.
+//! stream the server may talk on by itself is read in [`stream`], a lost session is opened anew in [`recover`] with what it was
+//! asked for good ([`standing`]), and [`sse_transport`] is for servers of the first revision.
 
 mod facts;
 pub(crate) mod place;
 pub(crate) mod recover;
 pub(crate) mod sse_transport;
+pub(crate) mod standing;
 pub(crate) mod stream;
 
 use std::collections::{HashMap, HashSet};
@@ -25,6 +26,7 @@ use tokio::task::AbortHandle;
 use crate::log;
 use facts::Facts;
 use recover::Rounds;
+use standing::Standing;
 
 /// Requests of the server that may wait for the host's answer. A host that never answers must not fill the memory.
 const OPEN_REQUESTS: usize = 1024;
@@ -40,6 +42,7 @@ pub(crate) struct Legacy {
 struct State {
     facts: Facts,
     opening: Opening,
+    standing: Standing,
     /// Where POSTs go on the transport of the first revision. `Some` means that it is in use, its stream open or not.
     post_target: Option<Uri>,
     /// Ids of requests the server made and the host has not answered.
@@ -101,6 +104,11 @@ impl Legacy {
     /// Keeps the notification that ends the handshake, for a session that has to be opened again.
     pub(crate) fn keep_initialized(&self, notification: &Bytes) {
         self.state().opening.initialized = Some(Bytes::copy_from_slice(notification));
+    }
+
+    /// Keeps what the host has asked of the session for good with `request`, if `response` grants it.
+    pub(crate) fn keep_standing(&self, request: &Bytes, response: &[u8]) {
+        self.state().standing.note(request, response);
     }
 
     /// The revision that was negotiated, if it is one with a name of its own here.

@@ -52,9 +52,14 @@ use legacy::Legacy;
 use options::{Command, KeySource, OptionError, Settings, URL_VARIABLE};
 use probe::Probe;
 use stdio::{Input, Output, Writer};
-use tokio::sync::SetOnce;
+use tokio::sync::{SetOnce, mpsc};
 use tools::ToolHeaders;
 use upstream::{Dialer, Endpoint, Limits, Upstream, bearer};
+
+/// musl's own allocator maps and unmaps pages for every buffer of kilobytes, which is a third of the time of a listing.
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
 /// What requests in flight get after the host has closed its end (protocol.md B-05).
 const GRACE: Duration = Duration::from_secs(2);
@@ -62,6 +67,8 @@ const GRACE: Duration = Duration::from_secs(2);
 const SIGNAL_GRACE: Duration = Duration::from_millis(300);
 /// What the last lines get to be written when the host reads slowly.
 const FLUSH_LIMIT: Duration = Duration::from_millis(500);
+/// Reasons to end that are noted before anybody looks. The first is acted on, and a signal after it.
+const ENDS: usize = 4;
 /// Longest line accepted while nothing is configured.
 const UNCONFIGURED_MESSAGE_BYTES: usize = 1 << 20;
 
@@ -135,35 +142,50 @@ async fn bridge(settings: Result<Settings, BridgeError>) -> std::io::Result<()> 
     let message_bytes = settings
         .as_ref()
         .map_or(UNCONFIGURED_MESSAGE_BYTES, |settings| settings.message_bytes);
-    let mut signals = Signals::new()?;
+    // Each of these waits in a task of its own: what hardly ever happens is not asked about at every message.
+    let (end, mut ends) = mpsc::channel(ENDS);
+    let signals = Signals::new()?;
+    tokio::spawn(signals.report(end.clone()));
     let (output, writer) = Writer::open()?;
     let mut input = Input::open(message_bytes)?;
-    let mut writing = tokio::spawn(writer.run());
+    let host = end.clone();
+    let writing = tokio::spawn(async move {
+        let written = writer.run().await;
+        let _ = host.try_send(End::HostGone);
+        written
+    });
     let mut outcome = Ok(());
     match settings.and_then(|settings| prepare(settings, output.clone())) {
         Ok((shared, in_flight)) => {
             let shared = Arc::new(shared);
             let mut forward = Forward::new(Arc::clone(&shared), in_flight);
+            tokio::spawn(async move {
+                let error = shared.stop.wait().await;
+                let _ = end.try_send(End::Stopped(error.message().to_owned()));
+            });
             let grace = tokio::select! {
+                biased;
                 () = forward.run(&mut input) => GRACE,
-                () = signals.next() => SIGNAL_GRACE,
-                _ = &mut writing => Duration::ZERO,
-                error = shared.stop.wait() => {
-                    outcome = Err(std::io::Error::other(error.message().to_owned()));
-                    SIGNAL_GRACE
-                }
+                end = ends.recv() => match end {
+                    Some(End::HostGone) => Duration::ZERO,
+                    Some(End::Stopped(reason)) => {
+                        outcome = Err(std::io::Error::other(reason));
+                        SIGNAL_GRACE
+                    }
+                    Some(End::Signal) | None => SIGNAL_GRACE,
+                },
             };
+            let signal = async { while !matches!(ends.recv().await, Some(End::Signal) | None) {} };
             tokio::select! {
                 () = forward.finish(grace) => {}
-                () = signals.next() => {}
+                () = signal => {}
             }
         }
         Err(error) => {
             log::warn(format_args!("{}", error.message()));
             tokio::select! {
                 () = forward::refuse_all(&mut input, &output, &error) => {}
-                () = signals.next() => {}
-                _ = &mut writing => {}
+                _ = ends.recv() => {}
             }
         }
     }
@@ -175,6 +197,15 @@ async fn bridge(settings: Result<Settings, BridgeError>) -> std::io::Result<()> 
     };
     let _ = tokio::time::timeout(FLUSH_LIMIT, last_lines).await;
     outcome
+}
+
+/// What ends the bridge, besides the end of what the host says.
+enum End {
+    Signal,
+    /// The host has closed its end of our stdout.
+    HostGone,
+    /// This host cannot be served any longer: why.
+    Stopped(String),
 }
 
 /// Makes everything the exchanges share, or says what has to be corrected first.
@@ -263,6 +294,14 @@ impl Signals {
             #[cfg(unix)]
             interrupt: signal(SignalKind::interrupt())?,
         })
+    }
+
+    /// Tells of each one.
+    async fn report(mut self, ends: mpsc::Sender<End>) {
+        loop {
+            self.next().await;
+            let _ = ends.try_send(End::Signal);
+        }
     }
 
     #[cfg(unix)]

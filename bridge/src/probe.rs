@@ -185,6 +185,22 @@ pub(crate) fn contradicts_modern(status: StatusCode, code: Option<i64>) -> bool 
     ) && code.is_none_or(|code| code == codes::INVALID_REQUEST || (-32009..=-32000).contains(&code))
 }
 
+/// The same of a reply as it came.
+pub(crate) fn reply_contradicts_modern(status: StatusCode, reply: &[u8]) -> bool {
+    !status.is_success() && contradicts_modern(status, code_of(reply))
+}
+
+/// The code of the error that `reply` is, if it is one.
+pub(crate) fn code_of(reply: &[u8]) -> Option<i64> {
+    match decode(reply, &Rules::BRIDGE) {
+        Ok(Message::Response(response)) => match response.body {
+            ResponseBody::Error(error) => ErrorView::read(error).map(|error| error.code),
+            ResponseBody::Result(_) => None,
+        },
+        _ => None,
+    }
+}
+
 /// Says whether a refusal of a legacy request comes from a server that is modern now.
 pub(crate) fn contradicts_legacy(status: StatusCode, code: Option<i64>) -> bool {
     status == StatusCode::BAD_REQUEST

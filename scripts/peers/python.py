@@ -108,17 +108,18 @@ async def check_all(checks, mode, era, client):
     await checks.run(mode, "a wrong argument is a readable tool error", refuses_wrong_argument)
 
 
-async def check_confirming(checks, mode):
-    """A change that is agreed to, and one that is not. Whoever is asked sees the preview; a client that talks to the
-    server directly in the older era cannot be asked, and confirms by token."""
+async def check_confirming(checks, mode, sessionless=False):
+    """A change that is agreed to, and one that is not. Whoever is asked sees the preview. A client that talks to the
+    server directly in the older era is asked in its session; sessionless it cannot be, and confirms by token."""
     asked, answers = [], []
 
     async def on_elicit(_, params):
         asked.append(params.message)
         return answers.pop()
 
-    key = f"confirm-python-{mode}"
-    async with connected(mode, os.environ["FOOTBRIDGE_CAREFUL_KEY"], elicitation_callback=on_elicit) as client:
+    key = f"confirm-python-{mode}{'-sessionless' if sessionless else ''}"
+    careful = os.environ["FOOTBRIDGE_CAREFUL_KEY"]
+    async with connected(mode, careful, sessionless=sessionless, elicitation_callback=on_elicit) as client:
         await client.list_tools()
 
         async def put(name, **more):
@@ -151,18 +152,25 @@ async def check_confirming(checks, mode):
             expect(declined["status"] == "declined", f"got {declined}")
             expect(not await is_stored(f"{key}-declined"), "is stored all the same")
 
-        if mode == "direct-legacy":
-            await checks.run(mode, "a change is previewed, then confirmed by its token", by_token)
+        if sessionless:
+            await checks.run(mode, "without a session a change is previewed, then confirmed by its token", by_token)
         else:
             await checks.run(mode, "the user is asked, agrees, and it happens", agrees)
             await checks.run(mode, "the user is asked, declines, and nothing happens", declines)
 
 
+async def forget_session(response):
+    """As if the server gave out no session: what older clients, and some proxies, make of one that does."""
+    response.headers.pop("mcp-session-id", None)
+
+
 @asynccontextmanager
-async def connected(mode, key, **options):
+async def connected(mode, key, sessionless=False, **options):
     way, kind = mode.split("-")
     url = os.environ["FOOTBRIDGE_URL"]
-    async with httpx2.AsyncClient(headers={"Authorization": f"Bearer {key}"}, timeout=MODE_TIMEOUT_S) as http:
+    hooks = {"response": [forget_session]} if sessionless else {}
+    headers = {"Authorization": f"Bearer {key}"}
+    async with httpx2.AsyncClient(headers=headers, timeout=MODE_TIMEOUT_S, event_hooks=hooks) as http:
         if way == "direct":
             target = streamable_http_client(url, http_client=http)
         else:
@@ -178,6 +186,8 @@ async def run_mode(checks, mode):
         # Our server serves both eras, so a host that tries the new one first gets it.
         await check_all(checks, mode, "legacy" if mode.endswith("legacy") else "modern", client)
     await check_confirming(checks, mode)
+    if mode == "direct-legacy":
+        await check_confirming(checks, mode, sessionless=True)
 
 
 async def main(modes):

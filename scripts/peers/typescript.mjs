@@ -68,10 +68,18 @@ function expect(condition, message) {
 
 const show = (value) => JSON.stringify(value)?.slice(0, 300);
 
-function transportFor(way, key = FOOTBRIDGE_KEY) {
+/** As if the server gave out no session: what older clients, and some proxies, make of one that does. */
+async function withoutSession(...request) {
+    const reply = await fetch(...request);
+    const headers = new Headers(reply.headers);
+    headers.delete('mcp-session-id');
+    return new Response(reply.body, { status: reply.status, headers });
+}
+
+function transportFor(way, key = FOOTBRIDGE_KEY, more = {}) {
     if (way === 'direct') {
         const requestInit = { headers: { Authorization: `Bearer ${key}` } };
-        return new StreamableHTTPClientTransport(new URL(FOOTBRIDGE_URL), { requestInit });
+        return new StreamableHTTPClientTransport(new URL(FOOTBRIDGE_URL), { requestInit, ...more });
     }
     return new StdioClientTransport({ command: FOOTBRIDGE_BRIDGE, env: { FOOTBRIDGE_URL, FOOTBRIDGE_KEY: key } });
 }
@@ -129,11 +137,11 @@ async function checkAll(mode, era, client) {
 }
 
 /**
- * A change that is agreed to, and one that is not. Whoever is asked sees the preview; a client that talks to the server
- * directly in the older era cannot be asked, and confirms by token.
+ * A change that is agreed to, and one that is not. Whoever is asked sees the preview. A client that talks to the server
+ * directly in the older era is asked in its session; `sessionless` it cannot be, and confirms by token.
  */
-async function checkConfirming(mode, options) {
-    const [way, kind] = mode.split('-');
+async function checkConfirming(mode, options, sessionless = false) {
+    const [way] = mode.split('-');
     const asked = [];
     let answer;
     const client = new Client({ name: 'footbridge-peer-check', version: '1' }, { ...options, capabilities: { elicitation: { form: {} } } });
@@ -141,13 +149,13 @@ async function checkConfirming(mode, options) {
         asked.push(params.message);
         return answer;
     });
-    await client.connect(transportFor(way, FOOTBRIDGE_CAREFUL_KEY));
+    await client.connect(transportFor(way, FOOTBRIDGE_CAREFUL_KEY, sessionless ? { fetch: withoutSession } : {}));
     await client.listTools();
-    const key = `confirm-typescript-${generation}-${mode}`;
+    const key = `confirm-typescript-${generation}-${mode}${sessionless ? '-sessionless' : ''}`;
     const put = async (name, args = {}) => (await client.callTool({ name: 'memory_put', arguments: { key: name, content: 'agreed to', ...args } })).structuredContent;
     const isStored = async (name) => !(await client.callTool({ name: 'memory_get', arguments: { key: name } })).isError;
-    if (way === 'direct' && kind === 'legacy') {
-        await check(mode, 'a change is previewed, then confirmed by its token', async () => {
+    if (sessionless) {
+        await check(mode, 'without a session a change is previewed, then confirmed by its token', async () => {
             const preview = await put(key);
             expect(preview?.status === 'confirmation_required' && preview.confirmation_token, `got ${show(preview)}`);
             expect(!(await isStored(key)), 'stored before anybody agreed');
@@ -196,6 +204,9 @@ for (const mode of modes) {
     if (connected) await checkAll(mode, kind === 'legacy' ? 'legacy' : 'modern', client);
     await client.close();
     if (connected) await check(mode, 'confirms and declines', () => checkConfirming(mode, options));
+    if (connected && mode === 'direct-legacy') {
+        await check(mode, 'confirms without a session', () => checkConfirming(mode, options, true));
+    }
     clearTimeout(timer);
 }
 process.exit(failures > 0 ? 1 : 0);

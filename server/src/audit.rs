@@ -198,7 +198,7 @@ impl Draft {
     ///
     /// # Errors
     /// When the log cannot be written; the call is then refused (security.md A2).
-    pub async fn close(mut self) -> Result<(), StoreError> {
+    pub async fn close(&mut self) -> Result<(), StoreError> {
         let Some(mut record) = self.record.take() else {
             return Ok(());
         };

@@ -24,6 +24,7 @@ pub use read::{ConfigError, Fault};
 use crate::{
     access::oauth::OAuthLimits,
     edge::EdgeSettings,
+    outbox::NotificationSettings,
     store::{StoreSettings, StoreUrl},
     vocabulary::EditionName,
 };
@@ -46,6 +47,8 @@ pub struct Config {
     pub sign_in: SignInSettings,
     /// `[audit]`: what the logs keep, and for how long.
     pub audit: AuditSettings,
+    /// `[notifications]`: where reviews and other events are told.
+    pub notifications: NotificationSettings,
     /// `[store]`: how the store works.
     pub store: StoreConfig,
     /// `[log]`: what is logged, and how.

@@ -11,6 +11,7 @@ pub mod domain;
 pub mod edge;
 pub mod limits;
 pub mod operate;
+pub mod outbox;
 pub mod outgoing;
 pub mod pipeline;
 pub mod policy;

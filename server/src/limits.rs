@@ -329,14 +329,15 @@ impl Limits {
     }
 
     fn budget<'m>(&self, meter: &'m Meter, principal: &Principal, of: CapOf) -> &'m Arc<Budget> {
-        let (cell, name) = match of {
-            CapOf::Key => (
-                &meter.of_key,
-                format_args!("{CALLS}:{}", meter_name(principal)).to_string(),
-            ),
-            CapOf::Tenant => (&meter.of_tenant, CALLS.to_owned()),
+        let cell = match of {
+            CapOf::Key => &meter.of_key,
+            CapOf::Tenant => &meter.of_tenant,
         };
         cell.get_or_init(|| {
+            let name = match of {
+                CapOf::Key => format!("{CALLS}:{}", meter_name(principal)),
+                CapOf::Tenant => CALLS.to_owned(),
+            };
             let tenant = principal.tenant();
             let mut budgets = self.budgets.lock();
             let budget = budgets.entry((tenant.clone(), name.clone())).or_insert_with(|| {

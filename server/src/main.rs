@@ -7,6 +7,11 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
+    // The server starts itself to run the programs behind tools.
+    #[cfg(target_os = "linux")]
+    if let Some(code) = footbridge_server::domain::command::run_if_asked(std::env::args_os()) {
+        return ExitCode::from(code);
+    }
     // A panic ends its request, not the process; its text is for the operator alone.
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(tracing::field::display);

@@ -6,12 +6,19 @@
 
 mod answer;
 mod consent;
+mod converse;
+mod discover;
 mod doors;
 mod fare;
 mod house;
 mod offers;
+mod questions;
 mod redeem;
+mod replies;
 mod run;
+mod sessions;
+mod tasks;
+mod watch;
 
 use bytes::Bytes;
 use footbridge_protocol::headers::Mismatch;
@@ -22,18 +29,25 @@ use tracing::error;
 pub use answer::{Answer, CallError, SignInError};
 pub use house::{BoundEdition, House, HouseBuilder, HouseError};
 pub use offers::Suggestions;
+pub use questions::{Answered, AskClient, ClientAnswer, NoAnswer, OpenQuestion};
+pub use replies::Said;
+pub use sessions::{ClientFacts, ClientSession};
+pub use tasks::{TASK_SAYS_SO, Task};
+pub use watch::{MOST_WATCHED, Watched};
 
 use fare::Fare;
 
 use crate::{
     access::{Denial, Principal, PrincipalFacts, judge},
     audit::{Draft, RequestFacts},
-    catalogue::{Edition, ListKey, Shape, TOKEN_ARGUMENT, Tool, ToolSet, read_arguments},
+    catalogue::{
+        Edition, ListKey, Shape, TOKEN_ARGUMENT, Tool, ToolSet, UnknownToolset, discovery, read_arguments,
+    },
     domain::{Call, Handler, Outcome, Progress, Round},
     limits::{OverLimit, RateState, Slot, Usage},
     policy::{self, Decision},
     store::{AuditStatus, StoreError},
-    vocabulary::{Consent, Timestamp, canonical},
+    vocabulary::{Consent, Listing, Timestamp, canonical},
 };
 
 /// A decoded `tools/call`, the same in both eras.
@@ -48,8 +62,8 @@ pub struct ToolCall<'a> {
     pub request_state: Option<&'a str>,
     /// What the client declared it can do.
     pub capabilities: Map<String, Value>,
-    /// Whether a question can be carried inside a result; legacy callers have no such result.
-    pub can_ask: bool,
+    /// How the client can be asked.
+    pub asking: Asking<'a>,
     /// Where a person approves a call in a browser: a URL that a code is put behind.
     pub approve_at: Option<&'a str>,
     /// Gate row 18: compares `Mcp-Param-*` with the arguments, once the tool is known.
@@ -60,6 +74,36 @@ pub struct ToolCall<'a> {
     pub cancelled: CancellationToken,
     /// Facts for the log.
     pub facts: RequestFacts,
+}
+
+/// How a client can be asked something that its call needs.
+#[derive(Clone, Copy)]
+pub enum Asking<'a> {
+    /// Not at all.
+    Never,
+    /// In a result, which it comes back from with the answers.
+    InResult,
+    /// While the call runs.
+    Directly(&'a dyn AskClient),
+}
+
+impl ToolCall<'_> {
+    /// The same call, without what it brought along from a round before.
+    fn again(&self) -> ToolCall<'_> {
+        ToolCall {
+            name: self.name,
+            arguments: self.arguments,
+            input_responses: None,
+            request_state: None,
+            capabilities: self.capabilities.clone(),
+            asking: self.asking,
+            approve_at: self.approve_at,
+            check_headers: self.check_headers,
+            progress: self.progress.clone(),
+            cancelled: self.cancelled.clone(),
+            facts: self.facts.clone(),
+        }
+    }
 }
 
 /// What a call names: all of it walks through the same rooms.
@@ -110,12 +154,32 @@ impl House {
         draft.close().await
     }
 
-    /// The `tools` array that this principal sees.
-    pub fn list_tools(&self, principal: &Principal, client: Option<&str>, shape: Shape) -> Bytes {
+    /// The `tools` array that this principal sees. `listing` is what the URL asks for, on top of what the key does.
+    ///
+    /// # Errors
+    /// When a toolset is asked for that is not there.
+    pub fn list_tools(
+        &self,
+        principal: &Principal,
+        client: Option<&str>,
+        shape: Shape,
+        listing: &Listing,
+    ) -> Result<Bytes, UnknownToolset> {
         let Some(edition) = self.edition_of(principal) else {
-            return Bytes::from_static(b"[]");
+            return Ok(Bytes::from_static(b"[]"));
         };
         self.keyring.note_use(principal, client, self.clock.now());
+        let own = &principal.facts().listing;
+        if edition.edition.discover || own.discover || listing.discover {
+            let three = discovery::definitions(&edition.edition, principal.visible(), shape);
+            return Ok(Bytes::from(three.to_string()));
+        }
+        let mut visible = principal.visible().clone();
+        for toolsets in [&own.toolsets, &listing.toolsets] {
+            if !toolsets.is_empty() {
+                visible = visible.and(&edition.edition.toolsets(toolsets)?);
+            }
+        }
         let style = match principal.facts().names {
             crate::vocabulary::NameStyle::Auto => edition.edition.names,
             chosen => chosen,
@@ -128,15 +192,13 @@ impl House {
                 confirming.insert(tool.index);
             }
         }
-        edition.lists.get(
-            &edition.edition,
-            ListKey {
-                visible: principal.visible(),
-                confirming,
-                shape,
-                names,
-            },
-        )
+        let key = ListKey {
+            visible,
+            confirming,
+            shape,
+            names,
+        };
+        Ok(edition.lists.get(&edition.edition, key))
     }
 
     /// Walks one call through rooms 4 to 10.
@@ -153,28 +215,35 @@ impl House {
         principal: &Principal,
         call: ToolCall<'_>,
     ) -> Result<Answer, CallError> {
+        match call.asking {
+            Asking::Directly(client) => Box::pin(self.converse(wanted, principal, call, client)).await,
+            Asking::InResult | Asking::Never => self.call_once(wanted, principal, call).await,
+        }
+    }
+
+    async fn call_once(
+        &self,
+        wanted: Wanted,
+        principal: &Principal,
+        mut call: ToolCall<'_>,
+    ) -> Result<Answer, CallError> {
         let now = self.clock.now();
         self.keyring
             .note_call(principal, call.facts.client_name.as_deref(), now);
-        let mut draft = Draft::open(
-            self.store.clone(),
-            self.audit,
-            principal,
-            call.name,
-            call.facts.clone(),
-            now,
-        );
-        let reference = call.facts.request_id.clone();
+        let facts = std::mem::take(&mut call.facts);
+        let mut draft = Draft::open(self.store.clone(), self.audit, principal, call.name, facts, now);
         let result = self.walk(wanted, principal, call, now, &mut draft).await;
         if let Err(error) = &result {
             draft.refuse(error.status(), error.http_twin(), error.code());
         }
-        let acted = draft.has_acted();
-        match draft.close().await {
-            Ok(()) => result,
+        let acted = draft
+            .has_acted()
+            .then(|| draft.reference().unwrap_or_default().to_owned());
+        match (draft.close().await, acted) {
+            (Ok(()), _) => result,
             // What was begun outside is not undone by a row that cannot be written.
-            Err(error) if acted => Err(unknown_outcome(&error, &reference).into()),
-            Err(error) => Err(error.into()),
+            (Err(error), Some(reference)) => Err(unknown_outcome(&error, &reference).into()),
+            (Err(error), None) => Err(error.into()),
         }
     }
 
@@ -208,12 +277,14 @@ impl House {
         let decision = policy::decide(grant.clone(), edition, &rules);
         if let Handler::Planned(planned) = handler {
             let visit = consent::Visit::new(self, &bound.edition, &grant, planned, need, &call, fare, now);
-            return self.consent(visit, decision, value, &call, draft, slot).await;
+            // Boxed, as are all the ways that few calls take: a future is as large as the longest of its ways, and every
+            // call is moved about and kept in memory with it.
+            return Box::pin(self.consent(visit, decision, value, &call, draft, slot)).await;
         }
         let canonical = canonical(&value);
         draft.arguments(&canonical);
-        let binding = binding(principal.facts(), tool, &canonical);
-        let round = self.open_round(&binding, &call, now)?;
+        let binding = || binding(principal.facts(), tool, &canonical);
+        let round = self.open_round(binding, &call, now)?;
         let arguments = tool.input.check(value)?;
         let Decision::Run(permit) = decision else {
             return Err(CallError::NoPreview);
@@ -229,7 +300,7 @@ impl House {
         };
         let asked = Asked {
             capabilities: work.capabilities.clone(),
-            can_ask: call.can_ask,
+            can_ask: !matches!(call.asking, Asking::Never),
             round: work.round.number,
         };
         fare.pay()?;
@@ -244,7 +315,7 @@ impl House {
                     None => None,
                     Some(state) => Some(
                         self.seal_key
-                            .seal(&binding, asked.round + 1, state, now)
+                            .seal(&binding(), asked.round + 1, state, now)
                             .map_err(|e| CallError::Domain(crate::domain::DomainError::internal(e)))?,
                     ),
                 };
@@ -256,7 +327,13 @@ impl House {
         }
     }
 
-    fn open_round(&self, binding: &str, call: &ToolCall<'_>, now: Timestamp) -> Result<Round, CallError> {
+    /// What came before in a call of several rounds. `binding` is what a sealed state must be bound to.
+    fn open_round(
+        &self,
+        binding: impl Fn() -> String,
+        call: &ToolCall<'_>,
+        now: Timestamp,
+    ) -> Result<Round, CallError> {
         let answers = match call.input_responses {
             None => Map::new(),
             Some(raw) => serde_json::from_str(raw.get()).map_err(|_| {
@@ -272,7 +349,7 @@ impl House {
         };
         let (number, state) = self
             .seal_key
-            .open(binding, text, now)
+            .open(&binding(), text, now)
             .map_err(|e| CallError::Params(e.to_string()))?;
         Ok(Round {
             number,

@@ -4,6 +4,7 @@
 
 mod canonical;
 mod consent;
+mod listing;
 
 use std::{fmt, sync::Arc};
 
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 pub use canonical::{canonical, hexadecimal, sha256};
 pub use consent::Consent;
+pub use listing::Listing;
 
 /// Why a text is not a valid identifier of its kind.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -225,8 +225,19 @@ impl Decoder {
     }
 }
 
-/// Appends one event whose data is a JSON text. Newlines in it, which can only stand between JSON tokens, become
-/// several `data` lines. No `id` is ever written (S-10).
+/// Appends the fields that let a client come back for the rest of a stream: the id of the event that follows, which
+/// must be visible ASCII, and how long to wait before. They stand before the event's data.
+pub fn write_position(out: &mut Vec<u8>, id: &str, retry_ms: Option<u64>) {
+    out.extend_from_slice(b"id: ");
+    out.extend_from_slice(id.as_bytes());
+    out.push(b'\n');
+    if let Some(retry) = retry_ms {
+        out.extend_from_slice(format!("retry: {retry}\n").as_bytes());
+    }
+}
+
+/// Appends one event whose data is a JSON text, or nothing. Newlines in it, which can only stand between JSON tokens,
+/// become several `data` lines.
 pub fn write_event(out: &mut Vec<u8>, data: &[u8]) {
     let mut rest = data;
     loop {

@@ -6,8 +6,10 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
+use std::ops::Range;
 
 use footbridge_protocol::jsonrpc::write_string;
+use footbridge_protocol::scan::{self, Spot};
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
@@ -35,8 +37,30 @@ impl<'a> Object<'a> {
         object
     }
 
+    /// The members at `spots` of `message`. `None` if one of them lies elsewhere.
+    pub(crate) fn at(message: &'a [u8], spots: &[Spot]) -> Option<Object<'a>> {
+        let text = std::str::from_utf8(message).ok()?;
+        let part = |range: &Range<usize>| text.get(range.clone()).map(Cow::Borrowed);
+        let members = spots
+            .iter()
+            .map(|spot| Some((part(&spot.key)?, part(&spot.value)?)));
+        members.collect::<Option<Vec<_>>>().map(Object)
+    }
+
     /// Takes the member `name` of the message `line` apart, in one pass over the line.
     pub(crate) fn within(line: &'a [u8], name: &'static str) -> Option<Within<'a>> {
+        if let Some(inside) = std::str::from_utf8(line)
+            .ok()
+            .and_then(|text| scan::inside(text, name))
+        {
+            let borrowed = |(key, value)| (Cow::Borrowed(key), Cow::Borrowed(value));
+            return Some(Within {
+                object: inside
+                    .object
+                    .map(|members| Object(members.into_iter().map(borrowed).collect())),
+                error: inside.error.and_then(|error| serde_json::from_str(error).ok()),
+            });
+        }
         let mut deserializer = serde_json::Deserializer::from_slice(line);
         let within = deserializer.deserialize_map(OuterVisitor { name }).ok()?;
         deserializer.end().ok()?;

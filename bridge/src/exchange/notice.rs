@@ -70,7 +70,7 @@ pub(crate) async fn cancel_upstream(shared: Arc<Shared>, id: OwnedId) {
     );
     let mut body = Vec::with_capacity(160);
     write_notification(&mut body, "notifications/cancelled", Some(params.as_bytes()));
-    let mut headers = shared.upstream.post_headers();
+    let mut headers = HeaderMap::new();
     shared.legacy.stamp(&mut headers);
     report(
         post(&shared, &headers, &Bytes::from(body)).await,

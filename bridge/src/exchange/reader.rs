@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use footbridge_protocol::jsonrpc::Id;
+use footbridge_protocol::scan::Spot;
 use hyper::StatusCode;
 
 use super::Shared;
@@ -28,12 +29,17 @@ impl Reader {
         }
     }
 
-    /// Takes the response.
-    pub(super) async fn answer(&self, shared: &Shared, response: Vec<u8>) -> Result<(), HostGone> {
+    /// Takes the response, with the places of its result's members if they are known.
+    pub(super) async fn answer(
+        &self,
+        shared: &Shared,
+        response: Vec<u8>,
+        spots: Vec<Spot>,
+    ) -> Result<(), HostGone> {
         match self {
             Reader::Host => shared.output.send(Line::new(response)).await,
             Reader::Lane(lane) => {
-                lane.end(Outcome::Response(response));
+                lane.answer(response, spots);
                 Ok(())
             }
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use footbridge_protocol::era::Era;
 use hyper::Method;
+use hyper::header::HeaderMap;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -91,7 +92,7 @@ async fn end_session(shared: &Shared) {
     if !shared.legacy.has_session() {
         return;
     }
-    let mut headers = shared.upstream.plain_headers();
+    let mut headers = HeaderMap::new();
     shared.legacy.stamp(&mut headers);
     match shared
         .upstream

@@ -12,6 +12,7 @@ use footbridge_protocol::value;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::exchange::{Kind, Shared};
+use crate::legacy::standing;
 
 /// How a request travels.
 pub(crate) struct Fate {
@@ -22,7 +23,7 @@ pub(crate) struct Fate {
 
 /// Decides how `request` travels, or says why no header can carry what it names.
 pub(crate) fn prepare(shared: &Shared, request: &Request<'_>) -> Result<Fate, String> {
-    let mut headers = shared.upstream.post_headers();
+    let mut headers = HeaderMap::new();
     if request.params.meta().is_modern_claim() {
         add(
             &mut headers,
@@ -42,7 +43,10 @@ pub(crate) fn prepare(shared: &Shared, request: &Request<'_>) -> Result<Fate, St
         Kind::Initialize
     } else {
         shared.legacy.stamp(&mut headers);
-        common_kind(&request.method)
+        match standing::holds(&request.method) {
+            true => Kind::Standing,
+            false => common_kind(&request.method),
+        }
     };
     Ok(Fate {
         era: Era::Legacy,
@@ -57,7 +61,7 @@ pub(crate) fn as_modern(
     request: &Request<'_>,
     version: ProtocolVersion,
 ) -> Result<(Kind, HeaderMap), String> {
-    let mut headers = shared.upstream.post_headers();
+    let mut headers = HeaderMap::new();
     headers.insert(PROTOCOL_VERSION, HeaderValue::from_static(version.as_str()));
     let method = HeaderValue::from_str(&request.method)
         .ok()
@@ -91,7 +95,7 @@ pub(super) fn notification_headers(
     shared: &Shared,
     notification: &Notification<'_>,
 ) -> Result<HeaderMap, String> {
-    let mut headers = shared.upstream.post_headers();
+    let mut headers = HeaderMap::new();
     let meta = notification.params.meta();
     if !meta.is_modern_claim() {
         shared.legacy.stamp(&mut headers);
@@ -142,9 +146,13 @@ fn common_kind(method: &str) -> Kind {
 fn add(headers: &mut HeaderMap, added: Vec<Header>) -> Result<(), String> {
     for (name, value) in added {
         // Names and values come from the encoder, which leaves nothing that HTTP forbids; this is the second fence.
-        let pair = HeaderName::from_bytes(name.as_bytes())
-            .ok()
-            .zip(HeaderValue::from_str(&value).ok());
+        let known = match name.as_ref() {
+            PROTOCOL_VERSION => Some(const { HeaderName::from_static(PROTOCOL_VERSION) }),
+            METHOD => Some(const { HeaderName::from_static(METHOD) }),
+            NAME => Some(const { HeaderName::from_static(NAME) }),
+            other => HeaderName::from_bytes(other.as_bytes()).ok(),
+        };
+        let pair = known.zip(HeaderValue::try_from(value).ok());
         let (name, value) = pair.ok_or_else(|| format!("The header `{name}` cannot carry its value"))?;
         headers
             .try_insert(name, value)

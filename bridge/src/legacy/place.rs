@@ -66,7 +66,7 @@ impl Place {
 
     /// Asks for what follows, with `headers` besides those of the handshake.
     pub(crate) async fn get(&self, shared: &Shared, headers: HeaderMap) -> Result<Reply, BridgeError> {
-        let mut all = shared.upstream.plain_headers();
+        let mut all = HeaderMap::new();
         all.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
         shared.legacy.stamp(&mut all);
         all.extend(headers);

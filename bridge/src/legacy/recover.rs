@@ -87,9 +87,9 @@ fn is_lost(shared: &Shared, lost: &Lost) -> bool {
 }
 
 async fn replay(shared: &Arc<Shared>) -> Result<(), BridgeError> {
-    let (opening, old) = {
+    let (opening, old, standing) = {
         let state = shared.legacy.state();
-        (state.opening.clone(), state.facts.clone())
+        (state.opening.clone(), state.facts.clone(), state.standing.clone())
     };
     let Some((initialize, id)) = opening
         .initialize
@@ -106,7 +106,7 @@ async fn replay(shared: &Arc<Shared>) -> Result<(), BridgeError> {
         let response = sse_transport::ask(shared, &initialize, &id).await?;
         (HeaderMap::new(), response)
     } else {
-        ask(shared, &shared.upstream.post_headers(), &initialize, &id)
+        ask(shared, &HeaderMap::new(), &initialize, &id)
             .await
             .map_err(|error| not_renewed(shared, error.message()))?
     };
@@ -125,6 +125,8 @@ async fn replay(shared: &Arc<Shared>) -> Result<(), BridgeError> {
     }
     if opening.initialized.is_some() {
         stream::open(shared);
+        // Nobody waits for these: what was refused with the old session is more urgent.
+        tokio::spawn(standing.renew(Arc::clone(shared)));
     }
     for method in list_changes {
         let mut line = Vec::with_capacity(96);
@@ -143,7 +145,7 @@ fn id_of(initialize: &[u8]) -> Option<OwnedId> {
 
 /// Sends the notification that ends the handshake with these facts.
 async fn accept(shared: &Shared, facts: &Facts, initialized: &Bytes) -> Result<(), BridgeError> {
-    let mut headers = shared.upstream.post_headers();
+    let mut headers = HeaderMap::new();
     facts.stamp(&mut headers);
     let target = shared.legacy.post_target();
     let reply = shared
@@ -199,7 +201,7 @@ fn changed(shared: &Arc<Shared>, old: &Facts, new: Facts) -> BridgeError {
 
 /// Ends a session that will not be used. The server may refuse that; it then ends by itself some day.
 async fn close(shared: Arc<Shared>, session: HeaderValue) {
-    let mut headers = shared.upstream.plain_headers();
+    let mut headers = HeaderMap::new();
     headers.insert(SESSION_ID, session);
     if let Ok(reply) = shared
         .upstream

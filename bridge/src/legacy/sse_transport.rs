@@ -48,7 +48,7 @@ pub(crate) async fn open(shared: &Arc<Shared>) -> Result<(), BridgeError> {
 pub(super) async fn ask(shared: &Shared, body: &Bytes, id: &OwnedId) -> Result<Vec<u8>, BridgeError> {
     let late = shared.legacy.expect(id);
     let target = shared.legacy.post_target();
-    let headers = shared.upstream.post_headers();
+    let headers = HeaderMap::new();
     let reply = shared
         .upstream
         .send_to(target.as_ref(), &Method::POST, &headers, body, None)

@@ -14,7 +14,7 @@ use super::Trouble;
 use super::address::{Address, Trust};
 use crate::brand;
 use crate::error::quote;
-use crate::upstream::{Dialer, Endpoint, Outgoing, Wire};
+use crate::upstream::{Common, Dialer, Endpoint, Outgoing, Wire};
 
 /// Longest time for one document, connection included.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -130,6 +130,7 @@ impl Fetcher {
         let request = Outgoing {
             method,
             target: &endpoint.target,
+            common: &Common::default(),
             headers: &headers,
             credential: None,
             body: &body,

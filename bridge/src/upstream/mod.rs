@@ -44,9 +44,9 @@ use crate::sign_in::{SignIn, Tries};
 pub(crate) use connect::{Dialer, Way};
 pub(crate) use endpoint::Endpoint;
 #[cfg(not(feature = "sign-in"))]
-use http1::Outgoing;
+use http1::{Common, Outgoing};
 #[cfg(feature = "sign-in")]
-pub(crate) use http1::{Outgoing, Wire};
+pub(crate) use http1::{Common, Outgoing, Wire};
 pub(crate) use pool::TransportError;
 use pool::{Pool, SendError};
 pub(crate) use proxy::Proxies;
@@ -60,9 +60,9 @@ pub(crate) struct Upstream {
     endpoint: Endpoint,
     pool: Arc<Pool>,
     /// What every request carries.
-    headers: HeaderMap,
+    common: Common,
     /// What every POST carries.
-    post_headers: HeaderMap,
+    post_common: Common,
     has_key: bool,
     #[cfg(feature = "sign-in")]
     sign_in: Option<Arc<SignIn>>,
@@ -102,8 +102,8 @@ impl Upstream {
         Upstream {
             pool: Arc::new(Pool::new(endpoint.clone(), dialer)),
             endpoint,
-            headers,
-            post_headers,
+            common: Common::new(headers),
+            post_common: Common::new(post_headers),
             has_key,
             #[cfg(feature = "sign-in")]
             sign_in: None,
@@ -148,6 +148,7 @@ impl Upstream {
             return sign_in.strike(&text);
         }
         match self
+            .common
             .headers
             .get(header::AUTHORIZATION)
             .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "))
@@ -162,17 +163,8 @@ impl Upstream {
         self.endpoint.place()
     }
 
-    /// The headers of a new POST, to be added to.
-    pub(crate) fn post_headers(&self) -> HeaderMap {
-        self.post_headers.clone()
-    }
-
-    /// The headers of a new GET or DELETE, to be added to.
-    pub(crate) fn plain_headers(&self) -> HeaderMap {
-        self.headers.clone()
-    }
-
-    /// Sends one request and waits for the head of its reply.
+    /// Sends one request and waits for the head of its reply. `headers` are those that it has besides what every request
+    /// carries.
     /// Redirects within the origin are followed if method and body may be kept; every other 3xx is an error. A request that
     /// is refused for want of a credential is sent again when a sign-in has brought one (M-8).
     pub(crate) async fn send(
@@ -251,6 +243,10 @@ impl Upstream {
             let request = Outgoing {
                 method,
                 target: &target,
+                common: match *method == Method::POST {
+                    true => &self.post_common,
+                    false => &self.common,
+                },
                 headers,
                 credential,
                 body,

@@ -182,7 +182,8 @@ impl Multiplex {
 impl Turn {
     /// Sends one request. It is addressed as HTTP/1.1 is, by path and `Host`, and rewritten here.
     pub(super) async fn send(&mut self, outgoing: &Outgoing<'_>) -> Result<Response, Failed> {
-        let mut headers = outgoing.headers.clone();
+        let mut headers = outgoing.common.headers.clone();
+        headers.extend(outgoing.headers.clone());
         if let Some(credential) = outgoing.credential {
             headers.insert(AUTHORIZATION, credential.clone());
         }
@@ -258,6 +259,7 @@ mod tests {
     use tokio::io::AsyncWriteExt as _;
     use tokio::net::{TcpListener, TcpStream};
 
+    use super::super::http1::Common;
     use super::super::stream::Link;
     use super::*;
 
@@ -287,6 +289,7 @@ mod tests {
         turn.send(&Outgoing {
             method: &hyper::Method::POST,
             target: &"/mcp?a=b".parse().unwrap(),
+            common: &Common::default(),
             headers: &headers,
             credential: None,
             body: &Bytes::from_static(b"{}"),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::StatusCode;
-use hyper::header::{self, HeaderMap};
+use hyper::header::{self, HeaderMap, HeaderValue};
 
 use super::http1::Head;
 use super::multiplex::{self, Multiplexed, Turn};
@@ -95,13 +95,14 @@ impl Reply {
 
     /// Says whether the body is of this media type, parameters ignored.
     pub(crate) fn is_type(&self, essence: &str) -> bool {
-        let declared = self.header(header::CONTENT_TYPE);
-        declared
-            .split(';')
-            .next()
-            .unwrap_or_default()
-            .trim()
-            .eq_ignore_ascii_case(essence)
+        let declared = self.headers.get(header::CONTENT_TYPE);
+        is_essence(declared.map_or(b"", HeaderValue::as_bytes), essence)
+    }
+
+    /// The first of these media types that the body is of.
+    pub(crate) fn type_among<const N: usize>(&self, essences: [&'static str; N]) -> Option<&'static str> {
+        let declared = self.headers.get(header::CONTENT_TYPE)?.as_bytes();
+        essences.into_iter().find(|essence| is_essence(declared, essence))
     }
 }
 
@@ -198,4 +199,9 @@ impl Body {
             pool.give_back(connection);
         }
     }
+}
+
+fn is_essence(declared: &[u8], essence: &str) -> bool {
+    let declared = declared.split(|byte| *byte == b';').next().unwrap_or_default();
+    declared.trim_ascii().eq_ignore_ascii_case(essence.as_bytes())
 }

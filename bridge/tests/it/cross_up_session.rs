@@ -172,6 +172,30 @@ fn b51_a_server_that_changes_its_era_is_found_out() {
 }
 
 #[test]
+fn b51_a_server_that_goes_away_before_it_tells_its_era_is_tried_with_a_handshake() {
+    let stub = legacy_only(|request, wire| {
+        let is_probe = request.rpc() == "server/discover";
+        if is_probe {
+            wire.json(503, "{}");
+        }
+        is_probe
+    });
+    let mut bridge = translating(&stub);
+    bridge.send(&modern("1", "tools/list", ""));
+    assert_eq!(bridge.json()["result"]["resultType"], "complete");
+    assert_eq!((stub.count("server/discover"), stub.count("initialize")), (1, 1));
+    // Without a translation the host reads what the server said.
+    let mut plain = Bridge::to(&stub);
+    plain.send(&modern("1", "tools/list", ""));
+    let refusal = plain.json();
+    assert!(
+        refusal["error"]["code"].is_i64() && refusal["error"]["code"] != -31008,
+        "{refusal}"
+    );
+    assert_eq!(stub.count("initialize"), 1);
+}
+
+#[test]
 fn x13_a_lost_session_is_replaced_and_the_refused_request_sent_again() {
     let calls = AtomicUsize::new(0);
     let stub = legacy_only(move |request, wire| {

@@ -116,6 +116,69 @@ fn b43_a_lost_session_is_opened_anew_and_the_refused_request_sent_once_more() {
 }
 
 #[test]
+fn b43_a_new_session_is_asked_again_for_what_the_old_one_had_granted() {
+    let sessions = Sessions::default();
+    let server = sessions.clone();
+    let plain = |_| {
+        r#"{"protocolVersion":"2025-11-25","capabilities":{"logging":{},"resources":{"subscribe":true}}}"#
+            .to_owned()
+    };
+    let stub = Stub::start(move |request, wire| {
+        if server.serve(request, wire, plain) || legacy_manners(request, wire) {
+            return;
+        }
+        if request.text().contains("a:refused") {
+            let error = r#"{"code":-32602,"message":"no such resource"}"#;
+            let id = request.id();
+            return wire.json(200, &format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{error}}}"#));
+        }
+        wire.result(request, "{}");
+    });
+    let mut bridge = Bridge::to_with(&stub, &[("FOOTBRIDGE_UPSTREAM", "legacy")]);
+    bridge.handshake();
+    for (id, method, params) in [
+        (1, "logging/setLevel", r#"{"level":"info"}"#),
+        (2, "resources/subscribe", r#"{"uri":"a:gone"}"#),
+        (3, "resources/subscribe", r#"{"uri":"a:kept"}"#),
+        (4, "resources/subscribe", r#"{"uri":"a:refused"}"#),
+        (5, "resources/unsubscribe", r#"{"uri":"a:gone"}"#),
+    ] {
+        bridge.send(&format!(
+            r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{params}}}"#
+        ));
+        assert_eq!(bridge.json()["id"], id);
+    }
+    sessions.forget();
+    bridge.send(&call("6", "t"));
+    let mut lines = [bridge.line(), bridge.line()];
+    lines.sort();
+    assert_eq!(
+        lines,
+        [
+            r#"{"jsonrpc":"2.0","id":6,"result":{}}"#,
+            // What happened to it in between was announced to nobody.
+            r#"{"jsonrpc":"2.0","method":"notifications/resources/updated","params":{"uri":"a:kept"}}"#,
+        ]
+    );
+    let mut wishes: Vec<(String, String)> = stub
+        .requests()
+        .iter()
+        .filter(|request| request.header("mcp-session-id") == Some("s-2") && request.method == "POST")
+        .filter(|request| request.rpc() != "tools/call" && request.rpc() != "notifications/initialized")
+        .map(|request| (request.rpc(), request.json()["params"].to_string()))
+        .collect();
+    wishes.sort();
+    assert_eq!(
+        wishes,
+        [
+            ("logging/setLevel".to_owned(), r#"{"level":"info"}"#.to_owned()),
+            ("resources/subscribe".to_owned(), r#"{"uri":"a:kept"}"#.to_owned()),
+        ]
+    );
+    assert!(bridge.end().lines.is_empty());
+}
+
+#[test]
 fn m9_requests_refused_at_the_same_time_join_one_recovery() {
     let sessions = Sessions::default();
     let server = sessions.clone();

@@ -142,7 +142,12 @@ impl Server {
 
     /// Mints a key that may do everything, as often as it likes.
     pub(crate) fn mint(&self) -> Result<Key, Failure> {
-        let said = self.admin(&[
+        self.mint_with(&[])
+    }
+
+    /// The same with further options.
+    pub(crate) fn mint_with(&self, options: &[&str]) -> Result<Key, Failure> {
+        let mut words = vec![
             "key",
             "mint",
             "--edition",
@@ -152,7 +157,9 @@ impl Server {
             "--rate-per-minute",
             RATE_PER_MINUTE,
             "--json",
-        ])?;
+        ];
+        words.extend(options);
+        let said = self.admin(&words)?;
         serde_json::from_str(said.trim())
             .map_err(|e| format!("`key mint --json` printed no key and id ({e}): {said}").into())
     }

@@ -1,9 +1,10 @@
-//! Tools whose effect shows on a stream: progress on the reply's own, a changed list on those that listen.
+//! Tools whose effect shows on a stream: progress and log messages on the reply's own, a changed list on those that
+//! listen, and an answer that is fetched later.
 
 use std::time::Duration;
 
 use footbridge_server::{
-    domain::{Handlers, Outcome},
+    domain::{Handlers, LogLevel, Outcome},
     store::Topic,
 };
 use futures_util::FutureExt;
@@ -21,6 +22,28 @@ pub(crate) fn register(handlers: &mut Handlers) {
                 tokio::time::sleep(STEP).await;
             }
             Ok(Outcome::text("Progress is complete."))
+        }
+        .boxed()
+    });
+    handlers.plain("streams::logging", |call| {
+        async move {
+            for word in [
+                "Tool execution started",
+                "Tool processing data",
+                "Tool execution completed",
+            ] {
+                call.progress.log(LogLevel::Info, word);
+                tokio::time::sleep(STEP).await;
+            }
+            Ok(Outcome::text("Logging is complete."))
+        }
+        .boxed()
+    });
+    handlers.plain("streams::reconnection", |call| {
+        async move {
+            call.progress.let_go();
+            tokio::time::sleep(STEP * 4).await;
+            Ok(Outcome::text("The answer came on another connection."))
         }
         .boxed()
     });

@@ -3,7 +3,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use footbridge_server::{
     audit::RequestFacts,
     domain::{Content, Progress},
-    pipeline::{Answer, CallError, ToolCall},
+    pipeline::{Answer, Asking, CallError, ToolCall},
 };
 use serde_json::{Map, Value, json, value::RawValue};
 use tokio_util::sync::CancellationToken;
@@ -49,7 +49,7 @@ impl Fixture {
             input_responses: answers.as_deref(),
             request_state: more.state.as_deref(),
             capabilities: more.capabilities.as_object().cloned().unwrap_or_default(),
-            can_ask: true,
+            asking: Asking::InResult,
             approve_at: None,
             check_headers: &|_| Ok(()),
             progress: Progress::default(),

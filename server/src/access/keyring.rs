@@ -221,34 +221,32 @@ impl Keyring {
         let known = table.load().by_hash.get(&hash).cloned();
         let entry = match known {
             Some(entry) => entry,
-            // Minted a moment ago by another process, perhaps: ask the store before saying no.
-            None => {
-                let found = store
-                    .system_read(move |tx| async move { tx.keys().find_by_hash(&hash).await }.boxed())
-                    .await
-                    .map_err(AuthError::Unavailable)?;
-                if found.is_none() {
-                    return Err(AuthError::NotRecognised(None));
-                }
-                self.refresh().await.map_err(AuthError::Unavailable)?;
-                if table
-                    .load()
-                    .by_hash
-                    .get(&hash)
-                    .is_some_and(|entry| entry.is_orphan())
-                {
-                    // Its owner or tenant may be as new as the key.
-                    self.reload_people().await.map_err(AuthError::Unavailable)?;
-                }
-                table
-                    .load()
-                    .by_hash
-                    .get(&hash)
-                    .cloned()
-                    .ok_or(AuthError::NotRecognised(None))?
-            }
+            None => Box::pin(self.find_new(store, table, hash)).await?,
         };
         Ok(entry)
+    }
+
+    /// Minted a moment ago by another process, perhaps: the store is asked before the answer is no.
+    async fn find_new(
+        &self,
+        store: &Store,
+        table: &ArcSwap<Table>,
+        hash: [u8; 32],
+    ) -> Result<Arc<Entry>, AuthError> {
+        let found = store
+            .system_read(move |tx| async move { tx.keys().find_by_hash(&hash).await }.boxed())
+            .await
+            .map_err(AuthError::Unavailable)?;
+        if found.is_none() {
+            return Err(AuthError::NotRecognised(None));
+        }
+        let known = || table.load().by_hash.get(&hash).cloned();
+        self.refresh().await.map_err(AuthError::Unavailable)?;
+        if known().is_some_and(|entry| entry.is_orphan()) {
+            // Its owner or tenant may be as new as the key.
+            self.reload_people().await.map_err(AuthError::Unavailable)?;
+        }
+        known().ok_or(AuthError::NotRecognised(None))
     }
 
     /// Notes that a key was used, for people who look for unused ones. Written now and then, not with each call.
@@ -301,6 +299,10 @@ impl Keyring {
         let (keys, version) = keys_since(store, seen).await?;
         if version == seen {
             return Ok(());
+        }
+        // Who was added together with a key may be heard of after it.
+        if keys.iter().any(|key| !table.load().people.know(key)) {
+            self.reload_people().await?;
         }
         // Two refreshes may race: each starts from the newest table, and adding a key twice changes nothing.
         table.rcu(|old| {

@@ -6,7 +6,7 @@ use super::scope::visible_tools;
 use crate::{
     catalogue::{Edition, ToolSet},
     store::KeyConfirm,
-    vocabulary::{EditionName, KeyId, NameStyle, Role, Scope, TenantId, UserId},
+    vocabulary::{EditionName, KeyId, Listing, NameStyle, Role, Scope, TenantId, UserId},
 };
 
 /// What kind of credential was presented, as the audit log names it.
@@ -75,6 +75,8 @@ pub struct PrincipalFacts {
     pub confirm: KeyConfirm,
     /// The spelling of names that the key asks for.
     pub names: NameStyle,
+    /// How much of the catalogue the key wants listed.
+    pub listing: Listing,
     /// Requests a minute that pass.
     pub rate_per_minute: u32,
     /// Requests an hour that pass; `None`: as many as the minutes let through.
@@ -113,8 +115,8 @@ impl Principal {
     }
 
     /// The tools they may call, as [`super::judge`] decided for each.
-    pub fn visible(&self) -> ToolSet {
-        self.inner.visible
+    pub fn visible(&self) -> &ToolSet {
+        &self.inner.visible
     }
 }
 
@@ -138,6 +140,7 @@ pub fn local_principal(edition: &Edition, tenant: TenantId, user: UserId, rate_p
         tools_deny: Vec::new(),
         confirm: KeyConfirm::Inherit,
         names: NameStyle::Auto,
+        listing: Listing::default(),
         rate_per_minute,
         rate_per_hour: None,
         // Whoever starts a process on their own data needs no leave to.

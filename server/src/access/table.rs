@@ -93,6 +93,14 @@ pub(super) struct People {
     active_tenants: Arc<HashMap<TenantId, Option<u64>>>,
 }
 
+impl People {
+    /// Whether a key's tenant and owner are among them.
+    pub(super) fn know(&self, key: &Key) -> bool {
+        self.active_tenants.contains_key(&key.tenant)
+            && self.users.contains_key(&(key.tenant.clone(), key.owner.clone()))
+    }
+}
+
 impl Table {
     /// The same keys with everything else about them worked out anew.
     pub(super) fn with_people(&self, people: People) -> Self {
@@ -158,6 +166,7 @@ fn principal(
         tools_deny: key.limits.tools_deny.clone(),
         confirm: key.limits.confirm,
         names: key.limits.names,
+        listing: key.limits.listing.clone(),
         rate_per_minute: key.limits.rate_per_minute.unwrap_or(rate_per_minute),
         rate_per_hour: key.limits.rate_per_hour,
         monthly_cap: cap(key.limits.monthly_cap, CapOf::Key).or_else(|| cap(tenant_cap, CapOf::Tenant)),

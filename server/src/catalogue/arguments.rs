@@ -3,6 +3,8 @@
 //! Takes the raw JSON of `params.arguments`; hands on a map that satisfies the schema, trimmed and with
 //! defaults filled in. Never sees who is calling.
 
+use std::collections::BTreeMap;
+
 use jsonschema::{ValidationError, Validator, error::ValidationErrorKind};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, value::RawValue};
@@ -70,6 +72,7 @@ pub struct InputSchema {
     schema: Value,
     validator: Validator,
     keeps_whitespace: Vec<String>,
+    aliases: BTreeMap<String, String>,
 }
 
 impl InputSchema {
@@ -90,7 +93,27 @@ impl InputSchema {
             schema,
             validator,
             keeps_whitespace,
+            aliases: BTreeMap::new(),
         })
+    }
+
+    /// The same schema, which takes inputs under other spellings, too. They are not published: they are there for
+    /// callers that learned an older name.
+    ///
+    /// # Errors
+    /// When a spelling is an input itself, or means none.
+    pub fn with_aliases(self, aliases: BTreeMap<String, String>) -> Result<Self, String> {
+        let inputs = self.schema.get("properties").and_then(Value::as_object);
+        let is_input = |name: &str| inputs.is_some_and(|inputs| inputs.contains_key(name));
+        for (alias, meant) in &aliases {
+            if is_input(alias) {
+                return Err(format!("alias `{alias}` is an input itself"));
+            }
+            if !is_input(meant) {
+                return Err(format!("alias `{alias}`: there is no input `{meant}`"));
+            }
+        }
+        Ok(Self { aliases, ..self })
     }
 
     /// The schema as published.
@@ -106,17 +129,28 @@ impl InputSchema {
         let Some(map) = value.as_object_mut() else {
             return Err(ArgumentError::one("arguments: must be an object"));
         };
+        for (alias, meant) in &self.aliases {
+            if !map.contains_key(meant)
+                && let Some(value) = map.remove(alias)
+            {
+                map.insert(meant.clone(), value);
+            }
+        }
         for (name, field) in map.iter_mut() {
             if !self.keeps_whitespace.contains(name) {
                 trim(field);
             }
         }
-        let mut faults: Vec<String> = self
-            .validator
-            .iter_errors(&value)
-            .take(MOST_FAULTS)
-            .map(|e| describe(&e))
-            .collect();
+        // Most arguments are right, and to say that they are is much cheaper than to look for what is wrong.
+        let mut faults: Vec<String> = match self.validator.is_valid(&value) {
+            true => Vec::new(),
+            false => self
+                .validator
+                .iter_errors(&value)
+                .take(MOST_FAULTS)
+                .map(|e| describe(&e))
+                .collect(),
+        };
         find_nul(&value, "", &mut faults);
         if !faults.is_empty() {
             return Err(ArgumentError { faults });

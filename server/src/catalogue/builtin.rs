@@ -22,6 +22,7 @@ pub const BUILTIN: &[&[NamedText<'static>]] = &[
         "editions/context.toml",
         "tools/context_search.toml",
         "tools/context_memory.toml",
-        "tools/context_sync.toml"
+        "tools/context_sync.toml",
+        "tools/context_resources.toml"
     ),
 ];

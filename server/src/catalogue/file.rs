@@ -2,10 +2,13 @@
 //!
 //! A row is only read here; whether it makes sense is judged in `load.rs`, which can name file, line and tool.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use toml::Spanned;
 
 use super::{
+    command::CommandRow,
     http::HttpRow,
     offers::{PromptRow, ResourceRow},
 };
@@ -49,6 +52,9 @@ pub(super) struct EditionRow {
     /// What every tool that does not only read asks for at least.
     #[serde(default)]
     pub write_policy: Consent,
+    /// Three tools that find, describe and call the others, whoever asks.
+    #[serde(default)]
+    pub discover: bool,
 }
 
 /// What is said of one scope.
@@ -95,10 +101,17 @@ pub(super) struct ToolRow {
     /// Groups whose members may approve alone, marked as forced.
     #[serde(default)]
     pub force_groups: Vec<String>,
+    /// The group that it is listed with; when absent, the beginning of its first scope: `crm` of `crm:read`.
+    pub toolset: Option<String>,
     /// The Rust function behind the tool.
     pub handler: Option<String>,
     /// The REST call behind the tool.
     pub http: Option<HttpRow>,
+    /// The local program behind the tool.
+    pub command: Option<CommandRow>,
+    /// Other spellings of inputs → the input that is meant.
+    #[serde(default)]
+    pub aliases: BTreeMap<String, String>,
     #[serde(default)]
     pub input: toml::Table,
     /// A whole JSON Schema in place of `input`.
@@ -108,8 +121,24 @@ pub(super) struct ToolRow {
     pub output_schema: Option<String>,
     /// Seconds a call may take; the server's setting when absent.
     pub timeout_seconds: Option<u64>,
+    /// Whether a call may go on after its reply, for clients that know how to look at it again.
+    #[serde(default)]
+    pub task: TaskRule,
     #[serde(default, rename = "example")]
     pub examples: Vec<ExampleRow>,
+}
+
+/// Whether calls of a tool go on after their reply (protocol.md §5).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TaskRule {
+    /// Never: every call ends with its reply.
+    #[default]
+    Never,
+    /// Those that take long, where the client knows tasks.
+    Allowed,
+    /// All that take long: a client that knows no tasks cannot call it.
+    Required,
 }
 
 /// One scope, or a set of them.

@@ -12,7 +12,7 @@ use super::tool::{Edition, ListedNames, Shape, ToolSet};
 use crate::vocabulary::{Consent, NameStyle};
 
 /// What distinguishes one list from another within an edition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ListKey {
     /// The tools that the caller may call.
     pub visible: ToolSet,

@@ -16,15 +16,16 @@ use footbridge_protocol::param_headers::ParamHeaders;
 use super::{
     arguments::InputSchema,
     builtin::NamedText,
+    command::CommandCall,
     confirming::TOKEN_ARGUMENT,
     file::{CatalogueFile, EditionRow, ScopeNeed, ScopeRow, ToolRow},
     http::{HttpCall, Upstream, UpstreamRow},
     offers::{self, PromptRow, ResourceRow},
     schema,
     scopes::ScopeRules,
-    tool::{Driver, Edition, MOST_TOOLS, ReviewRule, ScopeRule, Tool},
+    tool::{Driver, Edition, MOST_DISCOVERED, MOST_TOOLS, ReviewRule, ScopeRule, Tool},
 };
-use crate::vocabulary::{Consent, Effect, ToolName, is_hidden};
+use crate::vocabulary::{Consent, Effect, Scope, ToolName, is_hidden};
 
 /// Names that no catalogue may bring in (catalogue.md §2.13).
 pub(super) const RESERVED: [&str; 10] = [
@@ -162,8 +163,16 @@ pub(super) fn edition(files: &[NamedText<'_>]) -> Result<Edition, CatalogueError
             message: "no [edition] head".to_owned(),
         });
     };
-    if rows.len() > MOST_TOOLS {
-        let message = format!("{} tools; at most {MOST_TOOLS} fit on one page", rows.len());
+    let most = if head.discover {
+        MOST_DISCOVERED
+    } else {
+        MOST_TOOLS
+    };
+    if rows.len() > most {
+        let message = format!(
+            "{} tools; at most {MOST_TOOLS} fit on one page, and {MOST_DISCOVERED} into an edition with `discover = true`",
+            rows.len()
+        );
         return Err(CatalogueError::Edition {
             file: file.to_owned(),
             message,
@@ -224,6 +233,7 @@ pub(super) fn edition(files: &[NamedText<'_>]) -> Result<Edition, CatalogueError
         bare_path: head.bare_path,
         flat_for_bare_callers: head.flat_for_bare_callers,
         write_policy: head.write_policy,
+        discover: head.discover,
         scopes,
         offers,
         tools,
@@ -288,6 +298,10 @@ fn tool(mut row: ToolRow, index: usize, scopes: &ScopeRules, upstreams: &Upstrea
     check_texts(&row)?;
     let review = review_rule(&row)?;
     let scope = scope_rule(row.scope, scopes)?;
+    let toolset = row.toolset.unwrap_or_else(|| {
+        let first = scope.scopes().first().map_or("", Scope::as_str);
+        first.split([':', '.']).next().unwrap_or_default().to_owned()
+    });
     let built = match row.input_schema {
         Some(_) if !row.input.is_empty() => return Err("give `input` or `input_schema`, not both".to_owned()),
         Some(text) => schema::BuiltSchema {
@@ -317,14 +331,15 @@ fn tool(mut row: ToolRow, index: usize, scopes: &ScopeRules, upstreams: &Upstrea
             "input `{bad}`: a tenant comes from the credential, never from an argument"
         ));
     }
-    let driver = match (row.handler, row.http) {
-        (Some(name), None) => Driver::Function(name),
-        (None, Some(http)) => Driver::Http(Arc::new(HttpCall::new(http, upstreams, &built.schema)?)),
-        _ => return Err("give one of `handler` and [tool.http]".to_owned()),
+    let driver = match (row.handler, row.http, row.command) {
+        (Some(name), None, None) => Driver::Function(name),
+        (None, None, Some(command)) => Driver::Command(Arc::new(CommandCall::new(command)?)),
+        (None, Some(http), None) => Driver::Http(Arc::new(HttpCall::new(http, upstreams, &built.schema)?)),
+        _ => return Err("give one of `handler`, [tool.http] and [tool.command]".to_owned()),
     };
-    let open_world = row.open_world || matches!(driver, Driver::Http(_));
+    let open_world = row.open_world || matches!(driver, Driver::Http(_) | Driver::Command(_));
     let param_headers = ParamHeaders::of_schema(&built.schema).map_err(|e| e.to_string())?;
-    let input = InputSchema::new(built.schema, built.keeps_whitespace)?;
+    let input = InputSchema::new(built.schema, built.keeps_whitespace)?.with_aliases(row.aliases)?;
     let output = match (row.output, row.output_schema) {
         (Some(_), Some(_)) => return Err("give `output` or `output_schema`, not both".to_owned()),
         (None, Some(text)) => Some(serde_json::from_str(&text).map_err(|e| format!("output_schema: {e}"))?),
@@ -346,13 +361,20 @@ fn tool(mut row: ToolRow, index: usize, scopes: &ScopeRules, upstreams: &Upstrea
         policy: row.policy,
         always_human: row.always_human,
         review,
-        driver,
+        toolset,
         input,
         output,
-        timeout_seconds: row.timeout_seconds,
+        task: row.task,
+        // A program has its own limit, which ends it; the call's is there should that fail.
+        timeout_seconds: match &driver {
+            Driver::Command(command) => Some(command.timeout.as_secs() + 8),
+            _ => row.timeout_seconds,
+        },
+        driver,
         examples: row.examples,
         index,
         param_headers,
+        digest: std::sync::OnceLock::new(),
     })
 }
 
@@ -418,7 +440,8 @@ fn check_name(name: &ToolName) -> Result<(), String> {
 
 fn check_texts(row: &ToolRow) -> Result<(), String> {
     check_prose(&row.title, &row.description)?;
-    if row.http.is_none() && row.examples.is_empty() && row.effect != Effect::Execute {
+    let is_data = row.http.is_some() || row.command.is_some();
+    if !is_data && row.examples.is_empty() && row.effect != Effect::Execute {
         return Err("it has no [[tool.example]]; an example is also the tool's test".to_owned());
     }
     Ok(())

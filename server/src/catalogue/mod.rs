@@ -5,7 +5,10 @@
 
 mod arguments;
 mod builtin;
+mod command;
 mod confirming;
+pub mod diff;
+pub mod discovery;
 mod file;
 pub mod http;
 pub mod import;
@@ -20,12 +23,16 @@ use std::sync::Arc;
 
 pub use arguments::{ArgumentError, Arguments, InputSchema, read_arguments};
 pub use builtin::{BUILTIN, NamedText};
+pub use command::CommandCall;
 pub use confirming::TOKEN_ARGUMENT;
-pub use file::{Example, PolicyRow};
+pub use file::{Example, PolicyRow, TaskRule};
 pub use list::{ListCache, ListKey, StrictClients};
 pub use load::{ADMINS, CatalogueError};
 pub use scopes::ScopeRules;
-pub use tool::{Driver, Edition, ListedNames, MOST_TOOLS, ReviewRule, ScopeRule, Shape, Tool, ToolSet};
+pub use tool::{
+    Driver, Edition, ListedNames, MOST_DISCOVERED, MOST_TOOLS, ReviewRule, ScopeRule, Shape, Tool, ToolSet,
+    UnknownToolset,
+};
 
 use crate::vocabulary::EditionName;
 

@@ -1,21 +1,27 @@
 //! A tool and an edition as the running server holds them: judged, compiled and prepared as bytes.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{Arc, OnceLock},
+};
 
 use serde_json::{Map, Value, json};
 
 use super::{
     arguments::InputSchema,
+    command::CommandCall,
     confirming,
-    file::{Example, PolicyRow},
+    file::{Example, PolicyRow, TaskRule},
     http::HttpCall,
     offers::{Message, Offers, Stored},
     scopes::ScopeRules,
 };
 use crate::vocabulary::{Consent, EditionName, Effect, NameStyle, Scope, ToolName, canonical, sha256};
 
-/// Most tools one edition may have (catalogue.md §2.5): one page, one bit each in a [`ToolSet`].
+/// Most tools that an edition lists (catalogue.md §2.5): all of them stand on one page.
 pub const MOST_TOOLS: usize = 512;
+/// Most tools of an edition whose tools are found by searching.
+pub const MOST_DISCOVERED: usize = 8192;
 
 /// Which scopes a tool asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +57,8 @@ pub enum Driver {
     Function(String),
     /// A call to a REST API.
     Http(Arc<HttpCall>),
+    /// A local program.
+    Command(Arc<CommandCall>),
     /// The messages of a prompt.
     Messages(Arc<[Message]>),
     /// A resource that the catalogue brings.
@@ -62,7 +70,7 @@ impl Driver {
     pub fn function(&self) -> Option<&str> {
         match self {
             Self::Function(name) => Some(name),
-            Self::Http(_) | Self::Messages(_) | Self::Stored(_) => None,
+            Self::Http(_) | Self::Command(_) | Self::Messages(_) | Self::Stored(_) => None,
         }
     }
 }
@@ -99,6 +107,8 @@ pub struct Tool {
     pub always_human: bool,
     /// Who approves, when others must.
     pub review: ReviewRule,
+    /// The group that it is listed with.
+    pub toolset: String,
     /// What runs when it is called.
     pub driver: Driver,
     /// What it accepts.
@@ -107,11 +117,15 @@ pub struct Tool {
     pub output: Option<Value>,
     /// Its own time limit in seconds, when the row gives one.
     pub timeout_seconds: Option<u64>,
+    /// Whether its calls go on after their reply.
+    pub task: TaskRule,
     /// Calls that must work.
     pub examples: Vec<Example>,
     /// Its place in the edition's order, and its bit in a [`ToolSet`].
     pub index: usize,
     pub(super) param_headers: footbridge_protocol::param_headers::ParamHeaders,
+    /// Its digest, worked out at the first call that needs it. Invariant: a tool does not change once it is built.
+    pub(super) digest: OnceLock<[u8; 32]>,
 }
 
 impl Tool {
@@ -145,11 +159,10 @@ impl Tool {
 
     /// SHA-256 of what the tool is: a confirmation holds for the tool that was previewed (security.md W1).
     pub fn digest(&self) -> [u8; 32] {
-        sha256(&canonical(&self.definition(
-            Shape::Full,
-            ListedNames::Native,
-            Consent::Auto,
-        )))
+        *self.digest.get_or_init(|| {
+            let definition = self.definition(Shape::Full, ListedNames::Native, Consent::Auto);
+            sha256(&canonical(&definition))
+        })
     }
 
     /// The definition as `tools/list` publishes it to a caller from whom the tool wants this consent.
@@ -204,16 +217,35 @@ pub enum ListedNames {
     Underscored,
 }
 
-/// A set of an edition's tools, one bit each.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct ToolSet([u64; MOST_TOOLS / 64]);
+/// A set of an edition's tools, one bit each. Invariant: the last word is not zero, so that equal sets are equal.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct ToolSet(Vec<u64>);
 
 impl ToolSet {
-    /// Adds the tool at `index`; an index past [`MOST_TOOLS`] is never loaded.
+    /// Adds the tool at `index`.
     pub fn insert(&mut self, index: usize) {
-        if let Some(word) = self.0.get_mut(index / 64) {
+        let place = index / 64;
+        if self.0.len() <= place {
+            self.0.resize(place + 1, 0);
+        }
+        if let Some(word) = self.0.get_mut(place) {
             *word |= 1 << (index % 64);
         }
+    }
+
+    /// The tools that are in both sets.
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Self {
+        let mut words: Vec<u64> = self
+            .0
+            .iter()
+            .zip(&other.0)
+            .map(|(one, other)| one & other)
+            .collect();
+        while words.last() == Some(&0) {
+            words.pop();
+        }
+        Self(words)
     }
 
     /// Whether the tool at `index` is in the set.
@@ -222,6 +254,16 @@ impl ToolSet {
             .get(index / 64)
             .is_some_and(|word| word & (1 << (index % 64)) != 0)
     }
+}
+
+/// A group of tools was asked for that is not there.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("There is no toolset `{name}`; there are: {known}.")]
+pub struct UnknownToolset {
+    /// The name asked for.
+    pub name: String,
+    /// The names there are.
+    pub known: String,
 }
 
 /// A named group of tools on one endpoint (design.md D1).
@@ -245,6 +287,8 @@ pub struct Edition {
     pub flat_for_bare_callers: bool,
     /// The consent that tools which do not only read ask for at least.
     pub write_policy: Consent,
+    /// Whether its tools are found by searching, whoever asks.
+    pub discover: bool,
     /// What its scopes mean.
     pub scopes: ScopeRules,
     /// Prompts and resources.
@@ -262,6 +306,29 @@ impl Edition {
     /// The tool of that name, in either spelling.
     pub fn find(&self, name: &str) -> Option<&Arc<Tool>> {
         self.by_name.get(name).and_then(|index| self.tools.get(*index))
+    }
+
+    /// The tools of these groups.
+    ///
+    /// # Errors
+    /// The first name that is no group's, with those there are.
+    pub fn toolsets(&self, names: &[String]) -> Result<ToolSet, UnknownToolset> {
+        let mut set = ToolSet::default();
+        for name in names {
+            let mut found = false;
+            for tool in self.tools.iter().filter(|tool| tool.toolset == *name) {
+                set.insert(tool.index);
+                found = true;
+            }
+            if !found {
+                let known: BTreeSet<&str> = self.tools.iter().map(|tool| tool.toolset.as_str()).collect();
+                return Err(UnknownToolset {
+                    name: name.chars().take(100).collect(),
+                    known: known.into_iter().collect::<Vec<_>>().join(", "),
+                });
+            }
+        }
+        Ok(set)
     }
 
     /// The path that it is known by: the bare one, if it owns one.

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 use clap::Subcommand;
 use footbridge_server::{
-    catalogue::{Catalogue, ListedNames, NamedText, Shape},
+    catalogue::{Catalogue, ListedNames, Shape},
     operate::editions::announce,
     vocabulary::Scope,
 };
 
-use super::{Place, print};
+use super::{Place, catalogue_cost, print};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum CatalogueCommand {
@@ -29,6 +29,20 @@ pub(crate) enum CatalogueCommand {
         #[command(flatten)]
         place: Place,
     },
+    /// Print the bytes and the estimated tokens (bytes / 4) that each tool adds to every list.
+    Cost {
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Print what a catalogue file changes of the edition that is configured, or of another file.
+    Diff {
+        /// The new file.
+        file: PathBuf,
+        /// The file to compare with, in place of what is configured.
+        old: Option<PathBuf>,
+        #[command(flatten)]
+        place: Place,
+    },
     /// Make a catalogue file of an OpenAPI document, to edit and commit.
     Import(Box<super::import::Import>),
     /// Show one tool's definition as clients read it.
@@ -44,15 +58,13 @@ impl CatalogueCommand {
     pub(crate) async fn run(self) -> Result<()> {
         match self {
             Self::Check { file } => {
-                let text = std::fs::read_to_string(&file)
-                    .with_context(|| format!("failed to read {}", file.display()))?;
-                let name = file.display().to_string();
-                let catalogue = Catalogue::load(&[&[NamedText {
-                    name: &name,
-                    text: &text,
-                }]])?;
+                let (name, catalogue) = (file.display(), catalogue_cost::load(&file)?);
                 let tools: usize = catalogue.editions().iter().map(|e| e.tools().len()).sum();
                 Ok(print::line(&format!("{name}: {tools} tools, no fault found"))?)
+            }
+            Self::Cost { place } => catalogue_cost::cost(&place.catalogue()?),
+            Self::Diff { file, old, place } => {
+                catalogue_cost::diff(&file, old.as_deref(), || place.catalogue())
             }
             Self::Import(import) => import.run(),
             Self::Reload { place } => {

@@ -8,7 +8,7 @@ use footbridge_server::{
         keys::{self, KeyNarrowing, KeyPage, KeyView, MintRequest, MintedKey, Rotation},
     },
     store::{KeyConfirm, KeyLimits},
-    vocabulary::{EditionName, KeyId, NameStyle, Scope},
+    vocabulary::{EditionName, KeyId, Listing, NameStyle, Scope},
 };
 
 use super::{OfTenant, Place, print};
@@ -67,6 +67,12 @@ pub(crate) struct Mint {
     /// Not these tools.
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     tools_deny: Vec<String>,
+    /// List only these groups of tools; the others can be called all the same.
+    #[arg(long, value_name = "A,B", value_delimiter = ',')]
+    toolsets: Vec<String>,
+    /// List three tools that find, describe and call the others.
+    #[arg(long)]
+    discover: bool,
     /// Spelling of tool names: auto, native or underscore.
     #[arg(long, default_value = "auto", value_parser = name_style)]
     names: NameStyle,
@@ -243,6 +249,10 @@ impl Mint {
                 tools_allow: self.tools_allow,
                 tools_deny: self.tools_deny,
                 names: self.names,
+                listing: Listing {
+                    toolsets: self.toolsets,
+                    discover: self.discover,
+                },
             },
         };
         let minted = keys::mint(&store, catalogue.editions(), &Actor::Operator, request).await?;

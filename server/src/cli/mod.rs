@@ -4,11 +4,13 @@ mod admin;
 mod approve;
 mod audit;
 mod catalogue;
+mod catalogue_cost;
 mod check_config;
 mod healthy;
 mod import;
 mod key;
 mod local;
+mod outbox;
 mod people;
 mod print;
 mod restore;
@@ -66,6 +68,9 @@ enum Command {
     /// List, show, approve and reject calls that others must approve.
     #[command(subcommand)]
     Review(review::ReviewCommand),
+    /// List webhooks and mails, and send again what could not be delivered.
+    #[command(subcommand)]
+    Outbox(outbox::OutboxCommand),
     /// Read or verify the log of calls.
     Audit(audit::Audit),
     /// Add, list and synchronise folders of notes.
@@ -155,6 +160,7 @@ pub(crate) fn run(options: Options) -> Result<()> {
             Command::Approve(command) => command.run(true).await,
             Command::Decline(command) => command.run(false).await,
             Command::Review(command) => command.run().await,
+            Command::Outbox(command) => command.run().await,
             Command::Audit(command) => command.run().await,
             Command::Source(command) => command.run().await,
             Command::Catalogue(command) => command.run().await,

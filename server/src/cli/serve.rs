@@ -7,6 +7,7 @@ use clap::Args;
 use footbridge_server::{
     edge::{self, Server, TlsFiles},
     operate::{boot, editions::Reloader, oidc::SignInProvider, setup},
+    outbox::Courier,
     vocabulary::EditionName,
     web::{self, Web},
 };
@@ -59,7 +60,10 @@ impl Serve {
         let kind = store.kind();
         let token = setup::token_if_unowned(&store).await?;
         let folder = self.place.folder()?;
-        let booted = boot::boot(store, &config, &folder, &editions).await?;
+        let base_url = config.edge.base_url(address, tls.is_some());
+        let courier = Courier::new(store.clone(), &config.notifications, base_url)?;
+        let mut booted = boot::boot(store, &config, &folder, &editions).await?;
+        booted.deliver(courier);
 
         print::line(&format!("footbridge-server {}", env!("CARGO_PKG_VERSION")))?;
         for bound in booted.house.editions().iter() {

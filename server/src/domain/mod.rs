@@ -1,11 +1,12 @@
 //! What the tools do. A handler takes a [`Permit`] and its arguments and produces an [`Outcome`] or a
 //! [`DomainError`]; it knows no JSON-RPC, no HTTP and no era.
 //!
-//! There are five kinds of handler, told apart by where their effect lands:
+//! There are six kinds of handler, told apart by where their effect lands:
 //!
 //! | Kind | Runs | Its audit event |
 //! |------|------|-----------------|
 //! | [`Handler::Read`] | in a read-only transaction of one tenant | queued, group-committed |
+//! | [`Handler::Lookup`] | the same, for a few rows by their keys | queued, group-committed |
 //! | [`Handler::Write`] | in a write transaction of one tenant | in that same transaction |
 //! | [`Handler::Task`] | outside any transaction, opening its own | an intent row before, an outcome row after |
 //! | [`Handler::Plain`] | without the store | queued, group-committed |
@@ -16,6 +17,7 @@
 //!
 //! A domain registers its handlers by name (`nouns::verb`) in a [`Handlers`] table; a catalogue row names one.
 
+pub mod command;
 pub mod context;
 pub mod http;
 pub mod offers;
@@ -25,7 +27,7 @@ mod outcome;
 mod plan;
 mod preview;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, path::PathBuf, sync::Arc};
 
 use futures_util::future::BoxFuture;
 use serde_json::{Map, Value};
@@ -86,20 +88,99 @@ pub struct ProgressUpdate {
     pub message: Option<String>,
 }
 
-/// Where progress goes: to the caller's stream, or nowhere when the caller did not ask.
+/// How severe a log message is, from the least to the most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// Of use to whoever looks for a fault.
+    Debug,
+    /// Of use to whoever wonders.
+    Info,
+    /// Normal and worth a look.
+    Notice,
+    /// Odd.
+    Warning,
+    /// Something failed.
+    Error,
+    /// Something failed that much depends on.
+    Critical,
+    /// Somebody must act now.
+    Alert,
+    /// Nothing works.
+    Emergency,
+}
+
+impl LogLevel {
+    /// Every level, the least severe first.
+    pub const ALL: [Self; 8] = [
+        Self::Debug,
+        Self::Info,
+        Self::Notice,
+        Self::Warning,
+        Self::Error,
+        Self::Critical,
+        Self::Alert,
+        Self::Emergency,
+    ];
+
+    /// The protocol's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Notice => "notice",
+            Self::Warning => "warning",
+            Self::Error => "error",
+            Self::Critical => "critical",
+            Self::Alert => "alert",
+            Self::Emergency => "emergency",
+        }
+    }
+
+    /// The level of that word.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|level| level.as_str() == word)
+    }
+}
+
+/// What a running call tells its caller.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Report {
+    /// How far it is.
+    Progress(ProgressUpdate),
+    /// A log message.
+    Log(LogLevel, Value),
+    /// It takes so long that its caller need not hold a connection for it.
+    LetGo,
+}
+
+/// Where reports go: to the caller's stream, or nowhere when the caller did not ask.
 #[derive(Clone, Debug, Default)]
-pub struct Progress(Option<mpsc::Sender<ProgressUpdate>>);
+pub struct Progress(Option<mpsc::Sender<Report>>);
 
 impl Progress {
-    /// Reports into a channel. Updates that find it full are dropped: a newer one follows.
-    pub fn to(sender: mpsc::Sender<ProgressUpdate>) -> Self {
+    /// Reports into a channel. What finds it full is dropped: newer reports follow.
+    pub fn to(sender: mpsc::Sender<Report>) -> Self {
         Self(Some(sender))
     }
 
     /// Reports that `done` of `total` is finished.
     pub fn report(&self, done: f64, total: Option<f64>, message: Option<String>) {
+        self.send(|| Report::Progress(ProgressUpdate { done, total, message }));
+    }
+
+    /// Says something to callers whose revision has log messages and who want to hear ones as severe as this.
+    pub fn log(&self, level: LogLevel, data: impl Into<Value>) {
+        self.send(|| Report::Log(level, data.into()));
+    }
+
+    /// Lets the caller go, where it can come back for the answer on another connection.
+    pub fn let_go(&self) {
+        self.send(|| Report::LetGo);
+    }
+
+    fn send(&self, report: impl FnOnce() -> Report) {
         if let Some(sender) = &self.0 {
-            let _ = sender.try_send(ProgressUpdate { done, total, message });
+            let _ = sender.try_send(report());
         }
     }
 }
@@ -163,6 +244,9 @@ type InTransaction = dyn for<'t> Fn(&'t mut TenantTx<'_>, Call) -> BoxFuture<'t,
 pub enum Handler {
     /// Reads in a read-only transaction.
     Read(Arc<InTransaction>),
+    /// Reads a few rows by their keys in a read-only transaction: over within microseconds, so it may run on the thread
+    /// that serves connections.
+    Lookup(Arc<InTransaction>),
     /// Writes in a transaction that also carries the audit event.
     Write(Arc<InTransaction>),
     /// Works outside the store's transactions: files, processes, other systems.
@@ -177,6 +261,7 @@ pub enum Handler {
 #[derive(Clone, Default)]
 pub struct Handlers {
     by_name: HashMap<&'static str, Handler>,
+    runner: Option<PathBuf>,
 }
 
 impl Handlers {
@@ -186,6 +271,14 @@ impl Handlers {
         F: for<'t> Fn(&'t mut TenantTx<'_>, Call) -> BoxFuture<'t, HandlerResult> + Send + Sync + 'static,
     {
         self.by_name.insert(name, Handler::Read(Arc::new(run)));
+    }
+
+    /// Registers a handler that reads a few rows by their keys.
+    pub fn lookup<F>(&mut self, name: &'static str, run: F)
+    where
+        F: for<'t> Fn(&'t mut TenantTx<'_>, Call) -> BoxFuture<'t, HandlerResult> + Send + Sync + 'static,
+    {
+        self.by_name.insert(name, Handler::Lookup(Arc::new(run)));
     }
 
     /// Registers a writing handler.
@@ -255,6 +348,18 @@ impl Handlers {
     {
         let planned = Planned::remote(Arc::new(plan), Arc::new(apply));
         self.by_name.insert(name, Handler::Planned(planned));
+    }
+
+    /// Has another program than this one run the programs behind tools: a test is not the server's own binary.
+    pub fn run_programs_with(&mut self, runner: PathBuf) {
+        self.runner = Some(runner);
+    }
+
+    /// What runs the programs behind tools: this program, even when its file was replaced.
+    pub fn runner(&self) -> PathBuf {
+        self.runner
+            .clone()
+            .unwrap_or_else(|| PathBuf::from("/proc/self/exe"))
     }
 
     /// The handler of that name.

@@ -13,7 +13,7 @@ use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::{
-    line::{Step, Work},
+    line::{Note, Step, Work},
     reply::Reply,
 };
 
@@ -76,9 +76,8 @@ impl Outgoing {
     }
 
     /// A stream: a message that is already there, then whatever the work brings.
-    pub(super) fn events(first: &[u8], work: Work, keep_alive: Duration) -> Self {
-        let mut waiting = Vec::with_capacity(first.len() + 16);
-        sse::write_event(&mut waiting, first);
+    pub(super) fn events(first: &Note, work: Work, keep_alive: Duration) -> Self {
+        let waiting = event(first);
         let stream = EventStream {
             waiting: Some(waiting),
             work: Some(work),
@@ -155,11 +154,22 @@ impl EventStream {
         let Some(work) = &mut self.work else {
             return Poll::Ready(None);
         };
-        let message = match work.poll_step(cx) {
-            Poll::Ready(Step::Message(message)) => message,
+        let note = match work.poll_step(cx) {
+            Poll::Ready(Step::Message(note)) => note,
+            Poll::Ready(Step::LetGo) => {
+                self.work = None;
+                return Poll::Ready(None);
+            }
             Poll::Ready(Step::Answer(reply)) => {
                 self.work = None;
-                reply.into_bytes()
+                // A stream of notices has no answer at its end.
+                if reply.is_empty() {
+                    return Poll::Ready(None);
+                }
+                Note {
+                    data: reply.into_bytes(),
+                    position: None,
+                }
             }
             Poll::Pending => {
                 if self.quiet.as_mut().poll(cx).is_pending() {
@@ -172,14 +182,27 @@ impl EventStream {
             }
         };
         self.rearm();
-        let mut out = Vec::with_capacity(message.len() + 16);
-        sse::write_event(&mut out, &message);
-        Poll::Ready(Some(out))
+        Poll::Ready(Some(event(&note)))
     }
 
     fn rearm(&mut self) {
         self.quiet.as_mut().reset(Instant::now() + self.keep_alive);
     }
+}
+
+/// A note as an event. One that says nothing and stands nowhere is a comment.
+fn event(note: &Note) -> Vec<u8> {
+    let mut out = Vec::with_capacity(note.data.len() + 64);
+    match &note.position {
+        Some(position) => sse::write_position(&mut out, &position.id, position.retry_ms),
+        None if note.data.is_empty() => {
+            sse::write_comment(&mut out);
+            return out;
+        }
+        None => {}
+    }
+    sse::write_event(&mut out, &note.data);
+    out
 }
 
 #[cfg(test)]
@@ -211,7 +234,11 @@ mod tests {
             sender.send(b"{\"second\":1}".to_vec());
             Reply::raw(200, b"{\"answer\":1}".to_vec())
         });
-        let body = Outgoing::events(b"{\"first\":1}", work, Duration::from_secs(20));
+        let first = Note {
+            data: b"{\"first\":1}".to_vec(),
+            position: None,
+        };
+        let body = Outgoing::events(&first, work, Duration::from_secs(20));
         let text = body.collect().await.unwrap().to_bytes();
         assert_eq!(
             text,

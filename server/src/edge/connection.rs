@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use super::{
-    exchange::{Front, Peer},
+    front::{Front, Peer},
     settings::EdgeSettings,
     socket::{Patience, Socket},
     tls::Tls,

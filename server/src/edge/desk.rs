@@ -4,7 +4,7 @@
 use std::{
     borrow::Cow,
     net::IpAddr,
-    sync::{Arc, OnceLock},
+    sync::{Arc, OnceLock, Weak},
     time::Duration,
 };
 
@@ -13,14 +13,14 @@ use footbridge_protocol::{
     codes,
     era::{self, SUPPORTED},
     headers::{HeaderValue, PROTOCOL_VERSION},
-    jsonrpc::{DecodeError, ErrorObject, Message, Request, Rules, decode},
-    meta::TRACEPARENT,
+    jsonrpc::{DecodeError, ErrorObject, Id, Message, Request, Rules, decode},
+    meta::{ClientInfo, TRACEPARENT},
 };
 use http::StatusCode;
 use prometheus_client::metrics::{counter::Counter, histogram::Histogram};
 use serde_json::json;
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, info, warn};
 
 use super::{
@@ -30,27 +30,32 @@ use super::{
     legacy,
     line::{Events, Line},
     listen::{self, Listens},
+    messenger::Messenger,
     metrics::{Metrics, WENT_WELL},
     modern,
     offers::{self, Offer},
-    progress::{ProgressNotes, relay},
+    progress::{LogNotes, ProgressNotes, Reports},
     reply::{Asker, Reply, of_call_error},
+    session::{SessionOver, legacy_capabilities, session_over},
     settings::EdgeSettings,
     shape,
+    tape::Tape,
+    tasks,
 };
 use crate::{
     access::{Principal, oauth::Entrance},
     audit::{RequestFacts, trace_id},
-    catalogue::{Edition, Tool},
+    catalogue::{Edition, TaskRule, Tool},
     domain::Progress,
     limits::{OverLimit, RateState, Usage},
-    pipeline::{Answer, BoundEdition, CallError, House, ToolCall},
+    pipeline::{Answer, Asking, BoundEdition, CallError, ClientSession, House, ToolCall},
+    vocabulary::Listing,
 };
 
 /// What every JSON-RPC message is held to (protocol.md L-02).
 pub(super) const RULES: Rules = Rules::SERVER;
-/// Progress updates that may wait while an earlier one is written; a newer one follows those that find no room.
-const UPDATES_WAITING: usize = 16;
+/// Reports of a call that may wait while an earlier one is written; newer ones follow those that find no room.
+const REPORTS_WAITING: usize = 16;
 /// Where in `_meta` a result says that the month's calls go to their end (catalogue.md §2.11).
 const WARNING: &str = "dev.footbridge/warning";
 
@@ -64,6 +69,8 @@ pub(super) struct Common {
     pub(super) leaving: CancellationToken,
     /// Fires when it begins to stop: new work is refused.
     pub(super) draining: CancellationToken,
+    /// Requests under way, those included that go on without their caller, and tasks.
+    pub(super) work: TaskTracker,
     /// Where people approve calls in a browser, once the server knows its own address; never on stdio.
     pub(super) approve_at: OnceLock<String>,
 }
@@ -78,6 +85,7 @@ impl Common {
             listens: Arc::default(),
             leaving,
             draining: CancellationToken::new(),
+            work: TaskTracker::new(),
             approve_at: OnceLock::new(),
         }
     }
@@ -92,9 +100,17 @@ pub(super) struct Desk {
     /// What ends a modern `tools/list`.
     list_tail: Bytes,
     discover: Bytes,
-    /// An `initialize` result after its version: without and with a title.
-    initialize: [Bytes; 2],
+    /// Who we are, for legacy clients: without and with a title.
+    pub(super) server: [Bytes; 2],
+    /// What legacy clients are told that we can do: without and with a session.
+    pub(super) capabilities: [Bytes; 2],
+    /// `,"instructions":…}`, what ends an `initialize` result.
+    pub(super) instructions: Bytes,
     counts: Counts,
+    /// Whether calls of any tool may become tasks.
+    has_tasks: bool,
+    /// Itself, for what outlives a request.
+    pub(super) me: Weak<Desk>,
 }
 
 /// The counters of what happens most, found once.
@@ -133,10 +149,16 @@ pub(super) struct Caller {
     pub(super) counted: Result<RateState, OverLimit>,
     /// The entrance, where it takes access tokens.
     pub(super) entrance: Option<Entrance>,
+    /// How much of the catalogue the URL asks for.
+    pub(super) listing: Listing,
 }
 
 impl Desk {
-    pub(super) fn new(common: Arc<Common>, bound: Arc<BoundEdition>) -> Self {
+    pub(super) fn new(common: Arc<Common>, bound: Arc<BoundEdition>) -> Arc<Self> {
+        Arc::new_cyclic(|me| Self::knowing(me.clone(), common, bound))
+    }
+
+    fn knowing(me: Weak<Self>, common: Arc<Common>, bound: Arc<BoundEdition>) -> Self {
         let edition = &bound.edition;
         let server = json!({ "name": common.settings.server_name, "version": env!("CARGO_PKG_VERSION") });
         let titled = json!({
@@ -145,31 +167,32 @@ impl Desk {
             "title": edition.title,
         });
         let meta = json!({ footbridge_protocol::meta::SERVER_INFO: server });
+        let has_tasks = edition.tools().iter().any(|tool| tool.task != TaskRule::Never);
+        let mut capabilities = offers::capabilities(edition, true);
+        if let Some(all) = capabilities.as_object_mut().filter(|_| has_tasks) {
+            all.insert("extensions".to_owned(), tasks::capability());
+        }
         let discover = json!({
             "resultType": "complete",
             "supportedVersions": SUPPORTED.map(era::ProtocolVersion::as_str),
-            "capabilities": offers::capabilities(edition, true),
+            "capabilities": capabilities,
             "instructions": edition.instructions,
             // The same bytes for every caller of this endpoint, so any cache may share them (protocol.md S-63).
             "ttlMs": 3_600_000,
             "cacheScope": "public",
             "_meta": meta,
         });
-        let legacy = offers::capabilities(edition, false);
-        let initialize = |server: &serde_json::Value| {
-            // No `listChanged`: there is no stream to tell a legacy client on (protocol.md S-41).
-            let (server, text) = (server.to_string(), json!(edition.instructions).to_string());
-            Bytes::from(format!(
-                r#","capabilities":{legacy},"serverInfo":{server},"instructions":{text}}}"#
-            ))
-        };
         Self {
             modern_tail: format!(r#","_meta":{meta}"#).into(),
             // What a key may call changes seldom, and a listener hears of it at once.
             list_tail: format!(r#","ttlMs":300000,"cacheScope":"private","_meta":{meta}}}"#).into(),
             discover: discover.to_string().into(),
-            initialize: [initialize(&server), initialize(&titled)],
+            server: [server.to_string().into(), titled.to_string().into()],
+            capabilities: legacy_capabilities(edition),
+            instructions: format!(r#","instructions":{}}}"#, json!(edition.instructions)).into(),
             counts: Counts::new(&common.metrics, edition),
+            has_tasks,
+            me,
             common,
             bound,
         }
@@ -201,14 +224,16 @@ impl Desk {
         if let Err(limit) = &caller.counted {
             self.common.metrics.limit_reached(limit);
             return match &decoded {
-                Ok(Message::Request(request)) => self.over_rate(caller, mirror, request, limit).await,
+                Ok(Message::Request(request)) => {
+                    Box::pin(self.over_rate(caller, mirror, request, limit)).await
+                }
                 _ => Reply::over_limit(id, limit),
             };
         }
         match decoded {
             Ok(message) => self.message(caller, mirror, message, line).await,
             Err(DecodeError::Batch) if self.takes_batches(mirror) => {
-                self.batch(caller, mirror, body, line).await
+                Box::pin(self.batch(caller, mirror, body, line)).await
             }
             Err(error) => undecodable(&error),
         }
@@ -248,7 +273,11 @@ impl Desk {
         match message {
             Message::Request(request) => self.request(caller, mirror, &request, line).await,
             Message::Notification(notification) => match admit_notification(&notification, mirror) {
-                Ok(()) => Reply::accepted(),
+                Ok(()) if notification.params.meta().is_modern_claim() => Reply::accepted(),
+                Ok(()) => match self.session(caller, mirror) {
+                    Ok(_) => Reply::accepted(),
+                    Err(SessionOver) => session_over(None),
+                },
                 Err(refused) => refused.to_reply(None),
             },
             // Row 8: a modern client never sends one; a legacy one may be late with an answer nobody waits for.
@@ -259,7 +288,7 @@ impl Desk {
                 );
                 Reply::error(StatusCode::BAD_REQUEST, None, &error)
             }
-            Message::Response(_) => Reply::accepted(),
+            Message::Response(response) => Box::pin(self.take_answer(caller, mirror, &response)).await,
         }
     }
 
@@ -280,9 +309,26 @@ impl Desk {
                 return refused.to_reply(Some(request.id));
             }
         };
+        let mut session = None;
+        if !envelope.dialect.is_modern() && !matches!(envelope.ask, Ask::Initialize { .. }) {
+            session = match self.session(caller, mirror) {
+                Ok(session) => session,
+                Err(SessionOver) => return session_over(Some(request.id)),
+            };
+        }
+        if let Some(session) = &mut session {
+            envelope.client = ClientInfo {
+                name: session.facts.name.take().map(Cow::Owned),
+                version: session.facts.version.take().map(Cow::Owned),
+            };
+            // Who names no version speaks the one that was agreed on, not the oldest that knew no header.
+            if mirror.header(PROTOCOL_VERSION) == HeaderValue::Absent {
+                envelope.dialect.version = legacy::shapes_of(&session.facts.revision);
+            }
+        }
         envelope.dialect.flat = envelope.dialect.bare && self.bound.edition.flat_for_bare_callers;
         let started = std::time::Instant::now();
-        let reply = self.serve(caller, mirror, &envelope, line).await;
+        let reply = self.serve(caller, mirror, &envelope, session, line).await;
         let duration_ms = started.elapsed().as_secs_f64() * 1000.0;
         match &envelope.ask {
             Ask::CallTool(_) if reply.status == StatusCode::OK => {
@@ -308,34 +354,51 @@ impl Desk {
         caller: &Caller,
         mirror: Mirror<'_>,
         envelope: &Envelope<'_>,
+        session: Option<ClientSession>,
         line: &Line,
     ) -> Reply {
         let id = envelope.id;
         match &envelope.ask {
-            Ask::Initialize(version) => Reply::result(id, |out| {
-                out.extend_from_slice(br#"{"protocolVersion":""#);
-                out.extend_from_slice(version.as_bytes());
-                out.push(b'"');
-                let titled = Dialect::of(legacy::shapes_of(version)).shape() == crate::catalogue::Shape::Full;
-                let [plain, with_title] = &self.initialize;
-                out.extend_from_slice(if titled { with_title } else { plain });
-            }),
+            Ask::Initialize {
+                version,
+                capabilities,
+            } => self.initialize(caller, envelope, version, *capabilities),
+            Ask::SetLevel(level) => Box::pin(self.set_level(caller, id, session.as_ref(), *level)).await,
+            Ask::Subscribe { uri, wanted } => {
+                Box::pin(self.watch(caller, id, session.as_ref(), uri, *wanted)).await
+            }
             Ask::Ping => Reply::result(id, |out| out.extend_from_slice(b"{}")),
             Ask::Discover => Reply::result(id, |out| out.extend_from_slice(&self.discover)),
             Ask::ListTools => self.list_tools(caller, envelope),
-            Ask::CallTool(request) => self.call_tool(caller, mirror, envelope, request, line).await,
+            Ask::CallTool(request) if self.discovers(caller) => {
+                Box::pin(self.call_discovered(caller, mirror, envelope, request, session, line)).await
+            }
+            Ask::CallTool(request) if self.has_tasks && envelope.dialect.is_modern() => {
+                match self.may_be_task(caller, request) {
+                    Ok(true) => Box::pin(self.call_as_task(caller, mirror, envelope, request)).await,
+                    Ok(false) => {
+                        self.call_tool(caller, mirror, envelope, request, session, line)
+                            .await
+                    }
+                    Err(error) => self.reply_to(caller, id, envelope.dialect, Err(error)),
+                }
+            }
+            Ask::Task(request) if self.has_tasks => Box::pin(self.task(caller, envelope, request)).await,
+            Ask::Task(_) => Self::unknown_method(envelope),
+            Ask::CallTool(request) => {
+                self.call_tool(caller, mirror, envelope, request, session, line)
+                    .await
+            }
             Ask::ListPrompts if self.offers(Offer::Prompt) => self.list_prompts(caller, envelope),
             Ask::GetPrompt(request) if self.offers(Offer::Prompt) => {
-                self.get_offer(caller, mirror, envelope, request, Offer::Prompt)
-                    .await
+                Box::pin(self.get_offer(caller, mirror, envelope, request, Offer::Prompt)).await
             }
             Ask::ListResources if self.offers(Offer::Resource) => {
                 self.list_resources(caller, envelope, false)
             }
             Ask::ListTemplates if self.offers(Offer::Resource) => self.list_resources(caller, envelope, true),
             Ask::ReadResource(request) if self.offers(Offer::Resource) => {
-                self.get_offer(caller, mirror, envelope, request, Offer::Resource)
-                    .await
+                Box::pin(self.get_offer(caller, mirror, envelope, request, Offer::Resource)).await
             }
             Ask::Complete(completion) if self.offers(Offer::Prompt) || self.offers(Offer::Resource) => {
                 self.complete(caller, envelope, completion)
@@ -346,17 +409,22 @@ impl Desk {
             | Ask::ListTemplates
             | Ask::ReadResource(_)
             | Ask::Complete(_) => Self::unknown_method(envelope),
-            Ask::Listen(filter) => listen::listen(self, caller, mirror, id, filter, line).await,
+            Ask::Listen(filter) => Box::pin(listen::listen(self, caller, mirror, id, filter, line)).await,
         }
     }
 
     fn list_tools(&self, caller: &Caller, envelope: &Envelope<'_>) -> Reply {
         let dialect = envelope.dialect;
-        let tools = self.common.house.list_tools(
+        let listed = self.common.house.list_tools(
             &caller.principal,
             envelope.client.name.as_deref(),
             dialect.shape(),
+            &caller.listing,
         );
+        let tools = match listed {
+            Ok(tools) => tools,
+            Err(unknown) => return Reply::bad_params(envelope.id, unknown.to_string()),
+        };
         if dialect.is_modern() {
             Reply::around(
                 envelope.id,
@@ -369,12 +437,13 @@ impl Desk {
         }
     }
 
-    async fn call_tool(
+    pub(super) async fn call_tool(
         &self,
         caller: &Caller,
         mirror: Mirror<'_>,
         envelope: &Envelope<'_>,
         request: &ToolRequest<'_>,
+        session: Option<ClientSession>,
         line: &Line,
     ) -> Reply {
         let dialect = envelope.dialect;
@@ -384,20 +453,47 @@ impl Desk {
         let cancelled = CancellationToken::new();
         // Dropped with this future, that is when the client went away (protocol.md S-105).
         let _cancel = cancelled.clone().drop_guard();
-        let token = request
-            .progress_token
-            .filter(|_| line.events() == Events::Welcome);
-        let (progress, updates) = match token {
-            None => (Progress::default(), None),
-            Some(token) => {
-                let (sender, receiver) = mpsc::channel(UPDATES_WAITING);
-                (
-                    Progress::to(sender),
-                    Some((receiver, ProgressNotes::new(token, &self.common.settings))),
-                )
+        let settings = &self.common.settings;
+        let streams = line.events() == Events::Welcome;
+        let tape = session
+            .as_ref()
+            .filter(|_| streams)
+            .and_then(|_| Tape::new(&self.common, caller, dialect.version));
+        let token = request.progress_token.filter(|_| streams);
+        let (progress, reports) = match (token, &tape) {
+            (None, None) => (Progress::default(), None),
+            _ => {
+                let (sender, receiver) = mpsc::channel(REPORTS_WAITING);
+                let reports = Reports {
+                    line,
+                    tape: tape.as_ref(),
+                    progress: token.map(|token| ProgressNotes::new(token, settings)),
+                    log: session.as_ref().map(|session| {
+                        LogNotes::new(session.state.log_level.as_deref(), &request.name, settings)
+                    }),
+                    stream_after: Duration::from_millis(settings.stream_after_ms),
+                };
+                (Progress::to(sender), Some((receiver, reports)))
             }
         };
-        let check_headers = |tool: &Tool| match dialect.is_modern() {
+        let messenger = tape.as_ref().map(|tape| Messenger {
+            desk: self,
+            caller,
+            mirror,
+            line,
+            tape,
+            version: dialect.version,
+        });
+        let mut capabilities = modern::capabilities(request.capabilities);
+        let asking = match (&messenger, &session) {
+            _ if dialect.is_modern() => Asking::InResult,
+            (Some(messenger), Some(session)) if !session.facts.capabilities.is_empty() => {
+                capabilities.clone_from(&session.facts.capabilities);
+                Asking::Directly(messenger)
+            }
+            _ => Asking::Never,
+        };
+        let check_headers = |tool: &Tool| match dialect.is_modern() && request.mirrored {
             true => mirror.check_params(tool.param_headers(), request.arguments),
             false => Ok(()),
         };
@@ -406,8 +502,8 @@ impl Desk {
             arguments: request.arguments,
             input_responses: request.input_responses,
             request_state: request.request_state.as_deref(),
-            capabilities: modern::capabilities(request.capabilities),
-            can_ask: dialect.is_modern(),
+            capabilities,
+            asking,
             approve_at: self.common.approve_at.get().map(String::as_str),
             check_headers: &check_headers,
             progress,
@@ -415,28 +511,44 @@ impl Desk {
             facts: self.facts(caller, mirror, envelope),
         };
         let started = std::time::Instant::now();
-        let call = self.common.house.call(&caller.principal, call);
-        let result = match updates {
-            None => call.await,
-            Some((updates, notes)) => relay(call, updates, notes, line).await,
+        // Boxed: every future around this one would be as large as it, and is moved once for each of them.
+        let mut call = Box::pin(self.common.house.call(&caller.principal, call));
+        let result = match reports {
+            None => call.as_mut().await,
+            Some((receiver, reports)) => Box::pin(reports.relay(call, receiver)).await,
         };
         self.count(&request.name, &result, started.elapsed());
+        let reply = self.reply_to(caller, envelope.id, dialect, result);
+        if let Some(tape) = &tape {
+            Box::pin(tape.end(&reply)).await;
+        }
+        reply
+    }
+
+    /// What a call came to, as a message.
+    pub(super) fn reply_to(
+        &self,
+        caller: &Caller,
+        id: Id<'_>,
+        dialect: Dialect,
+        result: Result<Answer, CallError>,
+    ) -> Reply {
         let usage = self.common.house.monthly_usage(&caller.principal);
         let usage = usage.filter(Usage::is_near);
         let tail = self.tail(dialect, usage.as_ref());
         let reply = match result {
-            Ok(Answer::Done(result)) => Reply::result(envelope.id, |out| {
+            Ok(Answer::Done(result)) => Reply::result(id, |out| {
                 shape::write_tool_result(out, dialect, &tail, &result);
             }),
             Ok(Answer::InputRequired {
                 requests,
                 request_state,
-            }) => Reply::result(envelope.id, |out| {
+            }) => Reply::result(id, |out| {
                 shape::write_input_required(out, &tail, &requests, request_state.as_deref());
             }),
             Err(error) => {
                 let asker = Asker {
-                    id: envelope.id,
+                    id,
                     dialect,
                     stepping: Stepping::of(
                         &caller.principal,
@@ -470,7 +582,7 @@ impl Desk {
         Cow::Owned(tail)
     }
 
-    fn count(&self, name: &str, result: &Result<Answer, CallError>, took: Duration) {
+    pub(super) fn count(&self, name: &str, result: &Result<Answer, CallError>, took: Duration) {
         let tool = self.bound.edition.find(name);
         if let Some(times) = tool.and_then(|tool| self.counts.times.get(tool.index)) {
             times.observe(took.as_secs_f64());
@@ -493,7 +605,10 @@ impl Desk {
     }
 
     pub(super) fn facts(&self, caller: &Caller, mirror: Mirror<'_>, envelope: &Envelope<'_>) -> RequestFacts {
-        let cut = |text: &str| text.chars().filter(|c| !c.is_control()).take(200).collect();
+        let cut = |text: &str| match text.len() <= 200 && !text.chars().any(char::is_control) {
+            true => text.to_owned(),
+            false => text.chars().filter(|c| !c.is_control()).take(200).collect(),
+        };
         RequestFacts {
             request_id: caller.request_id.clone(),
             client_name: envelope.client.name.as_deref().map(cut),

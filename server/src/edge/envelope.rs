@@ -15,8 +15,8 @@ use footbridge_protocol::{
 use http::{HeaderMap, StatusCode};
 use serde_json::value::RawValue;
 
-use super::{legacy, listen::Filter, modern, offers::Completion, reply::Reply};
-use crate::catalogue::Shape;
+use super::{legacy, listen::Filter, modern, offers::Completion, reply::Reply, tasks::TaskRequest};
+use crate::{catalogue::Shape, domain::LogLevel};
 
 /// Longest progress token, in bytes as spelled (protocol.md L-02).
 const LONGEST_TOKEN: usize = 256;
@@ -70,8 +70,11 @@ pub(super) struct Envelope<'a> {
 /// What is asked for.
 #[derive(Debug)]
 pub(super) enum Ask<'a> {
-    /// `initialize`, to be answered with this version.
-    Initialize(&'static str),
+    /// `initialize`, to be answered with this version, and what the client says it can do.
+    Initialize {
+        version: &'static str,
+        capabilities: Option<&'a RawValue>,
+    },
     /// `ping`.
     Ping,
     /// `server/discover`.
@@ -80,6 +83,12 @@ pub(super) enum Ask<'a> {
     ListTools,
     /// `tools/call`.
     CallTool(ToolRequest<'a>),
+    /// `logging/setLevel`.
+    SetLevel(LogLevel),
+    /// `resources/subscribe`, or with `false` `resources/unsubscribe`.
+    Subscribe { uri: Cow<'a, str>, wanted: bool },
+    /// `tasks/…`.
+    Task(TaskRequest<'a>),
     /// `prompts/list`.
     ListPrompts,
     /// `prompts/get`.
@@ -100,7 +109,11 @@ impl Ask<'_> {
     /// The method's name, for figures and logs.
     pub(super) fn method(&self) -> &'static str {
         match self {
-            Self::Initialize(_) => "initialize",
+            Self::Initialize { .. } => "initialize",
+            Self::Task(request) => request.wish.method(),
+            Self::SetLevel(_) => "logging/setLevel",
+            Self::Subscribe { wanted: true, .. } => "resources/subscribe",
+            Self::Subscribe { wanted: false, .. } => "resources/unsubscribe",
             Self::Ping => "ping",
             Self::Discover => "server/discover",
             Self::ListTools => "tools/list",
@@ -117,7 +130,7 @@ impl Ask<'_> {
 }
 
 /// The parameters of `tools/call`, or of a call that reads like one, well typed.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct ToolRequest<'a> {
     pub(super) name: Cow<'a, str>,
     pub(super) arguments: Option<&'a RawValue>,
@@ -125,6 +138,8 @@ pub(super) struct ToolRequest<'a> {
     pub(super) request_state: Option<Cow<'a, str>>,
     pub(super) capabilities: Option<&'a RawValue>,
     pub(super) progress_token: Option<Id<'a>>,
+    /// Whether `Mcp-Param-*` headers repeat these arguments.
+    pub(super) mirrored: bool,
 }
 
 /// The headers that repeat parts of a message.
@@ -316,6 +331,7 @@ fn call_request<'a>(
         request_state: params.request_state()?,
         capabilities: params.meta().client_capabilities()?,
         progress_token,
+        mirrored: true,
     })
 }
 

@@ -60,6 +60,11 @@ pub(super) fn media(headers: &HeaderMap) -> Result<Media, Refusal> {
     Media::accepted(headers)
 }
 
+/// Whether the answer to a request without a body may be a stream of events.
+pub(super) fn events(headers: &HeaderMap) -> Events {
+    Media::accepted(headers).map_or(Events::Never, |media| media.events)
+}
+
 fn is_json(content_type: &str) -> bool {
     let essence = content_type.split(';').next().unwrap_or_default();
     trim(essence).eq_ignore_ascii_case("application/json")

@@ -29,13 +29,32 @@ pub(super) enum Events {
     Welcome,
 }
 
+/// One message ahead of the answer.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Note {
+    /// JSON, or nothing: such a note only opens the stream.
+    pub(super) data: Vec<u8>,
+    /// Where in a stream that can be asked for again it stands.
+    pub(super) position: Option<Position>,
+}
+
+/// A place in a stream that can be asked for again.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Position {
+    /// What the client names to get what comes after.
+    pub(super) id: String,
+    /// How long it waits before it does, in milliseconds.
+    pub(super) retry_ms: Option<u64>,
+}
+
 /// The connection between a call and its waiter.
 #[derive(Debug)]
 pub(super) struct Line {
     events: Events,
     may_outlive: bool,
     outlives_caller: AtomicBool,
-    messages: Mutex<VecDeque<Vec<u8>>>,
+    let_go: AtomicBool,
+    messages: Mutex<VecDeque<Note>>,
 }
 
 impl Line {
@@ -45,6 +64,7 @@ impl Line {
             events,
             may_outlive: true,
             outlives_caller,
+            let_go: AtomicBool::new(false),
             messages: Mutex::default(),
         })
     }
@@ -56,6 +76,7 @@ impl Line {
             events,
             may_outlive: false,
             outlives_caller,
+            let_go: AtomicBool::new(false),
             messages: Mutex::default(),
         })
     }
@@ -71,15 +92,23 @@ impl Line {
 
     /// Sends one message ahead of the answer.
     pub(super) fn send(&self, message: Vec<u8>) {
-        self.messages.lock().push_back(message);
+        self.note(Note {
+            data: message,
+            position: None,
+        });
     }
 
-    #[cfg(test)]
-    pub(super) fn waiting(&self) -> usize {
-        self.messages.lock().len()
+    /// The same, with its place in the stream.
+    pub(super) fn note(&self, note: Note) {
+        self.messages.lock().push_back(note);
     }
 
-    fn take(&self) -> Option<Vec<u8>> {
+    /// Ends the waiting once everything said so far was handed out. The work goes on if it outlives its waiter.
+    pub(super) fn let_go(&self) {
+        self.let_go.store(true, Ordering::Release);
+    }
+
+    fn take(&self) -> Option<Note> {
         self.messages.lock().pop_front()
     }
 }
@@ -87,10 +116,12 @@ impl Line {
 /// What comes next from a call.
 #[derive(Debug)]
 pub(super) enum Step {
-    /// A notification.
-    Message(Vec<u8>),
+    /// Something ahead of the answer.
+    Message(Note),
     /// The answer; nothing follows.
     Answer(Reply),
+    /// No answer on this line: its waiter was let go.
+    LetGo,
 }
 
 /// A call under way.
@@ -115,6 +146,9 @@ impl Work {
             if let Some(message) = self.line.take() {
                 return Poll::Ready(Step::Message(message));
             }
+            if self.line.let_go.load(Ordering::Acquire) && self.answer.is_none() {
+                return Poll::Ready(Step::LetGo);
+            }
             if let Some(answer) = self.answer.take() {
                 return Poll::Ready(Step::Answer(answer));
             }
@@ -126,7 +160,7 @@ impl Work {
                 Ok(Poll::Ready(answer)) => self.answer = Some(answer),
                 Ok(Poll::Pending) => {
                     self.future = Some(future);
-                    if self.line.messages.lock().is_empty() {
+                    if self.line.messages.lock().is_empty() && !self.line.let_go.load(Ordering::Acquire) {
                         return Poll::Pending;
                     }
                 }
@@ -171,7 +205,7 @@ mod tests {
             Reply::accepted()
         });
         for expected in [&b"one"[..], b"two"] {
-            assert!(matches!(work.step().await, Step::Message(m) if m == expected));
+            assert!(matches!(work.step().await, Step::Message(m) if m.data == expected));
         }
         assert!(matches!(work.step().await, Step::Answer(_)));
     }

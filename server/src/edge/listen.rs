@@ -1,4 +1,4 @@
-//! `subscriptions/listen`: a stream that says when one of the caller's lists changed (protocol.md §1.9).
+//! `subscriptions/listen`: a stream that says when one of the caller's lists, or a resource, changed (protocol.md §1.9).
 //!
 //! Notices come from the store, so any replica can serve any stream. The rights of whoever listens are looked at
 //! again before each event; once they are gone, the stream ends.
@@ -18,6 +18,7 @@ use tokio::{
     sync::broadcast::error::RecvError,
     time::{Instant, sleep_until},
 };
+use tracing::warn;
 
 use super::{
     desk::{Caller, Common, Desk},
@@ -26,9 +27,11 @@ use super::{
     line::{Events, Line},
     offers::Offer,
     reply::Reply,
+    settings::EdgeSettings,
 };
 use crate::{
     access::{Credential, Principal},
+    pipeline::Watched,
     store::{Change, Topic},
 };
 
@@ -36,7 +39,7 @@ use crate::{
 /// needs a moment to read what changed. Revocation has a second (design.md D10).
 const SETTLE: Duration = Duration::from_millis(250);
 /// When a principal with too many streams may try again, in seconds.
-const RETRY_AFTER: u64 = 30;
+pub(super) const RETRY_AFTER: u64 = 30;
 
 /// What a stream tells of. What we do not offer is left out of the acknowledgement, not refused.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -47,6 +50,9 @@ pub(super) struct Filter {
     prompts: bool,
     #[serde(default, rename = "resourcesListChanged")]
     resources: bool,
+    /// URIs of resources; unlike the lists, they are honoured as far as the caller may read them.
+    #[serde(default, rename = "resourceSubscriptions")]
+    uris: Vec<String>,
 }
 
 impl Filter {
@@ -56,6 +62,7 @@ impl Filter {
             tools: self.tools,
             prompts: self.prompts && desk.offers(Offer::Prompt),
             resources: self.resources && desk.offers(Offer::Resource),
+            uris: Vec::new(),
         }
     }
 
@@ -78,13 +85,13 @@ pub(super) struct Listens {
 }
 
 /// One open stream; closed when dropped.
-struct Place {
+pub(super) struct Place {
     listens: Arc<Listens>,
     who: String,
 }
 
 impl Listens {
-    fn enter(self: &Arc<Self>, principal: &Principal, most: u32) -> Option<Place> {
+    pub(super) fn enter(self: &Arc<Self>, principal: &Principal, most: u32) -> Option<Place> {
         let facts = principal.facts();
         let who = match &facts.credential {
             Credential::ApiKey { id, .. } => id.to_string(),
@@ -141,20 +148,30 @@ pub(super) async fn listen(
         .listens
         .enter(&caller.principal, settings.listen_streams)
     else {
-        let text = format!(
-            "this key already has {} listen streams open",
-            settings.listen_streams
-        );
-        return Reply::later(Some(id), &text, RETRY_AFTER);
+        return too_many(settings, Some(id));
     };
     let _counted = Counted::new(&desk.common);
     // Subscribed before the acknowledgement: nothing that happens after it is missed.
     let mut changes = desk.common.house.store().changes();
     let mut catalogue = desk.common.house.catalogue_changes();
+    let house = &desk.common.house;
+    let uris = filter.uris.iter().map(String::as_str);
+    let watched = match house.watch(&caller.principal, uris).await {
+        Ok(watched) => watched,
+        Err(error) => {
+            warn!(request.id = caller.request_id, error = %error, "failed to begin a subscription");
+            return Reply::later(
+                Some(id),
+                "the server cannot look at resources right now",
+                RETRY_AFTER,
+            );
+        }
+    };
     let filter = filter.on(desk);
-    line.send(acknowledgement(id, &filter));
+    line.send(acknowledgement(id, &filter, &watched));
     let mut watch = Watch::new(
         desk,
+        watched,
         caller.principal.clone(),
         Duration::from_millis(settings.listen_fold_ms),
     );
@@ -170,11 +187,15 @@ pub(super) async fn listen(
                 Err(RecvError::Lagged(_)) => {
                     watch.hear(Topic::Catalogue);
                     watch.hear(Topic::Keys);
+                    watch.hear(Topic::Resources);
                 }
                 Err(RecvError::Closed) => break,
             },
             () = watch.due() => {
                 let Some(principal) = still_allowed(desk, caller, mirror).await else { break };
+                for uri in watch.look_at_resources(desk, &principal).await {
+                    line.send(updated(id, &uri));
+                }
                 for list in watch.look(desk, principal) {
                     if filter.lists().any(|(_, wanted)| wanted == list) {
                         line.send(list_changed(id, list));
@@ -193,11 +214,20 @@ pub(super) async fn listen(
     })
 }
 
+/// Says that a principal has as many streams open as it may.
+pub(super) fn too_many(settings: &EdgeSettings, id: Option<Id<'_>>) -> Reply {
+    let text = format!(
+        "this key already has {} listen streams open",
+        settings.listen_streams
+    );
+    Reply::later(id, &text, RETRY_AFTER)
+}
+
 /// A stream counted among the open ones.
-struct Counted(Arc<Common>);
+pub(super) struct Counted(Arc<Common>);
 
 impl Counted {
-    fn new(common: &Arc<Common>) -> Self {
+    pub(super) fn new(common: &Arc<Common>) -> Self {
         common.metrics.listen_streams.inc();
         Self(Arc::clone(common))
     }
@@ -209,7 +239,8 @@ impl Drop for Counted {
     }
 }
 
-async fn still_allowed(desk: &Desk, caller: &Caller, mirror: Mirror<'_>) -> Option<Principal> {
+/// Whoever sent this, as they may act now; `None` when they may no more.
+pub(super) async fn still_allowed(desk: &Desk, caller: &Caller, mirror: Mirror<'_>) -> Option<Principal> {
     match (mirror, caller.address) {
         (Mirror::Http(headers), Some(address)) => {
             let credential = gate::credential(headers).ok()?;
@@ -225,10 +256,16 @@ async fn still_allowed(desk: &Desk, caller: &Caller, mirror: Mirror<'_>) -> Opti
 }
 
 /// What was heard and not yet told.
-struct Watch {
+pub(super) struct Watch {
     principal: Principal,
     /// The prompts and resources that the principal may ask for.
     offered: [Vec<String>; 2],
+    /// The resources subscribed to.
+    watched: Watched,
+    /// Some resource changed, one of these or another.
+    resource_changed: bool,
+    /// The store could not be asked: there is another look.
+    again: bool,
     fold: Duration,
     /// The lists are known to have changed, not only the rights of somebody.
     list_changed: bool,
@@ -239,8 +276,11 @@ struct Watch {
 }
 
 impl Watch {
-    fn new(desk: &Desk, principal: Principal, fold: Duration) -> Self {
+    pub(super) fn new(desk: &Desk, watched: Watched, principal: Principal, fold: Duration) -> Self {
         Self {
+            watched,
+            resource_changed: false,
+            again: false,
             offered: desk.offered_to(&principal),
             principal,
             fold,
@@ -250,26 +290,54 @@ impl Watch {
         }
     }
 
-    fn hear(&mut self, topic: Topic) {
+    /// Watches what is wanted now instead; what was watched before stays as it was last seen.
+    pub(super) fn adopt(&mut self, wanted: Watched) {
+        self.watched.adopt(wanted);
+    }
+
+    pub(super) fn hear(&mut self, topic: Topic) {
         let settle = match topic {
             Topic::Catalogue => Duration::ZERO,
             Topic::Keys | Topic::Users | Topic::Tenants => SETTLE,
+            Topic::Resources if !self.watched.is_empty() => Duration::ZERO,
             _ => return,
         };
         self.list_changed |= topic == Topic::Catalogue;
+        self.resource_changed |= topic == Topic::Resources;
         let at = (Instant::now() + settle).max(self.quiet_until);
         self.look_at = Some(self.look_at.map_or(at, |earlier| earlier.max(at)));
     }
 
-    async fn due(&self) {
+    pub(super) async fn due(&self) {
         match self.look_at {
             Some(at) => sleep_until(at).await,
             None => std::future::pending().await,
         }
     }
 
+    /// The resources subscribed to that changed, as far as the caller may still read them.
+    pub(super) async fn look_at_resources(&mut self, desk: &Desk, now: &Principal) -> Vec<String> {
+        if !std::mem::take(&mut self.resource_changed) {
+            return Vec::new();
+        }
+        match desk.common.house.changed(now, &mut self.watched).await {
+            Ok(changed) => {
+                if !changed.is_empty() {
+                    self.quiet_until = Instant::now() + self.fold;
+                }
+                changed
+            }
+            Err(error) => {
+                warn!(error = %error, "failed to look at subscribed resources; trying again");
+                self.resource_changed = true;
+                self.again = true;
+                Vec::new()
+            }
+        }
+    }
+
     /// Takes note of the caller's rights as they are now; the lists of which there is something to tell.
-    fn look(&mut self, desk: &Desk, now: Principal) -> Vec<&'static str> {
+    pub(super) fn look(&mut self, desk: &Desk, now: Principal) -> Vec<&'static str> {
         let offered = desk.offered_to(&now);
         let [prompts, resources] = &offered;
         let [old_prompts, old_resources] = &self.offered;
@@ -284,7 +352,7 @@ impl Watch {
         self.principal = now;
         self.offered = offered;
         self.list_changed = false;
-        self.look_at = None;
+        self.look_at = std::mem::take(&mut self.again).then(|| Instant::now() + self.fold);
         if !changed.is_empty() {
             self.quiet_until = Instant::now() + self.fold;
         }
@@ -292,16 +360,24 @@ impl Watch {
     }
 }
 
-fn acknowledgement(id: Id<'_>, filter: &Filter) -> Vec<u8> {
-    let honoured: Map<String, Value> = filter
+fn acknowledgement(id: Id<'_>, filter: &Filter, watched: &Watched) -> Vec<u8> {
+    let mut honoured: Map<String, Value> = filter
         .lists()
         .map(|(word, _)| (word.to_owned(), Value::Bool(true)))
         .collect();
+    if !watched.is_empty() {
+        honoured.insert("resourceSubscriptions".to_owned(), watched.uris().collect());
+    }
     notification(
         "notifications/subscriptions/acknowledged",
         id,
         &format!(r#","notifications":{}"#, Value::Object(honoured)),
     )
+}
+
+fn updated(id: Id<'_>, uri: &str) -> Vec<u8> {
+    let uri = format!(r#","uri":{}"#, Value::from(uri));
+    notification("notifications/resources/updated", id, &uri)
 }
 
 fn list_changed(id: Id<'_>, list: &str) -> Vec<u8> {

@@ -14,7 +14,7 @@ use tracing::{debug, error, info, warn};
 use super::{
     connection::{Spoken, connection},
     desk::Common,
-    exchange::{Front, Peer},
+    front::{Front, Peer},
     settings::EdgeSettings,
     socket::Traffic,
     tls::{Tls, TlsError, TlsFiles},

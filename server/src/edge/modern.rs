@@ -11,6 +11,7 @@ use super::{
     envelope::{Ask, Dialect, Envelope, Mirror, Refused, list_request, resource_request, tool_request},
     listen::Filter,
     offers,
+    tasks::task_request,
 };
 
 /// Gate rows 13 to 16.
@@ -48,6 +49,10 @@ pub(super) fn decode<'a>(request: &Request<'a>, mirror: Mirror<'_>) -> Result<En
         "completion/complete" => Ask::Complete(offers::completion(request)?),
         "server/discover" => Ask::Discover,
         "subscriptions/listen" => Ask::Listen(wanted(request.params.notifications()?)?),
+        "tasks/get" | "tasks/update" | "tasks/cancel" => {
+            mirror.check_name(request)?;
+            task_request(request)?
+        }
         unknown => return Err(Refused::unknown_method(StatusCode::NOT_FOUND, unknown)),
     };
     Ok(Envelope {
@@ -63,7 +68,7 @@ fn wanted(notifications: Option<&RawValue>) -> Result<Filter, Refused> {
     let raw = notifications
         .ok_or_else(|| Refused::params("`params.notifications` must be an object, not absent."))?;
     serde_json::from_str(raw.get())
-        .map_err(|_| Refused::params("In `params.notifications`, each `…ListChanged` must be a boolean."))
+        .map_err(|_| Refused::params("In `params.notifications`, each `…ListChanged` must be a boolean, and `resourceSubscriptions` a list of URIs."))
 }
 
 /// What a client declared for this request. Unknown keys are kept: a handler may know them.

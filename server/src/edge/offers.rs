@@ -27,7 +27,7 @@ use crate::{
     },
     domain::{Content, DomainError, Progress, ToolResult},
     limits::Usage,
-    pipeline::{Answer, CallError, Suggestions, ToolCall},
+    pipeline::{Answer, Asking, CallError, Suggestions, ToolCall},
 };
 
 /// The parameters of `completion/complete`, well typed.
@@ -81,10 +81,10 @@ pub(super) enum Offer {
     Resource,
 }
 
-/// The capabilities of an edition. On streams that a legacy caller cannot have nothing is promised (protocol.md S-41).
-pub(super) fn capabilities(edition: &Edition, is_modern: bool) -> Value {
+/// The capabilities of an edition. On streams that a caller cannot have nothing is promised (protocol.md S-41).
+pub(super) fn capabilities(edition: &Edition, has_streams: bool) -> Value {
     let listed = || {
-        if is_modern {
+        if has_streams {
             json!({ "listChanged": true })
         } else {
             json!({})
@@ -96,7 +96,11 @@ pub(super) fn capabilities(edition: &Edition, is_modern: bool) -> Value {
         out.insert("prompts".to_owned(), listed());
     }
     if !offers.resources().is_empty() {
-        out.insert("resources".to_owned(), listed());
+        let mut resources = listed();
+        if has_streams {
+            resources = json!({ "listChanged": true, "subscribe": true });
+        }
+        out.insert("resources".to_owned(), resources);
     }
     if !offers.prompts().is_empty() || !offers.resources().is_empty() {
         out.insert("completions".to_owned(), json!({}));
@@ -212,7 +216,10 @@ impl Desk {
             input_responses: request.input_responses,
             request_state: request.request_state.as_deref(),
             capabilities: modern::capabilities(request.capabilities),
-            can_ask: dialect.is_modern(),
+            asking: match dialect.is_modern() {
+                true => Asking::InResult,
+                false => Asking::Never,
+            },
             approve_at: None,
             check_headers: &|_| Ok(()),
             progress: Progress::default(),

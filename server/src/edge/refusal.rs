@@ -30,6 +30,12 @@ pub(super) enum Refusal {
          choose HTTP, not SSE."
     )]
     Method,
+    /// The session is over, or was never this caller's.
+    #[error("404 Not Found: this session is over; send `initialize` for another.")]
+    SessionOver,
+    /// The principal sends too much.
+    #[error("429 Too Many Requests: {0}")]
+    Rate(OverLimit),
     /// The server is on its way out.
     #[error("503 Service Unavailable: the server is restarting; try again.")]
     Draining,
@@ -101,11 +107,11 @@ pub fn auth_status(error: &AuthError) -> StatusCode {
 impl Refusal {
     pub(super) fn status(&self) -> StatusCode {
         match self {
-            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::NotFound | Self::SessionOver => StatusCode::NOT_FOUND,
             Self::Host | Self::Origin => StatusCode::FORBIDDEN,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::Draining | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Address(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::Address(_) | Self::Rate(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::TwoCredentials | Self::BrokenBody => StatusCode::BAD_REQUEST,
             Self::Credential { error, .. } => auth_status(error),
             Self::MediaType | Self::Encoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -123,7 +129,8 @@ impl Refusal {
             Self::Origin => "foreign_origin",
             Self::Method => "method_not_allowed",
             Self::Draining | Self::Overloaded => "unavailable",
-            Self::Address(_) => "too_many_requests",
+            Self::SessionOver => "session_over",
+            Self::Address(_) | Self::Rate(_) => "too_many_requests",
             Self::TwoCredentials => "two_credentials",
             Self::Credential { .. } => "unauthorized",
             Self::MediaType | Self::Encoding => "unsupported_media_type",
@@ -178,7 +185,7 @@ impl Refusal {
             &ErrorObject::new(self.code(), self.to_string()),
         );
         match self {
-            Self::Address(limit) => Reply::over_limit(None, limit),
+            Self::Address(limit) | Self::Rate(limit) => Reply::over_limit(None, limit),
             Self::Draining
             | Self::Overloaded
             | Self::Credential {
@@ -202,6 +209,13 @@ mod tests {
         let credential = |error, presented| Refusal::Credential { error, presented };
         let table: Vec<(Refusal, u16, i64, Option<&str>, &str)> = vec![
             (Refusal::NotFound, 404, -32600, None, "Nothing"),
+            (
+                Refusal::SessionOver,
+                404,
+                -32600,
+                None,
+                "404 Not Found: this session is over",
+            ),
             (Refusal::Host, 403, -32011, None, "Host"),
             (Refusal::Origin, 403, -32011, None, "Origin"),
             (Refusal::Draining, 503, -32603, None, "503 Service Unavailable: "),

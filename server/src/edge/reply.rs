@@ -50,6 +50,8 @@ pub(super) struct Reply {
     pub(super) rate: Option<RateState>,
     /// How much of the month's calls is used, when that is worth saying.
     pub(super) usage: Option<Usage>,
+    /// The id of the session that begins.
+    pub(super) session: Option<String>,
     /// `WWW-Authenticate`.
     pub(super) challenge: Option<String>,
     content: Content,
@@ -74,6 +76,7 @@ impl Reply {
             retry_after: None,
             rate: None,
             usage: None,
+            session: None,
             challenge: None,
             content,
         }
@@ -126,7 +129,7 @@ impl Reply {
 
     /// The edge itself failed.
     pub(super) fn broken() -> Self {
-        let reference = super::exchange::request_id();
+        let reference = super::http::request_id();
         error!(request.id = reference, "the edge panicked");
         Self::internal(None, &reference)
     }
@@ -185,6 +188,17 @@ impl Reply {
     /// Whether there is a message at all.
     pub(super) fn is_empty(&self) -> bool {
         matches!(self.content, Content::Nothing)
+    }
+
+    /// A copy of the message in one piece.
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        match &self.content {
+            Content::Nothing => Vec::new(),
+            Content::Text(text) => text.clone(),
+            Content::Around { head, middle, tail } => {
+                [head.as_slice(), middle.as_ref(), tail.as_ref(), b"}"].concat()
+            }
+        }
     }
 
     /// The message in one piece.
@@ -278,6 +292,7 @@ pub(super) fn of_call_error(error: &CallError, asker: Asker<'_>) -> Reply {
         }
         CallError::Arguments(_)
         | CallError::CannotAsk
+        | CallError::NoAnswer(_)
         | CallError::NoPreview
         | CallError::Denied(_)
         | CallError::Timeout { .. }

@@ -65,6 +65,31 @@ pub struct EdgeSettings {
     #[schemars(range(min = 1, max = 10_000))]
     pub http2_resets: usize,
 
+    /// How long the session of a legacy client lasts, which makes questions on open streams, log levels and streams of
+    /// notices possible for it. It is sealed into its id, and nothing is stored for it; a client whose session is over
+    /// begins another. 0: none are given out.
+    #[schemars(range(max = 604_800_000))]
+    pub session_ms: u64,
+    /// How long the client of a running call has to answer a question. A person reads it; after that a preview with a
+    /// token is shown instead, where there is one.
+    #[schemars(range(min = 100, max = 3_600_000))]
+    pub answer_ms: u64,
+    /// A call of a client with a session answers with a stream once it takes so long: streams stay alive through
+    /// proxies, and what is said on them can be asked for again.
+    #[schemars(range(min = 10, max = 600_000))]
+    pub stream_after_ms: u64,
+    /// How long what was said on such a stream can be asked for again.
+    #[schemars(range(min = 1000, max = 86_400_000))]
+    pub reply_kept_ms: u64,
+    /// A call that may become a task becomes one once it takes so long; one that ends before is answered at once.
+    #[schemars(range(min = 10, max = 600_000))]
+    pub task_after_ms: u64,
+    /// How long a task is kept, from its beginning: for clients that come back the next day.
+    #[schemars(range(min = 60_000, max = 604_800_000))]
+    pub task_kept_ms: u64,
+    /// How long a client waits before it asks for the rest of a stream that ended early.
+    #[schemars(range(min = 10, max = 600_000))]
+    pub retry_ms: u64,
     /// Listen streams that one principal may hold open.
     #[schemars(range(min = 1, max = 10_000))]
     pub listen_streams: u32,
@@ -112,6 +137,13 @@ impl Default for EdgeSettings {
             requests_per_minute_per_address: 6000,
             http2_streams: 100,
             http2_resets: 50,
+            session_ms: 24 * 60 * 60 * 1000,
+            answer_ms: 120_000,
+            stream_after_ms: 5000,
+            reply_kept_ms: 5 * 60 * 1000,
+            task_after_ms: 1000,
+            task_kept_ms: 24 * 60 * 60 * 1000,
+            retry_ms: 1000,
             listen_streams: 32,
             listen_ms: 60 * 60 * 1000,
             listen_fold_ms: 1000,

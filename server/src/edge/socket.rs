@@ -208,6 +208,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Socket<S> {
             let take = waiting.len().min(buf.remaining());
             buf.put_slice(waiting.get(..take).unwrap_or_default());
             this.opening_at += take;
+            // What came with them is taken along: a reader that gets three bytes at first doubles its buffer for the rest.
+            // An error or the end is met again by the next read.
+            if buf.remaining() > 0 {
+                let _ = Pin::new(&mut this.inner).poll_read(cx, buf);
+            }
             return Poll::Ready(Ok(()));
         }
         if this.phase == Phase::Leaving {

@@ -22,12 +22,12 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     desk::{Caller, Common, Desk},
     envelope::Mirror,
-    exchange::request_id,
+    http::request_id,
     legacy,
     line::{Events, Line, Step, Work},
     settings::EdgeSettings,
 };
-use crate::{access::Principal, pipeline::House};
+use crate::{access::Principal, pipeline::House, vocabulary::Listing};
 
 /// Lines that may wait for a slow reader before calls wait in turn.
 const LINES_WAITING: usize = 64;
@@ -55,7 +55,7 @@ where
     let editions = common.house.editions();
     let bound = editions.iter().find(|bound| bound.edition.name == *edition);
     let bound = bound.ok_or_else(|| io::Error::other(format!("the edition `{edition}` is not served")))?;
-    let desk = Arc::new(Desk::new(Arc::clone(&common), Arc::clone(bound)));
+    let desk = Desk::new(Arc::clone(&common), Arc::clone(bound));
     let (lines, waiting) = mpsc::channel(LINES_WAITING);
     let writer = tokio::spawn(write_lines(output, waiting));
     let mut session = Session {
@@ -192,6 +192,7 @@ impl Session {
         }
         let caller = Caller {
             entrance: None,
+            listing: Listing::default(),
             principal: self.principal.clone(),
             address: None,
             request_id: request_id(),
@@ -208,8 +209,9 @@ impl Session {
             let answered = async {
                 loop {
                     let (message, last) = match work.step().await {
-                        Step::Message(message) => (message, false),
+                        Step::Message(note) => (note.data, false),
                         Step::Answer(reply) => (reply.into_bytes(), true),
+                        Step::LetGo => (Vec::new(), true),
                     };
                     // An empty answer is none; a closed output means that nobody reads any more.
                     let gone = !message.is_empty() && lines.send(message).await.is_err();

@@ -12,7 +12,7 @@ use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{body::Outgoing, desk::Common, exchange::Peer, gate, settings::EdgeSettings};
+use super::{body::Outgoing, desk::Common, front::Peer, gate, settings::EdgeSettings};
 use crate::catalogue::Edition;
 
 const CARD_SCHEMA: &str = "https://static.modelcontextprotocol.io/schemas/v1/server-card.schema.json";

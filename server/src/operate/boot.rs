@@ -21,6 +21,7 @@ use crate::{
     audit::Keeping,
     config::{Config, KeptArguments, LogSettings},
     domain::{Handlers, context::Context},
+    outbox::Courier,
     pipeline::{House, HouseBuilder, HouseError},
     policy::SealKey,
     store::{NewTenant, NewUser, Store, StoreError},
@@ -47,6 +48,12 @@ pub struct Booted {
 }
 
 impl Booted {
+    /// Delivers what is in the outbox, until the house is stopped.
+    pub fn deliver(&mut self, courier: Courier) {
+        let courier = Arc::new(courier).run(self.stop.clone());
+        self.tasks.push(tokio::spawn(courier));
+    }
+
     /// Ends what runs beside the house and makes everything durable.
     pub async fn stop(self) {
         self.stop.cancel();
@@ -118,6 +125,10 @@ pub async fn boot(
         spawn_until(&stop, Arc::clone(&reloader).follow()),
         spawn_until(&stop, tidy(Arc::clone(&house), Arc::clone(&password_check))),
         spawn_until(&stop, Arc::clone(house.limits()).follow()),
+        spawn_until(&stop, {
+            let house = Arc::clone(&house);
+            async move { house.follow_clients().await }
+        }),
         spawn_until(
             &stop,
             retention::follow(store.clone(), config.audit.retention_days),

@@ -35,6 +35,9 @@ pub fn findings(config: &Config) -> Vec<Finding> {
             config.log.filter
         ));
     }
+    if let Err(error) = config.notifications.check() {
+        errors.push(error.to_string());
+    }
     if let Err(error) = CatalogueSource::of(config, &[]).load() {
         errors.push(format!("server.catalogue, server.editions: {error}"));
     }

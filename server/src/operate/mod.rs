@@ -9,6 +9,7 @@ mod actor;
 pub mod approvals;
 pub mod boot;
 pub mod check;
+pub mod deliveries;
 pub mod editions;
 pub mod invitations;
 pub mod keys;

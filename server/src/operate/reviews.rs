@@ -137,7 +137,7 @@ pub async fn answer(
                 let found = found.filter(|(review, _)| sees(Some(&who), review));
                 let (before, version) = found.ok_or_else(|| unknown(&id))?;
                 let after = answered(tx, before.clone(), &who, answer)?;
-                review::change(tx, &after, version, who.user.as_str()).await?;
+                review::change(tx, &after, before.status, version, who.user.as_str()).await?;
                 let command = match after.status {
                     ReviewStatus::Rejected => {
                         let ended = tx

@@ -2,6 +2,7 @@
 
 use footbridge_protocol::headers::Mismatch;
 
+use super::NoAnswer;
 use crate::{
     access::{AuthError, Denial},
     catalogue::{ArgumentError, http::FaultCode},
@@ -52,9 +53,13 @@ pub enum CallError {
     Arguments(#[from] ArgumentError),
     /// The tool needs to ask, and this client's era has no way to be asked inside a result.
     #[error(
-        "this tool has to ask the user, and this client cannot be asked; use a client of revision 2026-07-28"
+        "this tool has to ask the user, and this client cannot be asked; use a client that declares elicitation, and that \
+         sends the session id it is given"
     )]
     CannotAsk,
+    /// The tool asked, and there is no answer.
+    #[error("this tool has to ask, and {0}; nothing was done")]
+    NoAnswer(NoAnswer),
     /// A preview is asked for, and what the tool does cannot be foretold.
     #[error(
         "a confirmation is asked for before this call, and this tool cannot show what it would do; use a key whose \
@@ -92,7 +97,7 @@ impl CallError {
         match self {
             Self::UnknownTool(_) => "unknown_tool",
             Self::Params(_) | Self::Headers(_) | Self::Arguments(_) => "invalid_arguments",
-            Self::CannotAsk | Self::NoPreview => "rule_violation",
+            Self::CannotAsk | Self::NoAnswer(_) | Self::NoPreview => "rule_violation",
             Self::Denied(Denial::MissingScope(_)) => "missing_scope",
             Self::Denied(Denial::RoleRequired | Denial::NotOnKey(_)) => "role_required",
             Self::Denied(Denial::ReadOnly) => "read_only",

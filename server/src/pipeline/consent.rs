@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Answer, CallError, House, ToolCall,
+    Answer, Asking, CallError, House, ToolCall,
     doors::{self, Door, Shown},
     fare::Fare,
     run::{End, bounded},
@@ -108,8 +108,7 @@ impl House {
         draft.arguments(&canonical);
         let args_digest = sha256(&canonical);
         let facts = visit.grant.principal().facts();
-        let binding = super::binding(facts, &visit.tool, &canonical);
-        let round = self.open_round(&binding, call, visit.now)?;
+        let round = self.open_round(|| super::binding(facts, &visit.tool, &canonical), call, visit.now)?;
         let asked = Asked {
             user: facts.user.clone(),
             edition: facts.edition.clone(),
@@ -131,13 +130,13 @@ impl House {
                         ..asked
                     };
                     let yes = Yes { token_hash, asked };
-                    self.settle(visit, decision, yes, value, Door::Question, draft, slot)
-                        .await
+                    let settled = self.settle(visit, decision, yes, value, Door::Question, draft, slot);
+                    Box::pin(settled).await
                 }
-                Some(false) => self.decline(&visit, token_hash, draft).await,
+                Some(false) => Box::pin(self.decline(&visit, token_hash, draft)).await,
                 None => {
                     let again = Again::default();
-                    self.preview(&visit, value, again, Door::Question, draft).await
+                    Box::pin(self.preview(&visit, value, again, Door::Question, draft)).await
                 }
             };
         }
@@ -156,22 +155,22 @@ impl House {
                 Consent::Auto | Consent::Confirm => Door::Token,
                 Consent::Human | Consent::Review => visit.door(),
             };
-            return self.settle(visit, decision, yes, value, door, draft, slot).await;
+            return Box::pin(self.settle(visit, decision, yes, value, door, draft, slot)).await;
         }
         let permit = match decision {
             Decision::Run(permit) => permit,
             Decision::Ask(_) => {
                 let door = visit.door();
                 if door == Door::Elsewhere
-                    && let Some(row) = self.same_call(&visit, args_digest).await?
+                    && let Some(row) = Box::pin(self.same_call(&visit, args_digest)).await?
                 {
                     let yes = Yes {
                         token_hash: row.token_hash,
                         asked,
                     };
-                    return self.settle(visit, decision, yes, value, door, draft, slot).await;
+                    return Box::pin(self.settle(visit, decision, yes, value, door, draft, slot)).await;
                 }
-                return self.preview(&visit, value, Again::default(), door, draft).await;
+                return Box::pin(self.preview(&visit, value, Again::default(), door, draft)).await;
             }
         };
         let arguments = visit.tool.input.check(value)?;
@@ -500,7 +499,7 @@ impl Visit {
             need,
             fare,
             called_as: call.name.to_owned(),
-            can_elicit: call.can_ask && has_forms(&call.capabilities),
+            can_elicit: !matches!(call.asking, Asking::Never) && has_forms(&call.capabilities),
             approve_at: call.approve_at.map(str::to_owned),
             tool,
         }

@@ -7,7 +7,7 @@ use futures_util::FutureExt;
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
-use super::{SignInError, Wanted};
+use super::{SignInError, Wanted, questions::Questions, sessions::Sessions};
 use crate::{
     access::{
         AuthError, Keyring, Principal,
@@ -18,7 +18,7 @@ use crate::{
         Catalogue, CatalogueError, Driver, Edition, ListCache, ListedNames, Shape, StrictClients, Tool,
     },
     domain::{
-        Handler, Handlers,
+        Handler, Handlers, command,
         http::{self, RemoteError, Remotes},
         offers,
     },
@@ -28,6 +28,8 @@ use crate::{
     vocabulary::{Clock, Consent, EditionName, ToolName},
 };
 
+/// How long a resource's change is remembered: far longer than any stream takes to ask.
+const CHANGES_LAST_MS: i64 = 24 * 60 * 60 * 1000;
 /// Rows that one sweep removes: a transaction that others need not wait for.
 const SWEPT_AT_ONCE: u32 = 1000;
 
@@ -125,6 +127,8 @@ pub struct House {
     pub(super) rules: Arc<Rules>,
     pub(super) clock: Clock,
     pub(super) call_timeout: Duration,
+    pub(super) sessions: Sessions,
+    pub(super) questions: Arc<Questions>,
     pub(super) audit: Keeping,
     editions: ArcSwap<Vec<Arc<BoundEdition>>>,
     /// Counts the catalogues that were in force.
@@ -168,12 +172,15 @@ impl HouseBuilder {
     /// When a row names a handler that is not there.
     pub fn build(self) -> Result<House, HouseError> {
         let editions = bind_all(&self.catalogue, &self.handlers)?;
+        let seal_key = Arc::new(self.seal_key);
         Ok(House {
+            sessions: Sessions::new(self.store.clone()),
+            questions: Arc::new(Questions::new(self.store.clone(), Arc::clone(&seal_key))),
             limits: Arc::new(Limits::new(self.most_running_per_key, self.store.clone())),
             rules: Arc::new(Rules::new(self.store.clone())),
             store: self.store,
             strict_clients: StrictClients::builtin()?,
-            seal_key: Arc::new(self.seal_key),
+            seal_key,
             clock: self.clock,
             call_timeout: self.call_timeout,
             audit: self.audit,
@@ -251,6 +258,10 @@ fn handler_of(
                 source: Box::new(source),
             })?;
             Ok((handler, "http".to_owned()))
+        }
+        Driver::Command(call) => {
+            let handler = command::handler(tool, call, handlers.runner());
+            Ok((handler, "command".to_owned()))
         }
         Driver::Messages(messages) => Ok((offers::messages(messages), "message".to_owned())),
         Driver::Stored(stored) => Ok((offers::stored(stored), "text".to_owned())),
@@ -337,7 +348,9 @@ impl House {
     ) -> Result<Principal, SignInError> {
         let now = self.clock.now();
         let by_token = match (credential, entrance) {
-            (Some(token), Some(entrance)) => self.oauth.admit(entrance, edition, token, address, now).await,
+            (Some(token), Some(entrance)) => {
+                Box::pin(self.oauth.admit(entrance, edition, token, address, now)).await
+            }
             _ => Ok(None),
         };
         let result = match by_token {
@@ -402,13 +415,25 @@ impl House {
         &self.rules
     }
 
-    /// Removes waiting calls that nobody can ask for any more, a bounded number; gives how many.
+    /// Removes waiting calls, questions, sessions and replies that nobody can ask for any more, and what is remembered of
+    /// resources that have been quiet, a bounded number of each; gives how many calls.
     ///
     /// # Errors
     /// When the store cannot be written.
     pub async fn sweep(&self) -> Result<u64, StoreError> {
         self.store
-            .system_write(|tx| async move { tx.pending_calls().purge(SWEPT_AT_ONCE).await }.boxed())
+            .system_write(|tx| {
+                async move {
+                    tx.client_sessions().purge(SWEPT_AT_ONCE).await?;
+                    tx.client_questions().purge(SWEPT_AT_ONCE).await?;
+                    tx.reply_messages().purge(SWEPT_AT_ONCE).await?;
+                    tx.client_tasks().purge(SWEPT_AT_ONCE).await?;
+                    let before = tx.now().plus_millis(-CHANGES_LAST_MS);
+                    tx.resources().purge(before, SWEPT_AT_ONCE).await?;
+                    tx.pending_calls().purge(SWEPT_AT_ONCE).await
+                }
+                .boxed()
+            })
             .await
     }
 
@@ -416,6 +441,7 @@ impl House {
     pub fn tidy(&self) {
         self.failed_sign_ins.forget_quiet();
         self.limits.tidy();
+        self.sessions.tidy(self.clock.now());
     }
 
     /// Requests a minute of a key that says nothing itself.

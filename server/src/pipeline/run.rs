@@ -24,16 +24,17 @@ pub(super) enum End<T> {
     TimedOut,
 }
 
-/// Waits for a handler, no longer than its limit, whatever it does.
-pub(super) async fn bounded<T>(
+/// Waits for a handler, no longer than its limit, whatever it does. No `async fn`: that would hold the work twice, as what
+/// it was given and as what it waits for.
+pub(super) fn bounded<T>(
     limit: Duration,
     work: impl Future<Output = Result<T, DomainError>>,
-) -> End<T> {
-    match tokio::time::timeout(limit, AssertUnwindSafe(work).catch_unwind()).await {
+) -> impl Future<Output = End<T>> {
+    tokio::time::timeout(limit, AssertUnwindSafe(work).catch_unwind()).map(|ended| match ended {
         Ok(Ok(result)) => End::Returned(result),
         Ok(Err(_)) => End::Panicked,
         Err(_) => End::TimedOut,
-    }
+    })
 }
 
 impl House {
@@ -54,6 +55,11 @@ impl House {
             Handler::Read(run) => {
                 let run = Arc::clone(run);
                 let work = self.store.read(&tenant, move |tx| run(tx, call));
+                (bounded(limit, work).await, "nothing was changed")
+            }
+            Handler::Lookup(run) => {
+                let run = Arc::clone(run);
+                let work = self.store.lookup(&tenant, move |tx| run(tx, call));
                 (bounded(limit, work).await, "nothing was changed")
             }
             Handler::Write(run) => {

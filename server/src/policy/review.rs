@@ -6,6 +6,8 @@
 //!    └─ 72 h passed → EXPIRED
 //! ```
 
+mod notice;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -273,8 +275,8 @@ pub async fn keep(tx: &mut TenantTx<'_>, review: &Review) -> Result<(), StoreErr
     let actor = review.requester.to_string();
     tx.records(KIND)
         .insert(&review.id, &Draft::of(review)?, &actor)
-        .await
-        .map(|_| ())
+        .await?;
+    notice::tell(tx, review).await
 }
 
 /// The review of that id, with the version to give to [`change`].
@@ -288,20 +290,25 @@ pub async fn find(tx: &mut TenantTx<'_>, id: &str) -> Result<Option<(Review, u32
         .transpose()
 }
 
-/// Writes down what became of a review; [`StoreError::Conflict`] when somebody else was first.
+/// Writes down what became of a review that stood at `before`, and tells those whom it concerns;
+/// [`StoreError::Conflict`] when somebody else was first.
 ///
 /// # Errors
 /// When the store refuses.
 pub async fn change(
     tx: &mut TenantTx<'_>,
     review: &Review,
+    before: ReviewStatus,
     version: u32,
     actor: &str,
 ) -> Result<(), StoreError> {
     tx.records(KIND)
         .update(&review.id, &Draft::of(review)?, Some(version), actor)
-        .await
-        .map(|_| ())
+        .await?;
+    if review.status == before {
+        return Ok(());
+    }
+    notice::tell(tx, review).await
 }
 
 /// The newest reviews.
@@ -339,9 +346,9 @@ pub(crate) async fn follow(
     if !review.status.may_become(next) {
         return Ok(());
     }
-    review.status = next;
+    let before = std::mem::replace(&mut review.status, next);
     review.rejection_reason = reason.map(str::to_owned);
-    change(tx, &review, version, "engine").await
+    change(tx, &review, before, version, "engine").await
 }
 
 #[cfg(test)]

@@ -105,6 +105,28 @@ impl SealKey {
         serde_json::from_slice(&plain).map_err(|_| StateError)
     }
 
+    /// Seals what a client brings back in every request: text in visible ASCII.
+    ///
+    /// # Errors
+    /// When the value has no JSON form or the machine gives no random bytes.
+    pub fn seal_text(&self, binding: &str, value: &impl Serialize) -> Result<String, StateError> {
+        let bytes = self.seal_row(binding, value)?;
+        Ok(format!("{VERSION}{}", URL_SAFE_NO_PAD.encode(bytes)))
+    }
+
+    /// Opens what [`SealKey::seal_text`] sealed for the same binding.
+    ///
+    /// # Errors
+    /// When it was not sealed by this key for this binding.
+    pub fn open_text<T: DeserializeOwned>(&self, binding: &str, text: &str) -> Result<T, StateError> {
+        let encoded = text
+            .strip_prefix(VERSION)
+            .filter(|t| t.len() <= LONGEST)
+            .ok_or(StateError)?;
+        let bytes = URL_SAFE_NO_PAD.decode(encoded).map_err(|_| StateError)?;
+        self.open_row(binding, &bytes)
+    }
+
     fn encrypt(&self, binding: &str, plain: &[u8]) -> Result<Vec<u8>, StateError> {
         let mut nonce = [0_u8; NONCE_BYTES];
         getrandom::fill(&mut nonce).map_err(|_| StateError)?;
@@ -194,6 +216,19 @@ mod tests {
         );
         assert_eq!(key.open_row::<Value>("acme 2", &sealed), Err(StateError));
         assert_eq!(key.open_row::<Value>("acme 1", &[0; 10]), Err(StateError));
+    }
+
+    #[test]
+    fn a_text_opens_for_what_it_is_bound_to() {
+        let key = SealKey::new([7; 32]);
+        let text = key.seal_text("ada", &json!({"a": 1})).unwrap();
+        assert!(text.bytes().all(|byte| byte.is_ascii_graphic()));
+        assert_eq!(key.open_text::<Value>("ada", &text), Ok(json!({"a": 1})));
+        assert_eq!(key.open_text::<Value>("bob", &text), Err(StateError));
+        assert_eq!(
+            key.open_text::<Value>("ada", text.strip_prefix("v1.").unwrap()),
+            Err(StateError)
+        );
     }
 
     #[test]

@@ -27,12 +27,20 @@ pub enum Topic {
     Jobs,
     /// Answers that a waiting call on any replica may be looking for.
     Answers,
+    /// Messages on replies that somebody may be waiting for on another connection.
+    Replies,
+    /// Sessions of legacy clients: ended, or told what they want to hear.
+    Sessions,
+    /// Calls that go on after their reply.
+    Tasks,
     /// Calls of a month that some process holds and another one needs.
     Caps,
+    /// What is read at some resource's URI.
+    Resources,
 }
 
 impl Topic {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Keys,
         Self::Users,
         Self::Tenants,
@@ -41,7 +49,11 @@ impl Topic {
         Self::Settings,
         Self::Jobs,
         Self::Answers,
+        Self::Replies,
+        Self::Sessions,
+        Self::Tasks,
         Self::Caps,
+        Self::Resources,
     ];
 
     /// The word in the `changes` table and in notifications.
@@ -55,7 +67,11 @@ impl Topic {
             Self::Settings => "settings",
             Self::Jobs => "jobs",
             Self::Answers => "answers",
+            Self::Replies => "replies",
+            Self::Sessions => "sessions",
+            Self::Tasks => "tasks",
             Self::Caps => "caps",
+            Self::Resources => "resources",
         }
     }
 

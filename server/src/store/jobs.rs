@@ -29,6 +29,17 @@ pub enum JobState {
 }
 
 impl JobState {
+    /// Every state.
+    pub const ALL: [Self; 5] = [
+        Self::Queued,
+        Self::Leased,
+        Self::Done,
+        Self::Failed,
+        Self::Cancelled,
+    ];
+    /// The states in which something may still have to be done: by a worker, or by a person.
+    pub const OPEN: [Self; 3] = [Self::Queued, Self::Leased, Self::Failed];
+
     /// The word in the table.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -44,16 +55,10 @@ impl JobState {
 impl std::str::FromStr for JobState {
     type Err = StoreError;
     fn from_str(word: &str) -> Result<Self, StoreError> {
-        [
-            Self::Queued,
-            Self::Leased,
-            Self::Done,
-            Self::Failed,
-            Self::Cancelled,
-        ]
-        .into_iter()
-        .find(|state| state.as_str() == word)
-        .ok_or_else(|| StoreError::Row(format!("unknown job state `{word}`")))
+        Self::ALL
+            .into_iter()
+            .find(|state| state.as_str() == word)
+            .ok_or_else(|| StoreError::Row(format!("unknown job state `{word}`")))
     }
 }
 
@@ -200,6 +205,19 @@ impl Jobs<'_> {
             WHERE tenant_id = $2 AND job_id = $3 AND state = 'queued'";
         let params = params![self.session.now, self.tenant.as_str(), id];
         Ok(self.session.execute(CANCEL, params).await? > 0)
+    }
+
+    /// Queues a job that has failed for good or was called off once more, with all its attempts before it; `false` when it
+    /// is neither.
+    pub async fn retry(&mut self, id: &str) -> Result<bool, StoreError> {
+        const RETRY: &str = "UPDATE jobs SET state = 'queued', attempt = 0, run_at = $1, updated_at = $1
+            WHERE tenant_id = $2 AND job_id = $3 AND state IN ('failed', 'cancelled')";
+        let params = params![self.session.now, self.tenant.as_str(), id];
+        let queued = self.session.execute(RETRY, params).await? > 0;
+        if queued {
+            self.session.raise(Topic::Jobs).await?;
+        }
+        Ok(queued)
     }
 
     /// Ends a leased job with a result. `false`: the lease was lost, somebody else decides.

@@ -8,7 +8,7 @@ use super::{
     Counters, Session, StoreError, Topic,
     row::{RowRef, params, to_json},
 };
-use crate::vocabulary::{EditionName, KeyId, NameStyle, Scope, TenantId, Timestamp, UserId};
+use crate::vocabulary::{EditionName, KeyId, Listing, NameStyle, Scope, TenantId, Timestamp, UserId};
 
 /// How a key asks for confirmation, from lax to strict. It only tightens what tenant and tool say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -59,6 +59,9 @@ pub struct KeyLimits {
     /// Not these tools.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tools_deny: Vec<String>,
+    /// How much of the catalogue its clients are shown.
+    #[serde(flatten)]
+    pub listing: Listing,
 }
 
 /// A key as stored.

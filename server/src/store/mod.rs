@@ -13,6 +13,9 @@ mod caps;
 mod chain;
 mod change_log;
 mod changes;
+mod client_questions;
+mod client_sessions;
+mod client_tasks;
 mod counters;
 mod error;
 mod figures;
@@ -29,6 +32,8 @@ mod postgres;
 mod reading;
 mod records;
 mod redact;
+mod reply_messages;
+mod resources;
 mod row;
 mod session;
 mod settings;
@@ -52,6 +57,9 @@ pub use caps::{CapAsk, CapGrant, Caps, SystemCaps};
 pub use chain::{AuditFault, AuditHead, AuditVerdict};
 pub use change_log::{Actor, ChangeEntry, ChangeFilter, ChangeLog, ChangeRecord, NewChange};
 pub use changes::{Change, Topic};
+pub use client_questions::{ClientQuestions, SystemClientQuestions};
+pub use client_sessions::{ClientSessions, SessionRow, SessionState, SystemClientSessions};
+pub use client_tasks::{ClientTasks, NewTask, SystemClientTasks, TaskRow, TaskStatus};
 pub use counters::Counters;
 pub use error::StoreError;
 pub use figures::{Durations, StoreFigures};
@@ -73,6 +81,8 @@ pub use records::{
     Condition, Draft, Field, FieldValue, Record, RecordChange, RecordCursor, RecordPage, RecordQuery, Records,
 };
 pub use redact::redacted;
+pub use reply_messages::{ReplyMessage, ReplyMessages, SystemReplyMessages};
+pub use resources::{ResourceChanges, ResourceStamp, SystemResourceChanges};
 pub use settings::{Settings, SetupTokens};
 pub use sign_ins::{NewSignIn, SignIn, SignInKind, SignIns, SystemSignIns};
 pub use tenants::{NewTenant, Tenant, TenantStatus, Tenants};
@@ -104,6 +114,14 @@ struct Inner {
 enum Which {
     Sqlite(SqliteEngine),
     Postgres(PgEngine),
+}
+
+/// What a transaction is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Write,
+    Read,
+    Lookup,
 }
 
 impl Store {
@@ -148,33 +166,68 @@ impl Store {
     ///
     /// The work may run on the writer's thread: it awaits nothing but the transaction, else it fails with
     /// [`StoreError::Work`]. Once begun it runs to its end, even if the caller goes away.
-    pub async fn write<T, E, F>(&self, tenant: &TenantId, work: F) -> Result<T, E>
+    pub fn write<T, E, F>(
+        &self,
+        tenant: &TenantId,
+        work: F,
+    ) -> impl Future<Output = Result<T, E>> + Send + use<'_, T, E, F>
     where
         F: for<'t> FnOnce(&'t mut TenantTx<'_>) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        let (tenant, scope) = (tenant.clone(), Some(tenant));
-        let (work, slot) = Slot::hide(move |session, slot| {
-            Box::pin(async move { slot.fill(work(&mut TenantTx::new(session, tenant)).await) })
-        });
-        self.run(scope, true, work).await?;
-        slot.take()
+        self.of_tenant(tenant, Kind::Write, work)
     }
 
     /// Runs `work` on one snapshot of one tenant's rows; writing in it fails.
-    pub async fn read<T, E, F>(&self, tenant: &TenantId, work: F) -> Result<T, E>
+    pub fn read<T, E, F>(
+        &self,
+        tenant: &TenantId,
+        work: F,
+    ) -> impl Future<Output = Result<T, E>> + Send + use<'_, T, E, F>
     where
         F: for<'t> FnOnce(&'t mut TenantTx<'_>) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        let (tenant, scope) = (tenant.clone(), Some(tenant));
+        self.of_tenant(tenant, Kind::Read, work)
+    }
+
+    /// Like [`Store::read`], for work that reads a few rows by their keys and is over within microseconds: SQLite may
+    /// answer it on this very thread. Whatever scans or searches belongs into [`Store::read`].
+    pub fn lookup<T, E, F>(
+        &self,
+        tenant: &TenantId,
+        work: F,
+    ) -> impl Future<Output = Result<T, E>> + Send + use<'_, T, E, F>
+    where
+        F: for<'t> FnOnce(&'t mut TenantTx<'_>) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        self.of_tenant(tenant, Kind::Lookup, work)
+    }
+
+    /// What the three above have in common. The work is packed up before anybody waits, so that no future holds it.
+    fn of_tenant<T, E, F>(
+        &self,
+        tenant: &TenantId,
+        kind: Kind,
+        work: F,
+    ) -> impl Future<Output = Result<T, E>> + Send + use<'_, T, E, F>
+    where
+        F: for<'t> FnOnce(&'t mut TenantTx<'_>) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let (tenant, scope) = (tenant.clone(), tenant.clone());
         let (work, slot) = Slot::hide(move |session, slot| {
             Box::pin(async move { slot.fill(work(&mut TenantTx::new(session, tenant)).await) })
         });
-        self.run(scope, false, work).await?;
-        slot.take()
+        async move {
+            self.run(Some(&scope), kind, work).await?;
+            slot.take()
+        }
     }
 
     /// Runs operator's work across tenants; otherwise like [`Store::write`].
@@ -187,7 +240,7 @@ impl Store {
         let (work, slot) = Slot::hide(move |session, slot| {
             Box::pin(async move { slot.fill(work(&mut SystemTx::new(session)).await) })
         });
-        self.run(None, true, work).await?;
+        self.run(None, Kind::Write, work).await?;
         slot.take()
     }
 
@@ -201,17 +254,19 @@ impl Store {
         let (work, slot) = Slot::hide(move |session, slot| {
             Box::pin(async move { slot.fill(work(&mut SystemTx::new(session)).await) })
         });
-        self.run(None, false, work).await?;
+        self.run(None, Kind::Read, work).await?;
         slot.take()
     }
 
     /// `scope` is the one tenant whose rows the work may see, which PostgreSQL checks a second time.
-    async fn run(&self, scope: Option<&TenantId>, writes: bool, work: Work) -> Result<(), StoreError> {
+    async fn run(&self, scope: Option<&TenantId>, kind: Kind, work: Work) -> Result<(), StoreError> {
         let began = std::time::Instant::now();
-        let result = match (&self.inner.engine, writes) {
-            (Which::Sqlite(engine), true) => engine.write(work).await,
-            (Which::Sqlite(engine), false) => engine.read(work).await,
-            (Which::Postgres(engine), writes) => engine.run(scope, writes, work).await,
+        let writes = kind == Kind::Write;
+        let result = match (&self.inner.engine, kind) {
+            (Which::Sqlite(engine), Kind::Write) => engine.write(work).await,
+            (Which::Sqlite(engine), Kind::Read) => engine.read(work).await,
+            (Which::Sqlite(engine), Kind::Lookup) => engine.lookup(work).await,
+            (Which::Postgres(engine), _) => engine.run(scope, writes, work).await,
         };
         let Durations {
             reads,
@@ -225,25 +280,36 @@ impl Store {
     /// Queues an audit row whose caller does not wait (design.md D9): it is committed within
     /// [`StoreSettings::audit_linger`], together with whatever else commits. Waits while the queue is
     /// full; refuses while the store is known to refuse writes (security.md A2).
-    pub async fn append_audit(&self, tenant: &TenantId, event: AuditRecord) -> Result<(), StoreError> {
-        self.inner.health.check()?;
-        let row = event.seal(tenant)?;
-        match &self.inner.engine {
-            Which::Sqlite(engine) => engine.append(tenant.clone(), row).await,
-            Which::Postgres(engine) => engine.append(tenant.clone(), row).await,
+    pub fn append_audit(
+        &self,
+        tenant: &TenantId,
+        event: AuditRecord,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send + use<'_> {
+        // Sealed before anybody waits: what waits is then a short text and not a record of many fields.
+        let sealed = self.inner.health.check().and_then(|()| event.seal(tenant));
+        let row = sealed.map(|row| (tenant.clone(), row));
+        async move {
+            let (tenant, row) = row?;
+            match &self.inner.engine {
+                Which::Sqlite(engine) => engine.append(tenant, row).await,
+                Which::Postgres(engine) => engine.append(tenant, row).await,
+            }
         }
     }
 
     /// Appends an audit row and returns after its commit.
-    pub async fn append_audit_durable(
+    pub fn append_audit_durable(
         &self,
         tenant: &TenantId,
         event: AuditRecord,
-    ) -> Result<(), StoreError> {
-        let row = event.seal(tenant)?;
-        match &self.inner.engine {
-            Which::Sqlite(engine) => engine.append_durable(tenant.clone(), row).await,
-            Which::Postgres(engine) => engine.append_durable(tenant.clone(), row).await,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send + use<'_> {
+        let row = event.seal(tenant).map(|row| (tenant.clone(), row));
+        async move {
+            let (tenant, row) = row?;
+            match &self.inner.engine {
+                Which::Sqlite(engine) => engine.append_durable(tenant, row).await,
+                Which::Postgres(engine) => engine.append_durable(tenant, row).await,
+            }
         }
     }
 

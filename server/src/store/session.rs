@@ -11,6 +11,7 @@ use super::{
     postgres::PgConnection,
     row::{Param, RowRef},
     sqlite::SqliteConnection,
+    text::Later,
 };
 use crate::vocabulary::{TenantId, Timestamp};
 
@@ -31,6 +32,8 @@ pub(crate) struct Session {
     pub(super) changes: Vec<(String, ChangeRecord)>,
     /// Counters raised by the work, told to listeners after the commit.
     pub(super) raised: Vec<(Topic, i64)>,
+    /// Index entries that wait for the end of a group of transactions.
+    pub(super) later: Later,
     /// The first statement that failed.
     ///
     /// Invariant: a transaction in which a statement failed never commits. PostgreSQL enforces that by
@@ -46,6 +49,7 @@ impl Session {
             audits: Vec::new(),
             changes: Vec::new(),
             raised: Vec::new(),
+            later: Later::default(),
             failed: None,
         }
     }

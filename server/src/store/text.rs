@@ -8,7 +8,12 @@
 //! nothing. [`Ranking::Auto`] therefore takes words from the rarest on while a budget lasts; the frequent
 //! rest only helps to rank. When every word is frequent, the newest rows that hold all of them are ranked.
 
+mod later;
 mod words;
+
+pub(crate) use later::Later;
+
+use later::Entry;
 
 use super::{
     Engine, Session, StoreError,
@@ -200,7 +205,14 @@ impl Dialect {
 }
 
 impl Session {
-    /// The full-text table of a tenant. `None`: there is none, and nothing was indexed yet.
+    /// The full-text table of a tenant, with everything in it that this transaction and those before it brought. `None`:
+    /// there is none, and nothing was indexed yet.
+    async fn whole_shelf(&mut self, tenant: &TenantId, shelf: Shelf) -> Result<Option<String>, StoreError> {
+        self.index_now().await?;
+        self.shelf_table(tenant, shelf).await
+    }
+
+    /// The full-text table of a tenant, if there is one.
     async fn shelf_table(&mut self, tenant: &TenantId, shelf: Shelf) -> Result<Option<String>, StoreError> {
         let (number, shelves) = self.shelves(tenant).await?;
         Ok((shelves & shelf.bit() != 0).then(|| format!("fts_{}_{number}", shelf.as_str())))
@@ -259,15 +271,14 @@ impl Session {
             let params = params![tenant.as_str(), shelf.as_str(), row_id, title, body, &home, &tag];
             return self.execute(PUT, params).await.map(|_| ());
         }
-        let table = self.make_shelf_table(tenant, shelf).await?;
-        if !fresh {
-            self.execute(&format!("DELETE FROM {table} WHERE rowid = $1"), params![row_id])
-                .await?;
-        }
-        let put = format!("INSERT INTO {table} (rowid, title, body, tag) VALUES ($1, $2, $3, $4)");
-        self.execute(&put, params![row_id, title, body, &tag])
-            .await
-            .map(|_| ())
+        self.index_later(Entry {
+            tenant: tenant.clone(),
+            shelf,
+            row_id,
+            known: !fresh,
+            words: Some((title.to_owned(), body.to_owned(), tag)),
+        })
+        .await
     }
 
     /// Takes a row out of its index.
@@ -284,11 +295,14 @@ impl Session {
                 .await
                 .map(|_| ());
         }
-        if let Some(table) = self.shelf_table(tenant, shelf).await? {
-            self.execute(&format!("DELETE FROM {table} WHERE rowid = $1"), params![row_id])
-                .await?;
-        }
-        Ok(())
+        self.index_later(Entry {
+            tenant: tenant.clone(),
+            shelf,
+            row_id,
+            known: true,
+            words: None,
+        })
+        .await
     }
 
     /// Rows that match, best first.
@@ -319,7 +333,7 @@ impl Session {
         if self.is_postgres() {
             return self.find_lexemes(tenant, shelf, &query, tag, limit).await;
         }
-        let Some(table) = self.shelf_table(tenant, shelf).await? else {
+        let Some(table) = self.whole_shelf(tenant, shelf).await? else {
             return Ok(Vec::new());
         };
         let steps = match query.ranking {

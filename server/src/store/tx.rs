@@ -3,9 +3,11 @@
 use serde::de::DeserializeOwned;
 
 use super::{
-    AuditLog, AuditRecord, CallView, Caps, ChangeLog, Counters, Invitations, Jobs, Keys, Memories, NewChange,
-    Notes, PendingCalls, Records, Session, Settings, SetupTokens, SignInAttempts, SignIns, StoreError,
-    SystemCaps, SystemInvitations, SystemJobs, SystemKeys, SystemOAuth, SystemPendingCalls, SystemSignIns,
+    AuditLog, AuditRecord, CallView, Caps, ChangeLog, ClientQuestions, ClientSessions, ClientTasks, Counters,
+    Invitations, Jobs, Keys, Memories, NewChange, Notes, PendingCalls, Records, ReplyMessages,
+    ResourceChanges, Session, Settings, SetupTokens, SignInAttempts, SignIns, StoreError, SystemCaps,
+    SystemClientQuestions, SystemClientSessions, SystemClientTasks, SystemInvitations, SystemJobs,
+    SystemKeys, SystemOAuth, SystemPendingCalls, SystemReplyMessages, SystemResourceChanges, SystemSignIns,
     SystemUsers, TenantOAuth, Tenants, Topic, Users,
 };
 use crate::vocabulary::{TenantId, Timestamp};
@@ -125,6 +127,14 @@ impl<'a> TenantTx<'a> {
         }
     }
 
+    /// Which resources changed, for whoever subscribed to them.
+    pub fn resources(&mut self) -> ResourceChanges<'_> {
+        ResourceChanges {
+            session: self.session,
+            tenant: &self.tenant,
+        }
+    }
+
     /// Work to be done later.
     pub fn jobs(&mut self) -> Jobs<'_> {
         Jobs {
@@ -136,6 +146,38 @@ impl<'a> TenantTx<'a> {
     /// Calls that wait for a yes.
     pub fn pending_calls(&mut self) -> PendingCalls<'_> {
         PendingCalls {
+            session: self.session,
+            tenant: &self.tenant,
+        }
+    }
+
+    /// Sessions of legacy clients.
+    pub fn client_sessions(&mut self) -> ClientSessions<'_> {
+        ClientSessions {
+            session: self.session,
+            tenant: &self.tenant,
+        }
+    }
+
+    /// Calls that go on after their reply.
+    pub fn client_tasks(&mut self) -> ClientTasks<'_> {
+        ClientTasks {
+            session: self.session,
+            tenant: &self.tenant,
+        }
+    }
+
+    /// Questions to clients.
+    pub fn client_questions(&mut self) -> ClientQuestions<'_> {
+        ClientQuestions {
+            session: self.session,
+            tenant: &self.tenant,
+        }
+    }
+
+    /// What was said on replies that are streams.
+    pub fn reply_messages(&mut self) -> ReplyMessages<'_> {
+        ReplyMessages {
             session: self.session,
             tenant: &self.tenant,
         }
@@ -261,9 +303,44 @@ impl<'a> SystemTx<'a> {
         }
     }
 
+    /// Changes of resources of all tenants.
+    pub fn resources(&mut self) -> SystemResourceChanges<'_> {
+        SystemResourceChanges {
+            session: self.session,
+        }
+    }
+
     /// Waiting calls of all tenants, for the sweep.
     pub fn pending_calls(&mut self) -> SystemPendingCalls<'_> {
         SystemPendingCalls {
+            session: self.session,
+        }
+    }
+
+    /// Sessions of legacy clients of all tenants.
+    pub fn client_sessions(&mut self) -> SystemClientSessions<'_> {
+        SystemClientSessions {
+            session: self.session,
+        }
+    }
+
+    /// Calls of all tenants that go on after their reply, for the sweep.
+    pub fn client_tasks(&mut self) -> SystemClientTasks<'_> {
+        SystemClientTasks {
+            session: self.session,
+        }
+    }
+
+    /// Questions to clients of all tenants.
+    pub fn client_questions(&mut self) -> SystemClientQuestions<'_> {
+        SystemClientQuestions {
+            session: self.session,
+        }
+    }
+
+    /// What was said on replies of all tenants, for the sweep.
+    pub fn reply_messages(&mut self) -> SystemReplyMessages<'_> {
+        SystemReplyMessages {
             session: self.session,
         }
     }

@@ -1,5 +1,6 @@
 //! JSON in the one form that is hashed (RFC 8785): two values are the same exactly when their digests are.
 
+use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -8,43 +9,52 @@ use sha2::{Digest, Sha256};
 /// Integers beyond 2⁵³ keep all their digits, although RFC 8785 would round them: two arguments that a handler
 /// could tell apart must not look the same to whoever confirms one of them.
 pub fn canonical(value: &Value) -> String {
-    let mut out = String::new();
+    let mut out = Vec::with_capacity(128);
     write(value, &mut out);
-    out
+    // Invariant: whatever is written is text already.
+    String::from_utf8(out).unwrap_or_default()
 }
 
-fn write(value: &Value, out: &mut String) {
+fn write(value: &Value, out: &mut Vec<u8>) {
     match value {
         Value::Object(map) => {
             let mut keys: Vec<_> = map.iter().collect();
             keys.sort_by(|(a, _), (b, _)| a.encode_utf16().cmp(b.encode_utf16()));
-            out.push('{');
+            out.push(b'{');
             for (position, (key, item)) in keys.into_iter().enumerate() {
                 if position > 0 {
-                    out.push(',');
+                    out.push(b',');
                 }
-                out.push_str(&Value::String(key.clone()).to_string());
-                out.push(':');
+                plain(key, out);
+                out.push(b':');
                 write(item, out);
             }
-            out.push('}');
+            out.push(b'}');
         }
         Value::Array(items) => {
-            out.push('[');
+            out.push(b'[');
             for (position, item) in items.iter().enumerate() {
                 if position > 0 {
-                    out.push(',');
+                    out.push(b',');
                 }
                 write(item, out);
             }
-            out.push(']');
+            out.push(b']');
         }
         Value::Number(number) => match number.as_f64() {
-            Some(float) if number.is_f64() => out.push_str(ryu_js::Buffer::new().format(float)),
-            _ => out.push_str(&number.to_string()),
+            Some(float) if number.is_f64() => {
+                out.extend_from_slice(ryu_js::Buffer::new().format(float).as_bytes());
+            }
+            _ => plain(number, out),
         },
-        scalar => out.push_str(&scalar.to_string()),
+        scalar => plain(scalar, out),
     }
+}
+
+/// What has one spelling in JSON.
+fn plain(scalar: &(impl Serialize + ?Sized), out: &mut Vec<u8>) {
+    // Texts, numbers and words have a JSON form, and a vector takes every byte.
+    let _ = serde_json::to_writer(out, scalar);
 }
 
 /// SHA-256 of a text.
@@ -55,11 +65,13 @@ pub fn sha256(text: &str) -> [u8; 32] {
 /// Bytes in lower-case hexadecimal.
 pub fn hexadecimal(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied().map_or('0', char::from);
-    bytes
-        .iter()
-        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
-        .collect()
+    let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied().unwrap_or(b'0');
+    let mut out = Vec::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        out.extend_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
+    }
+    // Invariant: digits are text.
+    String::from_utf8(out).unwrap_or_default()
 }
 
 #[cfg(test)]

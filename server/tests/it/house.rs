@@ -555,12 +555,12 @@ impl Reply {
         serde_json::from_slice(&self.body).unwrap_or_else(|e| panic!("{e} in {:?}", self.text()))
     }
 
-    /// The messages of an event stream.
+    /// The messages of an event stream; events that only mark a place are none.
     pub(crate) fn events(&self) -> Vec<Value> {
         assert_eq!(self.header("content-type"), Some("text/event-stream"), "{self:?}");
         self.text()
             .lines()
-            .filter_map(|l| l.strip_prefix("data: "))
+            .filter_map(|l| l.strip_prefix("data: ").filter(|data| !data.is_empty()))
             .map(|d| serde_json::from_str(d).unwrap())
             .collect()
     }
@@ -589,6 +589,7 @@ fn unchunk(mut rest: &[u8]) -> Vec<u8> {
 
 fn handlers(noticed: &Arc<Noticed>) -> Handlers {
     let mut handlers = Handlers::default();
+    handlers.run_programs_with(env!("CARGO_BIN_EXE_footbridge-server").into());
     handlers.plain("tests::plain", |_| {
         async { Outcome::structured(&json!({ "ok": true })) }.boxed()
     });

@@ -12,7 +12,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("catalogue", &[]),
     ("access", &["catalogue", "outgoing", "store"]),
     ("limits", &["access", "store"]),
-    ("policy", &["access", "catalogue", "store"]),
+    ("outbox", &["catalogue", "outgoing", "store"]),
+    ("policy", &["access", "catalogue", "outbox", "store"]),
     ("domain", &["access", "catalogue", "outgoing", "policy", "store"]),
     ("audit", &["access", "catalogue", "domain", "store"]),
     (
@@ -39,7 +40,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "store",
         ],
     ),
-    ("config", &["access", "edge", "store"]),
+    ("config", &["access", "edge", "outbox", "store"]),
     ("lib", &[]),
     (
         "operate",
@@ -51,6 +52,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "domain",
             "edge",
             "limits",
+            "outbox",
             "outgoing",
             "pipeline",
             "policy",

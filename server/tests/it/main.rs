@@ -8,10 +8,13 @@
 )]
 
 mod cli;
+#[cfg(target_os = "linux")]
+mod commands;
 mod consent;
 mod context_house;
 mod context_isolation;
 mod context_memory;
+mod context_resources;
 mod context_search;
 mod context_sources;
 mod context_sync;
@@ -24,6 +27,7 @@ mod layers;
 mod limits;
 mod oauth;
 mod operations;
+mod outbox;
 mod people;
 mod process;
 mod replicas;

@@ -119,7 +119,7 @@ fn every_row_has_its_handler_and_every_handler_its_row() {
                 let handler =
                     handler.unwrap_or_else(|| panic!("`{}` names `{name}`, which is nothing", tool.name));
                 let fits = match handler {
-                    Handler::Read(_) => tool.effect == Effect::Read,
+                    Handler::Read(_) | Handler::Lookup(_) => tool.effect == Effect::Read,
                     Handler::Write(_) => tool.effect != Effect::Read,
                     // Its own transactions may write: a reading tool has no use for it.
                     Handler::Task(_) => tool.effect != Effect::Read,

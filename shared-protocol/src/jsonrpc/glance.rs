@@ -3,7 +3,7 @@
 use serde_json::value::RawValue;
 
 use super::Id;
-use crate::scan;
+use crate::scan::{self, Member, Spot};
 
 /// A well-formed response, seen without being decoded.
 #[derive(Clone, Copy, Debug)]
@@ -19,9 +19,39 @@ pub struct Glance<'a> {
 // On its own, because a caller that is built for size would have it built for size as well.
 #[inline(never)]
 pub fn glance(bytes: &[u8]) -> Option<Glance<'_>> {
+    look(std::str::from_utf8(bytes).ok()?, |_| {})
+}
+
+/// The same, for those who go on to take the result apart: puts the places of its members into `spots`. They stay empty where
+/// keys are spelled with escapes, and where the result is no object.
+#[inline(never)]
+pub fn glance_into<'a>(bytes: &'a [u8], spots: &mut Vec<Spot>) -> Option<Glance<'a>> {
     let text = std::str::from_utf8(bytes).ok()?;
+    spots.clear();
+    let mut ours = 0;
+    let seen = look(text, |member| {
+        if member.depth == 2 {
+            spots.push(Spot::of(text, &member));
+        } else if member.key == "result" {
+            ours = spots.len();
+        } else {
+            spots.truncate(ours);
+        }
+    });
+    let strange = spots
+        .iter()
+        .any(|spot| text.get(spot.key.clone()).is_none_or(|key| key.contains('\\')));
+    if strange {
+        spots.clear();
+    }
+    seen
+}
+
+#[inline]
+fn look<'a>(text: &'a str, mut show: impl FnMut(Member<'a>)) -> Option<Glance<'a>> {
     let (mut version, mut id, mut result, mut error, mut strange) = (None, None, None, None, false);
     scan::members(text, |member| {
+        show(member);
         if member.depth != 1 {
             return;
         }
@@ -60,7 +90,7 @@ pub fn glance(bytes: &[u8]) -> Option<Glance<'_>> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::glance;
+    use super::{glance, glance_into};
     use crate::arbitrary::value;
     use crate::jsonrpc::{Message, ResponseBody, Rules, decode};
 
@@ -71,9 +101,26 @@ mod tests {
 
     /// Holds what was glimpsed to what is read.
     fn agree(text: &str) -> bool {
+        let mut spots = Vec::new();
+        let again = glance_into(text.as_bytes(), &mut spots);
         let Some(seen) = glance(text.as_bytes()) else {
+            assert!(again.is_none(), "{text}");
             return false;
         };
+        let again = again.unwrap();
+        assert_eq!((again.id, again.result), (seen.id, seen.result), "{text}");
+        if let Some(result) = seen.result.filter(|_| !spots.is_empty()) {
+            let mut members = Vec::new();
+            crate::scan::members(result, |member| {
+                if member.depth == 1 {
+                    members.push((member.key, member.value));
+                }
+            });
+            let found = spots
+                .iter()
+                .map(|spot| (&text[spot.key.clone()], &text[spot.value.clone()]));
+            assert_eq!(found.collect::<Vec<_>>(), members, "{text}");
+        }
         let Ok(Message::Response(response)) = decode(text.as_bytes(), &UNBOUNDED) else {
             panic!("no response: {text}")
         };
@@ -93,6 +140,30 @@ mod tests {
             r#"{"jsonrpc":"2.0","id":-9,"error":{"code":1,"message":"m"}}"#,
         ] {
             assert!(agree(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_members_of_the_result_are_found() {
+        let members = |text: &str| {
+            let mut spots = Vec::new();
+            glance_into(text.as_bytes(), &mut spots).unwrap();
+            let spots = spots
+                .into_iter()
+                .map(|spot| format!("{}={}", &text[spot.key], &text[spot.value]));
+            spots.collect::<Vec<_>>().join(" ")
+        };
+        for (text, expected) in [
+            (
+                r#"{"x":{"y":1},"result":{"a": [1,{"q":2}] ,"b":"c"},"id":1,"z":{"y":1},"jsonrpc":"2.0"}"#,
+                r#"a=[1,{"q":2}] b="c""#,
+            ),
+            (r#"{"jsonrpc":"2.0","id":1,"result":{"a":1,"\u0062":2}}"#, ""),
+            (r#"{"jsonrpc":"2.0","id":1,"result":{}}"#, ""),
+            (r#"{"jsonrpc":"2.0","id":1,"result":[{"a":1}]}"#, ""),
+            (r#"{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":"m"}}"#, ""),
+        ] {
+            assert_eq!(members(text), expected, "{text}");
         }
     }
 

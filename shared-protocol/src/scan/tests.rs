@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 use serde_json::value::RawValue;
 
-use super::{Member, members};
+use super::{Inside, Member, inside, members};
 use crate::arbitrary::value;
 
 fn walk(text: &str) -> Option<Vec<Member<'_>>> {
@@ -96,6 +96,27 @@ fn nesting_is_bounded() {
     assert!(walk(&nested(119)).is_some());
     assert!(walk(&nested(120)).is_none());
     assert!(walk(&nested(100_000)).is_none());
+}
+
+#[test]
+fn one_member_of_a_message_is_taken_apart() {
+    let found = |object: Option<Vec<(&'static str, &'static str)>>, error| Some(Inside { object, error });
+    for (text, expected) in [
+        (
+            r#"{"o":{"a":1},"params":{"name":"n","x" : {"y":1}},"error":7}"#,
+            found(Some(vec![("name", "\"n\""), ("x", r#"{"y":1}"#)]), Some("7")),
+        ),
+        (r#"{"params":{}}"#, found(Some(vec![]), None)),
+        (r#"{"params":[1],"o":{"a":1}}"#, found(None, None)),
+        (r#"{"o":{"a":1}}"#, found(None, None)),
+        (r#"{"params":{},"params":{}}"#, None),
+        (r#"{"error":1,"error":2}"#, None),
+        (r#"{"params":{"\u0061":1}}"#, None),
+        (r#"{"p\u0061rams":{}}"#, None),
+        (r#"{"params":{}"#, None),
+    ] {
+        assert_eq!(inside(text, "params"), expected, "{text}");
+    }
 }
 
 proptest! {

@@ -21,7 +21,7 @@ use super::rounds::Rounds;
 use super::task::{self, Task};
 use super::welcome::Handshake;
 use super::{Host, codes, envelope, shape};
-use crate::cross::object::Object;
+use crate::cross::object::{Object, Within};
 use crate::cross::splice::{Holes, kept};
 use crate::error::BridgeError;
 use crate::exchange::{Exchange, Flags, Kind, Reader, Shared};
@@ -188,7 +188,11 @@ impl Call {
             None => return Step::Gone,
         };
         let response = kept(response);
-        let within = Object::within(&response, "result").unwrap_or_default();
+        let spots = self.lane.take_spots();
+        let within = match Object::at(&response, &spots).filter(|object| !object.is_empty()) {
+            None => Object::within(&response, "result").unwrap_or_default(),
+            object => Within { object, error: None },
+        };
         let result = match (within.object, within.error) {
             (_, Some(error)) => {
                 let code = ErrorView::read(error).map(|error| error.code);
@@ -225,7 +229,7 @@ impl Call {
             Ok(false) => return Some(line),
             Err(error) => return Some(error.to_line(Some(self.id.as_id()))),
         }
-        let mut headers = self.shared.upstream.post_headers();
+        let mut headers = HeaderMap::new();
         self.shared.legacy.stamp(&mut headers);
         let exchange = Exchange {
             shared: Arc::clone(&self.shared),

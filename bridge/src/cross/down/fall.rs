@@ -47,7 +47,7 @@ pub(super) async fn fall(shared: &Arc<Shared>, host: &Arc<Host>) -> Result<bool,
         id: host.initialize.id.clone(),
         kind: Kind::Initialize,
         era: Era::Legacy,
-        headers: shared.upstream.post_headers(),
+        headers: HeaderMap::new(),
         body: host.initialize.line.clone(),
         flags: Arc::default(),
         reader: Reader::Lane(Arc::clone(&lane)),
@@ -71,7 +71,7 @@ pub(super) async fn fall(shared: &Arc<Shared>, host: &Arc<Host>) -> Result<bool,
     let mut initialized = Vec::with_capacity(64);
     write_notification(&mut initialized, "notifications/initialized", None);
     let initialized = Bytes::from(initialized);
-    let mut headers: HeaderMap = shared.upstream.post_headers();
+    let mut headers = HeaderMap::new();
     shared.legacy.stamp(&mut headers);
     if deliver(shared, &headers, &initialized, "the client's readiness").await {
         shared.legacy.keep_initialized(&initialized);

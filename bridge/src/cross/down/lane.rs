@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use footbridge_protocol::scan::Spot;
 use hyper::StatusCode;
 use memchr::memmem;
 use tokio::sync::mpsc;
@@ -25,6 +26,8 @@ pub(crate) enum Outcome {
 #[derive(Debug)]
 pub(crate) struct Lane {
     outcome: Mutex<Option<Outcome>>,
+    /// Where in the response the members of its result lie; empty if nobody has looked.
+    spots: Mutex<Vec<Spot>>,
     /// The HTTP status of a refusal; 200 otherwise.
     status: AtomicU16,
     notices: Notices,
@@ -45,6 +48,7 @@ impl Lane {
     fn new(notices: Notices) -> Lane {
         Lane {
             outcome: Mutex::new(None),
+            spots: Mutex::default(),
             status: AtomicU16::new(StatusCode::OK.as_u16()),
             notices,
         }
@@ -68,6 +72,17 @@ impl Lane {
     /// Notes the status of a refusal.
     pub(crate) fn refused(&self, status: StatusCode) {
         self.status.store(status.as_u16(), Ordering::Relaxed);
+    }
+
+    /// Takes the response, with the places of its result's members if they are known.
+    pub(crate) fn answer(&self, response: Vec<u8>, spots: Vec<Spot>) {
+        *self.spots.lock().unwrap_or_else(PoisonError::into_inner) = spots;
+        self.end(Outcome::Response(response));
+    }
+
+    /// Hands those places on.
+    pub(super) fn take_spots(&self) -> Vec<Spot> {
+        std::mem::take(&mut *self.spots.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Takes the end of the exchange.

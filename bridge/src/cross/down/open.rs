@@ -7,6 +7,7 @@ use footbridge_protocol::codes;
 use footbridge_protocol::era::{Era, ProtocolVersion};
 use footbridge_protocol::jsonrpc::{OwnedId, write_result};
 use hyper::StatusCode;
+use hyper::header::HeaderMap;
 use serde_json::value::RawValue;
 
 use super::fall::Initialize;
@@ -127,7 +128,7 @@ impl Opening {
             id: self.id.clone(),
             kind: Kind::Initialize,
             era: Era::Legacy,
-            headers: self.shared.upstream.post_headers(),
+            headers: HeaderMap::new(),
             body: self.line.clone(),
             flags: Arc::clone(&self.flags),
             reader: Reader::Lane(Arc::clone(&lane)),

@@ -93,7 +93,7 @@ impl Call {
             asked: 0,
             ended: None,
         });
-        let headers = session.post_headers(shared);
+        let headers = session.headers();
         let opening = async {
             let reply = shared.upstream.send(&Method::POST, &headers, &body).await?;
             own::take_up(shared, session, reply, late).await
@@ -283,7 +283,7 @@ impl Drop for Call {
             return;
         }
         let (shared, id) = (Arc::clone(&self.shared), self.id.clone());
-        let headers = self.session.post_headers(&shared);
+        let headers = self.session.headers();
         tokio::spawn(async move { own::cancel(&shared, &headers, &id).await });
     }
 }

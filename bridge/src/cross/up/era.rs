@@ -9,10 +9,8 @@ use bytes::Bytes;
 use footbridge_protocol::codes;
 use footbridge_protocol::era::ProtocolVersion;
 use footbridge_protocol::headers::{METHOD, PROTOCOL_VERSION};
-use footbridge_protocol::jsonrpc::{
-    ErrorView, Message, OwnedId, Request, ResponseBody, Rules, decode, write_request,
-};
-use hyper::header::HeaderValue;
+use footbridge_protocol::jsonrpc::{Message, OwnedId, Request, ResponseBody, Rules, decode, write_request};
+use hyper::header::{HeaderMap, HeaderValue};
 use hyper::{Method, StatusCode};
 use serde_json::value::RawValue;
 
@@ -21,7 +19,7 @@ use super::request::Asked;
 use crate::cross::object::Object;
 use crate::exchange::Shared;
 use crate::log;
-use crate::probe::{Conclusion, Discovered, Known, conclude, contradicts_modern};
+use crate::probe::{Conclusion, Discovered, Known, code_of, conclude, contradicts_modern};
 
 const DISCOVER: &str = "server/discover";
 
@@ -62,27 +60,16 @@ pub(crate) async fn shows_legacy(
             }
             code if status.is_success() || contradicts_modern(status, code) => {
                 match probe(shared, &request).await {
-                    Some((status, reply)) => settle(shared, &request, status, &reply).await,
-                    None => false,
+                    Some((status, reply)) if conclude(status, &reply) != Conclusion::Nothing => {
+                        settle(shared, &request, status, &reply).await
+                    }
+                    // It went away before it could be asked, as in a restart. What it said is enough to try the handshake, which
+                    // succeeds or says what is wrong; a refusal for want of a session would tell this host nothing.
+                    _ => shared.up.is_some() && contradicts_modern(status, code),
                 }
             }
             _ => false,
         },
-    }
-}
-
-/// Says whether a refusal by a server known to be modern looks as if it no longer was.
-pub(crate) fn contradicts(status: StatusCode, reply: &[u8]) -> bool {
-    !status.is_success() && contradicts_modern(status, code_of(reply))
-}
-
-fn code_of(reply: &[u8]) -> Option<i64> {
-    match decode(reply, &Rules::BRIDGE) {
-        Ok(Message::Response(response)) => match response.body {
-            ResponseBody::Error(error) => ErrorView::read(error).map(|error| error.code),
-            ResponseBody::Result(_) => None,
-        },
-        _ => None,
     }
 }
 
@@ -127,7 +114,7 @@ async fn probe(shared: &Arc<Shared>, request: &Request<'_>) -> Option<(StatusCod
     let mut body = Vec::with_capacity(params.len() + 96);
     let id = OwnedId::from_string("probe");
     write_request(&mut body, id.as_id(), DISCOVER, Some(params.as_bytes()));
-    let mut headers = shared.upstream.post_headers();
+    let mut headers = HeaderMap::new();
     let version = request.params.meta().protocol_version().ok()??;
     headers.insert(PROTOCOL_VERSION, HeaderValue::from_str(&version).ok()?);
     headers.insert(METHOD, HeaderValue::from_static(DISCOVER));

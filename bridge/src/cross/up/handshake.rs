@@ -41,7 +41,7 @@ pub(super) async fn open(
     );
     let mut body = Vec::with_capacity(params.len() + 64);
     write_request(&mut body, id.as_id(), "initialize", Some(params.as_bytes()));
-    let headers = shared.upstream.post_headers();
+    let headers = HeaderMap::new();
     let reply = shared
         .upstream
         .send(&Method::POST, &headers, &Bytes::from(body))
@@ -53,7 +53,7 @@ pub(super) async fn open(
 
     let mut initialized = Vec::new();
     write_notification(&mut initialized, "notifications/initialized", None);
-    let headers = session.post_headers(shared);
+    let headers = session.headers();
     if !own::tell(
         shared,
         &headers,

@@ -37,7 +37,7 @@ pub(super) async fn ask(
     let mut body = Vec::with_capacity(params.len() + 96);
     write_request(&mut body, id.as_id(), method, Some(params.as_bytes()));
     let late = session.expect(&id);
-    let headers = session.post_headers(shared);
+    let headers = session.headers();
     let reply = shared
         .upstream
         .send(&Method::POST, &headers, &Bytes::from(body))
@@ -134,7 +134,7 @@ pub(super) fn turn_away(shared: &Arc<Shared>, session: &Arc<Session>, request: &
     let (shared, session) = (Arc::clone(shared), Arc::clone(session));
     tokio::spawn(async move {
         let _permit = permit;
-        let headers = session.post_headers(&shared);
+        let headers = session.headers();
         tell(&shared, &headers, &Bytes::from(body), "an answer to the server").await;
     });
 }
@@ -148,7 +148,7 @@ pub(super) async fn answer(
 ) -> Result<(), Failure> {
     let mut body = Vec::with_capacity(response.len() + 64);
     write_result(&mut body, id.as_id(), response.as_bytes());
-    let headers = session.post_headers(shared);
+    let headers = session.headers();
     let reply = shared
         .upstream
         .send(&Method::POST, &headers, &Bytes::from(body))

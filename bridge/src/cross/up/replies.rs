@@ -267,7 +267,7 @@ pub(super) async fn get(
     session: &Session,
     after: Option<HeaderValue>,
 ) -> Result<Reply, BridgeError> {
-    let mut headers = session.plain_headers(shared);
+    let mut headers = session.headers();
     headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
     if let Some(id) = after {
         headers.insert(LAST_EVENT_ID, id);

@@ -205,17 +205,9 @@ impl Session {
         OwnedId::from_integer(self.numbers.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// The headers of a POST in this session.
-    pub(super) fn post_headers(&self, shared: &Shared) -> HeaderMap {
-        self.stamped(shared.upstream.post_headers())
-    }
-
-    /// The headers of a GET or DELETE in this session.
-    pub(super) fn plain_headers(&self, shared: &Shared) -> HeaderMap {
-        self.stamped(shared.upstream.plain_headers())
-    }
-
-    fn stamped(&self, mut headers: HeaderMap) -> HeaderMap {
+    /// The headers of a message in this session.
+    pub(super) fn headers(&self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
         headers.insert(PROTOCOL_VERSION, self.version.clone());
         if let Some(id) = &self.id {
             headers.insert(SESSION_ID, id.clone());
@@ -287,14 +279,14 @@ impl Session {
     pub(super) async fn close(&self, shared: &Arc<Shared>, open: Vec<OwnedId>) {
         let mut cancelling = JoinSet::new();
         for id in open {
-            let (shared, headers) = (Arc::clone(shared), self.post_headers(shared));
+            let (shared, headers) = (Arc::clone(shared), self.headers());
             cancelling.spawn(async move { own::cancel(&shared, &headers, &id).await });
         }
         while cancelling.join_next().await.is_some() {}
         if self.id.is_none() {
             return;
         }
-        let headers = self.plain_headers(shared);
+        let headers = self.headers();
         let ended = shared
             .upstream
             .send(&Method::DELETE, &headers, &Bytes::new())

@@ -205,7 +205,7 @@ fn is_field(line: &[u8]) -> bool {
 }
 
 /// A number of nothing but digits.
-fn number(text: &[u8], base: u32) -> Option<u64> {
+pub(super) fn number(text: &[u8], base: u32) -> Option<u64> {
     let digits = text.iter().all(|byte| char::from(*byte).is_digit(base));
     let text = std::str::from_utf8(text).ok().filter(|_| digits)?;
     u64::from_str_radix(text, base).ok()

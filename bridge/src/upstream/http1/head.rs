@@ -12,12 +12,30 @@ use hyper::{Method, StatusCode, Uri};
 use memchr::memmem;
 
 use super::Malformed;
-use super::framing::Framing;
+use super::framing::{Framing, number};
 
 /// Largest head of a reply, those of interim replies before it included. Servers themselves accept 8 to 64 KiB.
 const HEAD_BYTES: usize = 64 * 1024;
 /// Most fields in a head. Each costs memory beyond its bytes.
 const FIELDS: usize = 128;
+
+/// Headers that many requests share, and the same as they are written.
+#[derive(Default)]
+pub(crate) struct Common {
+    pub(crate) headers: HeaderMap,
+    lines: Vec<u8>,
+}
+
+impl Common {
+    /// Writes `headers` out once for all requests.
+    pub(crate) fn new(headers: HeaderMap) -> Common {
+        let mut lines = Vec::new();
+        for (name, value) in &headers {
+            field(&mut lines, name.as_str(), value.as_bytes());
+        }
+        Common { headers, lines }
+    }
+}
 
 /// What is sent.
 #[derive(Clone, Copy)]
@@ -25,6 +43,9 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) method: &'a Method,
     /// Path and query.
     pub(crate) target: &'a Uri,
+    /// What comes first.
+    pub(crate) common: &'a Common,
+    /// What this request has besides: none of the common ones.
     pub(crate) headers: &'a HeaderMap,
     /// Put in the place of the header of this name.
     pub(crate) credential: Option<&'a HeaderValue>,
@@ -50,26 +71,26 @@ pub(super) fn write(out: &mut Vec<u8>, request: &Outgoing<'_>) {
     for part in [request.method.as_str(), " ", target, " HTTP/1.1\r\n"] {
         out.extend_from_slice(part.as_bytes());
     }
-    let mut field = |name: &str, value: &[u8]| {
-        for part in [name.as_bytes(), b": ", value, b"\r\n"] {
-            out.extend_from_slice(part);
-        }
-    };
+    out.extend_from_slice(&request.common.lines);
     for (name, value) in request.headers {
         if request.credential.is_none() || name != header::AUTHORIZATION {
-            field(name.as_str(), value.as_bytes());
+            field(out, name.as_str(), value.as_bytes());
         }
     }
     if let Some(credential) = request.credential {
-        field(header::AUTHORIZATION.as_str(), credential.as_bytes());
+        field(out, header::AUTHORIZATION.as_str(), credential.as_bytes());
     }
     if *request.method == Method::POST || !request.body.is_empty() {
-        field(
-            header::CONTENT_LENGTH.as_str(),
-            request.body.len().to_string().as_bytes(),
-        );
+        let length = request.body.len().to_string();
+        field(out, header::CONTENT_LENGTH.as_str(), length.as_bytes());
     }
     out.extend_from_slice(b"\r\n");
+}
+
+fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
+    for part in [name.as_bytes(), b": ", value, b"\r\n"] {
+        out.extend_from_slice(part);
+    }
 }
 
 /// Reads heads from a connection.
@@ -161,8 +182,15 @@ fn parse(arrived: &[u8]) -> Result<Option<(Option<Head>, usize)>, Malformed> {
             return Err(Malformed("its head is too large"));
         }
     }
-    let framing = Framing::of(status, &headers, is_old)?;
-    let keeps_open = framing.ends() && keeps_open(&headers, is_old) && !announces_more(&framing, &headers);
+    // Nearly every reply has one length and nothing else about its end. The map is asked about the others only.
+    let framing = match plain_length(response.headers) {
+        Some(length) if length > 0 && status == StatusCode::OK => Framing::Length(length),
+        _ => Framing::of(status, &headers, is_old)?,
+    };
+    let says_connection = |field: &httparse::Header<'_>| field.name.eq_ignore_ascii_case("connection");
+    let keeps_open = framing.ends()
+        && (!is_old && !response.headers.iter().any(says_connection) || keeps_open(&headers, is_old))
+        && !announces_more(&framing, &headers);
     Ok(Some((
         Some(Head {
             status,
@@ -172,6 +200,22 @@ fn parse(arrived: &[u8]) -> Result<Option<(Option<Head>, usize)>, Malformed> {
         }),
         length,
     )))
+}
+
+/// The length of the body, if the head says it once and as everybody does.
+fn plain_length(fields: &[httparse::Header<'_>]) -> Option<u64> {
+    let mut length = None;
+    for field in fields {
+        match field.name.len() {
+            14 if field.name.eq_ignore_ascii_case("content-length") && length.is_none() => {
+                length = Some(number(field.value, 10)?);
+            }
+            14 if field.name.eq_ignore_ascii_case("content-length") => return None,
+            17 if field.name.eq_ignore_ascii_case("transfer-encoding") => return None,
+            _ => {}
+        }
+    }
+    length
 }
 
 /// Whether a body is announced where the status allows none: such a server may well send it, sooner or later, and those

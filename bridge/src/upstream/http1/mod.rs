@@ -22,7 +22,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use framing::{Framing, Step};
 use head::HeadReader;
-pub(crate) use head::{Head, Outgoing};
+pub(crate) use head::{Common, Head, Outgoing};
 
 /// Room for one read. Nearly every reply comes with its head in one piece of less than this.
 const READ_BYTES: usize = 16 * 1024;

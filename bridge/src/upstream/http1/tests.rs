@@ -8,7 +8,7 @@ use hyper_util::rt::TokioIo;
 use proptest::prelude::*;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 
-use super::{Outgoing, Wire, WireError};
+use super::{Common, Outgoing, Wire, WireError};
 
 const BODY: &[u8] = b"{\"a\":1}";
 
@@ -27,6 +27,7 @@ async fn post(wire: &mut Wire<DuplexStream>, body: Bytes) -> Result<super::Head,
     wire.send(&Outgoing {
         method: &Method::POST,
         target: &Uri::from_static("/mcp?a=b"),
+        common: &Common::default(),
         headers: &headers,
         credential: None,
         body: &body,
@@ -190,8 +191,10 @@ proptest! {
 
 #[test]
 fn a_request_is_written_as_it_is_said() {
+    let mut common = HeaderMap::new();
+    common.insert("host", HeaderValue::from_static("h.example"));
+    let common = Common::new(common);
     let mut headers = HeaderMap::new();
-    headers.insert("host", HeaderValue::from_static("h.example"));
     headers.insert("authorization", HeaderValue::from_static("Bearer old"));
     let credential = HeaderValue::from_static("Bearer new");
     for (method, body, length) in [
@@ -203,6 +206,7 @@ fn a_request_is_written_as_it_is_said() {
         let request = Outgoing {
             method: &method,
             target: &Uri::from_static("/mcp?a=b"),
+            common: &common,
             headers: &headers,
             credential: Some(&credential),
             body: &Bytes::from_static(body.as_bytes()),

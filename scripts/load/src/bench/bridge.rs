@@ -410,6 +410,25 @@ fn rows(settings: &Settings, section: &mut Section, samples: &Samples, candidate
         handshake,
     );
 
+    // What moving bytes alone reaches on this machine, so that a share that is missed can be told from one that cannot be had.
+    for (figure, name) in [
+        (
+            "calls/s of the least, 16 in flight (base: direct client)",
+            "rate_16",
+        ),
+        (
+            "calls/s of the least, 64 in flight (base: direct client)",
+            "rate_64",
+        ),
+    ] {
+        rows.push(Row::new(
+            figure,
+            of("least", name, 1.0),
+            of("direct", name, 1.0),
+            Target::None,
+        ));
+    }
+
     // A node script's own size says nothing without node.
     for row in rows.iter_mut().filter(|row| row.figure.starts_with("binary")) {
         row.peers.clear();
@@ -431,6 +450,14 @@ fn rows(settings: &Settings, section: &mut Section, samples: &Samples, candidate
             .not_measured
             .push("cold start with TLS: the least speaks none".to_owned());
     }
+    let is_static = settings.bridge.to_string_lossy().contains("-linux-musl");
+    section.notes.push(
+        match is_static {
+            true => "the bridge is the static build that ships for Linux (musl)",
+            false => "the bridge is linked to this machine's C library; what ships for Linux is static",
+        }
+        .to_owned(),
+    );
     section.notes.push(
         "the least has as many threads as calls in flight; the direct client is hyper, HTTP/1.1, one thread"
             .to_owned(),

@@ -1,6 +1,7 @@
 //! Calls at an even pace from many clients, until they are told to stop; each with what became of it.
 
 use crate::ours::{READ_TOOL, WRITE_TOOL};
+use crate::stats::median;
 use crate::wire::{Call, Era, FIRST_ID, Failure, Target, check, excerpt, frame};
 use serde_json::json;
 use std::io::{Read, Write};
@@ -89,6 +90,26 @@ impl Traffic {
             made,
             lasted: self.begun.elapsed(),
         })
+    }
+}
+
+impl Log {
+    /// Median time of a call.
+    pub(super) fn median_ms(&self) -> f64 {
+        let took: Vec<f64> = self
+            .made
+            .iter()
+            .map(|made| made.took.as_secs_f64() * 1e3)
+            .collect();
+        median(&took).unwrap_or(0.0)
+    }
+
+    /// Time of the slowest call.
+    pub(super) fn slowest_ms(&self) -> f64 {
+        self.made
+            .iter()
+            .map(|made| made.took.as_secs_f64() * 1e3)
+            .fold(0.0, f64::max)
     }
 }
 

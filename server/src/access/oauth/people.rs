@@ -15,7 +15,7 @@ use crate::{
         AuditRecord, AuditStatus, KeyConfirm, NewUser, ScopeKind, Store, StoreError, Tenant, TenantStatus,
         TenantTx, User,
     },
-    vocabulary::{NameStyle, Role, Scope, TenantId, ToolName, UserId, new_id},
+    vocabulary::{Listing, NameStyle, Role, Scope, TenantId, ToolName, UserId, new_id},
 };
 
 /// Longest name in characters.
@@ -261,6 +261,7 @@ pub(super) fn principal(
         tools_deny: Vec::new(),
         confirm: KeyConfirm::default(),
         names: NameStyle::Auto,
+        listing: Listing::default(),
         rate_per_minute,
         rate_per_hour: None,
         monthly_cap: tenant_cap

@@ -7,6 +7,7 @@
 mod choose;
 mod document;
 mod drift;
+mod inputs;
 mod naming;
 mod operation;
 mod schema;

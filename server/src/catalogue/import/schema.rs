@@ -24,49 +24,30 @@ pub(super) enum Side {
     Output,
 }
 
-/// Members that mean the same in every dialect and are kept.
-const KEPT: [&str; 22] = [
-    "type",
-    "enum",
-    "const",
-    "default",
-    "format",
-    "pattern",
-    "minLength",
-    "maxLength",
-    "minimum",
-    "maximum",
-    "exclusiveMinimum",
-    "exclusiveMaximum",
-    "multipleOf",
-    "minItems",
-    "maxItems",
-    "uniqueItems",
-    "minProperties",
-    "maxProperties",
-    "required",
-    "title",
-    "description",
-    "additionalProperties",
-];
-
-/// Members that only promise; an output goes without them.
-const PROMISES: [&str; 15] = [
-    "enum",
-    "const",
-    "default",
-    "format",
-    "pattern",
-    "minLength",
-    "maxLength",
-    "minimum",
-    "maximum",
-    "exclusiveMinimum",
-    "exclusiveMaximum",
-    "multipleOf",
-    "minItems",
-    "maxItems",
-    "required",
+/// Members that mean the same in every dialect and are kept, and whether one only promises: an output goes without those.
+const KEPT: [(&str, bool); 22] = [
+    ("type", false),
+    ("enum", true),
+    ("const", true),
+    ("default", true),
+    ("format", true),
+    ("pattern", true),
+    ("minLength", true),
+    ("maxLength", true),
+    ("minimum", true),
+    ("maximum", true),
+    ("exclusiveMinimum", true),
+    ("exclusiveMaximum", true),
+    ("multipleOf", true),
+    ("minItems", true),
+    ("maxItems", true),
+    ("uniqueItems", false),
+    ("minProperties", false),
+    ("maxProperties", false),
+    ("required", true),
+    ("title", false),
+    ("description", false),
+    ("additionalProperties", false),
 ];
 
 /// Makes a tool's schema of one of the document's.
@@ -112,9 +93,9 @@ impl Converter<'_> {
             return Ok(json!({}));
         };
         let mut out = Map::new();
-        for name in KEPT {
+        for (name, promises) in KEPT {
             if let Some(value) = from.get(name)
-                && !(self.side == Side::Output && PROMISES.contains(&name))
+                && !(self.side == Side::Output && promises)
             {
                 out.insert(name.to_owned(), value.clone());
             }

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     catalogue::{
         arguments::InputSchema,
-        file::{PolicyRow, ScopeNeed},
+        file::{PolicyRow, ScopeNeed, TaskRule},
         http::HttpCall,
         load::{ADMINS, LONGEST_NAME, Upstreams, check_prose, in_words, scope_rule},
         scopes::ScopeRules,
@@ -313,13 +313,16 @@ impl Guard<'_> {
                 min_approvals: 1,
                 force_groups: Vec::new(),
             },
+            toolset: self.kind.to_owned(),
             driver,
             input,
             output: None,
             timeout_seconds: None,
+            task: TaskRule::Never,
             examples: Vec::new(),
             index: self.index,
             param_headers: ParamHeaders::default(),
+            digest: std::sync::OnceLock::new(),
         })
     }
 }

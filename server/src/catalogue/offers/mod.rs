@@ -15,7 +15,7 @@ use std::sync::Arc;
 pub use prompt::{Input, Message, Part, Prompt, Role};
 pub use resource::{Address, Body, FileBody, Resource, Stored};
 pub use text::TextTemplate;
-pub use uri::{UriTemplate, Variables};
+pub use uri::{UriTemplate, Variables, one_segment};
 
 pub(super) use judge::{Beside, offers, prompt, resource};
 pub(super) use row::{PromptRow, ResourceRow};

@@ -1,8 +1,15 @@
 //! Addresses of resources: URIs, and templates of them with `{variable}` holes (RFC 6570, level 1).
 
-use percent_encoding::percent_decode_str;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use super::text::is_name;
+
+/// What stays as it is in a hole: RFC 3986's unreserved characters.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 /// Longest URI in bytes that is looked at.
 const LONGEST_URI: usize = 2048;
@@ -62,6 +69,18 @@ impl UriTemplate {
         self.holes.iter().map(|(_, name)| name.as_str())
     }
 
+    /// The one spelling of the URI with these values, as changes of the resource name it.
+    pub fn fill(&self, values: &Variables) -> String {
+        let mut out = String::new();
+        for (before, name) in &self.holes {
+            out.push_str(before);
+            let value = values.iter().find(|(other, _)| other == name);
+            out.push_str(&one_segment(value.map_or("", |(_, value)| value)));
+        }
+        out.push_str(&self.end);
+        out
+    }
+
     /// What a URI of this template says in each hole, decoded; `None` for any other URI.
     pub fn read(&self, uri: &str) -> Option<Variables> {
         if uri.len() > LONGEST_URI {
@@ -92,6 +111,11 @@ impl UriTemplate {
         }
         (rest == self.end).then_some(values)
     }
+}
+
+/// A value as it stands in a hole.
+pub fn one_segment(value: &str) -> String {
+    utf8_percent_encode(value, RESERVED).to_string()
 }
 
 /// Whether a text may stand as a URI: a scheme, and nothing that is not printable.
@@ -139,6 +163,9 @@ mod tests {
             let expected = expected.map(|values| values.iter().map(|v| (*v).to_owned()).collect());
             assert_eq!(read(template, uri), expected, "{template} {uri}");
         }
+        let template = UriTemplate::parse("t://{a}/x").unwrap();
+        let values = template.read("t://%61%2f~b/x").unwrap();
+        assert_eq!(template.fill(&values), "t://a%2F~b/x");
         assert_eq!(read("t://{a}", &format!("t://{}", "x".repeat(3000))), None);
     }
 

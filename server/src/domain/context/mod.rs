@@ -38,5 +38,45 @@ mod lexicons;
 mod purge;
 mod ranking;
 
+/// Where an entity is read, and where its changes are told.
+fn entity_uri(id: &str) -> String {
+    address("entity", id)
+}
+
+/// Where a memory is read, and where its changes are told.
+fn memory_uri(key: &str) -> String {
+    address("memory", key)
+}
+
+/// Spelled as the templates of `context_resources.toml` spell it; a test holds the two together.
+fn address(kind: &str, name: &str) -> String {
+    format!("context://{kind}/{}", one_segment(name))
+}
+
 pub use engine::Context;
 use engine::new_uuid;
+
+use crate::catalogue::offers::one_segment;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalogue::{BUILTIN, Catalogue};
+
+    #[test]
+    fn changes_are_told_where_things_are_read() {
+        let catalogue = Catalogue::load(&BUILTIN[..1]).unwrap();
+        let offers = &catalogue.editions()[0].offers;
+        for (uri, name, value) in [
+            (entity_uri("a-1"), "entity", "a-1"),
+            (memory_uri("team/plan 1"), "memory", "team/plan 1"),
+        ] {
+            let (resource, values) = offers.resource(&uri).unwrap();
+            assert_eq!(
+                (resource.name.as_str(), values[0].1.as_str()),
+                (name, value),
+                "{uri}"
+            );
+        }
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::Context;
+use super::{Context, entity_uri};
 use crate::{store::StoreError, vocabulary::TenantId};
 
 /// How long an entity that vanished is remembered.
@@ -69,6 +69,7 @@ impl Context {
                         let mut buried = 0_u64;
                         for mark in &marks {
                             buried += u64::from(tx.notes().bury(&mark.id).await?);
+                            tx.resources().touch(&entity_uri(&mark.id)).await?;
                         }
                         Ok::<_, StoreError>(buried)
                     })

@@ -117,7 +117,7 @@ impl SqliteConnection {
         self.heads.clear();
     }
 
-    fn head(&mut self, tenant: &TenantId) -> Result<Head, StoreError> {
+    fn head(&self, tenant: &TenantId) -> Result<Head, StoreError> {
         if let Some(head) = self.heads.get(tenant) {
             return Ok(*head);
         }
@@ -139,28 +139,44 @@ impl SqliteConnection {
         const INSERT: &str =
             "INSERT INTO audit_log (tenant_id, seq, ts, api_key_id, tool_name, status, body, hash)
             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
-        let mut moved: HashMap<&TenantId, Head> = HashMap::new();
-        for (tenant, row) in rows {
-            let head = match moved.get(tenant) {
-                Some(head) => *head,
-                None => self.head(tenant)?,
-            };
-            let next = head.next(&row.body);
-            self.execute(
-                INSERT,
-                params![
-                    tenant.as_str(),
-                    next.seq,
-                    row.ts,
-                    row.api_key_id.as_ref().map(crate::vocabulary::KeyId::as_str),
-                    row.tool_name.as_ref().map(crate::vocabulary::ToolName::as_str),
-                    row.status,
-                    &row.body,
-                    &next.hash[..],
-                ],
-            )?;
-            moved.insert(tenant, next);
+        let mut rows = rows.into_iter().peekable();
+        if rows.peek().is_none() {
+            return Ok(());
         }
+        // Groups are nearly always of one tenant, so the chain that is being continued is kept beside the map.
+        let mut moved: Vec<(&TenantId, Head)> = Vec::new();
+        let mut at = 0;
+        // Prepared once for all rows: finding a statement in the cache costs as much as binding it.
+        let mut statement = self.raw.prepare_cached(INSERT)?;
+        for (tenant, row) in rows {
+            if moved.get(at).is_none_or(|(of, _)| *of != tenant) {
+                at = match moved.iter().position(|(of, _)| *of == tenant) {
+                    Some(at) => at,
+                    None => {
+                        moved.push((tenant, self.head(tenant)?));
+                        moved.len() - 1
+                    }
+                };
+            }
+            let Some((_, head)) = moved.get_mut(at) else { break };
+            let next = head.next(&row.body);
+            let params: &[Param<'_>] = params![
+                tenant.as_str(),
+                next.seq,
+                row.ts,
+                row.api_key_id.as_ref().map(crate::vocabulary::KeyId::as_str),
+                row.tool_name.as_ref().map(crate::vocabulary::ToolName::as_str),
+                row.status,
+                &row.body,
+                &next.hash[..],
+            ];
+            for (at, param) in (1..).zip(params) {
+                statement.raw_bind_parameter(at, param)?;
+            }
+            statement.raw_execute()?;
+            *head = next;
+        }
+        drop(statement);
         for (tenant, head) in moved {
             self.heads.insert(tenant.clone(), head);
         }

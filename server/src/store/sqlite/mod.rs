@@ -82,6 +82,11 @@ impl SqliteEngine {
         self.readers.read(work).await
     }
 
+    /// The same for work that reads a few rows by their keys: on this thread, where a connection is free.
+    pub(crate) async fn lookup(&self, work: Work) -> Result<(), StoreError> {
+        self.readers.lookup(work).await
+    }
+
     pub(crate) async fn append(&self, tenant: TenantId, row: SealedAudit) -> Result<(), StoreError> {
         self.writer.append(tenant, row).await
     }

@@ -23,6 +23,8 @@ const APPLICATION_ID: i32 = 0x4674_4272;
 pub(super) enum Role {
     Writer,
     Reader,
+    /// Reads a few rows by their keys.
+    Lookup,
 }
 
 /// Opens the file for writing: creates, checks, backs up and migrates it.
@@ -77,11 +79,11 @@ pub(super) fn connect(path: &Path, settings: &StoreSettings, role: Role) -> Resu
     let raw = Connection::open_with_flags(path, flags)?;
     raw.busy_timeout(settings.lock_timeout)?;
     raw.set_prepared_statement_cache_capacity(256);
-    // Pages are cached per connection. The kernel caches the file as well; 8 and 4 MB hold the upper levels of every tree.
-    let (cache_kib, read_only) = if role == Role::Writer {
-        (8192, "OFF")
-    } else {
-        (4096, "ON")
+    // Pages are cached per connection. The kernel caches the file as well; a few MB hold the upper levels of every tree.
+    let (cache_kib, read_only) = match role {
+        Role::Writer => (4096, "OFF"),
+        Role::Reader => (2048, "ON"),
+        Role::Lookup => (1024, "ON"),
     };
     raw.execute_batch(&format!(
         "PRAGMA trusted_schema = OFF; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY;

@@ -34,6 +34,8 @@ const MOST_WORK: usize = 256;
 const MOST_ROWS: usize = 2048;
 /// How often a store that cannot write tries again while nobody asks it to.
 const PROBE: Duration = Duration::from_millis(500);
+/// Work that waits for anything else would hold up every writer.
+const WAITED: StoreError = StoreError::Work("awaited something other than its transaction");
 
 /// A piece of work and who waits for it.
 struct Piece {
@@ -53,7 +55,7 @@ impl Piece {
         let ran = std::panic::catch_unwind(AssertUnwindSafe(|| finish_now(work(session))));
         let result = match ran {
             Ok(Some(keep)) => Ok(keep),
-            Ok(None) => Err(StoreError::Work("awaited something other than its transaction")),
+            Ok(None) => Err(WAITED),
             Err(_) => Err(StoreError::Work("panicked")),
         };
         // A failed statement undoes its transaction even if the work looked away (see `Session`).
@@ -383,6 +385,7 @@ impl Writer {
     /// One physical transaction.
     fn commit(&mut self, group: &mut Group, raised: &mut Vec<(Topic, i64)>) -> Result<(), StoreError> {
         let outcome = self.try_commit(group, raised);
+        self.session.later.clear();
         let connection = self.connection()?;
         connection.forget();
         if outcome.is_err() {
@@ -399,9 +402,17 @@ impl Writer {
         self.connection()?.execute("BEGIN IMMEDIATE", &[])?;
         self.connection()?
             .append(group.rows.iter().map(|row| (&row.tenant, &row.row)))?;
+        let alone = group.work.len() == 1;
         for piece in &mut group.work {
-            self.run_piece(piece, raised)?;
+            if !self.run_piece(piece, alone, raised)? && alone {
+                self.connection()?.execute("ROLLBACK", &[])?;
+                self.connection()?.forget();
+                self.connection()?.execute("BEGIN IMMEDIATE", &[])?;
+                self.connection()?
+                    .append(group.rows.iter().map(|row| (&row.tenant, &row.row)))?;
+            }
         }
+        finish_now(self.session.index_now()).unwrap_or(Err(WAITED))?;
         if group.work.is_empty() && group.rows.is_empty() && !self.health.is_good() {
             // A probe must really write: a full disk lets an empty transaction commit.
             const PROBE_WRITE: &str = "INSERT INTO changes (topic, counter) VALUES ('probe', 1)
@@ -414,17 +425,24 @@ impl Writer {
         Ok(())
     }
 
-    /// Runs one piece of work between SAVEPOINT and RELEASE. An error from here fails the whole group;
-    /// the work's own error does not.
-    fn run_piece(&mut self, piece: &mut Piece, raised: &mut Vec<(Topic, i64)>) -> Result<(), StoreError> {
+    /// Runs one piece of work between SAVEPOINT and RELEASE, or without them when it is alone in its group, whose rows are
+    /// then easily written a second time. An error from here fails the whole group; the work's own error does not.
+    /// `true`: its effects are kept.
+    fn run_piece(
+        &mut self,
+        piece: &mut Piece,
+        alone: bool,
+        raised: &mut Vec<(Topic, i64)>,
+    ) -> Result<bool, StoreError> {
         self.session.reset(self.clock.now());
-        self.connection()?.execute("SAVEPOINT piece", &[])?;
+        if !alone {
+            self.connection()?.execute("SAVEPOINT piece", &[])?;
+        }
+        self.session.later.begin();
         let keep = piece.run(&mut self.session);
+        self.session.later.end(keep);
         if keep {
-            let appended = finish_now(self.session.append_changes());
-            appended.unwrap_or(Err(StoreError::Work(
-                "awaited something other than its transaction",
-            )))?;
+            finish_now(self.session.append_changes()).unwrap_or(Err(WAITED))?;
         }
         // A full disk or a failing one ends SQLite's transaction, and with it everybody's work.
         if self.connection()?.raw.is_autocommit() {
@@ -435,10 +453,13 @@ impl Writer {
             self.connection()?
                 .append(rows.iter().map(|(tenant, row)| (tenant, row)))?;
             raised.append(&mut self.session.raised);
-        } else {
-            self.connection()?.execute("ROLLBACK TO piece", &[])?;
         }
-        self.connection()?.execute("RELEASE piece", &[])?;
-        Ok(())
+        if !alone {
+            if !keep {
+                self.connection()?.execute("ROLLBACK TO piece", &[])?;
+            }
+            self.connection()?.execute("RELEASE piece", &[])?;
+        }
+        Ok(keep)
     }
 }

@@ -25,7 +25,7 @@ impl Session {
             );
             return self.query(&sql, params![most], counted).await;
         }
-        let Some(table) = self.shelf_table(tenant, shelf).await? else {
+        let Some(table) = self.whole_shelf(tenant, shelf).await? else {
             return Ok(Vec::new());
         };
         let sql = format!("SELECT term, doc FROM {table}_words ORDER BY doc DESC, term LIMIT $1");

@@ -17,7 +17,7 @@ use crate::{
         keys::{self, KeyPage, KeyView},
         people,
     },
-    vocabulary::{Effect, Role},
+    vocabulary::{Effect, Listing, Role},
     web::{Query, Web},
 };
 
@@ -106,7 +106,7 @@ fn part(edition: &Edition, key: Option<(&KeyView, Role)>) -> EditionPart {
         }
         visible_tools(edition, &facts_of(edition, key, role))
     });
-    let is_seen = |tool: &Tool| seen.is_none_or(|seen| seen.contains(tool.index));
+    let is_seen = |tool: &Tool| seen.as_ref().is_none_or(|seen| seen.contains(tool.index));
     let tools: Vec<ToolRow> = edition
         .tools()
         .iter()
@@ -155,6 +155,7 @@ fn facts_of(edition: &Edition, key: &KeyView, role: Role) -> PrincipalFacts {
         tools_allow: key.tools_allow.clone(),
         tools_deny: key.tools_deny.clone(),
         names: key.names,
+        listing: Listing::default(),
         // How often it may call says nothing of which tools it sees.
         rate_per_minute: key.rate_per_minute.unwrap_or(u32::MAX),
         rate_per_hour: key.rate_per_hour,

@@ -15,6 +15,7 @@ mod calls;
 mod chart;
 mod clients;
 mod connect;
+mod deliveries;
 mod editions;
 mod entry;
 mod form;
@@ -47,6 +48,7 @@ pub(super) fn router() -> Router<Web> {
         .merge(audit::router())
         .merge(members::router())
         .merge(oidc::router())
+        .merge(deliveries::router())
         .merge(reviews::router())
         .merge(editions::router())
         .merge(settings::router())

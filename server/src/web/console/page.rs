@@ -40,13 +40,14 @@ pub struct Place {
     pub name: &'static str,
 }
 
-const PLACES: [(&str, &str, bool); 8] = [
+const PLACES: [(&str, &str, bool); 9] = [
     ("/console/connect", "Connect", false),
     ("/console/keys", "Keys", false),
     ("/console/calls", "Calls", false),
     ("/console/reviews", "Reviews", false),
     ("/console/editions", "Editions and tools", false),
     ("/console/audit", "Audit", true),
+    ("/console/deliveries", "Deliveries", true),
     ("/console/members", "Members", true),
     ("/console/settings", "Settings", false),
 ];

@@ -103,6 +103,8 @@ pub(super) fn done(word: &str) -> &'static str {
         "disabled" => "They are shut out: their keys and sessions have ended.",
         "enabled" => "They may come in again.",
         "uninvited" => "The invitation is taken back.",
+        "queued" => "It is sent again.",
+        "cancelled" => "It is not sent.",
         "password" => "Your password is changed. Sign in with the new one.",
         "signed-out" => "You are signed out.",
         _ => "",

@@ -28,7 +28,7 @@ use crate::{
         keys::{self, KeyNarrowing, KeyPage, KeyView, MOST_LISTED, MintRequest, MintedKey, Rotation},
     },
     store::{KeyConfirm, KeyLimits},
-    vocabulary::{EditionName, KeyId, NameStyle, Scope},
+    vocabulary::{EditionName, KeyId, Listing, NameStyle, Scope},
     web::{Json, Query, RestError, SignedIn, Web},
 };
 
@@ -101,6 +101,10 @@ struct MintBody {
     tools_allow: Vec<String>,
     #[serde(default)]
     tools_deny: Vec<String>,
+    #[serde(default)]
+    toolsets: Vec<String>,
+    #[serde(default)]
+    discover: bool,
 }
 
 async fn mint(
@@ -130,6 +134,10 @@ async fn mint(
             names: body.names,
             tools_allow: body.tools_allow,
             tools_deny: body.tools_deny,
+            listing: Listing {
+                toolsets: body.toolsets,
+                discover: body.discover,
+            },
         },
     };
     let minted = keys::mint(web.store(), &served, &actor(&signed_in), request).await?;

@@ -47,7 +47,7 @@ async fn context(State(web): State<Web>, key: KeyInHand) -> Result<(HeaderMap, J
         let Some(edition) = editions.iter().find(|edition| edition.name == *name) else {
             continue;
         };
-        let tools: ToolSet = principal.visible();
+        let tools: &ToolSet = principal.visible();
         let seen = edition.tools().iter().filter(|tool| tools.contains(tool.index));
         visible.insert(name.to_string(), json!(seen.count()));
     }

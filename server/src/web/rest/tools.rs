@@ -21,7 +21,7 @@ use crate::{
     domain::{Content, Progress, ToolResult},
     edge::{self, Visit},
     limits::{OverLimit, Usage},
-    pipeline::{Answer, CallError, ToolCall},
+    pipeline::{Answer, Asking, CallError, ToolCall},
     vocabulary::EditionName,
     web::{KeyInHand, Query, RestError, Web, key::too_many, read},
 };
@@ -78,7 +78,7 @@ async fn call(
         input_responses: None,
         request_state: None,
         capabilities: Map::new(),
-        can_ask: false,
+        asking: Asking::Never,
         approve_at: visit.approve_at(),
         check_headers: &|_| Ok(()),
         progress: Progress::default(),

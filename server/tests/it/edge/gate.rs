@@ -131,7 +131,7 @@ async fn browsers_are_told_what_they_may_send_only_where_their_origin_is_configu
     );
     assert_eq!(
         reply.header("access-control-expose-headers"),
-        Some("WWW-Authenticate")
+        Some("WWW-Authenticate, Mcp-Session-Id")
     );
     let reply = house.post(&key, PING).send().await;
     assert_eq!(reply.header("access-control-allow-origin"), None);

@@ -3,12 +3,14 @@
 mod bound;
 mod calls;
 mod confirm;
+mod discovery;
 mod documents;
 mod gate;
 mod http2;
 mod offers;
 mod patience;
 mod schema;
+mod sessions;
 mod stdio;
 mod stopping;
 mod streams;

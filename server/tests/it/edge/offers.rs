@@ -72,7 +72,10 @@ async fn every_answer_is_as_the_schema_of_its_revision_says() {
     let changing = json!({ "listChanged": true });
     assert_eq!(
         discover["result"]["capabilities"],
-        json!({ "tools": changing, "prompts": changing, "resources": changing, "completions": {} })
+        json!({
+            "tools": changing, "prompts": changing, "completions": {},
+            "resources": { "listChanged": true, "subscribe": true },
+        })
     );
 }
 
@@ -365,6 +368,46 @@ async fn each_stream_hears_of_the_lists_it_asked_for() {
     let events = read_until(&mut stream, "notifications/resources/list_changed").await;
     assert!(events.contains("notifications/prompts/list_changed"), "{events}");
     assert!(!events.contains("notifications/tools/list_changed"), "{events}");
+}
+
+#[tokio::test]
+async fn a_stream_hears_of_the_resources_that_it_subscribed_to() {
+    let house = House::serving(CATALOGUE).await;
+    let key = house.key("t:read").await;
+    let uris = [
+        "test://welcome",
+        "test://echo/%61",
+        "test://secret",
+        "test://nowhere",
+    ];
+    let wanted = json!({ "notifications": { "resourceSubscriptions": uris } });
+    let mut stream = house.modern(&key, "subscriptions/listen", wanted).open().await;
+    let begin = read_until(&mut stream, "acknowledged").await;
+    // What cannot be read is not honoured, and does not show whether it is there.
+    assert!(
+        begin.contains(r#""notifications":{"resourceSubscriptions":["test://echo/%61","test://welcome"]}"#),
+        "{begin}"
+    );
+    let touch = async |tenant: &str, uri: &'static str| {
+        let tenant = TenantId::new(tenant).unwrap();
+        let done: Result<(), StoreError> = house
+            .store
+            .write(&tenant, move |tx| {
+                async move { tx.resources().touch(uri).await }.boxed()
+            })
+            .await;
+        done.unwrap();
+    };
+    touch("another", "test://welcome").await;
+    touch("local", "test://pixel").await;
+    touch("local", "test://echo/a").await;
+    // As it was spelled, and nothing before it.
+    let events = read_until(&mut stream, r#""uri":"test://echo/%61""#).await;
+    assert!(events.contains("notifications/resources/updated"), "{events}");
+    assert!(
+        !events.contains("welcome") && !events.contains("pixel"),
+        "{events}"
+    );
 }
 
 #[tokio::test]

@@ -1,12 +1,13 @@
 //! Memories: versions, expiry by the clock, words.
 
 use footbridge_server::{
-    store::{NewMemory, Store, TextQuery},
+    store::{NewMemory, Store, StoreError, TextQuery},
     vocabulary::Timestamp,
 };
+use futures_util::future::join_all;
 use serde_json::json;
 
-use super::harness::{START, for_each_engine, read, write};
+use super::harness::{START, for_each_engine, read, tenant, write};
 
 fn memory(key: &str, content: &str, expires_at: Option<Timestamp>) -> NewMemory {
     NewMemory {
@@ -169,5 +170,50 @@ fn one_key_written_by_many_at_once_ends_with_all_versions() {
         }
         versions.sort_unstable();
         assert_eq!(versions, (1..=12).collect::<Vec<_>>());
+    });
+}
+
+#[test]
+fn words_are_found_within_their_transaction_and_go_with_it_when_it_is_undone() {
+    for_each_engine(|place| async move {
+        let store = place.open_with(&["acme"]).await;
+        let tenant = tenant("acme");
+        let writes = (0..40).map(|number: usize| {
+            let new = memory(&format!("m{number:02}"), &format!("common w{number:02}"), None);
+            let own = format!("w{number:02}");
+            store.write(&tenant, move |tx| {
+                Box::pin(async move {
+                    tx.memory().put(&new).await?;
+                    if number.is_multiple_of(3) {
+                        // Others of the same group were not committed before, and do not come up twice after.
+                        let query = TextQuery::any_of([own]);
+                        assert_eq!(tx.memory().text_candidates(&query, 10).await?.len(), 1);
+                    }
+                    match number.is_multiple_of(2) {
+                        true => Ok(()),
+                        false => Err(StoreError::Contended),
+                    }
+                })
+            })
+        });
+        let ended: Vec<Result<(), StoreError>> = join_all(writes).await;
+        assert_eq!(ended.iter().filter(|ended| ended.is_ok()).count(), 20);
+        assert_eq!(search(&store, "w04").await, ["m04"]);
+        for undone in ["w03", "w09", "w15"] {
+            assert!(search(&store, undone).await.is_empty(), "{undone}");
+        }
+        let mut kept: Vec<String> = read(&store, "acme", |tx| {
+            Box::pin(async move {
+                let query = TextQuery::any_of(["common"]);
+                let hits = tx.memory().text_candidates(&query, 100).await?;
+                let rows: Vec<i64> = hits.iter().map(|hit| hit.row_id).collect();
+                let found = tx.memory().find_rows(&rows).await?;
+                Ok(found.into_iter().map(|memory| memory.key).collect())
+            })
+        })
+        .await;
+        kept.sort();
+        let expected: Vec<String> = (0..40).step_by(2).map(|n| format!("m{n:02}")).collect();
+        assert_eq!(kept, expected);
     });
 }

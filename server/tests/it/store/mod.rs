@@ -2,6 +2,7 @@
 
 mod audit;
 mod change_log;
+mod clients;
 mod failures;
 pub(crate) mod harness;
 mod isolation;

@@ -13,13 +13,14 @@ const OF_VISITORS: [(&str, &str); 4] = [
     ("/console/invitation", "/console/invitation"),
     ("/console/invitation/open", "/console/invitation"),
 ];
-pub(super) const OF_PEOPLE: [&str; 13] = [
+pub(super) const OF_PEOPLE: [&str; 14] = [
     "/console/sign-out",
     "/console/keys/new",
     "/console/keys/key_x/revoke",
     "/console/keys/key_x/rotate",
     "/console/keys/key_x/narrow",
     "/console/audit/verify",
+    "/console/deliveries/answer",
     "/console/members/invite",
     "/console/members/uninvite",
     "/console/members/usr_x",

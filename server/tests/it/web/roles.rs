@@ -113,7 +113,7 @@ async fn every_form_acts_for_exactly_the_roles_it_is_for() {
                 )
                 .send()
                 .await;
-            let manages = path.starts_with("/console/members");
+            let manages = path.starts_with("/console/members") || path.starts_with("/console/deliveries");
             let reads = path.starts_with("/console/audit");
             match role {
                 None => {

@@ -10,7 +10,7 @@ use crate::{
         context::{
             Context,
             lexicons::Shelf,
-            query,
+            memory_uri, query,
             ranking::{Lists, Row},
             words::index_text,
         },
@@ -38,6 +38,12 @@ struct GetArguments {
     key: Option<String>,
 }
 
+/// One memory.
+#[derive(Debug, Serialize)]
+struct Found {
+    memory: MemoryView,
+}
+
 /// Reads one memory by id or key.
 pub(super) async fn get(context: &Context, tx: &mut TenantTx<'_>, call: Call) -> HandlerResult {
     let principal = call.permit.principal();
@@ -53,7 +59,10 @@ pub(super) async fn get(context: &Context, tx: &mut TenantTx<'_>, call: Call) ->
         .budget
         .charge(principal, call.now, 1, memory.content.len());
     let id = memory.id.clone();
-    Ok(Outcome::structured(&json!({ "memory": MemoryView::from(memory) }))?.touching([id]))
+    let found = Found {
+        memory: memory.into(),
+    };
+    Ok(Outcome::structured(&found)?.touching([id]))
 }
 
 #[derive(Debug, Deserialize)]
@@ -151,6 +160,7 @@ pub(super) async fn put(tx: &mut TenantTx<'_>, apply: Apply) -> Result<ToolResul
         expires_at: planned.expires_at,
     };
     let (memory, replaced) = tx.memory().put(&new).await?;
+    tx.resources().touch(&memory_uri(&memory.key)).await?;
     // Two writers of one key may both be right; but what somebody agreed to, happens exactly or not at all.
     if apply.agreed && memory.version != planned.version {
         return Err(DomainError::Conflict(

@@ -37,12 +37,12 @@ pub(super) fn register(context: &Arc<Context>, table: &mut Handlers) {
         Box::pin(async move { notes::get(&this, tx, call).await })
     });
     let this = engine();
-    table.read("notes::get_chunk", move |tx, call| {
+    table.lookup("notes::get_chunk", move |tx, call| {
         let this = Arc::clone(&this);
         Box::pin(async move { notes::get_chunk(&this, tx, call).await })
     });
     let this = engine();
-    table.read("memories::get", move |tx, call| {
+    table.lookup("memories::get", move |tx, call| {
         let this = Arc::clone(&this);
         Box::pin(async move { memories::get(&this, tx, call).await })
     });

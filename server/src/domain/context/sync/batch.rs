@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{super::source::uri, reader::Found};
+use super::{
+    super::{entity_uri, source::uri},
+    reader::Found,
+};
 use crate::{
     store::{Store, StoreError, TenantTx},
     vocabulary::TenantId,
@@ -98,10 +101,15 @@ async fn write(
                     let mut adopted = entity.as_ref().clone();
                     adopted.id = there.id;
                     tx.notes().put_entity(&adopted).await?;
+                    tx.resources().touch(&entity_uri(&adopted.id)).await?;
                     written.updated += 1;
                 }
                 _ => {
                     tx.notes().put_entity(entity).await?;
+                    // Nobody could have subscribed to what was not there.
+                    if !*is_new {
+                        tx.resources().touch(&entity_uri(&entity.id)).await?;
+                    }
                     *if *is_new {
                         &mut written.added
                     } else {

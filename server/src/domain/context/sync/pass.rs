@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     domain::context::{
-        Context,
+        Context, entity_uri,
         scan::ScanError,
         source::{SourceSpec, SourceState, SyncState},
     },
@@ -210,6 +210,7 @@ impl<'c> Pass<'c> {
                         let mut buried = 0_u64;
                         for id in &some {
                             buried += u64::from(tx.notes().bury(id).await?);
+                            tx.resources().touch(&entity_uri(id)).await?;
                         }
                         Ok::<_, StoreError>(buried)
                     })

@@ -1,0 +1,148 @@
+//! The stream that a legacy client opens with GET: notices of changes, and the rest of a reply whose connection was cut.
+//!
+//! Notices come from the store, so any replica can serve any stream, and a client that was away is told that anything
+//! may have changed.
+
+use std::time::Duration;
+
+use footbridge_protocol::{era::ProtocolVersion, jsonrpc::write_notification};
+use serde_json::json;
+use tokio::{
+    sync::broadcast::error::RecvError,
+    time::{Instant, sleep_until},
+};
+use tracing::warn;
+
+use super::{
+    desk::{Caller, Desk},
+    envelope::Mirror,
+    legacy,
+    line::{Line, Note, Position},
+    listen::{Counted, RETRY_AFTER, Watch, still_allowed, too_many},
+    reply::Reply,
+    tape::{place_of, play},
+};
+use crate::{
+    pipeline::{ClientSession, House, Watched},
+    store::{Change, StoreError, Topic},
+};
+
+/// The name under which a stream of notices is asked for again. Nothing of it is kept.
+const NOTICES: &str = "notices.0";
+
+/// Serves one stream to its end. `last` is the place that the client saw last.
+pub(super) async fn notices(
+    desk: &Desk,
+    caller: &Caller,
+    session: &ClientSession,
+    mirror: Mirror<'_>,
+    last: Option<&str>,
+    line: &Line,
+) -> Reply {
+    let settings = &desk.common.settings;
+    let Some(_place) = desk
+        .common
+        .listens
+        .enter(&caller.principal, settings.listen_streams)
+    else {
+        return too_many(settings, None);
+    };
+    let _counted = Counted::new(&desk.common);
+    if let Some((stream, position)) = last.filter(|last| *last != NOTICES).and_then(place_of)
+        && play(&desk.common, &caller.principal, stream, position, line).await
+    {
+        return Reply::accepted();
+    }
+    // Subscribed before the first word: nothing that happens after it is missed.
+    let mut changes = desk.common.house.store().changes();
+    let mut catalogue = desk.common.house.catalogue_changes();
+    let primes = legacy::shapes_of(&session.facts.revision) >= ProtocolVersion::V2025_11_25;
+    line.note(Note {
+        data: Vec::new(),
+        position: primes.then(|| Position {
+            id: NOTICES.to_owned(),
+            retry_ms: Some(settings.retry_ms),
+        }),
+    });
+    let house = &desk.common.house;
+    let watched = match watched_by(house, caller, session).await {
+        Ok(watched) => watched,
+        Err(error) => {
+            warn!(request.id = caller.request_id, error = %error, "failed to begin a stream of notices");
+            return Reply::later(None, "the server cannot look at resources right now", RETRY_AFTER);
+        }
+    };
+    let mut watch = Watch::new(
+        desk,
+        watched,
+        caller.principal.clone(),
+        Duration::from_millis(settings.listen_fold_ms),
+    );
+    if last.is_some() {
+        watch.hear(Topic::Catalogue);
+    }
+    let end = Instant::now() + Duration::from_millis(settings.listen_ms);
+    loop {
+        tokio::select! {
+            () = desk.common.draining.cancelled() => break,
+            () = sleep_until(end) => break,
+            Ok(()) = catalogue.changed() => watch.hear(Topic::Catalogue),
+            change = changes.recv() => match change {
+                Ok(Change { topic: Topic::Sessions, .. }) => {
+                    if house.session_state(session).ended {
+                        break;
+                    }
+                    match watched_by(house, caller, session).await {
+                        Ok(wanted) => watch.adopt(wanted),
+                        Err(error) => warn!(error = %error, "failed to follow a session's subscriptions"),
+                    }
+                }
+                Ok(Change { topic, .. }) => watch.hear(topic),
+                // Too much at once: anything may have changed.
+                Err(RecvError::Lagged(_)) => {
+                    watch.hear(Topic::Catalogue);
+                    watch.hear(Topic::Keys);
+                    watch.hear(Topic::Resources);
+                }
+                Err(RecvError::Closed) => break,
+            },
+            () = watch.due() => {
+                let Some(principal) = still_allowed(desk, caller, mirror).await else { break };
+                for uri in watch.look_at_resources(desk, &principal).await {
+                    tell_updated(&uri, line);
+                }
+                for list in watch.look(desk, principal) {
+                    let mut notice = Vec::with_capacity(80);
+                    write_notification(&mut notice, &format!("notifications/{list}/list_changed"), None);
+                    line.send(notice);
+                    // What the catalogue holds changes with it.
+                    if list == "resources" {
+                        for uri in house.session_state(session).uris {
+                            tell_updated(&uri, line);
+                        }
+                    }
+                }
+            }
+        }
+    }
+    Reply::accepted()
+}
+
+/// The resources that the session subscribed to, as they are now.
+async fn watched_by(house: &House, caller: &Caller, session: &ClientSession) -> Result<Watched, StoreError> {
+    let uris = house.session_state(session).uris;
+    house
+        .watch(&caller.principal, uris.iter().map(AsRef::as_ref))
+        .await
+}
+
+fn tell_updated(uri: &str, line: &Line) {
+    let mut notice = Vec::with_capacity(uri.len() + 96);
+    let params = json!({ "uri": uri }).to_string();
+    write_notification(
+        &mut notice,
+        "notifications/resources/updated",
+        Some(params.as_bytes()),
+    );
+    line.send(notice);
+}

@@ -1,0 +1,64 @@
+//! Sends an event's letter to one person.
+
+use lettre::{
+    AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor,
+    message::{Mailbox, header::ContentType},
+};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
+
+use super::{Event, OutboxError};
+
+/// Longest subject, in characters: mail programs show no more.
+const LONGEST_SUBJECT: usize = 150;
+
+/// One mail server.
+pub(super) struct Mailer {
+    transport: AsyncSmtpTransport<Tokio1Executor>,
+    from: Mailbox,
+}
+
+impl Mailer {
+    pub(super) fn new(smtp: &SecretString, from: Mailbox) -> Result<Self, OutboxError> {
+        let transport = AsyncSmtpTransport::<Tokio1Executor>::from_url(smtp.expose_secret())
+            .map_err(|_| OutboxError::Smtp)?
+            .build();
+        Ok(Self { transport, from })
+    }
+
+    /// Sends it. Gives what the mail server said, or why it took nothing.
+    pub(super) async fn send(&self, event: &Event, address: &str, url: &str) -> Result<Value, String> {
+        let to: Mailbox = address
+            .parse()
+            .map_err(|e| format!("`{address}` is no mail address: {e}"))?;
+        let message = Message::builder()
+            .from(self.from.clone())
+            .to(to)
+            .subject(one_line(&event.letter.subject))
+            // The same for every attempt, so that a mail that arrived twice is shown once.
+            .message_id(Some(format!("<{}@{}>", event.id, self.from.email.domain())))
+            .header(ContentType::TEXT_PLAIN)
+            .body(format!("{}\n\n{url}\n", event.letter.text))
+            .map_err(|e| format!("no mail can be made of it: {e}"))?;
+        let said = self.transport.send(message).await;
+        let said = said.map_err(|e| format!("the mail server did not take it: {e}"))?;
+        Ok(json!({ "code": said.code().to_string() }))
+    }
+}
+
+/// Names of strangers stand in a subject: a line break there would begin a header of theirs.
+fn one_line(text: &str) -> String {
+    let visible = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+    visible.take(LONGEST_SUBJECT).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::one_line;
+
+    #[test]
+    fn a_subject_stays_one_line_of_bounded_length() {
+        assert_eq!(one_line("a\r\nBcc: eve@example.com"), "a  Bcc: eve@example.com");
+        assert_eq!(one_line(&"x".repeat(1000)).len(), 150);
+    }
+}
