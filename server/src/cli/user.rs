@@ -1,11 +1,12 @@
 //! `footbridge-server user …`
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand};
 use footbridge_server::{
     operate::{
         Actor,
         invitations::{self, InviteRequest},
+        oauth,
         people::{self, NewPerson, PersonChange, PersonView},
     },
     store::User,
@@ -87,6 +88,18 @@ pub(crate) enum UserCommand {
     Enable {
         /// Their e-mail address or id.
         who: String,
+        #[command(flatten)]
+        about: About,
+    },
+    /// Say who a person is at an identity provider, so that they sign in there as themselves.
+    Link {
+        /// Their e-mail address.
+        who: String,
+        /// Who they are there: the `sub` of their tokens.
+        subject: String,
+        /// The provider [default: the one that the configuration names under sign_in].
+        #[arg(long, value_name = "URL")]
+        issuer: Option<String>,
         #[command(flatten)]
         about: About,
     },
@@ -214,6 +227,24 @@ impl UserCommand {
                 };
                 let user = about.change(&who, change).await?;
                 about.told(&user, &format!("{} is {} again", user.email, user.role.as_str()))
+            }
+            Self::Link {
+                who,
+                subject,
+                issuer,
+                about,
+            } => {
+                let issuer =
+                    match issuer {
+                        Some(issuer) => issuer,
+                        None => about.place.config()?.sign_in.issuer.context(
+                            "the configuration names no identity provider; name it with --issuer URL",
+                        )?,
+                    };
+                let store = about.place.open().await?;
+                oauth::link_at(&store, &about.tenant.tenant, &issuer, &who, &subject).await?;
+                store.close().await;
+                Ok(print::line(&format!("{who} is {subject} at {issuer}"))?)
             }
             Self::Password { who, about } => {
                 let password = print::password()?;

@@ -206,7 +206,10 @@ mod tests {
                 "[edge]\ndrain_delay_ms = 5000",
                 "warning: edge.drain_delay_ms and edge.drain_ms",
             ),
-            ("[sign_in]\nissuer = \"https://id.example.com\"", "error: signing in at a provider needs both"),
+            (
+                "[sign_in]\nissuer = \"https://id.example.com\"",
+                "error: signing in at a provider needs both",
+            ),
             (
                 "[sign_in]\nissuer = \"http://id.example.com\"\nclient_id = \"a\"",
                 "error: sign_in.issuer: ",

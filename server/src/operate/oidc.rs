@@ -120,7 +120,9 @@ impl SignInProvider {
         let state = house
             .seal_key()
             .seal(&binding(browser), 0, json!(begun), house.clock().now())
-            .map_err(|_| OperateError::Invalid("the address to go on to is too long; begin again".to_owned()))?;
+            .map_err(|_| {
+                OperateError::Invalid("the address to go on to is too long; begin again".to_owned())
+            })?;
         let mut url: Url = endpoints
             .authorization
             .parse()
@@ -181,8 +183,6 @@ impl SignInProvider {
             redirect_uri: browser.callback,
             verifier: &begun.verifier,
         };
-        let token = house.oauth().redeem_code(request).await;
-        let token = token.map_err(|error| refused(&error))?;
         let asked = IdTokenRequest {
             issuer: &self.issuer,
             client_id: &self.client_id,
@@ -191,7 +191,7 @@ impl SignInProvider {
             address: browser.address,
             now,
         };
-        let identity = house.oauth().verify_id_token(&token, asked).await;
+        let identity = house.oauth().identify(request, asked).await;
         let identity = identity.map_err(|error| refused(&error))?;
         let user = house.oauth().user(&self.tenant, &identity).await;
         let user = user.map_err(|error| refused(&error))?;
@@ -238,9 +238,11 @@ fn not_believed(why: &str) -> OperateError {
 
 fn refused(error: &AuthError) -> OperateError {
     match error {
-        AuthError::Suspended | AuthError::NoEmail | AuthError::EmailTaken(_) => {
-            OperateError::Forbidden(error.to_string())
-        }
+        AuthError::EmailTaken(email) => OperateError::Forbidden(format!(
+            "an account with the address {email} exists here and is not linked to this sign-in; ask whoever runs this \
+             server for `footbridge-server user link`"
+        )),
+        AuthError::Suspended | AuthError::NoEmail => OperateError::Forbidden(error.to_string()),
         AuthError::Provider(_) | AuthError::Busy => OperateError::Provider(error.to_string()),
         AuthError::Unavailable(error) => OperateError::Store(error.clone()),
         AuthError::Token(fault) => not_believed(&fault.to_string()),

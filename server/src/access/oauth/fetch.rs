@@ -78,6 +78,18 @@ impl Fetcher {
         self.send(request).await
     }
 
+    /// Gets one document that is for whoever holds this token.
+    pub(super) async fn get_with(
+        &self,
+        url: &str,
+        home: &str,
+        token: &SecretString,
+    ) -> Result<Vec<u8>, FetchFault> {
+        let url = parse(url)?;
+        let request = self.client(&url, home).request(Method::GET, url)?;
+        self.send(request.bearer_auth(token.expose_secret())).await
+    }
+
     /// Sends a form. `client` is named as RFC 6749 §2.3.1 asks: both parts form-encoded, then Basic.
     pub(super) async fn post_form(
         &self,

@@ -95,6 +95,11 @@ impl Issuer {
         self.fetcher.post_form(url, &self.host, form, client).await
     }
 
+    /// Gets one of the provider's documents that is for whoever holds this token.
+    pub(super) async fn get_with(&self, url: &str, token: &SecretString) -> Result<Vec<u8>, FetchFault> {
+        self.fetcher.get_with(url, &self.host, token).await
+    }
+
     /// The keys that a token may be signed with; none, when the provider has no such key.
     pub(super) async fn candidates(
         self: &Arc<Self>,

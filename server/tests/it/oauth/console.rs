@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use footbridge_server::{
     config::SignInSettings,
-    store::ChangeFilter,
+    operate::{Actor, oauth::link_at, people::change_user},
+    store::{ChangeFilter, SignInKind},
     vocabulary::{Role, TenantId},
 };
 use serde_json::{Value, json};
@@ -15,10 +16,14 @@ use super::{
 };
 use crate::{
     house::{House, Reply},
+    people,
     web::browser::Browser,
 };
 
 const CLIENT: &str = "console";
+/// What every answer that is not believed gets.
+const INVALID: &str = "is not valid here";
+const BEGUN: &str = "begun in another browser";
 
 struct Walk {
     house: House,
@@ -68,6 +73,21 @@ impl Walk {
 
     /// Lets the provider answer a code with an ID token, good but for these claims, and comes back with the code.
     async fn come_back(&self, browser: &mut Browser<'_>, sent: &Sent, changes: &Value) -> Reply {
+        self.prepare(sent, changes);
+        // As good as random: no two are the same.
+        self.returned(browser, &self.good(sent, sent.get("nonce"))).await
+    }
+
+    /// What a browser brings back when all is well.
+    fn good<'a>(&'a self, sent: &'a Sent, code: &'a str) -> [(&'a str, &'a str); 3] {
+        [
+            ("code", code),
+            ("state", sent.get("state")),
+            ("iss", &self.provider.issuer),
+        ]
+    }
+
+    fn prepare(&self, sent: &Sent, changes: &Value) {
         let mut claims = json!({
             "iss": self.provider.issuer, "aud": CLIENT, "sub": "ada", "iat": now(), "exp": now() + 300,
             "nonce": sent.get("nonce"), "email": "ada@example.test", "email_verified": true, "name": "Ada",
@@ -75,19 +95,14 @@ impl Walk {
         for (name, value) in changes.as_object().unwrap() {
             claims[name] = value.clone();
         }
+        claims
+            .as_object_mut()
+            .unwrap()
+            .retain(|_, value| !value.is_null());
         let token = self
             .signer
             .token(&json!({ "alg": "ES256", "kid": "k1" }), &claims);
         *self.provider.id_token.lock() = Some(token);
-        self.returned(
-            browser,
-            &[
-                ("code", "c0de"),
-                ("state", sent.get("state")),
-                ("iss", &self.provider.issuer),
-            ],
-        )
-        .await
     }
 
     async fn returned(&self, browser: &mut Browser<'_>, query: &[(&str, &str)]) -> Reply {
@@ -133,7 +148,7 @@ async fn somebody_signs_in_at_the_provider_and_is_a_member_from_then_on() {
     assert_eq!(redeemed["grant_type"], "authorization_code");
     assert_eq!(
         (redeemed["code"].as_str(), redeemed["redirect_uri"].as_str()),
-        ("c0de", callback.as_str())
+        (sent.get("nonce"), callback.as_str())
     );
     assert_eq!(redeemed["client_id"], CLIENT);
     let digest = ring::digest::digest(&ring::digest::SHA256, redeemed["code_verifier"].as_bytes());
@@ -192,8 +207,7 @@ async fn a_bent_answer_signs_nobody_in() {
         );
         assert!(!browser.cookies.contains_key("footbridge"), "{what}");
     };
-    let begun = "begun in another browser";
-    let invalid = "is not valid here";
+    let (begun, invalid) = (BEGUN, INVALID);
     // Claims that are not ours.
     for (changes, part) in [
         (json!({ "nonce": "another" }), invalid),
@@ -255,9 +269,9 @@ async fn a_bent_answer_signs_nobody_in() {
         "no code was sent for any of them"
     );
     // A provider without an ID token, and one that says no.
-    for token in [None, Some("nonsense".to_owned())] {
+    for (code, token) in [("y", None), ("z", Some("nonsense".to_owned()))] {
         *walk.provider.id_token.lock() = token.clone();
-        let query = [("code", "x"), ("state", own.as_str()), ("iss", issuer.as_str())];
+        let query = [("code", code), ("state", own.as_str()), ("iss", issuer.as_str())];
         let reply = walk.returned(&mut victim, &query).await;
         refused(
             &mut victim,
@@ -268,6 +282,114 @@ async fn a_bent_answer_signs_nobody_in() {
         )
         .await;
     }
+}
+
+#[tokio::test]
+async fn an_answer_is_good_once_and_in_the_browser_that_asked() {
+    let walk = Walk::start().await;
+    let mut browser = walk.house.browser();
+    let planted = walk.house.session_of(Role::Member, SignInKind::Browser).await;
+    browser.cookies.insert("footbridge".to_owned(), planted.clone());
+    let sent = walk.begin(&mut browser, "").await;
+    let visit = browser.cookies["footbridge-visit"].clone();
+    walk.prepare(&sent, &json!({}));
+    // Somebody who saw the address the browser was sent to has no cookie that fits.
+    let mut thief = walk.house.browser();
+    let reply = walk.returned(&mut thief, &walk.good(&sent, "c-1")).await;
+    assert_eq!(reply.status, 400, "{}", reply.text());
+    assert!(reply.text().contains(BEGUN));
+
+    let reply = walk.returned(&mut browser, &walk.good(&sent, "c-1")).await;
+    assert_eq!(reply.status, 303, "{}", reply.text());
+    let after = browser.cookies["footbridge"].clone();
+    assert_ne!(after, planted, "a session planted before is not the one after");
+    assert!(!browser.cookies.contains_key("footbridge-visit"));
+    let page = browser.get("/console/settings").await.text();
+    assert!(page.contains("ada@example.test"), "{page}");
+
+    // The same address again, as a browser's history has it.
+    let reply = walk.returned(&mut browser, &walk.good(&sent, "c-1")).await;
+    assert_eq!(reply.status, 400, "{}", reply.text());
+    // And with the cookie of before: the provider takes no code twice.
+    let mut again = walk.house.browser();
+    again.cookies.insert("footbridge-visit".to_owned(), visit);
+    let reply = walk.returned(&mut again, &walk.good(&sent, "c-1")).await;
+    assert_eq!(reply.status, 403, "{}", reply.text());
+    assert!(reply.text().contains(INVALID));
+    assert!(!again.cookies.contains_key("footbridge"));
+}
+
+#[tokio::test]
+async fn nobody_comes_in_as_somebody_else_or_after_they_were_shut_out() {
+    let walk = Walk::start().await;
+    let (store, local) = (&walk.house.store, TenantId::new("local").unwrap());
+    let boss = people::add(store, &local, "boss@example.test", Role::Owner).await;
+    let mallory = json!({ "sub": "mallory", "email": "Boss@example.test" });
+    let mut browser = walk.house.browser();
+    let sent = walk.begin(&mut browser, "").await;
+    let reply = walk.come_back(&mut browser, &sent, &mallory).await;
+    assert_eq!(reply.status, 403);
+    assert!(
+        reply.text().contains("footbridge-server user link"),
+        "{}",
+        reply.text()
+    );
+    assert!(!browser.cookies.contains_key("footbridge"));
+    // An operator says that they are the same.
+    link_at(store, &local, &walk.provider.issuer, &boss.email, "mallory")
+        .await
+        .unwrap();
+    let sent = walk.begin(&mut browser, "").await;
+    assert_eq!(walk.come_back(&mut browser, &sent, &mallory).await.status, 303);
+    let page = browser.get("/console/settings").await.text();
+    assert!(page.contains("owner of local"), "{page}");
+
+    let sent = walk.begin(&mut browser, "").await;
+    assert_eq!(walk.come_back(&mut browser, &sent, &json!({})).await.status, 303);
+    change_user(
+        store,
+        &Actor::Operator,
+        &local,
+        "ada@example.test",
+        people::active(false),
+    )
+    .await
+    .unwrap();
+    let mut browser = walk.house.browser();
+    let sent = walk.begin(&mut browser, "").await;
+    let reply = walk.come_back(&mut browser, &sent, &json!({})).await;
+    assert_eq!(reply.status, 403);
+    assert!(reply.text().contains("suspended"), "{}", reply.text());
+    assert!(!browser.cookies.contains_key("footbridge"));
+}
+
+#[tokio::test]
+async fn what_the_token_does_not_say_the_provider_is_asked_for() {
+    let walk = Walk::start().await;
+    let mut browser = walk.house.browser();
+    let silent = json!({ "email": null, "name": null, "email_verified": null });
+    // Of somebody else it is not believed, and an address that nobody checked is none.
+    for said in [
+        json!({ "sub": "mallory", "email": "ada@example.test" }),
+        json!({ "sub": "ada", "email": "ada@example.test", "email_verified": false }),
+        json!({}),
+    ] {
+        *walk.provider.user_info.lock() = said.clone();
+        let sent = walk.begin(&mut browser, "").await;
+        let reply = walk.come_back(&mut browser, &sent, &silent).await;
+        assert_eq!(reply.status, 403, "{said}: {}", reply.text());
+        assert!(reply.text().contains("no verified e-mail address"), "{said}");
+    }
+    *walk.provider.user_info.lock() =
+        json!({ "sub": "ada", "email": "ada@example.test", "name": "Ada", "groups": ["staff", "lead"] });
+    let sent = walk.begin(&mut browser, "").await;
+    let reply = walk.come_back(&mut browser, &sent, &silent).await;
+    assert_eq!(reply.status, 303, "{}", reply.text());
+    let page = browser.get("/console/settings").await.text();
+    assert!(
+        page.contains("ada@example.test") && page.contains("staff, lead"),
+        "{page}"
+    );
 }
 
 #[tokio::test]
