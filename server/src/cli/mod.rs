@@ -6,6 +6,7 @@ mod audit;
 mod catalogue;
 mod catalogue_cost;
 mod check_config;
+mod group;
 mod healthy;
 mod import;
 mod key;
@@ -57,6 +58,9 @@ enum Command {
     /// Add, invite, list and change the people of a tenant.
     #[command(subcommand)]
     User(user::UserCommand),
+    /// List groups, and put people into them.
+    #[command(subcommand)]
+    Group(group::GroupCommand),
     /// Make the first owner with the token that the first start printed.
     Setup(people::Setup),
     /// List the calls that wait for a person.
@@ -155,6 +159,7 @@ pub(crate) fn run(options: Options) -> Result<()> {
             Command::Key(command) => command.run().await,
             Command::Tenant(command) => command.run().await,
             Command::User(command) => command.run().await,
+            Command::Group(command) => command.run().await,
             Command::Setup(command) => command.run().await,
             Command::Pending(command) => command.run().await,
             Command::Approve(command) => command.run(true).await,

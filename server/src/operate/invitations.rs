@@ -21,6 +21,8 @@ use crate::{
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 /// Days an invitation is good for when nothing is said: a week of holidays fits.
 pub const DEFAULT_DAYS: u32 = 7;
+/// What the token of an invitation begins with.
+pub const TOKEN_BEGINS: &str = "fbi_";
 /// Longest life of an invitation in days.
 pub const LONGEST_DAYS: u32 = 30;
 /// Most open invitations of a tenant.
@@ -109,7 +111,7 @@ pub async fn invite(
     .checked()?;
     let mut random = [0_u8; 32];
     getrandom::fill(&mut random)?;
-    let token = format!("fbi_{}", URL_SAFE_NO_PAD.encode(random));
+    let token = format!("{TOKEN_BEGINS}{}", URL_SAFE_NO_PAD.encode(random));
     let (actor, hash) = (actor.clone(), hash_of(&token));
     let invitation = store
         .write(tenant, move |tx| {

@@ -3,7 +3,7 @@
 use futures_util::FutureExt;
 use serde_json::json;
 
-use super::{OperateError, Standing, logged, note, people::prepare_tenant};
+use super::{OperateError, Standing, logged, note, tenants::prepare_tenant};
 use crate::{
     access::oauth::{
         GROUPS_CLAIM, check_issuer, check_reference, check_resource_uri, default_mount, metadata_url,

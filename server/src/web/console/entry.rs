@@ -1,4 +1,4 @@
-//! Ways in and out: signing in and out, the first owner of a server that nobody owns, and invitations.
+//! Ways in and out: signing in and out, and the first owner of a server that nobody owns.
 
 use askama::Template;
 use axum::{
@@ -18,12 +18,11 @@ use super::{
 };
 use crate::{
     operate::{
-        OperateError, invitations,
         oidc::SignInProvider,
-        people::LOCAL_TENANT,
         sessions,
         setup::{self, FirstOwner},
         sign_in::Attempt,
+        tenants::LOCAL_TENANT,
     },
     store::SignInKind,
     vocabulary::{TenantId, UserId},
@@ -35,8 +34,6 @@ pub(super) fn router() -> Router<Web> {
         .route("/console/sign-in", get(sign_in_page).post(sign_in))
         .route("/console/sign-out", post(sign_out))
         .route("/console/setup", get(setup_page).post(set_up))
-        .route("/console/invitation", get(invitation_page).post(accept))
-        .route("/console/invitation/open", post(open_invitation))
 }
 
 #[derive(Template)]
@@ -130,7 +127,7 @@ async fn sign_in(State(web): State<Web>, posted: Posted<Visitor>) -> Result<Resp
     }
 }
 
-fn status_of(status: u16) -> StatusCode {
+pub(super) fn status_of(status: u16) -> StatusCode {
     StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST)
 }
 
@@ -208,83 +205,6 @@ async fn set_up(State(web): State<Web>, posted: Posted<Visitor>) -> Result<Respo
                 tenant: fields.get("tenant"),
             };
             Ok((status_of(status), render(&page)?).into_response())
-        }
-        Err(error) => Err(error.into()),
-    }
-}
-
-#[derive(Template)]
-#[template(path = "console/invitation_token.html")]
-struct TokenPage<'a> {
-    form: &'a str,
-    problem: String,
-}
-
-#[derive(Template)]
-#[template(path = "console/invitation.html")]
-struct InvitationPage<'a> {
-    form: &'a str,
-    problem: String,
-    token: &'a str,
-    tenant: &'a str,
-    role: &'static str,
-    email: &'a str,
-    name: &'a str,
-}
-
-async fn invitation_page(visitor: Visitor) -> Result<Response, PageError> {
-    let page = TokenPage {
-        form: visitor.form(),
-        problem: String::new(),
-    };
-    Ok((visitor.remember(), render(&page)?).into_response())
-}
-
-async fn open_invitation(State(web): State<Web>, posted: Posted<Visitor>) -> Result<Response, PageError> {
-    let Posted { by: visitor, fields } = posted;
-    show_invitation(&web, &visitor, fields.get("token"), "", None).await
-}
-
-async fn show_invitation(
-    web: &Web,
-    visitor: &Visitor,
-    token: &str,
-    name: &str,
-    problem: Option<&OperateError>,
-) -> Result<Response, PageError> {
-    match invitations::look(web.store(), token).await {
-        Ok((tenant, invitation)) => {
-            let page = InvitationPage {
-                form: visitor.form(),
-                problem: problem.map_or(String::new(), |error| text::sentence(&error.to_string())),
-                token,
-                tenant: tenant.as_str(),
-                role: invitation.role.as_str(),
-                email: &invitation.email,
-                name,
-            };
-            let status = problem.map_or(StatusCode::OK, |error| status_of(error.status_and_code().0));
-            Ok((status, render(&page)?).into_response())
-        }
-        Err(error) if error.is_for_the_caller() => {
-            let page = TokenPage {
-                form: visitor.form(),
-                problem: text::sentence(&error.to_string()),
-            };
-            Ok((status_of(error.status_and_code().0), render(&page)?).into_response())
-        }
-        Err(error) => Err(error.into()),
-    }
-}
-
-async fn accept(State(web): State<Web>, posted: Posted<Visitor>) -> Result<Response, PageError> {
-    let Posted { by: visitor, fields } = posted;
-    let (token, name) = (fields.get("token"), fields.get("name"));
-    let password = SecretString::from(fields.exact("password"));
-    match invitations::accept(web.store(), token, name, password).await {
-        Ok((tenant, user)) => enter(&web, &visitor, &tenant, &user.id, "/console/connect").await,
-        Err(error) if error.is_for_the_caller() => {
-            show_invitation(&web, &visitor, token, name, Some(&error)).await
         }
         Err(error) => Err(error.into()),
     }

@@ -20,6 +20,7 @@ mod editions;
 mod entry;
 mod form;
 mod keys;
+mod links;
 mod members;
 mod oidc;
 mod page;
@@ -42,6 +43,7 @@ pub(super) fn router() -> Router<Web> {
         .route("/console", get(home))
         .merge(assets::router())
         .merge(entry::router())
+        .merge(links::router())
         .merge(connect::router())
         .merge(keys::router())
         .merge(calls::router())
