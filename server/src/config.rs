@@ -26,6 +26,7 @@ use crate::{
     edge::EdgeSettings,
     outbox::NotificationSettings,
     store::{StoreSettings, StoreUrl},
+    telemetry::TelemetrySettings,
     vocabulary::EditionName,
 };
 
@@ -53,6 +54,8 @@ pub struct Config {
     pub store: StoreConfig,
     /// `[log]`: what is logged, and how.
     pub log: LogSettings,
+    /// `[telemetry]`: where traces of calls go. Only a program built with the feature `otel` has this.
+    pub telemetry: TelemetrySettings,
 }
 
 /// `[server]`.

@@ -1,13 +1,13 @@
 //! What groups make of somebody's role.
 
-use crate::vocabulary::{EditionName, Role};
+use crate::{
+    catalogue::ADMINS,
+    vocabulary::{EditionName, Role},
+};
 
 /// The edition whose reference has keys and tokens on one endpoint, and whose group `admin` is the role (catalogue.md
 /// §2.4, design.md D15).
 pub(super) const ACCESS: &str = "access";
-/// The group that is as good as the role, in the edition where that is so (catalogue.md §2.4).
-pub(super) const ADMINS: &str = "admin";
-
 /// The role that somebody of these groups acts with in an edition.
 pub fn role_in(edition: &EditionName, role: Role, groups: &[String]) -> Role {
     let admits = edition.as_str() == ACCESS && groups.iter().any(|group| group == ADMINS);

@@ -8,6 +8,7 @@ use footbridge_server::{
     edge::{self, Server, TlsFiles},
     operate::{boot, editions::Reloader, oidc::SignInProvider, setup},
     outbox::Courier,
+    telemetry::Telemetry,
     vocabulary::EditionName,
     web::{self, Web},
 };
@@ -48,6 +49,7 @@ impl Serve {
         let scheme = if tls.is_some() { "https" } else { "http" };
 
         let provider = SignInProvider::of(&config.sign_in)?;
+        let telemetry = Telemetry::start(&config.telemetry)?;
 
         // The port first: a second server on it must not touch the store.
         let listener = edge::listen(config.server.listen)
@@ -106,6 +108,7 @@ impl Serve {
         }
         server.serve(listener, shutdown).await?;
         booted.stop().await;
+        telemetry.stop().await;
         info!("stopped");
         Ok(())
     }

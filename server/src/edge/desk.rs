@@ -44,11 +44,12 @@ use super::{
 };
 use crate::{
     access::{Principal, oauth::Entrance},
-    audit::{RequestFacts, trace_id},
+    audit::RequestFacts,
     catalogue::{Edition, TaskRule, Tool},
     domain::Progress,
     limits::{OverLimit, RateState, Usage},
     pipeline::{Answer, Asking, BoundEdition, CallError, ClientSession, House, ToolCall},
+    telemetry::Trace,
     vocabulary::Listing,
 };
 
@@ -616,9 +617,9 @@ impl Desk {
             protocol_version: envelope.dialect.version.as_str(),
             address: caller.address,
             // What the message says beats the header (protocol.md L-10).
-            trace_id: match (&envelope.trace_parent, mirror.header(TRACEPARENT)) {
-                (Some(parent), _) => trace_id(parent),
-                (None, HeaderValue::One(parent)) => trace_id(parent),
+            trace: match (&envelope.trace_parent, mirror.header(TRACEPARENT)) {
+                (Some(parent), _) => Trace::read(parent),
+                (None, HeaderValue::One(parent)) => Trace::read(parent),
                 (None, _) => None,
             },
         }

@@ -70,6 +70,9 @@ fn tls(config: &Config, errors: &mut Vec<String>) {
     if let Err(error) = SignInProvider::of(&config.sign_in) {
         errors.push(error.to_string());
     }
+    if let Err(error) = config.telemetry.traces_url() {
+        errors.push(error.to_string());
+    }
 }
 
 fn addresses(config: &Config, errors: &mut Vec<String>, warnings: &mut Vec<String>) {

@@ -33,7 +33,7 @@ use footbridge_server::{
     pipeline::{self, HouseBuilder},
     policy::SealKey,
     store::{KeyLimits, Store, StoreSettings, StoreUrl},
-    vocabulary::{Clock, EditionName, Scope, TenantId},
+    vocabulary::{Clock, EditionName, Role, Scope, TenantId},
     web::{self, Web},
 };
 use futures_util::FutureExt;
@@ -105,6 +105,7 @@ struct Made<'a> {
     catalogue: &'a str,
     keeping: Keeping,
     sign_in: SignInSettings,
+    stand_ins: Vec<String>,
 }
 
 impl Default for Made<'_> {
@@ -114,6 +115,7 @@ impl Default for Made<'_> {
             catalogue: CATALOGUE,
             keeping: Keeping::default(),
             sign_in: SignInSettings::default(),
+            stand_ins: Vec::new(),
         }
     }
 }
@@ -178,6 +180,15 @@ impl House {
         Self::build(|_| (), made).await
     }
 
+    /// A server in which functions of these names do nothing and say so, for catalogues whose own are not of interest.
+    pub(crate) async fn standing_in(functions: Vec<String>) -> Self {
+        let made = Made {
+            stand_ins: functions,
+            ..Made::default()
+        };
+        Self::build(|_| (), made).await
+    }
+
     async fn build(change: impl FnOnce(&mut EdgeSettings), made: Made<'_>) -> Self {
         let text = made.catalogue;
         let folder = TempDir::new().unwrap();
@@ -212,10 +223,17 @@ impl House {
         let oauth = OAuth::load(store.clone(), &catalogue, limits).await.unwrap();
         tokio::spawn(Arc::clone(&oauth).follow());
         let noticed = Arc::<Noticed>::default();
+        let mut handlers = handlers(&noticed);
+        for name in made.stand_ins {
+            // Handlers are named for as long as the program runs.
+            handlers.plain(name.leak(), |_| {
+                async { Outcome::structured(&json!({ "stood_in": true })) }.boxed()
+            });
+        }
         let rooms = HouseBuilder {
             store: store.clone(),
             catalogue: load(),
-            handlers: handlers(&noticed),
+            handlers,
             keyring: Arc::clone(&keyring),
             oauth,
             seal_key: SealKey::new([7; 32]),
@@ -269,7 +287,20 @@ impl House {
 
     /// Mints a key that something narrows.
     pub(crate) async fn limited_key(&self, scopes: &str, limits: KeyLimits) -> String {
-        let request = request(scopes, limits);
+        self.minted(request(scopes, limits)).await
+    }
+
+    /// Mints a key of a member.
+    pub(crate) async fn member_key(&self, scopes: &str) -> String {
+        let owner = self.person(Role::Member).await.id.to_string();
+        let request = MintRequest {
+            owner: Some(owner),
+            ..request(scopes, KeyLimits::default())
+        };
+        self.minted(request).await
+    }
+
+    async fn minted(&self, request: MintRequest) -> String {
         let editions = self.catalogue.editions();
         let minted = mint(&self.store, editions, &Actor::Operator, request)
             .await
@@ -648,6 +679,13 @@ fn handlers(noticed: &Arc<Noticed>) -> Handlers {
                 "sampling".to_owned(),
                 json!({}),
             )])))
+        }
+        .boxed()
+    });
+    handlers.plain("tests::refuse", |call| {
+        async move {
+            let how = call.arguments.as_map()["how"].as_str().unwrap_or_default();
+            Err(crate::refusals::failure(how))
         }
         .boxed()
     });

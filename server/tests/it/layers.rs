@@ -9,13 +9,14 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("vocabulary", &[]),
     ("store", &[]),
     ("outgoing", &[]),
+    ("telemetry", &["store"]),
     ("catalogue", &[]),
     ("access", &["catalogue", "outgoing", "store"]),
     ("limits", &["access", "store"]),
     ("outbox", &["catalogue", "outgoing", "store"]),
     ("policy", &["access", "catalogue", "outbox", "store"]),
     ("domain", &["access", "catalogue", "outgoing", "policy", "store"]),
-    ("audit", &["access", "catalogue", "domain", "store"]),
+    ("audit", &["access", "catalogue", "domain", "store", "telemetry"]),
     (
         "pipeline",
         &[
@@ -38,9 +39,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "limits",
             "pipeline",
             "store",
+            "telemetry",
         ],
     ),
-    ("config", &["access", "edge", "outbox", "store"]),
+    ("config", &["access", "edge", "outbox", "store", "telemetry"]),
     ("lib", &[]),
     (
         "operate",
@@ -72,6 +74,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "operate",
             "pipeline",
             "store",
+            "telemetry",
         ],
     ),
 ];

@@ -30,7 +30,11 @@ mod operations;
 mod outbox;
 mod people;
 mod process;
+mod refusals;
 mod replicas;
 mod store;
+#[cfg(feature = "otel")]
+mod telemetry;
+mod visibility;
 mod web;
 mod whole_catalogue;

@@ -8,8 +8,8 @@ use super::{
     verified::VerifiedTokens,
 };
 use crate::{
-    access::groups::{ACCESS, ADMINS},
-    catalogue::Edition,
+    access::groups::ACCESS,
+    catalogue::{ADMINS, Edition},
     store::{OAuthMount, OAuthRow},
     vocabulary::{EditionName, Effect, Scope, TenantId},
 };
