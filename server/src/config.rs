@@ -67,7 +67,8 @@ pub struct ServerSettings {
     pub listen: SocketAddr,
     /// Folder of the embedded store, the inbox and other files. When absent, the user's data folder.
     pub data: Option<PathBuf>,
-    /// Editions to serve; empty means all that are loaded.
+    /// Editions to serve; empty means `context` and those of the own catalogue. `workspace` is served where it is named.
+    /// Of two that claim one bare path, the first in the order of `catalogue list` has it.
     #[schemars(with = "Vec<String>")]
     pub editions: Vec<EditionName>,
     /// The operator's own catalogue: files, or folders of `*.toml` files, read in the order of their names. Each file

@@ -25,4 +25,6 @@ pub const BUILTIN: &[&[NamedText<'static>]] = &[
         "tools/context_sync.toml",
         "tools/context_resources.toml"
     ),
+    // A team's CRM, conversations, tickets and knowledge.
+    files!("editions/workspace.toml", "tools/workspace_crm.toml"),
 ];

@@ -49,6 +49,9 @@ pub(super) struct EditionRow {
     pub bare_path: Option<String>,
     #[serde(default)]
     pub flat_for_bare_callers: bool,
+    /// Served only where the configuration names it.
+    #[serde(default)]
+    pub on_request: bool,
     /// What every tool that does not only read asks for at least.
     #[serde(default)]
     pub write_policy: Consent,

@@ -231,6 +231,7 @@ pub(super) fn edition(files: &[NamedText<'_>]) -> Result<Edition, CatalogueError
         names: head.names,
         key_prefix: head.key_prefix,
         bare_path: head.bare_path,
+        on_request: head.on_request,
         flat_for_bare_callers: head.flat_for_bare_callers,
         write_policy: head.write_policy,
         discover: head.discover,
@@ -267,7 +268,10 @@ pub(super) fn check_together(editions: &[Arc<Edition>]) -> Result<(), CatalogueE
         for other in editions.iter().skip(position + 1) {
             let clash = if edition.name == other.name {
                 Some(format!("two editions are called `{}`", edition.name))
-            } else if edition.bare_path.is_some() && edition.bare_path == other.bare_path {
+            } else if edition.bare_path.is_some()
+                && edition.bare_path == other.bare_path
+                && !(edition.on_request || other.on_request)
+            {
                 Some(format!(
                     "editions `{}` and `{}` both claim one bare path",
                     edition.name, other.name

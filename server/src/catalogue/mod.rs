@@ -87,7 +87,30 @@ impl Catalogue {
             .into_iter()
             .filter(|e| names.contains(&e.name))
             .collect();
-        Ok(Self { editions })
+        Ok(Self { editions }.settled())
+    }
+
+    /// Keeps the editions that are served where nobody names any.
+    #[must_use]
+    pub fn unless_on_request(mut self) -> Self {
+        self.editions.retain(|edition| !edition.on_request);
+        self.settled()
+    }
+
+    /// Leaves each bare path to the first edition that claims it; a later one is reached at its own path.
+    fn settled(mut self) -> Self {
+        let mut claimed = Vec::new();
+        for edition in &mut self.editions {
+            if let Some(path) = edition.bare_path.clone() {
+                if !claimed.contains(&path) {
+                    claimed.push(path);
+                } else if let Some(edition) = Arc::get_mut(edition) {
+                    // Nobody else holds an edition of a catalogue that was only just loaded.
+                    edition.bare_path = None;
+                }
+            }
+        }
+        self
     }
 
     /// The editions, in load order.

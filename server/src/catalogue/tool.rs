@@ -283,6 +283,8 @@ pub struct Edition {
     pub key_prefix: String,
     /// The path it owns besides `/<name>/mcp`.
     pub bare_path: Option<String>,
+    /// Whether it is served only where the configuration names it.
+    pub on_request: bool,
     /// Whether bare JSON-RPC callers get results spread flat (catalogue.md §2.20).
     pub flat_for_bare_callers: bool,
     /// The consent that tools which do not only read ask for at least.

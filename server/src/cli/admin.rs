@@ -140,9 +140,10 @@ impl At {
         let catalogue = Catalogue::builtin()?;
         let all = catalogue.editions();
         let named = |name: &str| all.iter().find(|edition| edition.name.as_str() == name);
-        let found = match (&self.edition, all) {
+        let always: Vec<_> = all.iter().filter(|edition| !edition.on_request).collect();
+        let found = match (&self.edition, always.as_slice()) {
             (Some(name), _) => named(name.as_str()),
-            (None, [only]) => Some(only),
+            (None, [only]) => Some(*only),
             (None, _) => named("access"),
         };
         let names: Vec<_> = all.iter().map(|edition| edition.name.as_str()).collect();

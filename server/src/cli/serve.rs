@@ -22,7 +22,7 @@ pub(crate) struct Serve {
     /// Address to listen on [default: 127.0.0.1:19850].
     #[arg(long, value_name = "ADDR", env = "FOOTBRIDGE_LISTEN")]
     listen: Option<SocketAddr>,
-    /// Serve only this edition; may be repeated [default: all].
+    /// Serve only this edition; may be repeated [default: `context` and those of the own catalogue].
     #[arg(long = "edition", value_name = "NAME")]
     editions: Vec<EditionName>,
     #[command(flatten)]

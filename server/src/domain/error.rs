@@ -23,6 +23,14 @@ pub enum DomainError {
     /// The record is not in the state the call needs, or another call was first.
     #[error("{0}")]
     Conflict(String),
+    /// Other records are in the way; the details name those that the caller may know of.
+    #[error("{message}")]
+    ConflictWith {
+        /// What is in the way, and what to do.
+        message: String,
+        /// What a program can use: ids and titles.
+        details: Value,
+    },
     /// A rule of the domain says no.
     #[error("{0}")]
     Rule(String),

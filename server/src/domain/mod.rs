@@ -21,6 +21,7 @@ pub mod command;
 pub mod context;
 pub mod http;
 pub mod offers;
+pub mod workspace;
 
 mod error;
 mod outcome;

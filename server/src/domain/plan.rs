@@ -62,6 +62,11 @@ impl Reader {
         }
     }
 
+    /// Whether the caller may see what is stored.
+    pub fn shows(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// A stored text to be woven into a sentence.
     pub fn text<'a>(&'a self, stored: &'a str) -> &'a str {
         self.0.as_deref().unwrap_or(stored)

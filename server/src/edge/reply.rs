@@ -300,6 +300,7 @@ pub(super) fn of_call_error(error: &CallError, asker: Asker<'_>) -> Reply {
             DomainError::Arguments(_)
             | DomainError::NotFound { .. }
             | DomainError::Conflict(_)
+            | DomainError::ConflictWith { .. }
             | DomainError::Rule(_)
             | DomainError::MissingCapability(_)
             | DomainError::Upstream(_)
@@ -336,6 +337,7 @@ pub fn details(error: &CallError) -> Option<Value> {
             Some(json!({ "faults": e.faults }))
         }
         CallError::Denied(Denial::MissingScope(scopes)) => Some(json!({ "missing_scopes": texts(scopes) })),
+        CallError::Domain(DomainError::ConflictWith { details, .. }) => Some(details.clone()),
         CallError::Domain(DomainError::MissingCapability(missing)) => {
             Some(json!({ "required_capabilities": missing }))
         }

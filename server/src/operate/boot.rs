@@ -19,7 +19,7 @@ use crate::{
     access::{Keyring, oauth::OAuth},
     audit::Keeping,
     config::{Config, KeptArguments, LogSettings},
-    domain::{Handlers, context::Context},
+    domain::{Handlers, context::Context, workspace::Workspace},
     outbox::Courier,
     pipeline::{House, HouseBuilder, HouseError},
     policy::SealKey,
@@ -85,6 +85,8 @@ pub async fn boot(
     let context = Context::new(store.clone(), folder);
     let mut handlers = Handlers::default();
     context.register(&mut handlers);
+    let workspace = Workspace::new(store.clone(), seal_key(&store).await.map_err(HouseError::from)?);
+    workspace.register(&mut handlers);
     let per_minute = config.limits.requests_per_minute_per_key;
     let keyring = Keyring::load(store.clone(), &catalogue, per_minute)
         .await
@@ -133,6 +135,7 @@ pub async fn boot(
             retention::follow(store.clone(), config.audit.retention_days),
         ),
         tokio::spawn(Arc::clone(&context).run(stop.clone())),
+        tokio::spawn(workspace.run(stop.clone())),
     ];
     Ok(Booted {
         house,

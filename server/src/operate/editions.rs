@@ -94,7 +94,7 @@ impl CatalogueSource {
             .collect();
         let catalogue = Catalogue::load(&groups)?;
         if self.editions.is_empty() {
-            Ok(catalogue)
+            Ok(catalogue.unless_on_request())
         } else {
             Ok(catalogue.narrowed_to(&self.editions)?)
         }

@@ -109,7 +109,7 @@ impl CallError {
             Self::Domain(error) => match error {
                 DomainError::Arguments(_) | DomainError::Protocol(_) => "invalid_arguments",
                 DomainError::NotFound { .. } => "not_found",
-                DomainError::Conflict(_) => "conflict",
+                DomainError::Conflict(_) | DomainError::ConflictWith { .. } => "conflict",
                 DomainError::Rule(_) | DomainError::MissingCapability(_) => "rule_violation",
                 DomainError::Exhausted { .. } => "rate_limited",
                 DomainError::Upstream(fault) => match fault.code {

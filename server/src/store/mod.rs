@@ -77,7 +77,7 @@ pub use oauth::{OAuthMount, OAuthRow, OAuthSettings, SystemOAuth, TenantOAuth};
 pub use pending::{
     NewPending, PENDING_LIFETIME_MS, Pending, PendingCalls, PendingState, SystemPendingCalls, Taken,
 };
-pub use reading::{ReadMemories, ReadNotes, ReadRecords, ReadTx, ReadUsers};
+pub use reading::{ReadMemories, ReadNotes, ReadRecords, ReadSettings, ReadTx, ReadUsers};
 pub use records::{
     Condition, Draft, Field, FieldValue, Record, RecordChange, RecordCursor, RecordPage, RecordQuery, Records,
 };

@@ -1,9 +1,11 @@
 //! What a plan may do to the store: read. [`ReadTx`] looks like [`TenantTx`] and has no statement that writes, so a
 //! preview that changes something does not compile (security.md W1).
 
+use serde::de::DeserializeOwned;
+
 use super::{
     Condition, FieldValue, Memories, Memory, Notes, Record, RecordChange, RecordPage, RecordQuery, Records,
-    Session, Source, StoreError, TenantTx, User, Users,
+    Session, Settings, Source, StoreError, TenantTx, User, Users,
 };
 use crate::vocabulary::{TenantId, UserId};
 
@@ -51,6 +53,14 @@ impl ReadTx<'_> {
         ReadUsers(Users {
             session: self.session,
             tenant: &self.tenant,
+        })
+    }
+
+    /// Small JSON values by name.
+    pub fn settings(&mut self) -> ReadSettings<'_> {
+        ReadSettings(Settings {
+            session: self.session,
+            owner: self.tenant.as_str(),
         })
     }
 
@@ -124,6 +134,21 @@ impl ReadUsers<'_> {
     /// As [`Users::find_by_email`].
     pub async fn find_by_email(&mut self, email: &str) -> Result<Option<User>, StoreError> {
         self.0.find_by_email(email).await
+    }
+
+    /// As [`Users::list`].
+    pub async fn list(&mut self) -> Result<Vec<User>, StoreError> {
+        self.0.list().await
+    }
+}
+
+/// Settings, to be read.
+pub struct ReadSettings<'t>(Settings<'t>);
+
+impl ReadSettings<'_> {
+    /// As [`Settings::get`].
+    pub async fn get<T: DeserializeOwned>(&mut self, name: &str) -> Result<Option<T>, StoreError> {
+        self.0.get(name).await
     }
 }
 

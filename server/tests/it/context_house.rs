@@ -21,6 +21,7 @@ use footbridge_server::{
             Context,
             sync::{SyncMode, Synced},
         },
+        workspace::Workspace,
     },
     operate::{
         Actor,
@@ -66,6 +67,7 @@ impl Rooms {
         let context = Context::new(store.clone(), &folder.join("data"));
         let mut handlers = Handlers::default();
         context.register(&mut handlers);
+        Workspace::new(store.clone(), SealKey::new([7; 32])).register(&mut handlers);
         let keyring = Keyring::load(store.clone(), &catalogue, 1_000_000).await.unwrap();
         let oauth = OAuth::load(store.clone(), &catalogue, OAuthLimits::default()).await;
         let house = HouseBuilder {

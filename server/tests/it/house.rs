@@ -336,26 +336,7 @@ impl House {
 
     /// A POST to the endpoint with this body and what every request needs.
     pub(crate) fn post(&self, key: &str, body: impl ToString) -> Post {
-        let mut post = Post {
-            address: self.address,
-            method: "POST",
-            path: "/mcp".to_owned(),
-            headers: Vec::new(),
-            body: body.to_string(),
-        };
-        post.headers = vec![
-            ("host".to_owned(), self.address.to_string()),
-            ("content-type".to_owned(), "application/json".to_owned()),
-            (
-                "accept".to_owned(),
-                "application/json, text/event-stream".to_owned(),
-            ),
-        ];
-        if !key.is_empty() {
-            post.headers
-                .push(("authorization".to_owned(), format!("Bearer {key}")));
-        }
-        post
+        Post::to(self.address, key, body)
     }
 
     /// A modern request with its envelope and its headers.
@@ -438,6 +419,30 @@ pub(crate) struct Post {
 }
 
 impl Post {
+    /// A POST to the endpoint of a server with this body and what every request needs.
+    pub(crate) fn to(address: SocketAddr, key: &str, body: impl ToString) -> Self {
+        let mut post = Self {
+            address,
+            method: "POST",
+            path: "/mcp".to_owned(),
+            headers: Vec::new(),
+            body: body.to_string(),
+        };
+        post.headers = vec![
+            ("host".to_owned(), address.to_string()),
+            ("content-type".to_owned(), "application/json".to_owned()),
+            (
+                "accept".to_owned(),
+                "application/json, text/event-stream".to_owned(),
+            ),
+        ];
+        if !key.is_empty() {
+            post.headers
+                .push(("authorization".to_owned(), format!("Bearer {key}")));
+        }
+        post
+    }
+
     /// Adds a header.
     pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));

@@ -38,3 +38,4 @@ mod telemetry;
 mod visibility;
 mod web;
 mod whole_catalogue;
+mod workspace;

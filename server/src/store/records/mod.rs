@@ -480,12 +480,16 @@ impl Records<'_> {
 
 /// The index entries of a draft, without repetitions.
 fn entries(draft: &Draft, created: Timestamp, updated: Timestamp) -> Result<Vec<Entry>, StoreError> {
+    entries_of(&draft.fields, created, updated)
+}
+
+fn entries_of(fields: &[Field], created: Timestamp, updated: Timestamp) -> Result<Vec<Entry>, StoreError> {
     let always = [
         Field::new("created_at", created),
         Field::new("updated_at", updated),
     ];
-    let mut entries = Vec::with_capacity(draft.fields.len() + always.len());
-    for field in draft.fields.iter().chain(&always) {
+    let mut entries = Vec::with_capacity(fields.len() + always.len());
+    for field in fields.iter().chain(&always) {
         entries.push(Entry {
             name: field.name.clone(),
             value: field.value.to_bytes()?,

@@ -1,6 +1,6 @@
 //! Lists of records: conditions on fields, one field to sort by, pages by the key of their last row.
 
-use super::{FieldValue, JOINED, Record, Records, record};
+use super::{Field, FieldValue, JOINED, Record, Records, record};
 use crate::store::{StoreError, row::Param};
 
 /// What a field of a listed record must be.
@@ -16,6 +16,24 @@ impl Condition {
     /// The field has this value.
     pub fn is(field: &str, value: impl Into<FieldValue>) -> Self {
         Self::OneOf(field.to_owned(), vec![value.into()])
+    }
+
+    /// Whether a value of the field is what is asked for.
+    fn holds(&self, value: &[u8]) -> Result<bool, StoreError> {
+        match self {
+            Self::OneOf(_, values) => {
+                for wanted in values {
+                    if wanted.to_bytes()? == value {
+                        return Ok(true);
+                    }
+                }
+                Ok(false)
+            }
+            Self::Between(_, from, to) => {
+                let bounds = bounds(from.as_ref(), to.as_ref())?;
+                Ok(bounds.is_none_or(|(from, to)| *from <= *value && *value < *to))
+            }
+        }
     }
 }
 
@@ -56,6 +74,28 @@ impl Default for RecordQuery {
     }
 }
 
+impl RecordQuery {
+    /// The value that a record with these fields is sorted by, as a cursor has it. `None`: it is not in this list.
+    ///
+    /// # Errors
+    /// When a value is too long for an index.
+    pub fn sort_value(&self, record: &Record, fields: &[Field]) -> Result<Option<Vec<u8>>, StoreError> {
+        let entries = super::entries_of(fields, record.created_at, record.updated_at)?;
+        for condition in &self.conditions {
+            let (Condition::OneOf(field, _) | Condition::Between(field, ..)) = condition;
+            let mut holds = false;
+            for entry in entries.iter().filter(|entry| entry.name == *field) {
+                holds |= condition.holds(&entry.value)?;
+            }
+            if !holds {
+                return Ok(None);
+            }
+        }
+        let sorted = entries.into_iter().find(|entry| entry.name == self.sort);
+        Ok(sorted.map(|entry| entry.value))
+    }
+}
+
 /// A page of records.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordPage {
@@ -63,6 +103,18 @@ pub struct RecordPage {
     pub records: Vec<Record>,
     /// Where to go on; `None` at the end.
     pub next: Option<RecordCursor>,
+}
+
+/// From where to where, in bytes.
+type Range = (Vec<u8>, Vec<u8>);
+
+/// From where to where a range goes; `None` when it has no end.
+fn bounds(from: Option<&FieldValue>, to: Option<&FieldValue>) -> Result<Option<Range>, StoreError> {
+    let Some(kind) = from.or(to) else { return Ok(None) };
+    let (low, high) = kind.kind_bounds();
+    let from = from.map_or(Ok(low.to_vec()), FieldValue::to_bytes)?;
+    let to = to.map_or(Ok(high.to_vec()), FieldValue::to_bytes)?;
+    Ok(Some((from, to)))
 }
 
 /// A bound value that the statement owns.
@@ -90,9 +142,20 @@ impl Statement {
         self.push(&slot)
     }
 
-    fn conditions(&mut self, conditions: &[Condition]) -> Result<(), StoreError> {
+    /// `sort` is the field that the rows are walked by.
+    fn conditions(&mut self, conditions: &[Condition], sort: &str) -> Result<(), StoreError> {
         for condition in conditions {
             let (Condition::OneOf(field, _) | Condition::Between(field, ..)) = condition;
+            // A range of the field walked by says where the walk begins and ends.
+            if let Condition::Between(_, from, to) = condition
+                && field == sort
+            {
+                if let Some((from, to)) = bounds(from.as_ref(), to.as_ref())? {
+                    self.push(" AND s.value >= ").bind(Bound::Bytes(from));
+                    self.push(" AND s.value < ").bind(Bound::Bytes(to));
+                }
+                continue;
+            }
             self.push(
                 " AND EXISTS (SELECT 1 FROM record_fields AS f
                    WHERE f.tenant_id = s.tenant_id AND f.kind = s.kind AND f.id = s.id AND f.field = ",
@@ -113,13 +176,10 @@ impl Statement {
                     self.push("))");
                 }
                 Condition::Between(_, from, to) => {
-                    let Some(kind) = from.as_ref().or(to.as_ref()) else {
+                    let Some((from, to)) = bounds(from.as_ref(), to.as_ref())? else {
                         self.push(")");
                         continue;
                     };
-                    let (low, high) = kind.kind_bounds();
-                    let from = from.as_ref().map_or(Ok(low.to_vec()), FieldValue::to_bytes)?;
-                    let to = to.as_ref().map_or(Ok(high.to_vec()), FieldValue::to_bytes)?;
                     self.push(" AND f.value >= ").bind(Bound::Bytes(from));
                     self.push(" AND f.value < ").bind(Bound::Bytes(to));
                     self.push(")");
@@ -175,7 +235,7 @@ impl Records<'_> {
                 .bind(Bound::Bytes(after.value.clone()));
             statement.push(", ").bind(Bound::Text(after.id.clone())).push(")");
         }
-        statement.conditions(&query.conditions)?;
+        statement.conditions(&query.conditions, &query.sort)?;
         // One more than asked for tells whether there is a next page.
         statement.push(&format!(" ORDER BY s.value{order}, s.id{order} LIMIT "));
         statement.bind(Bound::Int(i64::from(query.limit) + 1));
@@ -206,7 +266,7 @@ impl Records<'_> {
             "SELECT COUNT(*) FROM (SELECT 1 AS one FROM record_fields AS s",
             "created_at",
         );
-        statement.conditions(conditions)?;
+        statement.conditions(conditions, "created_at")?;
         statement
             .push(" LIMIT ")
             .bind(Bound::Int(most.into()))

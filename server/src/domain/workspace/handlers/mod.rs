@@ -1,0 +1,13 @@
+//! The functions behind the tools of catalogue.md §3.4, one module for each of its areas.
+
+mod crm;
+
+use std::sync::Arc;
+
+use super::engine::Desk;
+use crate::domain::Handlers;
+
+/// Registers every handler of the edition.
+pub(super) fn register(desk: &Arc<Desk>, table: &mut Handlers) {
+    crm::register(desk, table);
+}

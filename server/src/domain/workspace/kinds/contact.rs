@@ -1,0 +1,60 @@
+//! A contact: a person of an account.
+
+use serde::{Deserialize, Serialize};
+
+use super::lead::join;
+use crate::{
+    domain::workspace::record::{Index, Kind, Link},
+    vocabulary::Timestamp,
+};
+
+/// A person.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Contact {
+    pub(crate) name: String,
+    pub(crate) account_id: String,
+    pub(crate) email: Option<String>,
+    pub(crate) phone: Option<String>,
+    pub(crate) title: Option<String>,
+    pub(crate) owner: String,
+    pub(crate) last_seen_at: Option<Timestamp>,
+}
+
+impl Kind for Contact {
+    const NAME: &'static str = "contact";
+    const PREFIX: &'static str = "ctc";
+    const READ: &'static str = "crm:read";
+    const KEYS: &'static [&'static str] = &["email", "name"];
+    const LINKS: &'static [(&'static str, Link)] =
+        &[("account_id", Link::Record("account")), ("owner", Link::Person)];
+    const DUPLICATES: &'static [(&'static str, &'static str)] = &[("contact", "email"), ("lead", "email")];
+
+    fn title(&self) -> String {
+        self.name.clone()
+    }
+
+    fn subtitle(&self) -> String {
+        join(&[&self.title, &self.email])
+    }
+
+    fn index(&self, index: &mut Index) {
+        index.text("name", &self.name);
+        index.word("account_id", &self.account_id);
+        index.word("owner", &self.owner);
+        index.optional_text("email", self.email.as_deref());
+        index.phone(self.phone.as_deref());
+        index.put("last_seen_at", self.last_seen_at.unwrap_or_default());
+    }
+
+    fn words(&self) -> Option<(String, String)> {
+        Some((self.name.clone(), join(&[&self.email, &self.phone, &self.title])))
+    }
+
+    fn events(before: Option<&Self>, _: &Self) -> Vec<&'static str> {
+        match before {
+            None => vec!["customer.created"],
+            Some(_) => vec!["contact.updated"],
+        }
+    }
+}

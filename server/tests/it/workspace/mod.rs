@@ -1,0 +1,4 @@
+//! The workspace edition (catalogue.md §3).
+
+mod first;
+mod house;
