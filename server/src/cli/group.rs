@@ -4,7 +4,7 @@ use anyhow::Result;
 use clap::Subcommand;
 use footbridge_server::operate::{Actor, groups, people};
 
-use super::{OfTenant, Place, print};
+use super::{At, print};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum GroupCommand {
@@ -14,9 +14,7 @@ pub(crate) enum GroupCommand {
         #[arg(long)]
         json: bool,
         #[command(flatten)]
-        tenant: OfTenant,
-        #[command(flatten)]
-        place: Place,
+        at: At,
     },
     /// Put people into a group. It exists as long as somebody is in it.
     Add(Members),
@@ -32,17 +30,15 @@ pub(crate) struct Members {
     #[arg(required = true)]
     who: Vec<String>,
     #[command(flatten)]
-    tenant: OfTenant,
-    #[command(flatten)]
-    place: Place,
+    at: At,
 }
 
 impl GroupCommand {
     pub(crate) async fn run(self) -> Result<()> {
         match self {
-            Self::List { json, tenant, place } => {
-                let store = place.open().await?;
-                let users = people::users(&store, &Actor::Operator, &tenant.tenant).await?;
+            Self::List { json, at } => {
+                let store = at.open().await?;
+                let users = people::users(&store, &Actor::Operator, at.tenant()).await?;
                 store.close().await;
                 let all = groups::of(&users);
                 if json {
@@ -62,9 +58,9 @@ impl GroupCommand {
 
 impl Members {
     async fn change(self, inside: bool) -> Result<()> {
-        let store = self.place.open().await?;
+        let store = self.at.open().await?;
         for who in &self.who {
-            let tenant = &self.tenant.tenant;
+            let tenant = self.at.tenant();
             let user = groups::set_member(&store, &Actor::Operator, tenant, &self.group, who, inside).await?;
             let groups = user.groups.join(", ");
             print::line(&format!("groups of {}: {groups}", user.email))?;

@@ -147,6 +147,25 @@ struct OfTenant {
     tenant: TenantId,
 }
 
+/// The tenant a command is about, and where it is.
+#[derive(Debug, Args)]
+struct At {
+    #[command(flatten)]
+    of: OfTenant,
+    #[command(flatten)]
+    place: Place,
+}
+
+impl At {
+    fn tenant(&self) -> &TenantId {
+        &self.of.tenant
+    }
+
+    async fn open(&self) -> Result<Store> {
+        self.place.open().await
+    }
+}
+
 /// Carries out one command.
 pub(crate) fn run(options: Options) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()

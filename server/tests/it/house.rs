@@ -33,7 +33,7 @@ use footbridge_server::{
     pipeline::{self, HouseBuilder},
     policy::SealKey,
     store::{KeyLimits, Store, StoreSettings, StoreUrl},
-    vocabulary::{Clock, EditionName, Role, Scope, TenantId},
+    vocabulary::{Clock, EditionName, Effect, Role, Scope, TenantId},
     web::{self, Web},
 };
 use futures_util::FutureExt;
@@ -105,7 +105,7 @@ struct Made<'a> {
     catalogue: &'a str,
     keeping: Keeping,
     sign_in: SignInSettings,
-    stand_ins: Vec<String>,
+    stand_ins: Vec<(String, Effect)>,
 }
 
 impl Default for Made<'_> {
@@ -181,7 +181,7 @@ impl House {
     }
 
     /// A server in which functions of these names do nothing and say so, for catalogues whose own are not of interest.
-    pub(crate) async fn standing_in(functions: Vec<String>) -> Self {
+    pub(crate) async fn standing_in(functions: Vec<(String, Effect)>) -> Self {
         let made = Made {
             stand_ins: functions,
             ..Made::default()
@@ -224,11 +224,20 @@ impl House {
         tokio::spawn(Arc::clone(&oauth).follow());
         let noticed = Arc::<Noticed>::default();
         let mut handlers = handlers(&noticed);
-        for name in made.stand_ins {
+        for (name, effect) in made.stand_ins {
             // Handlers are named for as long as the program runs.
-            handlers.plain(name.leak(), |_| {
-                async { Outcome::structured(&json!({ "stood_in": true })) }.boxed()
-            });
+            let name: &'static str = name.leak();
+            if effect == Effect::Read {
+                handlers.plain(name, |_| {
+                    async { Outcome::structured(&json!({ "stood_in": true })) }.boxed()
+                });
+            } else {
+                handlers.planned(
+                    name,
+                    |_, _| async { Ok(Plan::new("Stand in")) }.boxed(),
+                    |_, _| async { ToolResult::structured(&json!({ "stood_in": true })) }.boxed(),
+                );
+            }
         }
         let rooms = HouseBuilder {
             store: store.clone(),

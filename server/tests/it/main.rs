@@ -28,6 +28,7 @@ mod limits;
 mod oauth;
 mod operations;
 mod outbox;
+mod packaging;
 mod people;
 mod process;
 mod refusals;
@@ -35,6 +36,7 @@ mod replicas;
 mod store;
 #[cfg(feature = "otel")]
 mod telemetry;
+mod threats;
 mod visibility;
 mod web;
 mod whole_catalogue;

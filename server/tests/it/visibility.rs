@@ -276,7 +276,7 @@ async fn every_tool_of_every_catalogue_is_seen_by_exactly_those_who_may_call_it(
         .collect();
     let functions = loaded.iter().flat_map(Catalogue::editions).flat_map(|edition| {
         let rows = edition.tools().iter().chain(edition.offers.rows());
-        rows.filter_map(|row| row.driver.function().map(str::to_owned))
+        rows.filter_map(|row| Some((row.driver.function()?.to_owned(), row.effect)))
             .collect::<Vec<_>>()
     });
     let house = House::standing_in(functions.collect()).await;
@@ -287,6 +287,7 @@ async fn every_tool_of_every_catalogue_is_seen_by_exactly_those_who_may_call_it(
         let rules = Rules::of(files);
         for edition in catalogue.editions() {
             editions += 1;
+            let mut called = BTreeSet::new();
             for role in ROLES {
                 let email = format!("{}-{}@example.com", role.as_str(), edition.name);
                 people::add(&house.store, &local(), &email, Role::Owner).await;
@@ -299,12 +300,17 @@ async fn every_tool_of_every_catalogue_is_seen_by_exactly_those_who_may_call_it(
                     let seen = listed(&house, edition, &one.key).await;
                     for tool in edition.tools() {
                         let expected = rules.refusal(tool, &one.scopes, role, &one.limits);
-                        let found = refused(&house, edition, &one.key, tool).await;
+                        pairs += 1;
                         let about = format!(
                             "{} as {role:?} with {:?}, {:?}",
                             tool.name, one.scopes, one.limits
                         );
                         assert_eq!(seen.contains(tool.name.as_str()), expected.is_none(), "{about}");
+                        // Each tool is called once for each way to be refused or let in, by each role.
+                        if !called.insert((tool.index, expected, role.as_str())) {
+                            continue;
+                        }
+                        let found = refused(&house, edition, &one.key, tool).await;
                         match (&found, expected) {
                             (Some(text), Some(start)) => assert!(text.starts_with(start), "{about}: {text}"),
                             (found, expected) => {
@@ -312,7 +318,6 @@ async fn every_tool_of_every_catalogue_is_seen_by_exactly_those_who_may_call_it(
                             }
                         }
                         reasons.extend(expected);
-                        pairs += 1;
                     }
                 }
             }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::{
     operate::{
-        Actor, groups,
+        groups,
         invitations::{self, InvitationView, InviteRequest, Invited},
         new_password::{self, PasswordLink},
         people::{self, NewPerson, PersonChange, PersonView},
@@ -36,12 +36,8 @@ pub(super) fn router() -> Router<Web> {
         .route("/v1/invitations/{id}", delete(uninvite))
 }
 
-fn actor(signed_in: &SignedIn) -> Actor {
-    Actor::Person(signed_in.user().clone())
-}
-
 async fn list(State(web): State<Web>, signed_in: SignedIn) -> Result<Json<Value>, RestError> {
-    let users = people::users(web.store(), &actor(&signed_in), signed_in.tenant()).await?;
+    let users = people::users(web.store(), &signed_in.actor(), signed_in.tenant()).await?;
     let items: Vec<_> = users.iter().map(PersonView::from).collect();
     Ok(Json(json!({ "items": items })))
 }
@@ -68,7 +64,7 @@ async fn add(
         role: body.role,
         groups: body.groups,
     };
-    let user = people::add_user(web.store(), &actor(&signed_in), signed_in.tenant(), person).await?;
+    let user = people::add_user(web.store(), &signed_in.actor(), signed_in.tenant(), person).await?;
     Ok((StatusCode::CREATED, Json(PersonView::from(&user))))
 }
 
@@ -77,7 +73,7 @@ async fn show(
     signed_in: SignedIn,
     Path(id): Path<String>,
 ) -> Result<Json<PersonView>, RestError> {
-    let user = people::find_user(web.store(), &actor(&signed_in), signed_in.tenant(), &id).await?;
+    let user = people::find_user(web.store(), &signed_in.actor(), signed_in.tenant(), &id).await?;
     Ok(Json(PersonView::from(&user)))
 }
 
@@ -102,14 +98,14 @@ async fn change(
         name: body.name,
         active: body.active,
     };
-    let (by, tenant) = (actor(&signed_in), signed_in.tenant());
+    let (by, tenant) = (signed_in.actor(), signed_in.tenant());
     let user = people::change_user(web.store(), &by, tenant, &id, change).await?;
     Ok(Json(PersonView::from(&user)))
 }
 
 /// The groups of whomever they may see.
 async fn list_groups(State(web): State<Web>, signed_in: SignedIn) -> Result<Json<Value>, RestError> {
-    let users = people::users(web.store(), &actor(&signed_in), signed_in.tenant()).await?;
+    let users = people::users(web.store(), &signed_in.actor(), signed_in.tenant()).await?;
     Ok(Json(json!({ "items": groups::of(&users) })))
 }
 
@@ -118,7 +114,7 @@ async fn join(
     signed_in: SignedIn,
     Path((group, id)): Path<(String, String)>,
 ) -> Result<Json<PersonView>, RestError> {
-    let (by, tenant) = (actor(&signed_in), signed_in.tenant());
+    let (by, tenant) = (signed_in.actor(), signed_in.tenant());
     let user = groups::set_member(web.store(), &by, tenant, &group, &id, true).await?;
     Ok(Json(PersonView::from(&user)))
 }
@@ -128,7 +124,7 @@ async fn leave(
     signed_in: SignedIn,
     Path((group, id)): Path<(String, String)>,
 ) -> Result<Json<PersonView>, RestError> {
-    let (by, tenant) = (actor(&signed_in), signed_in.tenant());
+    let (by, tenant) = (signed_in.actor(), signed_in.tenant());
     let user = groups::set_member(web.store(), &by, tenant, &group, &id, false).await?;
     Ok(Json(PersonView::from(&user)))
 }
@@ -138,7 +134,7 @@ async fn password_link(
     signed_in: SignedIn,
     Path(id): Path<String>,
 ) -> Result<(StatusCode, Json<PasswordLink>), RestError> {
-    let link = new_password::make_link(web.store(), &actor(&signed_in), signed_in.tenant(), &id).await?;
+    let link = new_password::make_link(web.store(), &signed_in.actor(), signed_in.tenant(), &id).await?;
     Ok((StatusCode::CREATED, Json(link)))
 }
 
@@ -175,7 +171,7 @@ async fn password(
 }
 
 async fn list_invitations(State(web): State<Web>, signed_in: SignedIn) -> Result<Json<Value>, RestError> {
-    let open = invitations::list(web.store(), &actor(&signed_in), signed_in.tenant()).await?;
+    let open = invitations::list(web.store(), &signed_in.actor(), signed_in.tenant()).await?;
     Ok(Json(json!({ "items": open })))
 }
 
@@ -200,7 +196,7 @@ async fn invite(
         groups: body.groups,
         expires_in_days: body.expires_in_days,
     };
-    let invited = invitations::invite(web.store(), &actor(&signed_in), signed_in.tenant(), request).await?;
+    let invited = invitations::invite(web.store(), &signed_in.actor(), signed_in.tenant(), request).await?;
     Ok((StatusCode::CREATED, Json(invited)))
 }
 
@@ -209,7 +205,7 @@ async fn uninvite(
     signed_in: SignedIn,
     Path(id): Path<String>,
 ) -> Result<Json<InvitationView>, RestError> {
-    let gone = invitations::revoke(web.store(), &actor(&signed_in), signed_in.tenant(), &id).await?;
+    let gone = invitations::revoke(web.store(), &signed_in.actor(), signed_in.tenant(), &id).await?;
     Ok(Json(gone))
 }
 

@@ -10,10 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
-    operate::{
-        Actor,
-        reviews::{self, Answer},
-    },
+    operate::reviews::{self, Answer},
     web::{Json, RestError, SignedIn, Web},
 };
 
@@ -36,12 +33,8 @@ enum Given {
     },
 }
 
-fn actor(signed_in: &SignedIn) -> Actor {
-    Actor::Person(signed_in.user().clone())
-}
-
 async fn list(State(web): State<Web>, signed_in: SignedIn) -> Result<Json<Value>, RestError> {
-    let all = reviews::list(web.store(), signed_in.tenant(), &actor(&signed_in)).await?;
+    let all = reviews::list(web.store(), signed_in.tenant(), &signed_in.actor()).await?;
     Ok(Json(json!({ "items": all })))
 }
 
@@ -50,7 +43,7 @@ async fn show(
     signed_in: SignedIn,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, RestError> {
-    let by = actor(&signed_in);
+    let by = signed_in.actor();
     let key = web.house().seal_key();
     let shown = reviews::show(web.store(), signed_in.tenant(), &id, &by, key).await?;
     Ok(Json(json!(shown)))

@@ -144,6 +144,7 @@ async fn markup_in_names_is_text_on_every_page() {
     for markup in MARKUP {
         let change = PersonChange {
             name: Some(markup.to_owned()),
+            groups: Some(vec![markup.to_owned()]),
             ..PersonChange::default()
         };
         people::change_user(
@@ -188,6 +189,7 @@ async fn markup_in_names_is_text_on_every_page() {
             ),
             format!("/console/audit?before={encoded}"),
             "/console/members".to_owned(),
+            format!("/console/members?group={encoded}"),
             format!("/console/members/{}", owner.id),
             format!("/console/editions?key={id}"),
             format!("/console/settings?done={encoded}"),
@@ -232,6 +234,30 @@ async fn nothing_in_an_address_or_a_field_becomes_a_header() {
         .await;
     assert!(!reply.cookies.iter().any(|cookie| cookie.starts_with("x=")));
     assert!(reply.status == 200 || reply.status == 400, "{}", reply.status);
+    // Whatever people are called is refused before it is shown anywhere.
+    let member = house.person(Role::Member).await.id;
+    let at = format!("/console/members/{member}");
+    let evil = "a\r\nset-cookie: x=y";
+    for (path, fields) in [
+        (at.as_str(), [("name", evil), ("role", "member"), ("groups", "")]),
+        (&at, [("name", "a"), ("role", "member"), ("groups", "a\u{7}b")]),
+        (
+            "/console/members/invite",
+            [
+                ("email", "a\r\nx: y@example.com"),
+                ("role", "member"),
+                ("groups", ""),
+            ],
+        ),
+        (
+            "/console/settings/name",
+            [("name", evil), ("role", ""), ("groups", "")],
+        ),
+    ] {
+        let reply = browser.submit("/console/members", path, &fields).await;
+        assert_eq!(reply.status, 400, "{path}: {}", reply.text());
+        assert!(reply.cookies.is_empty() && reply.header("x").is_none(), "{path}");
+    }
 }
 
 #[tokio::test]
@@ -261,7 +287,13 @@ async fn sql_in_a_filter_is_a_word_that_fits_nothing() {
             assert_eq!(reply.status, 200, "{field}={sql}: {}", reply.text());
             assert!(reply.text().contains("Nothing matches"), "{field}={sql}");
         }
-        for path in ["calls?before=", "audit?before=", "keys?before=", "editions?done="] {
+        for path in [
+            "calls?before=",
+            "audit?before=",
+            "keys?before=",
+            "editions?done=",
+            "members?group=",
+        ] {
             let reply = browser.get(&format!("/console/{path}{encoded}")).await;
             assert_eq!(reply.status, 200, "{path}{sql}: {}", reply.text());
         }
