@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 type Form = fn(&str) -> bool;
 
 /// Every entry of the file, with what its value must look like.
-const ENTRIES: [(&str, Form); 6] = [
+const ENTRIES: [(&str, Form); 7] = [
     ("name", |text| {
         is_word(text, |c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
     }),
@@ -29,6 +29,15 @@ const ENTRIES: [(&str, Form); 6] = [
     ("key_prefixes", |text| {
         text.chars()
             .all(|c| c.is_ascii_alphanumeric() || c == '_' || c == ' ')
+    }),
+    ("refused_tokens", |text| {
+        text.is_empty()
+            || text.split(',').all(|token| {
+                token.trim().split_once('=').is_some_and(|(prefix, what)| {
+                    is_word(prefix, |c| c.is_ascii_alphanumeric() || c == '_')
+                        && is_word(what, |c| !c.is_control() && c != '=')
+                })
+            })
     }),
 ];
 

@@ -9,6 +9,8 @@ pub(crate) const TITLE: &str = env!("BRAND_TITLE");
 pub(crate) const DEFAULT_URL: &str = env!("BRAND_DEFAULT_URL");
 /// What access keys begin with, separated by blanks; may be empty.
 pub(crate) const KEY_PREFIXES: &str = env!("BRAND_KEY_PREFIXES");
+/// What tokens begin with that are no access keys, and what they are: `fba_=an admin token`, separated by commas.
+pub(crate) const REFUSED_TOKENS: &str = env!("BRAND_REFUSED_TOKENS");
 /// The `User-Agent` header.
 pub(crate) const USER_AGENT: &str = concat!(env!("BRAND_USER_AGENT"), "/", env!("CARGO_PKG_VERSION"));
 

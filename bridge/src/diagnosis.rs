@@ -48,6 +48,8 @@ diagnoses! {
     KeySample = "FB113",
     /// Quotes, blanks or `Bearer` around the key.
     KeyDressed = "FB114",
+    /// A token of the server that is no access key.
+    KeyKind = "FB115",
     /// The key lost or changed a character.
     KeyChecksum = "FB116",
     /// The key file cannot be used.
@@ -74,6 +76,8 @@ diagnoses! {
     SignIn = "FB136",
     /// The first exchange failed otherwise.
     Handshake = "FB141",
+    /// A proxy gathers event streams.
+    Buffered = "FB142",
     /// The first answer took long.
     StartSlow = "FB143",
     /// Processes of this program without a parent.

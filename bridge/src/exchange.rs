@@ -4,7 +4,7 @@
 //! response is written, unless the host cancelled. Cancelling a modern request is dropping its [`Exchange`], which closes
 //! the HTTP exchange and writes nothing more.
 //!
-//! What may help when an attempt fails is in files of its own: [`refusal`] reads what the server said, [`repair`] corrects
+//! [`reply`] reads what came. What may help when an attempt fails is in files of its own: [`refusal`] reads what the server said, [`repair`] corrects
 //! headers, [`resume`] goes on where a stream broke, [`listen`] keeps a subscription alive, and
 //! [`recover`] opens a session anew.
 
@@ -16,6 +16,7 @@ mod notice;
 mod reader;
 pub(crate) mod refusal;
 mod repair;
+mod reply;
 mod resume;
 
 use std::borrow::Cow;
@@ -28,28 +29,25 @@ use std::time::Duration;
 use bytes::Bytes;
 use footbridge_protocol::era::Era;
 use footbridge_protocol::headers::SESSION_ID;
-use footbridge_protocol::jsonrpc::{Id, OwnedId, glance_into};
-use footbridge_protocol::scan::Spot;
+use footbridge_protocol::jsonrpc::{Id, OwnedId};
 use hyper::header::HeaderMap;
 use hyper::{Method, StatusCode};
 use tokio::sync::SetOnce;
+use tokio::time::Instant;
 
 use crate::alarm::Alarm;
+use crate::buffering::Buffering;
 use crate::cross::down::Down;
 use crate::cross::up::{self, Up};
-use crate::diagnosis::Diagnosis;
 use crate::error::{BridgeError, quote};
 use crate::legacy::recover::{self, Lost};
 use crate::legacy::{Legacy, sse_transport};
 use crate::log;
-use crate::options::URL_VARIABLE;
-use crate::probe::{Probe, reply_contradicts_modern};
-use crate::relay::{self, Verdict};
+use crate::probe::Probe;
 use crate::seconds::Seconds;
 use crate::stdio::Output;
 use crate::tools::ToolHeaders;
-use crate::upstream::{Reply, Upstream};
-use events::{Events, EventsError};
+use crate::upstream::Upstream;
 use failure::{Failure, Remedy, Report, Tried};
 pub(crate) use notice::{answer_server, cancel_upstream, deliver};
 pub(crate) use reader::Reader;
@@ -67,6 +65,7 @@ pub(crate) struct Shared {
     pub(crate) up: Option<Arc<Up>>,
     pub(crate) tools: ToolHeaders,
     pub(crate) alarm: Alarm,
+    pub(crate) buffering: Arc<Buffering>,
     /// Longest time for one request.
     pub(crate) call_limit: Duration,
     /// Largest message.
@@ -224,6 +223,9 @@ impl Exchange {
             ),
             Era::Modern => (None, None),
         };
+        // A subscription is acknowledged at once, a call when it is done.
+        let watch = (self.kind == Kind::Listen).then(|| self.shared.buffering.watch());
+        let asked = Instant::now();
         let sent = self
             .shared
             .upstream
@@ -235,6 +237,7 @@ impl Exchange {
                 Some(&self.flags.sent),
             )
             .await;
+        drop(watch);
         match sent {
             Ok(reply)
                 if matches!(reply.status, StatusCode::ACCEPTED | StatusCode::NO_CONTENT)
@@ -253,172 +256,11 @@ impl Exchange {
                     .into()),
                 }
             }
-            Ok(reply) if reply.status.is_success() => self.read(reply).await,
+            Ok(reply) if reply.status.is_success() => self.read(reply, asked).await,
             Ok(reply) => Err(Box::pin(refusal::read(self, reply, headers, first)).await),
             Err(error) if error.is_loss() => Err(self.again(error)),
             Err(error) => Err(error.into()),
         }
-    }
-
-    /// Reads a 2xx reply: one JSON message, or a stream of events.
-    async fn read(&self, mut reply: Reply) -> Result<(), Failure> {
-        if reply.headers.contains_key(hyper::header::CONTENT_ENCODING) {
-            return Err(self.broken("The server compressed its reply, which was not asked for"));
-        }
-        match reply.type_among(["application/json", "text/event-stream", "text/html"]) {
-            Some("application/json") => {}
-            Some("text/event-stream") => return Box::pin(self.read_stream(reply)).await,
-            Some(_) => {
-                return Err(BridgeError::protocol(format!(
-                    "{URL_VARIABLE} leads to a web page, not to an MCP endpoint. The endpoint of most servers is their \
-                     address followed by /mcp"
-                ))
-                .diagnosed(Diagnosis::WebPage)
-                .into());
-            }
-            None => {
-                let declared = quote(reply.header(hyper::header::CONTENT_TYPE).as_bytes(), 100);
-                return Err(self.broken(&format!(
-                    "The server answered {} with content type `{declared}` where JSON or an event stream is due",
-                    reply.status.as_u16()
-                )));
-            }
-        }
-        let whole = reply
-            .body
-            .whole(self.shared.message_bytes)
-            .await
-            .map_err(|error| self.body_failure(error))?;
-        if self.take(whole, &reply.headers).await? {
-            return Ok(());
-        }
-        Err(self.broken("The server's reply does not answer the request: its `id` is missing or another one"))
-    }
-
-    async fn read_stream(&self, reply: Reply) -> Result<(), Failure> {
-        if self.kind == Kind::Listen {
-            return Box::pin(listen::run(self, reply)).await;
-        }
-        let headers = reply.headers;
-        let mut events = Events::new(reply.body, self.shared.message_bytes);
-        let Some(loss) = self.follow(&mut events, &headers).await? else {
-            events.linger();
-            return Ok(());
-        };
-        if self.era == Era::Legacy && resume::is_possible(&events) {
-            return Box::pin(resume::run(self, events, &headers)).await;
-        }
-        Err(self.again(loss))
-    }
-
-    /// Carries what `events` brings until the response has passed; returns why it did not, if the stream ends before.
-    async fn follow(&self, events: &mut Events, headers: &HeaderMap) -> Result<Option<BridgeError>, Failure> {
-        loop {
-            match events.next().await {
-                Ok(Some(event)) => {
-                    if self.take(event.data, headers).await? {
-                        return Ok(None);
-                    }
-                }
-                Ok(None) => {
-                    return Ok(Some(Self::unknown_outcome(
-                        "The server ended its reply before the response came",
-                    )));
-                }
-                Err(EventsError::Lost(cause)) => return Ok(Some(self.shared.upstream.lost(&cause))),
-                Err(EventsError::TooLarge(_)) => {
-                    return Err(BridgeError::reply_too_large(self.shared.message_bytes).into());
-                }
-            }
-        }
-    }
-
-    /// Does what a message asks for; true if it was the response.
-    async fn take(&self, data: Vec<u8>, headers: &HeaderMap) -> Result<bool, Failure> {
-        // A crossing takes the result apart: one look finds out both.
-        let mut spots = Vec::new();
-        if matches!(self.reader, Reader::Lane(_))
-            && glance_into(&data, &mut spots).is_some_and(|seen| self.id == seen.id)
-        {
-            self.answer(data, spots, headers).await?;
-            return Ok(true);
-        }
-        match relay::judge(&data, Some((&self.id, self.era)), &self.shared) {
-            Ok(Verdict::Answer) => {
-                self.answer(data, Vec::new(), headers).await?;
-                Ok(true)
-            }
-            Ok(Verdict::Pass) => {
-                // A question of the server is closed at the host even when the call that asked it is no longer wanted.
-                if !self.is_cancelled() || relay::withdraws(&data) {
-                    self.reader.pass(&self.shared, data).await?;
-                }
-                Ok(false)
-            }
-            Ok(Verdict::Other(_)) => {
-                log::debug(format_args!("dropped a response to another request"));
-                Ok(false)
-            }
-            Ok(Verdict::Drop) => Ok(false),
-            Ok(Verdict::Several(parts)) => {
-                let mut answered = false;
-                for part in parts {
-                    answered |= Box::pin(self.take(part, headers)).await?;
-                }
-                Ok(answered)
-            }
-            Err(error) => Err(self.broken(&format!(
-                "The server sent something that is no JSON-RPC message: {error}"
-            ))),
-        }
-    }
-
-    /// Writes the response, after learning from it what later messages need.
-    async fn answer(
-        &self,
-        response: Vec<u8>,
-        mut spots: Vec<Spot>,
-        headers: &HeaderMap,
-    ) -> Result<(), Failure> {
-        self.check_era(StatusCode::OK, &response).await?;
-        let response = match self.kind {
-            Kind::Initialize => {
-                self.shared.legacy.learn(headers, &response, &self.body);
-                response
-            }
-            Kind::Standing => {
-                self.shared.legacy.keep_standing(&self.body, &response);
-                response
-            }
-            Kind::ToolsList { first_page } => {
-                let bytes = response.len();
-                let response = self.shared.tools.learn(response, first_page);
-                // What was cut out of it has moved the rest.
-                if response.len() != bytes {
-                    spots.clear();
-                }
-                response
-            }
-            _ => response,
-        };
-        if !self.is_cancelled() {
-            self.reader.answer(&self.shared, response, spots).await?;
-        }
-        Ok(())
-    }
-
-    /// Looks for the server's era in the reply to a modern request while that is unknown, or if the
-    /// reply contradicts what is known (B-51).
-    async fn check_era(&self, status: StatusCode, reply: &[u8]) -> Result<(), Failure> {
-        if self.era != Era::Modern || !matches!(self.reader, Reader::Host) {
-            return Ok(());
-        }
-        let probe = &self.shared.probe;
-        let doubtful = probe.is_open() || (reply_contradicts_modern(status, reply) && probe.doubt());
-        if doubtful && Box::pin(up::era::shows_legacy(&self.shared, &self.body, status, reply)).await {
-            return Err(Failure::OtherEra);
-        }
-        Ok(())
     }
 
     fn is_cancelled(&self) -> bool {

@@ -3,9 +3,10 @@
 //! Order (protocol.md B-32 to B-37, security.md B6): a message passes two gates. At the first, nothing overtakes an
 //! `initialize` or a notification that has not been settled. At the second, requests wait for a free place; answers and
 //! notifications do not, or a full table could never be emptied. Beyond the gates everything runs side by side.
-//! [`message`] makes headers, [`refuse`] says no, [`farewell`] ends it all.
+//! [`message`] makes headers, [`end`] settles what is over or cancelled, [`refuse`] says no, [`farewell`] ends it all.
 
 mod batch;
+mod end;
 mod farewell;
 pub(crate) mod message;
 mod refuse;
@@ -13,16 +14,13 @@ mod refuse;
 use std::collections::{HashMap, VecDeque};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use bytes::Bytes;
 use footbridge_protocol::codes;
 use footbridge_protocol::era::Era;
 use footbridge_protocol::jsonrpc::{DecodeError, Message, Notification, OwnedId, Request, Rules, decode};
-use footbridge_protocol::params::Params;
 use hyper::header::HeaderMap;
-use tokio::task::{AbortHandle, Id as TaskId, JoinError, JoinSet};
+use tokio::task::{AbortHandle, Id as TaskId, JoinSet};
 
 use crate::cross::down::{self, Crossing};
 use crate::cross::up;
@@ -37,9 +35,6 @@ pub(crate) use refuse::refuse_all;
 /// Messages that may wait behind the gates; their bytes are bounded as well. A host that sends more without reading answers
 /// is refused.
 const WAITING_MESSAGES: usize = 16_384;
-/// How long a cancelled legacy request is still read: servers need not answer it, nor end its stream.
-const CANCELLED_LINGER: Duration = Duration::from_secs(10);
-
 /// The state of the loop. Nothing else is remembered about the host's messages (B-09).
 pub(crate) struct Forward {
     shared: Arc<Shared>,
@@ -367,84 +362,6 @@ impl Forward {
             reader: Reader::Host,
         };
         Ok((era, kind, Box::pin(exchange.run())))
-    }
-
-    /// A task has ended, by itself, by a cancellation, or by a fault of ours.
-    async fn settle(&mut self, ended: Result<(TaskId, Ended), JoinError>) {
-        let (task, id, panicked) = match ended {
-            Ok((task, Ended::Request(id))) => (task, Some(id), false),
-            Ok((task, Ended::Delivery)) => (task, None, false),
-            Err(error) => {
-                let flight = self.flights.iter().find(|(_, flight)| flight.is_task(error.id()));
-                (error.id(), flight.map(|(id, _)| id.clone()), error.is_panic())
-            }
-        };
-        if let Some(id) = id {
-            // The id may be in use again, by a request that came after a cancellation.
-            if self.flights.get(&id).is_some_and(|flight| flight.is_task(task)) {
-                self.flights.remove(&id);
-                self.running -= 1;
-                if panicked {
-                    let error = BridgeError::reply_lost(
-                        "The bridge failed while it carried this request; whether it took effect is unknown",
-                    );
-                    self.say(error.to_line(Some(id.as_id()))).await;
-                }
-            }
-        }
-        if self.barrier == Some(Barrier::Task(task)) {
-            self.barrier = None;
-        }
-        self.pump().await;
-    }
-
-    /// The host cancels a request. Returns whether the server must be told by a message.
-    fn cancel(&mut self, params: &Params<'_>) -> bool {
-        let Ok(Some(id)) = params.request_id() else {
-            log::warn(format_args!("dropped a cancellation that names no request"));
-            return false;
-        };
-        let id = id.to_owned();
-        match self.flights.get(&id) {
-            // Unknown or answered already: both are normal (B-36).
-            None => false,
-            Some(Flight::Waiting) => {
-                for queue in [&mut self.held, &mut self.waiting] {
-                    queue.retain(|held| {
-                        let keep = held.id.as_ref() != Some(&id);
-                        if !keep {
-                            self.waiting_bytes -= held.line.len();
-                        }
-                        keep
-                    });
-                }
-                if self
-                    .barrier
-                    .as_ref()
-                    .is_some_and(|barrier| *barrier == Barrier::Initialize(id.clone()))
-                {
-                    self.barrier = None;
-                }
-                self.flights.remove(&id);
-                false
-            }
-            Some(Flight::Running(running)) => {
-                let left = running.flags.sent.load(Ordering::Relaxed);
-                let task = running.task.clone();
-                if running.era == Era::Legacy && left {
-                    running.flags.cancelled.store(true, Ordering::Relaxed);
-                    tokio::spawn(async move {
-                        tokio::time::sleep(CANCELLED_LINGER).await;
-                        task.abort();
-                    });
-                    return true;
-                }
-                task.abort();
-                self.flights.remove(&id);
-                self.running -= 1;
-                false
-            }
-        }
     }
 }
 

@@ -38,11 +38,11 @@ pub(crate) struct Key {
     pub(crate) remark: Option<String>,
 }
 
-/// Looks at the text of a key.
+/// Looks at the text of a key for the server at `origin`, which is named where a better key comes from.
 ///
 /// # Errors
 /// −31006: what is wrong with it. The text itself is never repeated beyond its prefix and a few characters.
-pub(crate) fn examine(text: &str) -> Result<Key, BridgeError> {
+pub(crate) fn examine(text: &str, origin: &str) -> Result<Key, BridgeError> {
     let bare = undress(text);
     let remark = (bare != text.trim()).then(|| {
         format!(
@@ -68,6 +68,9 @@ pub(crate) fn examine(text: &str) -> Result<Key, BridgeError> {
             ),
         ));
     }
+    if let Some((prefix, what)) = refused_token(brand::REFUSED_TOKENS, bare) {
+        return Err(refuse(Diagnosis::KeyKind, wrong_kind(prefix, what, origin)));
+    }
     check(bare)?;
     Ok(Key {
         secret: Secret::from(bare.to_owned()),
@@ -79,7 +82,7 @@ pub(crate) fn examine(text: &str) -> Result<Key, BridgeError> {
 ///
 /// # Errors
 /// −31006: why the file cannot be used, or [`examine`]'s errors.
-pub(crate) fn read(path: &Path) -> Result<Key, BridgeError> {
+pub(crate) fn read(path: &Path, origin: &str) -> Result<Key, BridgeError> {
     let unusable = |cause: String| {
         BridgeError::authentication(
             None,
@@ -101,7 +104,28 @@ pub(crate) fn read(path: &Path) -> Result<Key, BridgeError> {
             "others than its owner have access to it. Run `chmod 600` on it".to_owned(),
         ));
     }
-    examine(Secret::from(std::io::read_to_string(file).map_err(unreadable)?).expose())
+    examine(
+        Secret::from(std::io::read_to_string(file).map_err(unreadable)?).expose(),
+        origin,
+    )
+}
+
+/// Prefix and name of the token that `text` is, if it is one of those in `table` ([`brand::REFUSED_TOKENS`]).
+fn refused_token<'a>(table: &'a str, text: &str) -> Option<(&'a str, &'a str)> {
+    let tokens = table.split(',').filter_map(|token| token.trim().split_once('='));
+    tokens.into_iter().find(|(prefix, _)| text.starts_with(prefix))
+}
+
+/// Why a token of another kind is not sent.
+fn wrong_kind(prefix: &str, what: &str, origin: &str) -> String {
+    let keys = match brand::KEY_PREFIXES.split(' ').next().unwrap_or_default() {
+        "" => String::new(),
+        prefix => format!(" ({prefix}…)"),
+    };
+    format!(
+        "This is {what} ({prefix}…), not an access key{keys}. It is refused on /mcp by design. Create an access key at \
+         {origin}/keys"
+    )
 }
 
 /// Says whether nobody but its owner has access to a file.
@@ -237,8 +261,10 @@ pub(crate) fn missing(environment: usize) -> String {
 mod tests {
     use super::*;
 
+    const ORIGIN: &str = "https://mcp.example.com";
+
     fn code(text: &str) -> Option<&'static str> {
-        examine(text)
+        examine(text, ORIGIN)
             .err()
             .and_then(|error| error.diagnosis())
             .map(Diagnosis::code)
@@ -283,12 +309,12 @@ mod tests {
     #[test]
     fn a_key_is_undressed_and_the_setting_remarked_on() {
         for text in ["Bearer abc", "\"abc\"", "'Bearer abc' ", "bearer  \"abc\""] {
-            let key = examine(text).unwrap();
+            let key = examine(text, ORIGIN).unwrap();
             assert_eq!(key.secret.expose(), "abc", "{text}");
             assert!(key.remark.is_some());
         }
         assert!(
-            examine(" abc\n").unwrap().remark.is_none(),
+            examine(" abc\n", ORIGIN).unwrap().remark.is_none(),
             "a line end is what every file has"
         );
     }
@@ -296,15 +322,44 @@ mod tests {
     #[test]
     fn a_key_of_ours_that_lost_a_character_is_found_out() {
         let key = ours();
-        assert!(examine(&key).is_ok());
+        assert!(examine(&key, ORIGIN).is_ok());
         for broken in [key[..40].to_owned(), key.replacen('q', "w", 1), format!("{key}x")] {
-            let error = examine(&broken).err().unwrap();
+            let error = examine(&broken, ORIGIN).err().unwrap();
             assert_eq!(error.diagnosis().map(Diagnosis::code), Some("FB116"));
             assert!(
                 !error.message().contains(&broken),
                 "only the beginning may be shown"
             );
         }
-        assert!(examine("sk-someone-elses").is_ok());
+        assert!(examine("sk-someone-elses", ORIGIN).is_ok());
+    }
+
+    #[test]
+    fn fb115_a_token_that_is_no_access_key_is_named_and_not_repeated() {
+        let table = "fba_=an admin token, x_=another";
+        assert_eq!(
+            refused_token(table, "fba_secret"),
+            Some(("fba_", "an admin token"))
+        );
+        assert_eq!(refused_token(table, "x_1"), Some(("x_", "another")));
+        for key in ["", "fba", "fbk_secret", "sk-fba_"] {
+            assert_eq!(refused_token(table, key), None, "{key}");
+        }
+        assert_eq!(refused_token("", "fba_secret"), None);
+        for token in brand::REFUSED_TOKENS
+            .split(',')
+            .filter_map(|token| token.trim().split_once('='))
+        {
+            let error = examine(&format!("Bearer {}0123456789", token.0), ORIGIN)
+                .err()
+                .unwrap();
+            assert_eq!(error.diagnosis().map(Diagnosis::code), Some("FB115"));
+            let message = error.message();
+            assert!(message.starts_with(&format!("This is {} ({}…), not an access key", token.1, token.0)));
+            assert!(message.ends_with(
+                " It is refused on /mcp by design. Create an access key at https://mcp.example.com/keys"
+            ));
+            assert!(!message.contains("0123456789"));
+        }
     }
 }

@@ -4,11 +4,12 @@
 //! loop and the table of requests in flight), [`exchange`] (one request from POST to answer), [`relay`] (what a message of the
 //! server is), [`tools`] and [`legacy`] (the little that is remembered, one file per era), [`probe`] and [`cross`] (a server of
 //! another era than the host's), [`upstream`] (connections and HTTP), `sign_in` and [`challenge`] (OAuth), [`alarm`],
-//! [`pause`] and [`seconds`] (time), [`error`] and [`diagnosis`] (what the host reads when something fails), [`log`] (what stderr reads).
+//! [`pause`] and [`seconds`] (time), [`buffering`] (what time shows of the way), [`error`] and [`diagnosis`] (what the host reads when something fails), [`log`] (what stderr reads).
 //! Beside the way of a message: `clients` and `setup` (the configuration of assistants), `doctor` (every step checked).
 
 mod alarm;
 mod brand;
+mod buffering;
 mod challenge;
 #[cfg(feature = "setup")]
 mod clients;
@@ -214,8 +215,8 @@ fn prepare(mut settings: Settings, output: Output) -> Result<(Shared, usize), Br
     let (endpoint, dialer) = connection(&mut settings)?;
     let key = match settings.key {
         KeySource::None => None,
-        KeySource::Value(key) => Some(key::examine(key.expose())?),
-        KeySource::File(path) => Some(key::read(&path)?),
+        KeySource::Value(key) => Some(key::examine(key.expose(), &endpoint.origin())?),
+        KeySource::File(path) => Some(key::read(&path, &endpoint.origin())?),
     };
     if let Some(remark) = key.as_ref().and_then(|key| key.remark.as_ref()) {
         log::warn(format_args!("{remark}"));
@@ -244,6 +245,7 @@ fn prepare(mut settings: Settings, output: Output) -> Result<(Shared, usize), Br
         up: settings.translate.then(Arc::default),
         tools: ToolHeaders::default(),
         alarm,
+        buffering: Arc::default(),
         call_limit: settings.call_limit,
         message_bytes: settings.message_bytes,
         stop: SetOnce::new(),

@@ -11,7 +11,7 @@ use footbridge_protocol::headers::Header;
 use footbridge_protocol::jsonrpc::{Message, ResponseBody, Rules, decode};
 use footbridge_protocol::param_headers::{KEYWORD, ParamHeaders};
 use footbridge_protocol::params::Params;
-use memchr::memmem;
+use memchr::{memchr, memmem};
 use serde_json::value::RawValue;
 
 use crate::error::quote;
@@ -78,11 +78,13 @@ impl ToolHeaders {
     }
 }
 
-/// Says whether the keyword can occur in `line`. Its letters can also be spelled as escapes, each of which begins `\u00`.
+/// Says whether the keyword can occur in `line`. Its letters can also be spelled as escapes, each of which begins `\u00`; most
+/// lists have no escapes at all.
 fn may_hold_marks(line: &[u8]) -> bool {
-    [KEYWORD.as_bytes(), br"\u00"]
-        .iter()
-        .any(|sign| memmem::find(line, sign).is_some())
+    let escapes = memchr(b'\\', line)
+        .and_then(|at| line.get(at..))
+        .unwrap_or_default();
+    memmem::find(escapes, br"\u00").is_some() || memmem::find(line, KEYWORD.as_bytes()).is_some()
 }
 
 /// The raw elements of `result.tools`.
@@ -170,7 +172,7 @@ mod tests {
         known
             .of_call(&request.params)
             .into_iter()
-            .map(|(name, value)| (name.into_owned(), value))
+            .map(|(name, value)| (name.into_owned(), value.into_owned()))
             .collect()
     }
 

@@ -1,9 +1,13 @@
-"""usage: bridge_readme.py crates [--write] | sizes ROW...    the tables of bridge/README.md that are made, not written
+"""usage: bridge_readme.py crates [--write] | sizes ROW... | figures FILE    the tables of bridge/README.md that are made
+
+Nothing in them is typed by hand.
 
 crates: every crate that the bridge names, with its reason. Without --write it fails where the README says otherwise.
 sizes: each ROW is "features=bytes"; writes the table.
+figures: FILE is what scripts/bench has written; puts the bridge's section of it into the README.
 """
 
+import json
 import re
 import subprocess
 import sys
@@ -84,6 +88,35 @@ def between(text: str, mark: str, table: str) -> str:
     return pattern.sub(lambda found: f"{found[1]}{table}\n{found[2]}", text)
 
 
+def short(value: float | None) -> str:
+    """Three figures that carry meaning, as scripts/bench prints them."""
+    if value is None:
+        return "–"
+    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
+    return f"{value:.{digits}f}" if value else "0"
+
+
+def figures(file: Path) -> str:
+    run = json.loads(file.read_text())
+    section = run["sections"].get("bridge")
+    if section is None or run["quick"] or run["against_itself"] or run["failures"]:
+        raise SystemExit(f"{file} holds no whole run of the bridge without a failure: scripts/bench bridge --peers")
+    peers = sorted({name for row in section["rows"] for name in row["peers"]} - {"direct"})
+    rows = [
+        f"| Figure | Footbridge | {section['base']} | ratio | to reach | | {' | '.join(['direct', *peers])} |",
+        "|---|" + "---|" * (6 + len(peers)),
+    ]
+    indent = re.compile("^ +")
+    for row in section["rows"]:
+        ratio = "" if row["ratio"] is None else f"{row['ratio']:.2f}"
+        reached = {True: "yes", False: "**no**", None: ""}[row["reached"]]
+        others = [short(row["peers"].get(name)) for name in ["direct", *peers]]
+        cells = [indent.sub("· ", row["figure"]), short(row["ours"]), short(row["base"]), ratio, row["target"], reached, *others]
+        rows.append(f"| {' | '.join(cells)} |")
+    notes = [run["machine"], *section["notes"], *section["not_measured"]]
+    return "\n".join(rows) + "\n\n" + "\n".join(f"- {note}" for note in notes)
+
+
 def main() -> None:
     arguments = sys.argv[1:]
     text = README.read_text()
@@ -99,6 +132,8 @@ def main() -> None:
             features, size = row.split("=")
             rows.append(f"| {features} | {int(size) / 1_000_000:.2f} MB |")
         README.write_text(between(text, "sizes", "\n".join(rows)))
+    elif arguments[:1] == ["figures"] and len(arguments) == 2:
+        README.write_text(between(text, "figures", figures(Path(arguments[1]))))
     else:
         raise SystemExit(__doc__)
 

@@ -34,7 +34,7 @@ pub use questions::{Answered, AskClient, ClientAnswer, NoAnswer, OpenQuestion};
 pub use refused::{REFUSED, Refused};
 pub use replies::Said;
 pub use sessions::{ClientFacts, ClientSession};
-pub use tasks::{TASK_SAYS_SO, Task};
+pub use tasks::{ReviewStands, TASK_SAYS_SO, Task};
 pub use watch::{MOST_WATCHED, Watched};
 
 use fare::Fare;
@@ -275,10 +275,27 @@ impl House {
         let grant = judge(edition, tool, principal)?;
         let value = read_arguments(call.arguments)?;
         let rules = self.rules.of(principal.tenant());
-        let need = policy::consent(edition, tool, principal, &rules);
+        let mut need = policy::consent(edition, tool, principal, &rules);
         let decision = policy::decide(grant.clone(), edition, &rules);
         if let Handler::Planned(planned) = handler {
-            let visit = consent::Visit::new(self, &bound.edition, &grant, planned, need, &call, fare, now);
+            let mut open_by = None;
+            if need == Consent::Review && tool.review.jit_seconds.is_some() {
+                open_by = Box::pin(self.opened_by_review(principal, tool)).await?;
+                if open_by.is_some() {
+                    need = policy::consent_while_open(edition, tool, principal, &rules);
+                }
+            }
+            let visit = consent::Visit::new(
+                self,
+                &bound.edition,
+                &grant,
+                planned,
+                need,
+                open_by,
+                &call,
+                fare,
+                now,
+            );
             // Boxed, as are all the ways that few calls take: a future is as large as the longest of its ways, and every
             // call is moved about and kept in memory with it.
             return Box::pin(self.consent(visit, decision, value, &call, draft, slot)).await;
@@ -327,6 +344,21 @@ impl House {
                 })
             }
         }
+    }
+
+    /// The review that has opened a tool to a principal for a while.
+    async fn opened_by_review(
+        &self,
+        principal: &Principal,
+        tool: &Tool,
+    ) -> Result<Option<String>, StoreError> {
+        let facts = principal.facts();
+        let (user, edition, tool) = (facts.user.clone(), facts.edition.clone(), tool.name.clone());
+        self.store
+            .read(&facts.tenant, move |tx| {
+                Box::pin(async move { policy::review::find_standing(tx, &user, &edition, &tool).await })
+            })
+            .await
     }
 
     /// What came before in a call of several rounds. `binding` is what a sealed state must be bound to.

@@ -283,19 +283,53 @@ impl Timestamp {
     }
 }
 
+impl Timestamp {
+    /// Its text, in the years 0 to 9999. Every row of a log has one and so has every record in an answer, so it goes
+    /// without the machinery of formatting.
+    fn spelled(self) -> Option<[u8; 24]> {
+        let moment = jiff::Timestamp::from_millisecond(self.0).ok()?;
+        let at = jiff::tz::Offset::UTC.to_datetime(moment);
+        let mut text = *b"0000-00-00T00:00:00.000Z";
+        let numbers: [(usize, usize, i16); 7] = [
+            (0, 4, at.year()),
+            (5, 7, at.month().into()),
+            (8, 10, at.day().into()),
+            (11, 13, at.hour().into()),
+            (14, 16, at.minute().into()),
+            (17, 19, at.second().into()),
+            (20, 23, at.millisecond()),
+        ];
+        for (start, end, mut number) in numbers {
+            for digit in text.get_mut(start..end)?.iter_mut().rev() {
+                // No digit is negative: a year before 0 ends here.
+                *digit = b'0' + u8::try_from(number % 10).ok()?;
+                number /= 10;
+            }
+        }
+        Some(text)
+    }
+
+    fn with_text<T>(self, read: impl FnOnce(&str) -> T) -> T {
+        match self.spelled() {
+            Some(text) => read(std::str::from_utf8(&text).unwrap_or_default()),
+            None => match jiff::Timestamp::from_millisecond(self.0) {
+                Ok(moment) => read(&format!("{moment:.3}")),
+                // Out of the calendar's range: only reachable through arithmetic, and still readable.
+                Err(_) => read(&format!("{} ms", self.0)),
+            },
+        }
+    }
+}
+
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match jiff::Timestamp::from_millisecond(self.0) {
-            Ok(moment) => write!(f, "{moment:.3}"),
-            // Out of the calendar's range: only reachable through arithmetic, and still readable.
-            Err(_) => write!(f, "{} ms", self.0),
-        }
+        self.with_text(|text| f.write_str(text))
     }
 }
 
 impl Serialize for Timestamp {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        self.with_text(|text| serializer.serialize_str(text))
     }
 }
 
@@ -384,6 +418,21 @@ mod tests {
         );
         assert_eq!(moment.month(), "2026-11");
         assert_eq!(Timestamp::parse("tomorrow"), None);
+    }
+
+    #[test]
+    fn every_moment_is_written_as_the_calendar_writes_it() {
+        // A prime number of milliseconds: every hour, day, month and leap year comes by.
+        let moments = (-70_000_000_000_000_i64..253_402_000_000_000).step_by(33_999_999_937);
+        for moment in moments.chain([-1, 0, 1, 951_782_400_000]) {
+            let calendar = jiff::Timestamp::from_millisecond(moment).unwrap();
+            assert_eq!(
+                Timestamp(moment).to_string(),
+                format!("{calendar:.3}"),
+                "{moment}"
+            );
+        }
+        assert_eq!(Timestamp(i64::MAX).to_string(), format!("{} ms", i64::MAX));
     }
 
     #[test]

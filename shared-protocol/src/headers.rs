@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use thiserror::Error;
 
 use crate::codes;
+use crate::era::ProtocolVersion;
 use crate::jsonrpc::ErrorObject;
 use crate::params::{Params, ShapeFault};
 use crate::value;
@@ -269,21 +270,51 @@ pub enum HeaderFault {
 }
 
 /// One header to send: lower-case name, safe value.
-pub type Header = (Cow<'static, str>, String);
+pub type Header = (Cow<'static, str>, Cow<'static, str>);
+
+/// Values that most requests have; these are not copied.
+const COMMON: [&str; 9] = [
+    "tools/call",
+    "2026-07-28",
+    "tools/list",
+    "resources/read",
+    "prompts/get",
+    "server/discover",
+    "resources/list",
+    "prompts/list",
+    "completion/complete",
+];
 
 /// The headers of a modern request, from its own body alone (B-12): version, method, and the name where the
 /// method has one. `Mcp-Param-*` come from [`crate::param_headers::ParamHeaders::encode`].
 pub fn of_request(method: &str, params: &Params<'_>) -> Result<Vec<Header>, HeaderFault> {
     let version = params.meta().protocol_version()?.ok_or(HeaderFault::NoVersion)?;
+    with_version(method, params, visible("Protocol version", &version)?)
+}
+
+/// The same of a request that names no version itself, in the one that is put into it.
+pub fn of_crossed(
+    method: &str,
+    params: &Params<'_>,
+    version: ProtocolVersion,
+) -> Result<Vec<Header>, HeaderFault> {
+    with_version(method, params, version.as_str().into())
+}
+
+fn with_version(
+    method: &str,
+    params: &Params<'_>,
+    version: Cow<'static, str>,
+) -> Result<Vec<Header>, HeaderFault> {
     let mut headers: Vec<Header> = Vec::with_capacity(3);
-    headers.push((PROTOCOL_VERSION.into(), visible("Protocol version", &version)?));
+    headers.push((PROTOCOL_VERSION.into(), version));
     headers.push((METHOD.into(), visible("Method", method)?));
     if let Some(name) = name_source(method)
         .map(|source| source.read(params))
         .transpose()?
         .flatten()
     {
-        headers.push((NAME.into(), value::encode(&name).into_owned()));
+        headers.push((NAME.into(), value::encode(&name).into_owned().into()));
     }
     Ok(headers)
 }
@@ -293,9 +324,11 @@ pub fn is_visible_ascii(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-fn visible(field: &'static str, value: &str) -> Result<String, HeaderFault> {
-    if is_visible_ascii(value) {
-        Ok(value.to_owned())
+fn visible(field: &'static str, value: &str) -> Result<Cow<'static, str>, HeaderFault> {
+    if let Some(common) = COMMON.iter().find(|common| **common == value) {
+        Ok(Cow::Borrowed(common))
+    } else if is_visible_ascii(value) {
+        Ok(Cow::Owned(value.to_owned()))
     } else {
         Err(HeaderFault::NotVisible {
             field,

@@ -81,7 +81,7 @@ impl ParamHeaders {
         pairs
             .filter_map(|(mark, found)| {
                 let repeated = Repeated::of(found.value?)?;
-                Some((mark.header.clone().into(), repeated.to_header()))
+                Some((mark.header.clone().into(), repeated.to_header().into()))
             })
             .collect()
     }

@@ -86,131 +86,260 @@ pub fn inside<'a>(text: &'a str, name: &str) -> Option<Inside<'a>> {
 /// Walks through `text`, which must be one JSON object, and shows `visit` its members. `None` if it is anything else; what
 /// was shown until then means nothing.
 pub fn members<'a>(text: &'a str, mut visit: impl FnMut(Member<'a>)) -> Option<()> {
-    let bytes = text.as_bytes();
-    let end = object(text, space(bytes, 0), |key, start| {
-        let end = match byte(bytes, start)? {
-            b'{' => object(text, start, |key, start| {
-                let end = value(bytes, start, DEPTH - 2)?;
+    let mut walk = Walk::new(text.as_bytes());
+    let start = walk.space(0);
+    let end = walk.object(text, start, |walk, key, start| {
+        let end = match walk.byte(start)? {
+            b'{' => walk.object(text, start, |walk, key, start| {
+                let end = walk.value(start, DEPTH - 2)?;
                 let value = text.get(start..end)?;
                 visit(Member { depth: 2, key, value });
                 Some(end)
             })?,
-            _ => value(bytes, start, DEPTH - 1)?,
+            _ => walk.value(start, DEPTH - 1)?,
         };
         let value = text.get(start..end)?;
         visit(Member { depth: 1, key, value });
         Some(end)
     })?;
-    (space(bytes, end) == bytes.len()).then_some(())
+    (walk.space(end) == text.len()).then_some(())
 }
 
-/// Passes the object at `at`. `member` is given each key and where its value begins, and says where it ends.
-#[inline]
-fn object<'a>(
-    text: &'a str,
-    at: usize,
-    mut member: impl FnMut(&'a str, usize) -> Option<usize>,
-) -> Option<usize> {
-    let bytes = text.as_bytes();
-    if byte(bytes, at)? != b'{' {
-        return None;
-    }
-    let mut at = space(bytes, at + 1);
-    if byte(bytes, at)? == b'}' {
-        return Some(at + 1);
-    }
-    loop {
-        let value = key(bytes, at)?;
-        // Once more, for the few keys that are shown: handing the end of every key around would cost each of them.
-        let key = text.get(at + 1..string(bytes, at + 1)? - 1)?;
-        at = space(bytes, member(key, value)?);
-        match byte(bytes, at)? {
-            b',' => at = space(bytes, at + 1),
-            b'}' => return Some(at + 1),
-            _ => return None,
+/// Bytes that are looked at together.
+const WINDOW: usize = 64;
+
+/// A walk over a text, from left to right. Every step is given where it begins and says where it ends.
+struct Walk<'a> {
+    bytes: &'a [u8],
+    /// Where the window begins.
+    window: usize,
+    /// A bit for each byte of the window that ends or breaks a string, the first in the lowest bit.
+    marks: u64,
+}
+
+impl<'a> Walk<'a> {
+    fn new(bytes: &'a [u8]) -> Walk<'a> {
+        // No text is as long as to have a place in this window: the first string opens another.
+        Walk {
+            bytes,
+            window: usize::MAX / 2,
+            marks: 0,
         }
     }
-}
 
-/// Passes the value at `at`, in which at most `room` objects and arrays may be open at once; returns where it ends.
-fn value(bytes: &[u8], mut at: usize, room: u32) -> Option<usize> {
-    // What is open, the innermost in the lowest bit: 1 for an object.
-    let mut is_object: u128 = 0;
-    let mut depth = 0_u32;
-    loop {
-        // A value begins here.
-        at = match byte(bytes, at)? {
-            b'"' => string(bytes, at + 1)?,
-            opener @ (b'{' | b'[') => {
-                if depth == room {
-                    return None;
-                }
-                let inner = space(bytes, at + 1);
-                let is_filled_object = match (opener, byte(bytes, inner)?) {
-                    (b'{', b'}') | (b'[', b']') => None,
-                    (opener, _) => Some(opener == b'{'),
-                };
-                match is_filled_object {
-                    None => inner + 1,
-                    Some(opens_object) => {
-                        depth += 1;
-                        is_object = is_object << 1 | u128::from(opens_object);
-                        at = if opens_object { key(bytes, inner)? } else { inner };
-                        continue;
-                    }
-                }
-            }
-            b'-' | b'0'..=b'9' => number(bytes, at)?,
-            b't' => word(bytes, at, b"true")?,
-            b'f' => word(bytes, at, b"false")?,
-            b'n' => word(bytes, at, b"null")?,
-            _ => return None,
-        };
-        // A value has ended here, and with it perhaps what it is in.
-        loop {
-            if depth == 0 {
-                return Some(at);
-            }
-            at = space(bytes, at);
-            let next = byte(bytes, at)?;
-            at += 1;
-            if is_object & 1 == 1 {
-                if next == b',' {
-                    at = key(bytes, space(bytes, at))?;
-                    break;
-                }
-                if next != b'}' {
-                    return None;
-                }
-            } else {
-                if next == b',' {
-                    at = space(bytes, at);
-                    break;
-                }
-                if next != b']' {
-                    return None;
-                }
-            }
-            depth -= 1;
-            is_object >>= 1;
-        }
-    }
-}
-
-/// Passes a key and its colon, up to the value.
-#[inline]
-fn key(bytes: &[u8], at: usize) -> Option<usize> {
-    if byte(bytes, at)? != b'"' {
-        return None;
-    }
-    let mut at = string(bytes, at + 1)?;
-    if byte(bytes, at)? != b':' {
-        at = space(bytes, at);
-        if byte(bytes, at)? != b':' {
+    /// Passes an object. `member` is given each key and where its value begins, and says where it ends.
+    #[inline]
+    fn object<'t>(
+        &mut self,
+        text: &'t str,
+        at: usize,
+        mut member: impl FnMut(&mut Walk<'a>, &'t str, usize) -> Option<usize>,
+    ) -> Option<usize> {
+        if self.byte(at)? != b'{' {
             return None;
         }
+        let mut at = self.space(at + 1);
+        if self.byte(at)? == b'}' {
+            return Some(at + 1);
+        }
+        loop {
+            if self.byte(at)? != b'"' {
+                return None;
+            }
+            let end = self.string(at + 1)?;
+            let key = text.get(at + 1..end - 1)?;
+            let value = self.colon(end)?;
+            at = member(self, key, value)?;
+            at = self.space(at);
+            match self.byte(at)? {
+                b',' => at = self.space(at + 1),
+                b'}' => return Some(at + 1),
+                _ => return None,
+            }
+        }
     }
-    Some(space(bytes, at + 1))
+
+    /// Passes a value in which at most `room` objects and arrays may be open at once.
+    fn value(&mut self, mut at: usize, room: u32) -> Option<usize> {
+        // What is open, the innermost in the lowest bit: 1 for an object.
+        let mut is_object: u128 = 0;
+        let mut depth = 0_u32;
+        loop {
+            // A value begins here.
+            at = match self.byte(at)? {
+                b'"' => self.string(at + 1)?,
+                opener @ (b'{' | b'[') => {
+                    if depth == room {
+                        return None;
+                    }
+                    let inner = self.space(at + 1);
+                    let is_filled_object = match (opener, self.byte(inner)?) {
+                        (b'{', b'}') | (b'[', b']') => None,
+                        (opener, _) => Some(opener == b'{'),
+                    };
+                    match is_filled_object {
+                        None => inner + 1,
+                        Some(opens_object) => {
+                            depth += 1;
+                            is_object = is_object << 1 | u128::from(opens_object);
+                            at = inner;
+                            if opens_object {
+                                at = self.key(at)?;
+                            }
+                            continue;
+                        }
+                    }
+                }
+                b'-' | b'0'..=b'9' => number(self.bytes, at)?,
+                b't' => word(self.bytes, at, b"true")?,
+                b'f' => word(self.bytes, at, b"false")?,
+                b'n' => word(self.bytes, at, b"null")?,
+                _ => return None,
+            };
+            // A value has ended here, and with it perhaps what it is in.
+            loop {
+                if depth == 0 {
+                    return Some(at);
+                }
+                at = self.space(at);
+                let next = self.byte(at)?;
+                at += 1;
+                if is_object & 1 == 1 {
+                    if next == b',' {
+                        at = self.space(at);
+                        at = self.key(at)?;
+                        break;
+                    }
+                    if next != b'}' {
+                        return None;
+                    }
+                } else {
+                    if next == b',' {
+                        at = self.space(at);
+                        break;
+                    }
+                    if next != b']' {
+                        return None;
+                    }
+                }
+                depth -= 1;
+                is_object >>= 1;
+            }
+        }
+    }
+
+    /// Passes a key and its colon, up to the value.
+    #[inline(always)]
+    fn key(&mut self, at: usize) -> Option<usize> {
+        if self.byte(at)? != b'"' {
+            return None;
+        }
+        let end = self.string(at + 1)?;
+        self.colon(end)
+    }
+
+    /// Passes the colon behind a key, up to the value.
+    #[inline(always)]
+    fn colon(&self, mut at: usize) -> Option<usize> {
+        if self.byte(at)? != b':' {
+            at = self.space(at);
+            if self.byte(at)? != b':' {
+                return None;
+            }
+        }
+        Some(self.space(at + 1))
+    }
+
+    #[inline]
+    fn byte(&self, at: usize) -> Option<u8> {
+        byte(self.bytes, at)
+    }
+
+    #[inline]
+    fn space(&self, mut at: usize) -> usize {
+        // One comparison tells that there is none, which is so nearly everywhere.
+        while let Some(byte) = self.byte(at)
+            && byte <= b' '
+            && matches!(byte, b' ' | b'\n' | b'\r' | b'\t')
+        {
+            at += 1;
+        }
+        at
+    }
+
+    /// Passes a string from behind its opening quote to behind its closing one.
+    #[inline(always)]
+    fn string(&mut self, mut at: usize) -> Option<usize> {
+        loop {
+            at = self.mark(at)?;
+            match self.byte(at)? {
+                b'"' => return Some(at + 1),
+                b'\\' => at = escape(self.bytes, at)?,
+                _ => return None,
+            }
+        }
+    }
+
+    /// The first byte from `at` on that ends or breaks a string.
+    #[inline(always)]
+    fn mark(&mut self, at: usize) -> Option<usize> {
+        let within = at.wrapping_sub(self.window);
+        if within < WINDOW {
+            let marks = self.marks >> within;
+            if marks != 0 {
+                return Some(at + marks.trailing_zeros() as usize);
+            }
+            return self.move_to(self.window + WINDOW);
+        }
+        self.move_to(at)
+    }
+
+    /// Opens windows from `at` on, until one has a mark.
+    #[inline(never)]
+    fn move_to(&mut self, mut at: usize) -> Option<usize> {
+        while let Some(window) = self.bytes.get(at..).and_then(<[u8]>::first_chunk::<WINDOW>) {
+            let marks = marks(window);
+            if marks != 0 {
+                (self.window, self.marks) = (at, marks);
+                return Some(at + marks.trailing_zeros() as usize);
+            }
+            at += WINDOW;
+        }
+        // The end of the text, filled up with what no string ends at.
+        let rest = self.bytes.get(at..)?;
+        let mut window = [b' '; WINDOW];
+        window.get_mut(..rest.len())?.copy_from_slice(rest);
+        let marks = marks(&window);
+        (self.window, self.marks) = (at, marks);
+        (marks != 0).then(|| at + marks.trailing_zeros() as usize)
+    }
+}
+
+/// A bit for each byte that ends or breaks a string: a quote, a backslash, a control character.
+#[inline]
+fn marks(window: &[u8; WINDOW]) -> u64 {
+    let (eights, _) = window.as_chunks::<8>();
+    let eights = eights.iter().rev();
+    eights.fold(0, |marks, eight| {
+        marks << 8 | marks_of_eight(u64::from_le_bytes(*eight))
+    })
+}
+
+/// The same for eight bytes, in the lowest eight bits. A whole number is looked at and not one byte after the other, as
+/// the bridge is linked for size and gets no vector instructions from the compiler.
+#[inline]
+fn marks_of_eight(eight: u64) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const LOW: u64 = ONES * 0x7f;
+    // Each sum stays within its byte, and reaches the highest bit unless the byte is what is looked for. With its second
+    // bit turned over a quote is 0x20, next to the control characters, which stay among themselves.
+    let control = eight ^ (ONES * 0x02);
+    let other_than_control = ((control & LOW) + ONES * (0x80 - 0x21)) | control;
+    let backslash = eight ^ (ONES * 0x5c);
+    let other_than_backslash = ((backslash & LOW) + LOW) | backslash;
+    let found = !(other_than_control & other_than_backslash) >> 7 & ONES;
+    // Eight flags of one bit each are brought into one byte: none of the shifts that this adds up meet.
+    found.wrapping_mul(0x0102_0408_1020_4080) >> 56
 }
 
 #[inline]
@@ -218,73 +347,9 @@ fn byte(bytes: &[u8], at: usize) -> Option<u8> {
     bytes.get(at).copied()
 }
 
-#[inline]
-fn space(bytes: &[u8], mut at: usize) -> usize {
-    // One comparison tells that there is none, which is so nearly everywhere.
-    while let Some(byte) = byte(bytes, at)
-        && byte <= b' '
-        && matches!(byte, b' ' | b'\n' | b'\r' | b'\t')
-    {
-        at += 1;
-    }
-    at
-}
-
 fn word(bytes: &[u8], at: usize, word: &[u8]) -> Option<usize> {
     let end = at + word.len();
     (bytes.get(at..end)? == word).then_some(end)
-}
-
-/// Passes a string from behind its opening quote to behind its closing one.
-#[inline]
-fn string(bytes: &[u8], mut at: usize) -> Option<usize> {
-    // Most strings are short and plain: those end here.
-    for _ in 0..2 {
-        let chunk = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>);
-        let Some(chunk) = chunk else { break };
-        let marks = special(u64::from_le_bytes(*chunk));
-        if marks != 0 {
-            // Invariant: a mark is the highest bit of its byte, so this is 0 to 7.
-            at += (marks.trailing_zeros() / 8) as usize;
-            if byte(bytes, at)? == b'"' {
-                return Some(at + 1);
-            }
-            break;
-        }
-        at += 8;
-    }
-    rest_of_string(bytes, at)
-}
-
-/// Passes the rest of a string.
-#[inline(never)]
-fn rest_of_string(bytes: &[u8], mut at: usize) -> Option<usize> {
-    loop {
-        // Looked at all together, which compilers make vector instructions of; a loop that stops at a byte they do not.
-        while let Some(chunk) = bytes.get(at..).and_then(<[u8]>::first_chunk::<16>) {
-            let matters = chunk.iter().fold(false, |matters, &byte| {
-                matters | ((byte ^ 0x02) < 0x21) | (byte == b'\\')
-            });
-            if matters {
-                break;
-            }
-            at += 16;
-        }
-        while let Some(chunk) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {
-            let marks = special(u64::from_le_bytes(*chunk));
-            if marks != 0 {
-                at += (marks.trailing_zeros() / 8) as usize;
-                break;
-            }
-            at += 8;
-        }
-        match byte(bytes, at)? {
-            b'"' => return Some(at + 1),
-            b'\\' => at = escape(bytes, at)?,
-            0..=0x1f => return None,
-            _ => at += 1,
-        }
-    }
 }
 
 fn escape(bytes: &[u8], at: usize) -> Option<usize> {
@@ -332,7 +397,7 @@ fn digits(bytes: &[u8], start: usize) -> Option<usize> {
 /// The highest bit of each byte that ends or breaks a string: a quote, a backslash, a control character. Bits above the lowest
 /// one may be wrong, by the borrow of a subtraction; the lowest is right.
 #[inline]
-fn special(chunk: u64) -> u64 {
+pub(crate) fn special(chunk: u64) -> u64 {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x8080_8080_8080_8080;
     // With its second bit turned over a quote is 0x20, next to the control characters, which stay among themselves.

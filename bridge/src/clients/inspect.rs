@@ -1,17 +1,17 @@
 //! A client's files as they are → what keeps our entry from working, as far as reading shows it (clients.md §6, FB151 to
 //! FB157). `doctor` and the end of `setup` say the same.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+mod program;
+mod secrecy;
 
 use super::document::{self, Node};
 use super::entry::{self, Entry};
-use super::{Client, Format, Mode, Place, Scope, Shape, Surroundings, System};
+use super::{Client, Format, Mode, Place, Scope, Shape, Surroundings};
 use crate::brand;
-use crate::options::KEY_VARIABLE;
-
-/// What a program gets as its path that was not started from a terminal on macOS.
-const GUI_PATH: &str = "/usr/bin:/bin:/usr/sbin:/sbin";
+pub(crate) use program::is_executable;
+use program::startable;
+pub(crate) use secrecy::is_in_work_tree;
+use secrecy::readers;
 
 /// Something that is wrong with a file or an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -197,151 +197,10 @@ fn complaints_of_shape(client: &Client, node: &Node) -> Vec<String> {
     complaints
 }
 
-/// FB154 and FB155: whether the client can start the command, and whether it is this version.
-fn startable(inspection: &mut Inspection, client: &Client, around: &Surroundings, node: &Node) {
-    let Some(started) = entry::entry_command(node) else {
-        return;
-    };
-    let again = format!("Run `{} setup {}`", brand::NAME, client.id);
-    let path = PathBuf::from(&started.command);
-    if !path.is_absolute() {
-        let search = match around.system {
-            System::Macos => Some(GUI_PATH.into()),
-            _ => around.variable("PATH"),
-        };
-        let found = search.as_ref().and_then(|search| {
-            std::env::split_paths(search)
-                .map(|directory| directory.join(&path))
-                .find(|file| file.is_file())
-        });
-        if found.is_none() {
-            let where_to = if around.system == System::Macos {
-                format!("the PATH that programs of the desktop get ({GUI_PATH})")
-            } else {
-                "the PATH".to_owned()
-            };
-            let message = format!(
-                "The entry starts `{}`, which is not on {where_to}. {again}",
-                started.command
-            );
-            inspection.add("FB154", true, message);
-        }
-        return;
-    }
-    if !is_executable(&path) {
-        let message = format!(
-            "The entry starts {}, which is no program there. {again}",
-            path.display()
-        );
-        inspection.add("FB154", true, message);
-    } else if let Some(version) = version(&path)
-        && version != env!("CARGO_PKG_VERSION")
-    {
-        let message = format!(
-            "The entry starts {} {version}; this is {}. {again}",
-            path.display(),
-            env!("CARGO_PKG_VERSION")
-        );
-        inspection.add("FB155", false, message);
-    }
-}
-
-/// Whether a file can be started.
-pub(crate) fn is_executable(path: &Path) -> bool {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        std::fs::metadata(path).is_ok_and(|facts| facts.is_file() && facts.permissions().mode() & 0o111 != 0)
-    }
-    #[cfg(not(unix))]
-    {
-        path.is_file()
-    }
-}
-
-/// The version that a program of our name says it is. Other programs are not started.
-fn version(path: &Path) -> Option<String> {
-    if path.file_stem()? != brand::NAME {
-        return None;
-    }
-    let running = std::env::current_exe().ok()?;
-    if std::fs::canonicalize(path).is_ok_and(|real| real == running) {
-        return None;
-    }
-    let output = Command::new(path)
-        .arg("--version")
-        .env_clear()
-        .stdin(Stdio::null())
-        .output()
-        .ok()?;
-    let said = String::from_utf8(output.stdout).ok()?;
-    said.trim()
-        .strip_prefix(brand::NAME)
-        .map(|version| version.trim().to_owned())
-}
-
-/// FB156: a key that others can read.
-fn readers(inspection: &mut Inspection, located: &Located, shown: &str) {
-    if !holds_literal_key(&located.entry.node) {
-        return;
-    }
-    let path = &located.place.path;
-    if let Some(mode) = readable_by_others(path) {
-        let message =
-            format!("{shown} holds a key and is readable by other users (mode {mode:o}): chmod 600 {shown}");
-        inspection.add("FB156", false, message);
-    }
-    if located.place.scope == Scope::Project && is_in_work_tree(path) {
-        let message = format!("{shown} holds a key and lies in a git work tree: refer to a variable instead");
-        inspection.add("FB156", false, message);
-    }
-}
-
-/// Whether an entry has a key in it, rather than a reference to one.
-fn holds_literal_key(node: &Node) -> bool {
-    let key = entry::entry_command(node).and_then(|started| {
-        let mut variables = started.env.into_iter();
-        variables
-            .find(|(name, _)| name == KEY_VARIABLE)
-            .map(|(_, value)| value)
-    });
-    let headers = ["headers", "http_headers"].iter().find_map(|name| {
-        node.get(name)
-            .or_else(|| node.find(&["requestInit", name]))
-            .or_else(|| node.find(&["requestOptions", name]))
-    });
-    let header = headers.and_then(|headers| headers.get("Authorization")?.as_text());
-    [key.as_deref(), header]
-        .into_iter()
-        .flatten()
-        .any(|value| !value.is_empty() && !value.contains(['$', '{']))
-}
-
-/// The mode of a file that others than its owner can read.
-pub(crate) fn readable_by_others(path: &Path) -> Option<u32> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        let mode = std::fs::metadata(path).ok()?.permissions().mode() & 0o777;
-        (mode & 0o077 != 0).then_some(mode)
-    }
-    #[cfg(not(unix))]
-    {
-        let _ = path;
-        None
-    }
-}
-
-/// Whether a file lies in a work tree of git.
-pub(crate) fn is_in_work_tree(path: &Path) -> bool {
-    path.ancestors()
-        .skip(1)
-        .any(|directory| directory.join(".git").exists())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clients::System;
     use crate::clients::find;
 
     /// The codes that a client's files give rise to.

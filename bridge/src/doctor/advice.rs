@@ -51,6 +51,13 @@ pub(super) fn of(diagnosis: Diagnosis) -> Advice {
         Diagnosis::KeyChecksum | Diagnosis::KeyRefused => {
             ("the server refuses every request with this key", KEY)
         }
+        Diagnosis::KeyKind => (
+            "what such a token may do is not what an assistant may, so the server's tools do not take it",
+            concat!(
+                "create an access key on the server and put it into ",
+                variable!("KEY")
+            ),
+        ),
         Diagnosis::KeyFile => (
             "a key that others can read is no secret, and one that cannot be read is no key",
             concat!(
@@ -106,6 +113,10 @@ pub(super) fn of(diagnosis: Diagnosis) -> Advice {
         Diagnosis::Handshake => (
             "the client gets no tools",
             "if the server is newer than this program, update this program; else tell the server's operator",
+        ),
+        Diagnosis::Buffered => (
+            "progress, questions and changes come late or never, and the proxy cuts calls that take long",
+            "have the operator switch buffering off for the server's path: it must hand on what it gets at once",
         ),
         Diagnosis::StartSlow => (
             "some clients give a server 10 seconds to start and then drop it",

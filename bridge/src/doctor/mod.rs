@@ -12,6 +12,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::buffering;
 use crate::clients::inspect::Inspection;
 use crate::clients::{Client, Surroundings};
 use crate::diagnosis::Diagnosis;
@@ -20,7 +21,7 @@ use crate::key;
 use crate::options::{KEY_VARIABLE, KeySource, Settings, URL_VARIABLE};
 use crate::upstream::{Dialer, Endpoint, Way};
 use report::Report;
-use talk::{Entry, Fault, talk};
+use talk::{Entry, Events, Fault, talk};
 
 /// Longest wait for a connection: the step is about whether there is one, and clients give up soon after.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
@@ -77,8 +78,8 @@ fn configuration(report: &mut Report, settings: Settings) -> Option<(Endpoint, W
             report.ok(STEP, format!("no key is set ({KEY_VARIABLE}); that is right for a server that asks for none or for a sign-in"));
             return Some((endpoint, settings.way));
         }
-        KeySource::Value(key) => key::examine(key.expose()),
-        KeySource::File(path) => key::read(&path),
+        KeySource::Value(key) => key::examine(key.expose(), &endpoint.origin()),
+        KeySource::File(path) => key::read(&path, &endpoint.origin()),
     };
     match key {
         Ok(key) => {
@@ -177,6 +178,18 @@ fn judge(report: &mut Report, entry: &Entry) {
                     report.ok("tools", format!("{tools} tools in {} ms", took.as_millis()));
                 }
                 None => report.ok("tools", "the server offers no tools"),
+            }
+            match talk.events {
+                Events::Live(took) => report.ok(
+                    "response path",
+                    format!("events come as they are sent ({} ms)", took.as_millis()),
+                ),
+                Events::Held(held) => report.fail(
+                    "response path",
+                    Some(Diagnosis::Buffered),
+                    buffering::remark(held),
+                ),
+                Events::None => {}
             }
         }
         Err(Fault::Start(error)) => report.fail(STEP, None, format!("`{name}` cannot be started: {error}")),

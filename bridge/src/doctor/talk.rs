@@ -9,6 +9,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
+use footbridge_protocol::era::ProtocolVersion;
 use serde_json::{Value, json};
 
 use crate::brand::variable;
@@ -17,9 +18,13 @@ use crate::brand::variable;
 const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 /// Longest wait for the end after stdin was closed: two seconds of grace and a margin.
 const END_LIMIT: Duration = Duration::from_secs(5);
+/// Longest wait for the acknowledgement of a subscription, which a server gives before it does anything else.
+const EVENT_LIMIT: Duration = Duration::from_secs(5);
 /// Pages of a list that are asked for.
 const PAGES: usize = 100;
 
+/// Who is asking.
+const CLIENT: &str = concat!(env!("BRAND_NAME"), "-doctor");
 /// How much of a stranger's text is shown: as much as the longest message of the bridge.
 const SHOWN_CHARACTERS: usize = 2048;
 
@@ -38,6 +43,17 @@ pub(super) struct Talk {
     pub(super) started: Duration,
     /// Number of tools and how long the list took; `None` if the server offers no tools.
     pub(super) tools: Option<(usize, Duration)>,
+    pub(super) events: Events,
+}
+
+/// Whether what a server says on a stream comes when it is said.
+pub(super) enum Events {
+    /// It does; after so long.
+    Live(Duration),
+    /// It had not come after so long.
+    Held(Duration),
+    /// The server has no stream to try this with.
+    None,
 }
 
 /// Why it broke off.
@@ -73,7 +89,7 @@ pub(super) fn talk(entry: &Entry) -> Result<Talk, Fault> {
         &json!({
             "protocolVersion": "2025-11-25",
             "capabilities": {},
-            "clientInfo": { "name": concat!(env!("BRAND_NAME"), "-doctor"), "version": env!("CARGO_PKG_VERSION") },
+            "clientInfo": { "name": CLIENT, "version": env!("CARGO_PKG_VERSION") },
         }),
     )?;
     let started = start.elapsed();
@@ -93,12 +109,14 @@ pub(super) fn talk(entry: &Entry) -> Result<Talk, Fault> {
     } else {
         None
     };
+    let events = peer.listen()?;
     peer.end()?;
     Ok(Talk {
         version: word(&result, "/protocolVersion").unwrap_or_default(),
         server,
         started,
         tools,
+        events,
     })
 }
 
@@ -210,6 +228,37 @@ impl Peer {
             }
         }
         Ok((tools, start.elapsed()))
+    }
+
+    /// Subscribes as a host of the modern era and waits for the acknowledgement, an event that every server of that era sends at
+    /// once. The end of the conversation ends the subscription.
+    fn listen(&mut self) -> Result<Events, Fault> {
+        self.next_id += 1;
+        let start = Instant::now();
+        self.write(&json!({ "jsonrpc": "2.0", "id": self.next_id, "method": "subscriptions/listen", "params": {
+            "notifications": { "toolsListChanged": true },
+            "_meta": {
+                "io.modelcontextprotocol/protocolVersion": ProtocolVersion::V2026_07_28.as_str(),
+                "io.modelcontextprotocol/clientInfo": { "name": CLIENT, "version": env!("CARGO_PKG_VERSION") },
+                "io.modelcontextprotocol/clientCapabilities": {},
+            },
+        } }));
+        loop {
+            let left = EVENT_LIMIT.saturating_sub(start.elapsed());
+            let line = match self.lines.recv_timeout(left) {
+                Ok(line) => line,
+                Err(RecvTimeoutError::Timeout) => return Ok(Events::Held(EVENT_LIMIT)),
+                Err(RecvTimeoutError::Disconnected) => return Err(Fault::Ended(self.last_words())),
+            };
+            let message = serde_json::from_str::<Value>(&line).unwrap_or_default();
+            let method = message.get("method").and_then(Value::as_str);
+            if method == Some("notifications/subscriptions/acknowledged") {
+                return Ok(Events::Live(start.elapsed()));
+            }
+            if method.is_none() && message.get("id").and_then(Value::as_u64) == Some(self.next_id) {
+                return Ok(Events::None);
+            }
+        }
     }
 
     /// Closes its stdin and waits.

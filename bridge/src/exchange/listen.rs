@@ -15,6 +15,7 @@ use serde_json::value::RawValue;
 
 use super::events::{Events, EventsError};
 use super::{Exchange, Failure};
+use crate::buffering::Watch;
 use crate::error::BridgeError;
 use crate::legacy::place::may_pass;
 use crate::log;
@@ -45,6 +46,8 @@ struct Listening<'a> {
     subset: Option<Subset>,
     /// The stream has been opened again and is not acknowledged yet.
     reopened: bool,
+    /// Until the first message.
+    watch: Option<Watch>,
     backoff: Backoff,
 }
 
@@ -64,11 +67,13 @@ pub(super) async fn run(exchange: &Exchange, reply: Reply) -> Result<(), Failure
         exchange,
         subset: None,
         reopened: false,
+        watch: None,
         backoff: Backoff::new(),
     };
     let mut reply = reply;
     loop {
         let mut events = Events::new(reply.body, exchange.shared.message_bytes);
+        listening.watch = Some(exchange.shared.buffering.watch());
         let cause = match listening.read(&mut events).await? {
             Ok(Step::Refused(cause)) => return listening.tear_down(&cause).await,
             Ok(Step::On | Step::Over) => {
@@ -97,7 +102,9 @@ impl Listening<'_> {
     /// Reads one stream. The inner error says how it broke.
     async fn read(&mut self, events: &mut Events) -> Result<Result<Step, BridgeError>, Failure> {
         loop {
-            match events.next().await {
+            let next = events.next().await;
+            self.watch = None;
+            match next {
                 Ok(Some(event)) => match self.take(event.data).await? {
                     Step::On => {}
                     step => return Ok(Ok(step)),

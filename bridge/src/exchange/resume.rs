@@ -41,7 +41,7 @@ pub(super) async fn run(exchange: &Exchange, broken: Events, headers: &HeaderMap
         pause = match place.get(shared, more.clone()).await {
             Ok(reply) if reply.status == StatusCode::OK && reply.is_type("text/event-stream") => {
                 let mut events = Events::new(reply.body, shared.message_bytes);
-                if exchange.follow(&mut events, headers).await?.is_none() {
+                if exchange.follow(&mut events, headers, None).await?.is_none() {
                     events.linger();
                     return Ok(());
                 }

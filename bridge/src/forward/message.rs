@@ -3,12 +3,13 @@
 //! Modern headers come from the message itself and from nothing else, legacy ones from the handshake. Neither kind ever
 //! appears on a message of the other era.
 
+use std::borrow::Cow;
+
 use footbridge_protocol::era::{Era, ProtocolVersion};
 use footbridge_protocol::headers::{
-    Header, HeaderFault, METHOD, NAME, PROTOCOL_VERSION, is_visible_ascii, name_source, of_request,
+    Header, HeaderFault, METHOD, NAME, PROTOCOL_VERSION, of_crossed, of_request,
 };
 use footbridge_protocol::jsonrpc::{Notification, Request};
-use footbridge_protocol::value;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::exchange::{Kind, Shared};
@@ -62,23 +63,8 @@ pub(crate) fn as_modern(
     version: ProtocolVersion,
 ) -> Result<(Kind, HeaderMap), String> {
     let mut headers = HeaderMap::new();
-    headers.insert(PROTOCOL_VERSION, HeaderValue::from_static(version.as_str()));
-    let method = HeaderValue::from_str(&request.method)
-        .ok()
-        .filter(|_| is_visible_ascii(&request.method))
-        .ok_or_else(|| "The method cannot be sent: only visible ASCII is allowed in it".to_owned())?;
-    headers.insert(METHOD, method);
-    let name = name_source(&request.method)
-        .map(|source| source.read(&request.params))
-        .transpose()
-        .map_err(|fault| fault.to_string())?
-        .flatten();
-    if let Some(name) = name {
-        add(
-            &mut headers,
-            vec![(NAME.into(), value::encode(&name).into_owned())],
-        )?;
-    }
+    let added = of_crossed(&request.method, &request.params, version);
+    add(&mut headers, added.map_err(|fault| fault.to_string())?)?;
     if request.method == "tools/call" {
         add(&mut headers, shared.tools.of_call(&request.params))?;
     }
@@ -152,7 +138,11 @@ fn add(headers: &mut HeaderMap, added: Vec<Header>) -> Result<(), String> {
             NAME => Some(const { HeaderName::from_static(NAME) }),
             other => HeaderName::from_bytes(other.as_bytes()).ok(),
         };
-        let pair = known.zip(HeaderValue::try_from(value).ok());
+        let value = match value {
+            Cow::Borrowed(value) => Some(HeaderValue::from_static(value)),
+            Cow::Owned(value) => HeaderValue::try_from(value).ok(),
+        };
+        let pair = known.zip(value);
         let (name, value) = pair.ok_or_else(|| format!("The header `{name}` cannot carry its value"))?;
         headers
             .try_insert(name, value)

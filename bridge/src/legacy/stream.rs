@@ -35,7 +35,10 @@ async fn keep_open(shared: Arc<Shared>) {
     loop {
         let mut sent = HeaderMap::new();
         shared.legacy.stamp(&mut sent);
-        let pause = match place.get(&shared, HeaderMap::new()).await {
+        let watch = shared.buffering.watch();
+        let got = place.get(&shared, HeaderMap::new()).await;
+        drop(watch);
+        let pause = match got {
             Ok(reply) if reply.status == StatusCode::OK && reply.is_type("text/event-stream") => {
                 was_open = true;
                 shared.legacy.set_stream_open(true);

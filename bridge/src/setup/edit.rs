@@ -7,7 +7,7 @@ use std::fmt;
 use std::path::Path;
 
 use super::write;
-use crate::clients::document::{self, Change, Format, Node, Value};
+use crate::clients::document::{self, Change, Form, Format, Node, Value};
 use crate::clients::{self, Client, FileProblem, Opened, Place, Scope, entry};
 
 /// What is wanted.
@@ -245,7 +245,9 @@ fn steps(format: Format, path: &[String], old: &Node, new: &Node, changes: &mut 
     if old == new {
         return;
     }
-    if format == Format::Yaml || !old.is_map() || !new.is_map() {
+    // In YAML's braces everything stands on one line, and comments cannot.
+    let is_one_line = format == Format::Yaml && old.form == Form::Inline && !old.members().is_empty();
+    if is_one_line || !old.is_map() || !new.is_map() {
         changes.push(Change::Set(path.to_vec(), new.clone()));
         return;
     }
@@ -363,3 +365,6 @@ fn own_text(client: &Client, name: &str, entry: &Node) -> Result<String, documen
         document::apply(&text, client.format, &Change::Set(vec![key.to_owned()], node))
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -28,6 +28,8 @@ pub(super) struct Question<'a> {
     pub(super) is_interactive: bool,
     /// What was asked for already.
     pub(super) asked: &'a OnceCell<Option<String>>,
+    /// The server's, for people.
+    pub(super) origin: &'a str,
 }
 
 /// Decides, and asks where nothing was said.
@@ -50,7 +52,7 @@ pub(super) fn decide(question: &Question<'_>) -> Result<KeyText, String> {
         _ if options.key_stdin => once(question.asked, || from_stdin().map(Some))?,
         KeySource::File(path) => {
             // The bridge would refuse a file that others can read: better now than at its start.
-            let key = key::read(path).map_err(|error| error.message().to_owned())?;
+            let key = key::read(path, question.origin).map_err(|error| error.message().to_owned())?;
             if question.mode == Mode::Bridge {
                 let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
                 return Ok(KeyText::File(path));
@@ -81,7 +83,7 @@ pub(super) fn decide(question: &Question<'_>) -> Result<KeyText, String> {
             client.name
         ));
     }
-    check(&literal).map(KeyText::Literal)
+    check(&literal, question.origin).map(KeyText::Literal)
 }
 
 /// The same for an entry that is printed: nothing is asked, and a key is not shown.
@@ -106,8 +108,8 @@ pub(super) fn for_print(
 }
 
 /// Refuses what is no key before it is in a file; takes off what was copied along with it.
-fn check(text: &str) -> Result<String, String> {
-    let key = key::examine(text).map_err(|error| error.message().to_owned())?;
+fn check(text: &str, origin: &str) -> Result<String, String> {
+    let key = key::examine(text, origin).map_err(|error| error.message().to_owned())?;
     let key = key.secret.expose();
     let complaint = if key.is_empty() {
         "The key is empty"
@@ -161,8 +163,11 @@ mod tests {
     #[test]
     fn what_is_no_key_is_refused() {
         for key in ["", "${KEY}", "YOUR_KEY", "some words", "a\nb"] {
-            assert!(check(key).is_err(), "{key}");
+            assert!(check(key, "https://mcp.example.com").is_err(), "{key}");
         }
-        assert_eq!(check("Bearer key-1.2\n").as_deref(), Ok("key-1.2"));
+        assert_eq!(
+            check("Bearer key-1.2\n", "https://mcp.example.com").as_deref(),
+            Ok("key-1.2")
+        );
     }
 }

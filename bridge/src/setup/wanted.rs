@@ -9,6 +9,7 @@ use crate::clients::{Client, Mode, Place, Scope, inspect};
 use crate::options::{
     ALLOW_HTTP_VARIABLE, CA_FILE_VARIABLE, CLIENT_CERT_VARIABLE, CLIENT_KEY_VARIABLE, URL_VARIABLE,
 };
+use crate::upstream::Endpoint;
 
 /// The variables about proxies that every program reads; the spelling in small letters wins.
 const PROXY_VARIABLES: [(&str, &str); 4] = [
@@ -61,9 +62,15 @@ impl Run<'_> {
         })
     }
 
+    fn endpoint(&self) -> Result<Endpoint, String> {
+        Endpoint::parse(self.url()?, self.settings.allow_http).map_err(|error| error.to_string())
+    }
+
     /// The entry to write.
     pub(super) fn wanted(&self, client: &Client, scope: Scope, places: &[Place]) -> Result<Wanted, String> {
         let mode = self.mode(client);
+        // Before a key is asked for.
+        let origin = self.endpoint()?.origin();
         let in_work_tree =
             scope == Scope::Project && places.iter().any(|place| inspect::is_in_work_tree(&place.path));
         let key = key::decide(&key::Question {
@@ -76,6 +83,7 @@ impl Run<'_> {
             options: self.options,
             is_interactive: self.is_interactive,
             asked: &self.asked,
+            origin: &origin,
         })?;
         let entry = self.entry(client, mode, &key)?;
         Ok(Wanted { mode, key, entry })
@@ -83,7 +91,7 @@ impl Run<'_> {
 
     pub(super) fn entry(&self, client: &Client, mode: Mode, key: &KeyText) -> Result<Node, String> {
         let url = self.url()?;
-        crate::upstream::Endpoint::parse(url, self.settings.allow_http).map_err(|error| error.to_string())?;
+        self.endpoint()?;
         let program = match mode {
             Mode::Direct => String::new(),
             Mode::Bridge => program::stable_path(self.around)?,

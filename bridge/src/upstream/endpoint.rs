@@ -175,6 +175,14 @@ impl Endpoint {
         format!("{directory}/{location}").parse().ok()
     }
 
+    /// Scheme, host and port, for people.
+    pub(crate) fn origin(&self) -> String {
+        let scheme = if self.tls { "https" } else { "http" };
+        // A socket is on this machine, and so is its console.
+        let place = self.socket.as_ref().map_or(self.place.as_str(), |_| "localhost");
+        format!("{scheme}://{place}")
+    }
+
     /// Host and port, or the socket, for people.
     pub(crate) fn place(&self) -> &str {
         &self.place

@@ -4,7 +4,7 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
-use crate::harness::{KEY, Stub, legacy_manners};
+use crate::harness::{KEY, Request, Stub, Wire, legacy_manners};
 
 fn doctor(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
     let output = Command::new(crate::harness::program())
@@ -50,11 +50,7 @@ fn failure(variables: &[(&str, &str)]) -> String {
 pub(crate) fn listing() -> Stub {
     Stub::start(|request, wire| {
         if request.rpc() == "initialize" {
-            let body = format!(
-                r#"{{"jsonrpc":"2.0","id":{},"result":{{"protocolVersion":"2025-11-25","capabilities":{{"tools":{{}}}},"serverInfo":{{"name":"s","version":"1"}}}}}}"#,
-                request.id()
-            );
-            wire.respond(200, &["content-type: application/json"], body.as_bytes());
+            wire.handshake(request, "2025-11-25", r#"{"tools":{}}"#);
         } else if request.rpc() == "tools/list" {
             let second = String::from_utf8_lossy(&request.body).contains("cursor");
             let next = if second { "" } else { r#","nextCursor":"2""# };
@@ -110,6 +106,75 @@ fn each_wrong_setting_has_its_code() {
             ("FOOTBRIDGE_KEY_FILE", "/nonexistent/key")
         ]),
         "FB117"
+    );
+}
+
+#[test]
+fn fb115_a_token_of_another_kind_is_refused_before_it_is_sent() {
+    let stub = listing();
+    let report = report(&[
+        ("FOOTBRIDGE_URL", &stub.url()),
+        ("FOOTBRIDGE_KEY", "fba_0123456789"),
+    ]);
+    let said = report.to_string();
+    assert!(
+        said.contains("FB115") && said.contains("This is an admin token (fba_…), not an access key (hmcp_…)"),
+        "{said}"
+    );
+    assert!(!said.contains("0123456789"), "the token was shown");
+    assert_eq!(stub.count("initialize"), 0);
+}
+
+/// A modern server with tools whose subscriptions are for `listen`.
+fn modern(listen: impl Fn(&Request, &mut Wire<'_>) + Send + Sync + 'static) -> Stub {
+    Stub::start(move |request, wire| {
+        match request.rpc().as_str() {
+        "server/discover" => wire.result(
+            request,
+            r#"{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{"tools":{}},"ttlMs":0,"cacheScope":"public"}"#,
+        ),
+        "subscriptions/listen" => listen(request, wire),
+        _ => wire.result(
+            request,
+            r#"{"resultType":"complete","tools":[],"ttlMs":0,"cacheScope":"public"}"#,
+        ),
+    }
+    })
+}
+
+/// What was found about the way of the events.
+fn response_path(stub: &Stub) -> Option<Value> {
+    let report = report(&[("FOOTBRIDGE_URL", &stub.url()), ("FOOTBRIDGE_KEY", KEY)]);
+    let checks = report["checks"].as_array().unwrap();
+    checks
+        .iter()
+        .find(|check| check["step"] == "response path")
+        .cloned()
+}
+
+#[test]
+fn fb142_a_stream_that_is_held_back_on_its_way_is_found() {
+    let live = modern(|request, wire| {
+        wire.stream();
+        wire.acknowledge(request, r#"{"toolsListChanged":true}"#);
+        wire.wait_closed();
+    });
+    assert_eq!(response_path(&live).unwrap()["outcome"], "ok");
+    // A proxy that gathers sends nothing, not even the head, before the reply ends.
+    let held = modern(|_, wire| wire.wait_closed());
+    let found = response_path(&held).unwrap();
+    assert_eq!(
+        (&found["code"], &found["outcome"]),
+        (&"FB142".into(), &"fail".into())
+    );
+    assert_eq!(
+        found["message"],
+        "The reply was buffered for 5 s: a reverse proxy holds back the event stream. nginx: proxy_buffering off;"
+    );
+    assert_eq!(
+        response_path(&listing()),
+        None,
+        "a server of the handshake era has no such stream"
     );
 }
 

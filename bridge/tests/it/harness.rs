@@ -106,6 +106,24 @@ impl Wire<'_> {
         );
     }
 
+    /// The result of a handshake of the older era, without a session.
+    pub(crate) fn handshake(&mut self, request: &Request, revision: &str, capabilities: &str) {
+        self.result(
+            request,
+            &format!(
+                r#"{{"protocolVersion":"{revision}","capabilities":{capabilities},"serverInfo":{{"name":"s","version":"1"}}}}"#
+            ),
+        );
+    }
+
+    /// The first event of a subscription: `subset` is what the server grants.
+    pub(crate) fn acknowledge(&mut self, request: &Request, subset: &str) {
+        self.event(&format!(
+            r#"{{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{{"notifications":{subset},"_meta":{{"io.modelcontextprotocol/subscriptionId":{}}}}}}}"#,
+            request.id()
+        ));
+    }
+
     /// The head of an event stream that ends with the connection.
     pub(crate) fn stream(&mut self) {
         self.raw(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n");

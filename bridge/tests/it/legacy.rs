@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::json;
 
-use crate::harness::{Bridge, Gate, Stub, call, legacy_manners};
+use crate::harness::{Bridge, Gate, Stub, call, legacy_manners, legacy_manners_of};
 
 #[test]
 fn b14_session_and_version_follow_the_handshake_and_the_session_is_ended() {
@@ -128,6 +128,45 @@ fn m12_an_accepted_notification_has_no_answer_whatever_the_server_says() {
         "{}",
         ended.stderr
     );
+}
+
+#[test]
+fn b13_the_version_of_the_result_goes_with_all_that_follows_and_not_with_the_handshake() {
+    let stub = Stub::start(|request, wire| {
+        if !legacy_manners_of("2025-06-18", request, wire) {
+            wire.result(request, "{}");
+        }
+    });
+    let mut bridge = Bridge::to_with(&stub, &[("FOOTBRIDGE_UPSTREAM", "legacy")]);
+    // The host asks for 2025-11-25.
+    bridge.handshake();
+    stub.wait_rpc("GET");
+    bridge.send(&call("1", "t"));
+    bridge.json();
+    assert!(bridge.end().status.success());
+    let seen: Vec<(String, Option<String>)> = stub
+        .requests()
+        .iter()
+        .map(|request| {
+            (
+                request.rpc(),
+                request.header("mcp-protocol-version").map(str::to_owned),
+            )
+        })
+        .collect();
+    for (rpc, version) in &seen {
+        let expected = (rpc != "initialize").then_some("2025-06-18");
+        assert_eq!(version.as_deref(), expected, "{rpc}");
+    }
+    for rpc in [
+        "initialize",
+        "notifications/initialized",
+        "GET",
+        "tools/call",
+        "DELETE",
+    ] {
+        assert!(seen.iter().any(|(name, _)| name == rpc), "no {rpc} in {seen:?}");
+    }
 }
 
 #[test]

@@ -8,13 +8,6 @@ use crate::harness::{Bridge, Gate, Request, Stub, Wire, modern};
 
 const FILTER: &str = r#""notifications":{"toolsListChanged":true,"promptsListChanged":true,"resourceSubscriptions":["a:1","a:2"]},"#;
 
-fn acknowledge(wire: &mut Wire<'_>, request: &Request, subset: &str) {
-    wire.event(&format!(
-        r#"{{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{{"notifications":{subset},"_meta":{{"io.modelcontextprotocol/subscriptionId":{}}}}}}}"#,
-        request.id()
-    ));
-}
-
 /// A server that acknowledges `subset` to the first request and then ends the stream; what it does with those that follow is
 /// for `next`, which is told how many there were.
 fn breaking(
@@ -29,7 +22,7 @@ fn breaking(
         match turn.fetch_add(1, Ordering::SeqCst) {
             0 => {
                 wire.stream();
-                acknowledge(wire, request, subset);
+                wire.acknowledge(request, subset);
             }
             turn => next(turn, request, wire),
         }
@@ -45,9 +38,7 @@ fn b48_a_broken_subscription_is_had_again_and_what_may_be_missed_is_said_once() 
             1 => wire.respond(503, &[], b""),
             _ => {
                 wire.stream();
-                acknowledge(
-                    wire,
-                    request,
+                wire.acknowledge(request,
                     r#"{"toolsListChanged":true,"promptsListChanged":true,"resourceSubscriptions":["a:2","a:1"]}"#,
                 );
                 wire.event(r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed","params":{"fresh":true}}"#);
@@ -117,8 +108,7 @@ fn b48_a_subscription_that_is_refused_for_good_ends_with_a_cancellation() {
         // Less than before counts as refused.
         |request, wire| {
             wire.stream();
-            acknowledge(
-                wire,
+            wire.acknowledge(
                 request,
                 r#"{"toolsListChanged":true,"resourceSubscriptions":["a:2"]}"#,
             );
@@ -144,7 +134,7 @@ fn b48_a_subscription_that_is_refused_for_good_ends_with_a_cancellation() {
 fn b48_the_servers_own_cancellation_ends_it() {
     let stub = Stub::start(|request, wire| {
         wire.stream();
-        acknowledge(wire, request, "{}");
+        wire.acknowledge(request, "{}");
         wire.event(r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"7"}}"#);
         wire.event(r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":7}}"#);
     });
@@ -167,7 +157,7 @@ fn b47_a_cancelled_subscription_is_not_had_again() {
     let reopened = again.clone();
     let stub = breaking(r#"{"toolsListChanged":true}"#, move |_, request, wire| {
         wire.stream();
-        acknowledge(wire, request, r#"{"toolsListChanged":true}"#);
+        wire.acknowledge(request, r#"{"toolsListChanged":true}"#);
         reopened.open();
         wire.wait_closed();
     });
@@ -205,7 +195,7 @@ fn m17_the_call_limit_does_not_end_a_subscription() {
         if request.rpc() == "tools/call" {
             return wire.wait_closed();
         }
-        acknowledge(wire, request, "{}");
+        wire.acknowledge(request, "{}");
         held.pass();
         wire.event(&format!(
             r#"{{"jsonrpc":"2.0","id":{},"result":{{"resultType":"complete"}}}}"#,

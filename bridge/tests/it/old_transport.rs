@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 
-use crate::harness::{Bridge, INITIALIZE, KEY, Request, Stub, Wire, call};
+use crate::cross_up::translating;
+use crate::harness::{Bridge, INITIALIZE, KEY, Request, Stub, Wire, call, modern};
 
 /// What the stream of the server is to carry next.
 #[derive(Clone, Default)]
@@ -231,4 +232,45 @@ fn a_server_that_does_not_come_back_is_named_and_nothing_was_sent() {
     );
     bridge.send(&call("2", "t"));
     assert_eq!(bridge.error("2", -31001)["data"]["sent"], false);
+}
+
+#[test]
+fn x40_nothing_is_translated_for_the_transport_of_then_and_the_clients_own_handshake_is_carried() {
+    let stream = Stream::default();
+    let stub = old_server(&stream, polite);
+    let mut bridge = translating(&stub);
+    for method in ["server/discover", "tools/list"] {
+        bridge.send(&modern("\"m\"", method, ""));
+        let error = &bridge.json()["error"];
+        assert_eq!(error["code"], -31008, "{error}");
+        assert_eq!(error["data"]["sent"], false);
+        let message = error["message"].as_str().unwrap();
+        assert!(
+            message.contains("2024-11-05") && message.contains("use `initialize`"),
+            "{message}"
+        );
+    }
+    bridge.handshake();
+    bridge.send(&call("1", "t"));
+    assert_eq!(bridge.line(), r#"{"jsonrpc":"2.0","id":1,"result":{}}"#);
+}
+
+#[test]
+fn x01_a_server_of_2024_11_05_that_takes_posts_is_translated_for() {
+    let stub = Stub::start(|request, wire| match request.rpc().as_str() {
+        _ if request.header("mcp-protocol-version") == Some("2026-07-28") => {
+            wire.respond(400, &[], b"Bad Request: Unsupported protocol version");
+        }
+        "initialize" => wire.handshake(request, "2024-11-05", r#"{"tools":{}}"#),
+        "notifications/initialized" => wire.respond(202, &[], b""),
+        "tools/call" => {
+            assert_eq!(request.header("mcp-protocol-version"), Some("2024-11-05"));
+            wire.result(request, r#"{"content":[]}"#);
+        }
+        _ => wire.respond(405, &[], b""),
+    });
+    let mut bridge = translating(&stub);
+    bridge.send(&modern("1", "tools/call", r#""name":"t","arguments":{},"#));
+    let line = bridge.json();
+    assert_eq!(line["result"]["resultType"], "complete", "{line}");
 }

@@ -462,7 +462,7 @@ fn m9_a_server_that_has_no_sessions_any_more_is_not_sent_one() {
     let turn = AtomicUsize::new(0);
     let stub = Stub::start(move |request, wire| {
         if request.rpc() == "initialize" && turn.fetch_add(1, Ordering::SeqCst) == 1 {
-            return wire.result(request, r#"{"protocolVersion":"2025-11-25","capabilities":{}}"#);
+            return wire.handshake(request, "2025-11-25", "{}");
         }
         if request.rpc() == "tools/call" {
             return match request.header("mcp-session-id") {

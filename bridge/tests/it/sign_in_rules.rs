@@ -48,6 +48,23 @@ fn c01_the_secret_is_no_flag_and_may_lie_in_a_private_file() {
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
     signed_in(&world, &variables);
     assert_eq!(world.forms("/token")[0]["client_secret"], "client-secret-file");
+    // Command lines are public: there is no flag for a secret, and what was tried is not repeated.
+    for flag in ["--key", "--client-secret", "--token", "--header"] {
+        for command in [&[][..], &["login"], &["doctor"], &["setup", "cursor"]] {
+            let tried = std::process::Command::new(crate::harness::program())
+                .args(command)
+                .args([flag, "client-secret-file"])
+                .env_clear()
+                .output()
+                .unwrap();
+            assert_eq!(tried.status.code(), Some(2), "{command:?} {flag}");
+            let said = [tried.stdout, tried.stderr].concat();
+            assert!(
+                !String::from_utf8_lossy(&said).contains("client-secret-file"),
+                "{command:?} {flag}"
+            );
+        }
+    }
 }
 
 #[test]

@@ -2,7 +2,8 @@
 //!
 //! In: POSTs of JSON-RPC. Out: replies of a given size. Plain hyper for the HTTP, serde_json for the body, nothing else:
 //! no key, no scope, no schema, no audit. As the *floor* it stands beside our server with the very bytes of our replies;
-//! as the *stub* it stands behind a bridge and can also wait and send big replies.
+//! as the *stub* it stands behind a bridge and can also wait and send big replies. What is asked for under `/v1/` it answers
+//! as a REST API does.
 
 use crate::wire::{Failure, LEGACY};
 use bytes::Bytes;
@@ -41,6 +42,9 @@ pub(crate) struct Options {
     /// Certificate and key in PEM; TLS with them, plain HTTP without.
     pub(crate) tls: Option<(PathBuf, PathBuf)>,
 }
+
+/// What a REST API answers, whatever is asked of it.
+const LEAD: &[u8] = br#"{"id":"7","name":"Ada Byron","status":"new","company":"Analytical Engines"}"#;
 
 /// What is sent, prepared once.
 struct Canned {
@@ -172,6 +176,9 @@ async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin, canned: Arc<Canne
 }
 
 async fn answer(request: Request<Incoming>, canned: &Canned) -> Response<Full<Bytes>> {
+    if request.method() == Method::GET && request.uri().path().starts_with("/v1/") {
+        return written(Bytes::from_static(LEAD));
+    }
     if request.method() != Method::POST {
         let mut response = status(StatusCode::METHOD_NOT_ALLOWED);
         response
@@ -283,10 +290,14 @@ fn json(id: &RawValue, result: Option<&str>, error: Option<&str>) -> Response<Fu
 }
 
 fn write(reply: &Reply<'_>) -> Response<Full<Bytes>> {
-    let Ok(bytes) = serde_json::to_vec(reply) else {
-        return status(StatusCode::INTERNAL_SERVER_ERROR);
-    };
-    let mut response = Response::new(Full::new(Bytes::from(bytes)));
+    match serde_json::to_vec(reply) {
+        Ok(bytes) => written(bytes.into()),
+        Err(_) => status(StatusCode::INTERNAL_SERVER_ERROR),
+    }
+}
+
+fn written(bytes: Bytes) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(bytes));
     response
         .headers_mut()
         .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -11,7 +11,7 @@ use std::process::Command;
 use std::time::Duration;
 
 /// The edition whose tools are called.
-const EDITION: &str = "context";
+pub(crate) const EDITION: &str = "context";
 
 /// Everything the edition has, so that the longest list is the one that is measured.
 const SCOPES: &str = "*";
@@ -147,11 +147,16 @@ impl Server {
 
     /// The same with further options.
     pub(crate) fn mint_with(&self, options: &[&str]) -> Result<Key, Failure> {
+        self.mint_for(EDITION, options)
+    }
+
+    /// The same for another edition.
+    pub(crate) fn mint_for(&self, edition: &str, options: &[&str]) -> Result<Key, Failure> {
         let mut words = vec![
             "key",
             "mint",
             "--edition",
-            EDITION,
+            edition,
             "--scopes",
             SCOPES,
             "--rate-per-minute",

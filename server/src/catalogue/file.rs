@@ -104,6 +104,8 @@ pub(super) struct ToolRow {
     /// Groups whose members may approve alone, marked as forced.
     #[serde(default)]
     pub force_groups: Vec<String>,
+    /// Approval opens the tool to whoever asked for so many seconds, instead of letting one call run.
+    pub jit_seconds: Option<u32>,
     /// The group that it is listed with; when absent, the beginning of its first scope: `crm` of `crm:read`.
     pub toolset: Option<String>,
     /// The Rust function behind the tool.

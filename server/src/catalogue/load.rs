@@ -57,6 +57,8 @@ pub(super) const LONGEST_NAME: usize = 64;
 /// Longest description (catalogue.md §2.5): a list is a bill paid on every turn.
 pub(super) const LONGEST_DESCRIPTION: usize = 300;
 pub(super) const LONGEST_FIRST_SENTENCE: usize = 100;
+/// For how long an approval may open a tool: long enough to be of use, and not past a working day.
+const JIT_SECONDS: std::ops::RangeInclusive<u32> = 60..=8 * 60 * 60;
 
 /// The group that every owner and admin is in.
 pub const ADMINS: &str = "admin";
@@ -408,9 +410,22 @@ pub(super) fn in_words(name: &ToolName) -> String {
 
 /// Who approves. An empty list of groups means whoever may administer.
 fn review_rule(row: &ToolRow) -> Result<ReviewRule, String> {
-    let named = !row.review_groups.is_empty() || !row.force_groups.is_empty() || row.min_approvals.is_some();
+    let groups_named = !row.review_groups.is_empty() || !row.force_groups.is_empty();
+    let named = groups_named || row.min_approvals.is_some() || row.jit_seconds.is_some();
     if named && row.policy.consent() != Consent::Review {
-        return Err("review_groups, min_approvals and force_groups belong to policy `review`".to_owned());
+        return Err(
+            "review_groups, min_approvals, force_groups and jit_seconds belong to policy `review`".to_owned(),
+        );
+    }
+    if row
+        .jit_seconds
+        .is_some_and(|seconds| !JIT_SECONDS.contains(&seconds))
+    {
+        return Err(format!(
+            "jit_seconds must be {} to {}",
+            JIT_SECONDS.start(),
+            JIT_SECONDS.end()
+        ));
     }
     let groups = match row.review_groups.as_slice() {
         [] => vec![ADMINS.to_owned()],
@@ -425,6 +440,7 @@ fn review_rule(row: &ToolRow) -> Result<ReviewRule, String> {
         groups,
         min_approvals,
         force_groups: row.force_groups.clone(),
+        jit_seconds: row.jit_seconds,
     })
 }
 

@@ -84,6 +84,8 @@ pub struct ReviewRule {
     pub min_approvals: usize,
     /// Groups whose members may approve alone.
     pub force_groups: Vec<String>,
+    /// For how long one approval opens the tool to whoever asked, in seconds; absent, it is good for one call.
+    pub jit_seconds: Option<u32>,
 }
 
 /// One tool.

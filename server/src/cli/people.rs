@@ -55,6 +55,9 @@ pub(crate) enum TenantCommand {
         /// Only for this tool, by its native name.
         #[arg(long, value_name = "NAME")]
         tool: Option<ToolName>,
+        /// Whether owners and admins may approve reviews of their own calls; each time is marked in the logs [default: false].
+        #[arg(long, value_name = "BOOL")]
+        allow_admin_self_approval: Option<bool>,
         #[command(flatten)]
         tenant: OfTenant,
         #[command(flatten)]
@@ -103,18 +106,28 @@ impl TenantCommand {
             Self::Policy {
                 consent,
                 tool,
+                allow_admin_self_approval,
                 tenant,
                 place,
             } => {
                 let store = place.open().await?;
-                let rules = match consent {
-                    Some(consent) => rules::set(&store, &tenant.tenant, tool.as_ref(), consent).await?,
-                    None => rules::show(&store, &tenant.tenant).await?,
-                };
+                if let Some(consent) = consent {
+                    rules::set(&store, &tenant.tenant, tool.as_ref(), consent).await?;
+                }
+                if let Some(allowed) = allow_admin_self_approval {
+                    rules::set_admin_self_approval(&store, &tenant.tenant, allowed).await?;
+                }
+                let rules = rules::show(&store, &tenant.tenant).await?;
                 store.close().await;
                 let mut rows = vec![["every change".to_owned(), rules.writes.as_str().to_owned()]];
                 let tools = rules.tools.iter();
                 rows.extend(tools.map(|(tool, consent)| [tool.to_string(), consent.as_str().to_owned()]));
+                if rules.admin_self_approval {
+                    rows.push([
+                        "a review of an admin's own call".to_owned(),
+                        "their own approval will do".to_owned(),
+                    ]);
+                }
                 Ok(print::table(["BEFORE", "ASKS FOR AT LEAST"], &rows)?)
             }
         }

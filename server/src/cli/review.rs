@@ -5,7 +5,7 @@ use clap::Subcommand;
 use footbridge_server::{
     operate::{
         Actor, boot, people,
-        reviews::{self, Answer},
+        reviews::{self, Answer, ReviewStatus, TimeWindow},
     },
     store::Store,
 };
@@ -43,6 +43,12 @@ pub(crate) enum ReviewCommand {
         /// Alone, as a member of a group that may.
         #[arg(long)]
         force: bool,
+        /// To be run from this time of day on only, in UTC.
+        #[arg(long, value_name = "HH:MM", requires = "until")]
+        from: Option<String>,
+        /// And until this one; past midnight where it is the earlier of the two.
+        #[arg(long, value_name = "HH:MM", requires = "from")]
+        until: Option<String>,
         #[command(flatten)]
         tenant: OfTenant,
         #[command(flatten)]
@@ -58,6 +64,18 @@ pub(crate) enum ReviewCommand {
         /// Why.
         #[arg(long)]
         reason: Option<String>,
+        #[command(flatten)]
+        tenant: OfTenant,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Close what an approved review of type jit opened, before its time.
+    Revoke {
+        /// Its id, as rev_….
+        id: String,
+        /// Who closes it, by e-mail address.
+        #[arg(long = "as", value_name = "EMAIL")]
+        reviewer: String,
         #[command(flatten)]
         tenant: OfTenant,
         #[command(flatten)]
@@ -102,9 +120,17 @@ impl ReviewCommand {
                 id,
                 reviewer,
                 force,
+                from,
+                until,
                 tenant,
                 place,
-            } => answer(&place, &tenant, &id, &reviewer, Answer::Approve { force }).await,
+            } => {
+                let window = from
+                    .zip(until)
+                    .map(|(from, until)| TimeWindow::new(&from, &until));
+                let window = window.transpose().map_err(anyhow::Error::msg)?;
+                answer(&place, &tenant, &id, &reviewer, Answer::Approve { force, window }).await
+            }
             Self::Reject {
                 id,
                 reviewer,
@@ -112,6 +138,12 @@ impl ReviewCommand {
                 tenant,
                 place,
             } => answer(&place, &tenant, &id, &reviewer, Answer::Reject { reason }).await,
+            Self::Revoke {
+                id,
+                reviewer,
+                tenant,
+                place,
+            } => answer(&place, &tenant, &id, &reviewer, Answer::Revoke).await,
         }
     }
 }
@@ -132,5 +164,11 @@ async fn answer_as(
 ) -> Result<String> {
     let user = people::find_user(store, &Actor::Operator, &tenant.tenant, email).await?;
     let review = reviews::answer(store, &tenant.tenant, id, &user.id, answer).await?;
-    Ok(format!("{} is {}", review.id, review.status.as_str()))
+    let until = review.expires_at;
+    let when = match (review.status, review.runs_from) {
+        (ReviewStatus::Approved, Some(from)) => format!(" from {from} to {until}"),
+        (ReviewStatus::Approved, None) => format!(" until {until}"),
+        _ => String::new(),
+    };
+    Ok(format!("{} is {}{when}", review.id, review.status.as_str()))
 }

@@ -27,6 +27,8 @@ pub struct ToolResult {
     pub is_error: bool,
     /// Records that were touched, for the audit log; at most 20 are kept.
     pub record_ids: Vec<String>,
+    /// The review that the call waits for instead of having run. The hall says so, never a handler.
+    pub under_review: Option<String>,
 }
 
 /// One block of content.

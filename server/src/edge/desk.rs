@@ -5,7 +5,6 @@ use std::{
     borrow::Cow,
     net::IpAddr,
     sync::{Arc, OnceLock, Weak},
-    time::Duration,
 };
 
 use bytes::Bytes;
@@ -13,52 +12,38 @@ use footbridge_protocol::{
     codes,
     era::{self, SUPPORTED},
     headers::{HeaderValue, PROTOCOL_VERSION},
-    jsonrpc::{DecodeError, ErrorObject, Id, Message, Request, Rules, decode},
-    meta::{ClientInfo, TRACEPARENT},
+    jsonrpc::{DecodeError, ErrorObject, Message, Request, Rules, decode},
+    meta::ClientInfo,
 };
 use http::StatusCode;
 use prometheus_client::metrics::{counter::Counter, histogram::Histogram};
 use serde_json::json;
-use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, info, warn};
 
 use super::{
     Logged,
-    challenge::Stepping,
-    envelope::{Ask, Dialect, Envelope, Mirror, ToolRequest, admit_notification, open},
+    envelope::{Ask, Envelope, Mirror, admit_notification, open},
     legacy,
-    line::{Events, Line},
+    line::Line,
     listen::{self, Listens},
-    messenger::Messenger,
-    metrics::{Metrics, WENT_WELL},
-    modern,
+    metrics::Metrics,
     offers::{self, Offer},
-    progress::{LogNotes, ProgressNotes, Reports},
-    reply::{Asker, Reply, of_call_error},
+    reply::Reply,
     session::{SessionOver, legacy_capabilities, session_over},
     settings::EdgeSettings,
-    shape,
-    tape::Tape,
     tasks,
 };
 use crate::{
     access::{Principal, oauth::Entrance},
-    audit::RequestFacts,
-    catalogue::{Edition, TaskRule, Tool},
-    domain::Progress,
-    limits::{OverLimit, RateState, Usage},
-    pipeline::{Answer, Asking, BoundEdition, CallError, ClientSession, House, ToolCall},
-    telemetry::Trace,
+    catalogue::Edition,
+    limits::{OverLimit, RateState},
+    pipeline::{BoundEdition, ClientSession, House},
     vocabulary::Listing,
 };
 
 /// What every JSON-RPC message is held to (protocol.md L-02).
 pub(super) const RULES: Rules = Rules::SERVER;
-/// Reports of a call that may wait while an earlier one is written; newer ones follow those that find no room.
-const REPORTS_WAITING: usize = 16;
-/// Where in `_meta` a result says that the month's calls go to their end (catalogue.md §2.11).
-const WARNING: &str = "dev.footbridge/warning";
 
 /// What all desks of a server share.
 pub(super) struct Common {
@@ -107,20 +92,20 @@ pub(super) struct Desk {
     pub(super) capabilities: [Bytes; 2],
     /// `,"instructions":…}`, what ends an `initialize` result.
     pub(super) instructions: Bytes,
-    counts: Counts,
+    pub(super) counts: Counts,
     /// Whether calls of any tool may become tasks.
-    has_tasks: bool,
+    pub(super) has_tasks: bool,
     /// Itself, for what outlives a request.
     pub(super) me: Weak<Desk>,
 }
 
 /// The counters of what happens most, found once.
-struct Counts {
+pub(super) struct Counts {
     calls: Counter,
     lists: Counter,
     /// One for each tool, in the edition's order.
-    went_well: Vec<Counter>,
-    times: Vec<Histogram>,
+    pub(super) went_well: Vec<Counter>,
+    pub(super) times: Vec<Histogram>,
 }
 
 impl Counts {
@@ -168,7 +153,7 @@ impl Desk {
             "title": edition.title,
         });
         let meta = json!({ footbridge_protocol::meta::SERVER_INFO: server });
-        let has_tasks = edition.tools().iter().any(|tool| tool.task != TaskRule::Never);
+        let has_tasks = tasks::has_any(edition);
         let mut capabilities = offers::capabilities(edition, true);
         if let Some(all) = capabilities.as_object_mut().filter(|_| has_tasks) {
             all.insert("extensions".to_owned(), tasks::capability());
@@ -374,22 +359,11 @@ impl Desk {
             Ask::CallTool(request) if self.discovers(caller) => {
                 Box::pin(self.call_discovered(caller, mirror, envelope, request, session, line)).await
             }
-            Ask::CallTool(request) if self.has_tasks && envelope.dialect.is_modern() => {
-                match self.may_be_task(caller, request) {
-                    Ok(true) => Box::pin(self.call_as_task(caller, mirror, envelope, request)).await,
-                    Ok(false) => {
-                        self.call_tool(caller, mirror, envelope, request, session, line)
-                            .await
-                    }
-                    Err(error) => self.reply_to(caller, id, envelope.dialect, Err(error)),
-                }
+            Ask::CallTool(request) => self.call(caller, mirror, envelope, request, session, line).await,
+            Ask::Task(request) if self.has_tasks => {
+                Box::pin(self.task(caller, mirror, envelope, request)).await
             }
-            Ask::Task(request) if self.has_tasks => Box::pin(self.task(caller, envelope, request)).await,
             Ask::Task(_) => Self::unknown_method(envelope),
-            Ask::CallTool(request) => {
-                self.call_tool(caller, mirror, envelope, request, session, line)
-                    .await
-            }
             Ask::ListPrompts if self.offers(Offer::Prompt) => self.list_prompts(caller, envelope),
             Ask::GetPrompt(request) if self.offers(Offer::Prompt) => {
                 Box::pin(self.get_offer(caller, mirror, envelope, request, Offer::Prompt)).await
@@ -438,208 +412,11 @@ impl Desk {
         }
     }
 
-    pub(super) async fn call_tool(
-        &self,
-        caller: &Caller,
-        mirror: Mirror<'_>,
-        envelope: &Envelope<'_>,
-        request: &ToolRequest<'_>,
-        session: Option<ClientSession>,
-        line: &Line,
-    ) -> Reply {
-        let dialect = envelope.dialect;
-        if !dialect.is_modern() {
-            line.outlive_caller();
-        }
-        let cancelled = CancellationToken::new();
-        // Dropped with this future, that is when the client went away (protocol.md S-105).
-        let _cancel = cancelled.clone().drop_guard();
-        let settings = &self.common.settings;
-        let streams = line.events() == Events::Welcome;
-        let tape = session
-            .as_ref()
-            .filter(|_| streams)
-            .and_then(|_| Tape::new(&self.common, caller, dialect.version));
-        let token = request.progress_token.filter(|_| streams);
-        let (progress, reports) = match (token, &tape) {
-            (None, None) => (Progress::default(), None),
-            _ => {
-                let (sender, receiver) = mpsc::channel(REPORTS_WAITING);
-                let reports = Reports {
-                    line,
-                    tape: tape.as_ref(),
-                    progress: token.map(|token| ProgressNotes::new(token, settings)),
-                    log: session.as_ref().map(|session| {
-                        LogNotes::new(session.state.log_level.as_deref(), &request.name, settings)
-                    }),
-                    stream_after: Duration::from_millis(settings.stream_after_ms),
-                };
-                (Progress::to(sender), Some((receiver, reports)))
-            }
-        };
-        let messenger = tape.as_ref().map(|tape| Messenger {
-            desk: self,
-            caller,
-            mirror,
-            line,
-            tape,
-            version: dialect.version,
-        });
-        let mut capabilities = modern::capabilities(request.capabilities);
-        let asking = match (&messenger, &session) {
-            _ if dialect.is_modern() => Asking::InResult,
-            (Some(messenger), Some(session)) if !session.facts.capabilities.is_empty() => {
-                capabilities.clone_from(&session.facts.capabilities);
-                Asking::Directly(messenger)
-            }
-            _ => Asking::Never,
-        };
-        let check_headers = |tool: &Tool| match dialect.is_modern() && request.mirrored {
-            true => mirror.check_params(tool.param_headers(), request.arguments),
-            false => Ok(()),
-        };
-        let call = ToolCall {
-            name: &request.name,
-            arguments: request.arguments,
-            input_responses: request.input_responses,
-            request_state: request.request_state.as_deref(),
-            capabilities,
-            asking,
-            approve_at: self.common.approve_at.get().map(String::as_str),
-            check_headers: &check_headers,
-            progress,
-            cancelled,
-            facts: self.facts(caller, mirror, envelope),
-        };
-        let started = std::time::Instant::now();
-        // Boxed: every future around this one would be as large as it, and is moved once for each of them.
-        let mut call = Box::pin(self.common.house.call(&caller.principal, call));
-        let result = match reports {
-            None => call.as_mut().await,
-            Some((receiver, reports)) => Box::pin(reports.relay(call, receiver)).await,
-        };
-        self.count(&request.name, &result, started.elapsed());
-        let reply = self.reply_to(caller, envelope.id, dialect, result);
-        if let Some(tape) = &tape {
-            Box::pin(tape.end(&reply)).await;
-        }
-        reply
-    }
-
-    /// What a call came to, as a message.
-    pub(super) fn reply_to(
-        &self,
-        caller: &Caller,
-        id: Id<'_>,
-        dialect: Dialect,
-        result: Result<Answer, CallError>,
-    ) -> Reply {
-        let usage = self.common.house.monthly_usage(&caller.principal);
-        let usage = usage.filter(Usage::is_near);
-        let tail = self.tail(dialect, usage.as_ref());
-        let reply = match result {
-            Ok(Answer::Done(result)) => Reply::result(id, |out| {
-                shape::write_tool_result(out, dialect, &tail, &result);
-            }),
-            Ok(Answer::InputRequired {
-                requests,
-                request_state,
-            }) => Reply::result(id, |out| {
-                shape::write_input_required(out, &tail, &requests, request_state.as_deref());
-            }),
-            Err(error) => {
-                let asker = Asker {
-                    id,
-                    dialect,
-                    stepping: Stepping::of(
-                        &caller.principal,
-                        caller.entrance.as_ref().and_then(Entrance::advertised),
-                    ),
-                    reference: &caller.request_id,
-                    tail: &tail,
-                };
-                of_call_error(&error, asker)
-            }
-        };
-        reply.with_usage(usage)
-    }
-
-    /// What ends a result: who we are, which modern results alone say, and a warning, which all do.
-    pub(super) fn tail(&self, dialect: Dialect, usage: Option<&Usage>) -> Cow<'_, [u8]> {
-        let own: &[u8] = if dialect.is_modern() {
-            &self.modern_tail
-        } else {
-            b""
-        };
-        let Some(usage) = usage else {
-            return Cow::Borrowed(own);
-        };
-        // Invariant: the modern tail ends with the brace that closes `_meta`.
-        let mut tail = match own.strip_suffix(b"}") {
-            Some(open) => [open, b","].concat(),
-            None => br#","_meta":{"#.to_vec(),
-        };
-        tail.extend_from_slice(format!("\"{WARNING}\":{}}}", json!(usage.warning())).as_bytes());
-        Cow::Owned(tail)
-    }
-
-    pub(super) fn count(&self, name: &str, result: &Result<Answer, CallError>, took: Duration) {
-        let tool = self.bound.edition.find(name);
-        if let Some(times) = tool.and_then(|tool| self.counts.times.get(tool.index)) {
-            times.observe(took.as_secs_f64());
-        }
-        if let Err(CallError::OverLimit(limit)) = result {
-            self.common.metrics.limit_reached(limit);
-        }
-        let outcome = outcome_of(result);
-        match tool.and_then(|tool| self.counts.went_well.get(tool.index)) {
-            Some(counter) if outcome == WENT_WELL => {
-                counter.inc();
-            }
-            _ => {
-                let tool = tool.map(|tool| &tool.name);
-                self.common
-                    .metrics
-                    .tool_call(&self.bound.edition.name, tool, outcome);
-            }
-        }
-    }
-
-    pub(super) fn facts(&self, caller: &Caller, mirror: Mirror<'_>, envelope: &Envelope<'_>) -> RequestFacts {
-        let cut = |text: &str| match text.len() <= 200 && !text.chars().any(char::is_control) {
-            true => text.to_owned(),
-            false => text.chars().filter(|c| !c.is_control()).take(200).collect(),
-        };
-        RequestFacts {
-            request_id: caller.request_id.clone(),
-            client_name: envelope.client.name.as_deref().map(cut),
-            client_version: envelope.client.version.as_deref().map(cut),
-            protocol_version: envelope.dialect.version.as_str(),
-            address: caller.address,
-            // What the message says beats the header (protocol.md L-10).
-            trace: match (&envelope.trace_parent, mirror.header(TRACEPARENT)) {
-                (Some(parent), _) => Trace::read(parent),
-                (None, HeaderValue::One(parent)) => Trace::read(parent),
-                (None, _) => None,
-            },
-        }
-    }
-
     fn takes_batches(&self, mirror: Mirror<'_>) -> bool {
         match mirror {
             Mirror::Http(_) => era::allows_batch(mirror.header(PROTOCOL_VERSION)),
             Mirror::Stdio { settled } => settled == Some(era::ProtocolVersion::V2025_03_26),
         }
-    }
-}
-
-/// The word that figures name an outcome with.
-pub(super) fn outcome_of(result: &Result<Answer, CallError>) -> &'static str {
-    match result {
-        Ok(Answer::Done(result)) if result.is_error => "tool_error",
-        Ok(Answer::Done(_)) => WENT_WELL,
-        Ok(Answer::InputRequired { .. }) => "input_required",
-        Err(error) => error.code(),
     }
 }
 

@@ -43,16 +43,10 @@ impl Desk {
         let named = match &*request.name {
             discovery::CALL => inner(request),
             discovery::SEARCH | discovery::DESCRIBE => None,
-            _ => {
-                return self
-                    .call_tool(caller, mirror, envelope, request, session, line)
-                    .await;
-            }
+            _ => Some(request.clone()),
         };
         if let Some(named) = named {
-            return self
-                .call_tool(caller, mirror, envelope, &named, session, line)
-                .await;
+            return self.call(caller, mirror, envelope, &named, session, line).await;
         }
         let facts = self.facts(caller, mirror, envelope);
         let house = &self.common.house;

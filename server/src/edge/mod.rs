@@ -18,6 +18,7 @@
 
 mod batch;
 mod body;
+mod calls;
 mod challenge;
 mod connection;
 mod desk;

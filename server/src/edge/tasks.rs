@@ -2,35 +2,27 @@
 //! it, answers its questions, or stops it.
 //!
 //! Whether a call may become a task stands on its tool's row. It runs first as any other: one that ends soon, or asks at
-//! once, is answered at once. Only then a row is written, and only after that the handle is given out.
+//! once, is answered at once. Only then a row is written, and only after that the handle is given out. A call that
+//! others must approve is a task as well, one that nothing runs: see [`review`].
 
-use std::{sync::Arc, time::Duration};
+mod review;
+mod run;
 
-use footbridge_protocol::{
-    jsonrpc::{Id, OwnedId},
-    params::ShapeFault,
-};
-use futures_util::{FutureExt, future::BoxFuture};
+use footbridge_protocol::{jsonrpc::Id, params::ShapeFault};
 use serde_json::{Map, Value, json, value::RawValue};
-use tokio::{
-    sync::broadcast::error::RecvError,
-    time::{Instant, sleep_until},
-};
-use tokio_util::sync::CancellationToken;
-use tracing::warn;
 
 use super::{
     desk::{Caller, Desk},
-    envelope::{Ask, Dialect, Envelope, Mirror, Refused, ToolRequest},
+    envelope::{Ask, Envelope, Mirror, Refused, ToolRequest},
     modern,
     reply::Reply,
 };
 use crate::{
-    audit::RequestFacts,
-    catalogue::{TaskRule, Tool},
-    domain::{DomainError, InputRequest, Progress},
-    pipeline::{Answer, Asking, CallError, House, TASK_SAYS_SO, Task, ToolCall},
-    store::{StoreError, TaskStatus, Topic},
+    catalogue::{Edition, TaskRule},
+    domain::DomainError,
+    pipeline::{CallError, Task},
+    store::{StoreError, TaskStatus},
+    vocabulary::Consent,
 };
 
 /// The extension's name.
@@ -105,45 +97,10 @@ fn missing_capability() -> CallError {
     CallError::Domain(DomainError::MissingCapability(needed))
 }
 
-/// A call that outlives its request.
-struct Owned {
-    name: String,
-    arguments: Option<Box<RawValue>>,
-    answers: Option<Box<RawValue>>,
-    state: Option<String>,
-    capabilities: Map<String, Value>,
-    approve_at: Option<String>,
-    headers: Result<(), footbridge_protocol::headers::Mismatch>,
-    cancelled: CancellationToken,
-    facts: RequestFacts,
-}
-
-type Running = BoxFuture<'static, (Owned, Result<Answer, CallError>)>;
-
-impl Owned {
-    /// One round.
-    fn run(self, house: Arc<House>, principal: crate::access::Principal) -> Running {
-        async move {
-            let check_headers = |_: &Tool| self.headers.clone();
-            let call = ToolCall {
-                name: &self.name,
-                arguments: self.arguments.as_deref(),
-                input_responses: self.answers.as_deref(),
-                request_state: self.state.as_deref(),
-                capabilities: self.capabilities.clone(),
-                asking: Asking::InResult,
-                approve_at: self.approve_at.as_deref(),
-                check_headers: &check_headers,
-                // Nothing of a task is told while it runs (protocol.md E-06).
-                progress: Progress::default(),
-                cancelled: self.cancelled.clone(),
-                facts: self.facts.clone(),
-            };
-            let result = house.call(&principal, call).await;
-            (self, result)
-        }
-        .boxed()
-    }
+/// Whether calls of any tool may become tasks.
+pub(super) fn has_any(edition: &Edition) -> bool {
+    let mut tools = edition.tools().iter();
+    tools.any(|tool| tool.task != TaskRule::Never || edition.consent(tool) == Consent::Review)
 }
 
 impl Desk {
@@ -151,9 +108,11 @@ impl Desk {
     pub(super) fn may_be_task(&self, caller: &Caller, request: &ToolRequest<'_>) -> Result<bool, CallError> {
         // Whoever may not call it learns that from the rooms, not from here.
         let tool = self.bound.edition.find(&request.name);
-        let rule = tool
-            .filter(|tool| caller.principal.visible().contains(tool.index))
-            .map_or(TaskRule::Never, |tool| tool.task);
+        let tool = tool.filter(|tool| caller.principal.visible().contains(tool.index));
+        let rule = tool.map_or(TaskRule::Never, |tool| match tool.task {
+            TaskRule::Never if self.bound.edition.consent(tool) == Consent::Review => TaskRule::Allowed,
+            rule => rule,
+        });
         match rule {
             TaskRule::Never => Ok(false),
             rule => match declares(&modern::capabilities(request.capabilities)) {
@@ -163,88 +122,11 @@ impl Desk {
         }
     }
 
-    /// A call of a tool whose calls may become tasks.
-    pub(super) async fn call_as_task(
-        &self,
-        caller: &Caller,
-        mirror: Mirror<'_>,
-        envelope: &Envelope<'_>,
-        request: &ToolRequest<'_>,
-    ) -> Reply {
-        let common = &self.common;
-        let Some(tool) = self.bound.edition.find(&request.name) else {
-            let unknown = CallError::UnknownTool(request.name.clone().into_owned());
-            return self.reply_to(caller, envelope.id, envelope.dialect, Err(unknown));
-        };
-        let cancelled = CancellationToken::new();
-        let call = Owned {
-            name: request.name.clone().into_owned(),
-            arguments: request.arguments.map(ToOwned::to_owned),
-            answers: request.input_responses.map(ToOwned::to_owned),
-            state: request.request_state.as_deref().map(str::to_owned),
-            capabilities: modern::capabilities(request.capabilities),
-            approve_at: common.approve_at.get().cloned(),
-            headers: mirror.check_params(tool.param_headers(), request.arguments),
-            cancelled: cancelled.clone(),
-            facts: self.facts(caller, mirror, envelope),
-        };
-        // Until it is a task it ends with its caller.
-        let guard = cancelled.drop_guard();
-        let began = Instant::now();
-        let mut running = call.run(Arc::clone(&common.house), caller.principal.clone());
-        let soon = began + Duration::from_millis(common.settings.task_after_ms);
-        let first = tokio::select! {
-            biased;
-            (_, result) = &mut running => Some(result),
-            () = sleep_until(soon) => None,
-        };
-        if let Some(result) = first {
-            self.count(&request.name, &result, began.elapsed());
-            return self.reply_to(caller, envelope.id, envelope.dialect, result);
-        }
-        let lifetime_ms = i64::try_from(common.settings.task_kept_ms).unwrap_or(i64::MAX);
-        let begun = common
-            .house
-            .begin_task(&caller.principal, &tool.name, lifetime_ms)
-            .await;
-        let (task, desk) = match (begun, self.me.upgrade()) {
-            (Ok(task), Some(desk)) => (task, desk),
-            (begun, _) => {
-                // It cannot be a task, so it stays a call.
-                if let Err(error) = begun {
-                    warn!(request.id = caller.request_id, error = %error, "a long call is not kept as a task");
-                }
-                let (_, result) = running.await;
-                self.count(&request.name, &result, began.elapsed());
-                return self.reply_to(caller, envelope.id, envelope.dialect, result);
-            }
-        };
-        let runner = Runner {
-            desk,
-            caller: Caller {
-                principal: caller.principal.clone(),
-                address: caller.address,
-                request_id: caller.request_id.clone(),
-                counted: caller.counted.clone(),
-                entrance: caller.entrance.clone(),
-                listing: caller.listing.clone(),
-            },
-            id: task.id.clone(),
-            cancelled: guard.disarm(),
-            began,
-        };
-        common.work.spawn(runner.run(running));
-        Reply::result(envelope.id, |out| {
-            let mut members = members(&task);
-            members.insert("resultType".to_owned(), json!("task"));
-            self.write(out, &members);
-        })
-    }
-
     /// `tasks/get`, `tasks/update`, `tasks/cancel`.
     pub(super) async fn task(
         &self,
         caller: &Caller,
+        mirror: Mirror<'_>,
         envelope: &Envelope<'_>,
         request: &TaskRequest<'_>,
     ) -> Reply {
@@ -253,7 +135,7 @@ impl Desk {
             return self.reply_to(caller, id, envelope.dialect, Err(missing_capability()));
         }
         let done = match &request.wish {
-            Wish::Look => return self.look(caller, id, request).await,
+            Wish::Look => return self.look(caller, mirror, envelope, request).await,
             Wish::Answer(raw) => {
                 let answers = raw.map_or(Ok(Map::new()), |raw| serde_json::from_str(raw.get()));
                 let Ok(answers) = answers else {
@@ -282,13 +164,31 @@ impl Desk {
         }
     }
 
-    async fn look(&self, caller: &Caller, id: Id<'_>, request: &TaskRequest<'_>) -> Reply {
-        let house = &self.common.house;
+    async fn look(
+        &self,
+        caller: &Caller,
+        mirror: Mirror<'_>,
+        envelope: &Envelope<'_>,
+        request: &TaskRequest<'_>,
+    ) -> Reply {
+        let (id, house) = (envelope.id, &self.common.house);
         let mut task = match house.find_task(&caller.principal, &request.id).await {
             Ok(Some(task)) => task,
             Ok(None) => return unknown_task(id),
             Err(error) => return self.unavailable(caller, Some(id), &error),
         };
+        let mut message = None;
+        if let Some(review) = task
+            .review()
+            .map(str::to_owned)
+            .filter(|_| !task.status.is_final())
+        {
+            let facts = self.facts(caller, mirror, envelope);
+            (task, message) = match Box::pin(self.look_at_review(caller, task, &review, facts)).await {
+                Ok(found) => found,
+                Err(error) => return self.unavailable(caller, Some(id), &error),
+            };
+        }
         if task.is_lost {
             task = match self.bury(caller, task).await {
                 Ok(task) => task,
@@ -298,6 +198,9 @@ impl Desk {
         Reply::result(id, |out| {
             let mut members = members(&task);
             members.insert("resultType".to_owned(), json!("complete"));
+            if let Some(message) = message {
+                members.insert("statusMessage".to_owned(), json!(message));
+            }
             if task.status == TaskStatus::InputRequired {
                 members.insert("inputRequests".to_owned(), Value::Object(task.requests));
             }
@@ -351,165 +254,4 @@ fn members(task: &Task) -> Map<String, Value> {
     out.insert("ttlMs".to_owned(), json!(task.ttl_ms));
     out.insert("pollIntervalMs".to_owned(), json!(POLL_MS));
     out
-}
-
-/// Carries a task to its end.
-struct Runner {
-    desk: Arc<Desk>,
-    caller: Caller,
-    id: String,
-    cancelled: CancellationToken,
-    began: Instant,
-}
-
-impl Runner {
-    async fn run(self, mut running: Running) {
-        let mut round = 0;
-        loop {
-            let (mut call, result) = self.finished(running).await;
-            self.desk.count(&call.name, &result, self.began.elapsed());
-            let ended = match result {
-                Ok(Answer::InputRequired {
-                    requests,
-                    request_state,
-                }) => {
-                    round += 1;
-                    match self.ask(round, requests).await {
-                        Ok(Some(answers)) => {
-                            call.answers = serde_json::value::to_raw_value(&answers).ok();
-                            call.state = request_state;
-                            let principal = self.caller.principal.clone();
-                            running = call.run(Arc::clone(&self.desk.common.house), principal);
-                            continue;
-                        }
-                        Ok(None) => self.end(TaskStatus::Cancelled, None).await,
-                        Err(error) => Err(error),
-                    }
-                }
-                Err(CallError::Domain(DomainError::Cancelled)) => self.end(TaskStatus::Cancelled, None).await,
-                other => {
-                    let (status, outcome) = self.outcome(other);
-                    self.end(status, Some(&outcome)).await
-                }
-            };
-            if let Err(error) = ended {
-                // Whoever looks finds a task that nobody runs, and is told so.
-                warn!(request.id = self.caller.request_id, error = %error, "the end of a task is not kept");
-            }
-            return;
-        }
-    }
-
-    /// Waits for a round's end; meanwhile says that the task runs, and hears when it is to stop.
-    async fn finished(&self, mut running: Running) -> (Owned, Result<Answer, CallError>) {
-        let mut changes = self.desk.common.house.store().changes();
-        let mut say_so = tokio::time::interval(TASK_SAYS_SO);
-        loop {
-            tokio::select! {
-                biased;
-                done = &mut running => return done,
-                _ = say_so.tick() => self.say_so().await,
-                change = changes.recv() => match change {
-                    Ok(change) if change.topic != Topic::Tasks => {}
-                    Ok(_) | Err(RecvError::Lagged(_)) => {
-                        if self.look().await.is_some_and(|task| task.cancel_asked) {
-                            self.cancelled.cancel();
-                        }
-                    }
-                    Err(RecvError::Closed) => return running.await,
-                },
-            }
-        }
-    }
-
-    async fn say_so(&self) {
-        let house = &self.desk.common.house;
-        let said = house.keep_task_alive(&self.caller.principal, &self.id).await;
-        if let Err(error) = said {
-            warn!(error = %error, "a task cannot say that it runs");
-        }
-    }
-
-    async fn look(&self) -> Option<Task> {
-        let house = &self.desk.common.house;
-        house
-            .find_task(&self.caller.principal, &self.id)
-            .await
-            .ok()
-            .flatten()
-    }
-
-    /// Puts questions and waits for all answers; `None` when the task is to stop instead. Keys are unique in the task's
-    /// life (protocol.md E-05).
-    async fn ask(
-        &self,
-        round: u32,
-        requests: Vec<(String, InputRequest)>,
-    ) -> Result<Option<Map<String, Value>>, StoreError> {
-        let house = &self.desk.common.house;
-        let mut changes = house.store().changes();
-        let shown = requests.iter().map(|(key, request)| {
-            let mut shown = Map::from_iter([("method".to_owned(), json!(request.method()))]);
-            if let InputRequest::Elicitation(params) | InputRequest::Sampling(params) = request {
-                shown.insert("params".to_owned(), params.clone());
-            }
-            (format!("{round}.{key}"), Value::Object(shown))
-        });
-        let shown: Map<String, Value> = shown.collect();
-        house
-            .set_task_questions(&self.caller.principal, &self.id, Some(&shown))
-            .await?;
-        let mut say_so = tokio::time::interval(TASK_SAYS_SO);
-        let end = self.began + Duration::from_millis(self.desk.common.settings.task_kept_ms);
-        loop {
-            tokio::select! {
-                // After a drain nobody would be here to take the answer.
-                () = self.desk.common.draining.cancelled() => return Ok(None),
-                () = sleep_until(end) => return Ok(None),
-                _ = say_so.tick() => self.say_so().await,
-                change = changes.recv() => match change {
-                    Ok(change) if change.topic != Topic::Tasks => continue,
-                    Ok(_) | Err(RecvError::Lagged(_)) => {}
-                    Err(RecvError::Closed) => return Err(StoreError::Closed),
-                },
-            }
-            let Some(task) = self.look().await else { continue };
-            if task.cancel_asked {
-                return Ok(None);
-            }
-            if task.requests.is_empty() && task.status == TaskStatus::InputRequired {
-                house
-                    .set_task_questions(&self.caller.principal, &self.id, None)
-                    .await?;
-                let prefix = format!("{round}.");
-                let answers = task.answers.into_iter().filter_map(|(key, answer)| {
-                    let key = key.strip_prefix(&prefix)?.to_owned();
-                    Some((key, answer))
-                });
-                return Ok(Some(answers.collect()));
-            }
-        }
-    }
-
-    /// What a call came to, as its client would have read it.
-    fn outcome(&self, result: Result<Answer, CallError>) -> (TaskStatus, Value) {
-        let dialect = Dialect::of(footbridge_protocol::era::ProtocolVersion::V2026_07_28);
-        let id = OwnedId::from_integer(0);
-        let reply = self.desk.reply_to(&self.caller, id.as_id(), dialect, result);
-        let mut message: Map<String, Value> = serde_json::from_slice(&reply.into_bytes()).unwrap_or_default();
-        message.retain(|member, _| member == "result" || member == "error");
-        // A tool's own failure is a result (protocol.md E-04).
-        let status = match message.contains_key("result") {
-            true => TaskStatus::Completed,
-            false => TaskStatus::Failed,
-        };
-        (status, Value::Object(message))
-    }
-
-    async fn end(&self, status: TaskStatus, outcome: Option<&Value>) -> Result<(), StoreError> {
-        let house = &self.desk.common.house;
-        house
-            .finish_task(&self.caller.principal, &self.id, status, outcome)
-            .await
-    }
 }

@@ -21,11 +21,7 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::time::{Sleep, sleep};
 use tower_service::Service;
 
-use super::{
-    body::Outgoing,
-    desk::{Common, outcome_of},
-    settings::EdgeSettings,
-};
+use super::{body::Outgoing, calls::outcome_of, desk::Common, settings::EdgeSettings};
 use crate::{
     catalogue::Edition,
     pipeline::{Answer, CallError},

@@ -4,12 +4,12 @@ use futures_util::FutureExt;
 use serde::Serialize;
 
 use super::{Actor, OperateError, actor::Standing, approvals::Waiting, logged, note};
-pub use crate::policy::review::{Review, ReviewStatus};
+pub use crate::policy::review::{Review, ReviewStatus, ReviewType, TimeWindow};
 use crate::{
     domain::Preview,
     policy::{
-        SealKey,
-        review::{self, APPROVED_LIFETIME_MS, Reviewer},
+        RULES, SealKey, TenantRules,
+        review::{self, Approval, Reviewer},
     },
     store::{PendingState, Store, TenantTx},
     vocabulary::{Role, TenantId, UserId, sha256},
@@ -37,12 +37,16 @@ pub enum Answer {
     Approve {
         /// Alone, without the other groups.
         force: bool,
+        /// To be run in this part of a day only.
+        window: Option<TimeWindow>,
     },
     /// No.
     Reject {
         /// Why.
         reason: Option<String>,
     },
+    /// What the review opened for a while is closed.
+    Revoke,
 }
 
 /// Whether somebody is shown a review. The operator is shown all.
@@ -136,32 +140,11 @@ pub async fn answer(
                 let found = review::find(tx, &id).await?;
                 let found = found.filter(|(review, _)| sees(Some(&who), review));
                 let (before, version) = found.ok_or_else(|| unknown(&id))?;
-                let after = answered(tx, before.clone(), &who, answer)?;
+                let own_calls = tx.settings().get::<TenantRules>(RULES).await?;
+                let own_calls = own_calls.is_some_and(|rules| rules.admin_self_approval);
+                let after = answered(tx, before.clone(), &who, answer, own_calls)?;
                 review::change(tx, &after, before.status, version, who.user.as_str()).await?;
-                let command = match after.status {
-                    ReviewStatus::Rejected => {
-                        let ended = tx
-                            .pending_calls()
-                            .end(&sha256(&id), PendingState::Declined)
-                            .await?;
-                        if !ended {
-                            return Err(taken());
-                        }
-                        "review.reject"
-                    }
-                    ReviewStatus::Approved => {
-                        let by = who.user.as_str();
-                        let opened = tx
-                            .pending_calls()
-                            .decide(&id, true, by, APPROVED_LIFETIME_MS)
-                            .await?;
-                        if !opened {
-                            return Err(taken());
-                        }
-                        "review.approve"
-                    }
-                    _ => "review.approve",
-                };
+                let command = settle_call(tx, &after, &who).await?;
                 note(tx, &standing, command, &id, logged(&before), logged(&after));
                 Ok(after)
             }
@@ -170,19 +153,69 @@ pub async fn answer(
         .await
 }
 
+/// Has the waiting call follow its review; gives what the change log calls that.
+async fn settle_call(
+    tx: &mut TenantTx<'_>,
+    review: &Review,
+    who: &Reviewer,
+) -> Result<&'static str, OperateError> {
+    let token_hash = sha256(&review.id);
+    Ok(match review.status {
+        ReviewStatus::Rejected => {
+            if !tx
+                .pending_calls()
+                .end(&token_hash, PendingState::Declined)
+                .await?
+            {
+                return Err(taken());
+            }
+            "review.reject"
+        }
+        ReviewStatus::Revoked => {
+            // It may have run long ago: what was opened is closed all the same.
+            tx.pending_calls()
+                .end(&token_hash, PendingState::Declined)
+                .await?;
+            "review.revoke"
+        }
+        ReviewStatus::Approved => {
+            let lasts_ms = review.expires_at.as_millis().saturating_sub(tx.now().as_millis());
+            let by = who.user.as_str();
+            if !tx.pending_calls().decide(&review.id, true, by, lasts_ms).await? {
+                return Err(taken());
+            }
+            if review.self_approved {
+                "review.self_approve"
+            } else {
+                "review.approve"
+            }
+        }
+        _ => "review.approve",
+    })
+}
+
 fn answered(
     tx: &TenantTx<'_>,
     review: Review,
     who: &Reviewer,
     answer: Answer,
+    own_calls: bool,
 ) -> Result<Review, OperateError> {
     let now = tx.now();
     let after = match answer {
-        Answer::Approve { force } => review.approve(who, force, now),
+        Answer::Approve { force, window } => {
+            let how = Approval {
+                force,
+                window,
+                own_calls,
+            };
+            review.approve(who, how, now)
+        }
         Answer::Reject { reason } => {
             let reason = reason.map(|text| text.chars().take(LONGEST_REASON).collect());
             review.reject(who, reason, now)
         }
+        Answer::Revoke => review.revoke(who, now),
     };
     after.map_err(|refused| OperateError::Rule(refused.to_string()))
 }

@@ -31,26 +31,45 @@ pub async fn set(
     consent: Consent,
 ) -> Result<TenantRules, OperateError> {
     let tool = tool.cloned();
+    let subject = tool
+        .as_ref()
+        .map_or_else(|| "writes".to_owned(), ToString::to_string);
+    change(store, tenant, subject, move |rules| match tool {
+        None => rules.writes = consent,
+        Some(tool) if consent == Consent::Auto => drop(rules.tools.remove(&tool)),
+        Some(tool) => drop(rules.tools.insert(tool, consent)),
+    })
+    .await
+}
+
+/// Sets whether owners and admins of a tenant may approve reviews of their own calls.
+///
+/// # Errors
+/// When the store cannot be written.
+pub async fn set_admin_self_approval(
+    store: &Store,
+    tenant: &TenantId,
+    allowed: bool,
+) -> Result<TenantRules, OperateError> {
+    let subject = "admin_self_approval".to_owned();
+    change(store, tenant, subject, move |rules| {
+        rules.admin_self_approval = allowed
+    })
+    .await
+}
+
+async fn change(
+    store: &Store,
+    tenant: &TenantId,
+    subject: String,
+    change: impl FnOnce(&mut TenantRules) + Send + 'static,
+) -> Result<TenantRules, OperateError> {
     store
         .write(tenant, move |tx| {
             async move {
                 let mut rules = tx.settings().get::<TenantRules>(RULES).await?.unwrap_or_default();
                 let before = logged(&rules);
-                let subject = match tool {
-                    None => {
-                        rules.writes = consent;
-                        "writes".to_owned()
-                    }
-                    Some(tool) => {
-                        let subject = tool.to_string();
-                        if consent == Consent::Auto {
-                            rules.tools.remove(&tool);
-                        } else {
-                            rules.tools.insert(tool, consent);
-                        }
-                        subject
-                    }
-                };
+                change(&mut rules);
                 tx.settings().set(RULES, &rules).await?;
                 note(
                     tx,

@@ -9,67 +9,33 @@
 //! | needs a person's, from any other | back with a code that is approved elsewhere (door D) |
 //! | brings a token, or an answer with its state | to [`redeem`](super::redeem) |
 
-use std::{sync::Arc, time::Duration};
+mod show;
+mod visit;
 
 use futures_util::FutureExt;
-use serde_json::{Map, Value, json};
-use tokio_util::sync::CancellationToken;
+use serde_json::{Map, Value};
 
+pub(super) use visit::Visit;
+
+use self::show::Again;
 use super::{
-    Answer, Asking, CallError, House, ToolCall,
-    doors::{self, Door, Shown},
-    fare::Fare,
-    run::{End, bounded},
+    Answer, CallError, House, ToolCall,
+    doors::{self, Door},
 };
 use crate::{
-    access::Grant,
     audit::Draft,
-    catalogue::{ArgumentError, Edition, TOKEN_ARGUMENT, Tool},
-    domain::{Apply, DomainError, Plan, PlanCall, PlanSource, Planned, Preview, Progress},
+    catalogue::{ArgumentError, TOKEN_ARGUMENT},
+    domain::{DomainError, Preview},
     limits::Slot,
-    policy::{
-        self, Asked, Decision, Permit, Remembered, SealKey, StateError, Token,
-        review::{self, REVIEW_LIFETIME_MS, Review},
-    },
-    store::{AuditStatus, NewPending, PENDING_LIFETIME_MS, Pending, PendingState},
-    vocabulary::{Consent, Timestamp, new_id, sha256},
+    policy::{Asked, Decision, Remembered, StateError, Token},
+    store::{AuditStatus, Pending, PendingState},
+    vocabulary::{Consent, sha256},
 };
-
-/// Calls of one person that may wait for a review at once: more would drown their reviewers.
-const MOST_UNDER_REVIEW: i64 = 50;
-
-/// What stays the same for the whole of one call.
-#[derive(Clone)]
-pub(super) struct Visit {
-    pub(super) edition: Arc<Edition>,
-    pub(super) tool: Arc<Tool>,
-    pub(super) grant: Grant,
-    pub(super) planned: Planned,
-    pub(super) limit: Duration,
-    pub(super) now: Timestamp,
-    pub(super) progress: Progress,
-    pub(super) cancelled: CancellationToken,
-    pub(super) seal_key: Arc<SealKey>,
-    need: Consent,
-    /// What the call costs.
-    fare: Fare,
-    /// The name as the caller spells it.
-    called_as: String,
-    can_elicit: bool,
-    approve_at: Option<String>,
-}
 
 /// A yes on its way to the store.
 pub(super) struct Yes {
     pub(super) token_hash: [u8; 32],
     pub(super) asked: Asked,
-}
-
-/// Why a preview is shown, when it is not the first.
-#[derive(Default)]
-struct Again {
-    reason: Option<&'static str>,
-    earlier: Option<Preview>,
 }
 
 /// What a token, or its absence, led to.
@@ -247,186 +213,6 @@ impl House {
         }
     }
 
-    /// Shows a call that waits for somebody else, as it was first shown.
-    async fn show_waiting(
-        &self,
-        visit: &Visit,
-        row: &Pending,
-        reason: Option<&'static str>,
-        draft: &mut Draft,
-    ) -> Result<Answer, CallError> {
-        draft.status(AuditStatus::PendingReview);
-        let remembered = visit.remembered(row);
-        let shown = Shown {
-            preview: remembered.as_ref().map(|r| &r.preview),
-            reason,
-            expires_at: row.expires_at,
-            called_as: &visit.called_as,
-        };
-        if row.need != Consent::Review {
-            return doors::elsewhere(&shown, &row.code, visit.approve_at.as_deref()).map(Answer::Done);
-        }
-        draft.review(&row.code);
-        let review = self.find_review(visit, row.code.clone()).await?;
-        doors::review(&shown, &row.code, review.as_ref()).map(Answer::Done)
-    }
-
-    /// Plans, remembers the plan and shows it.
-    async fn preview(
-        &self,
-        visit: &Visit,
-        arguments: Value,
-        again: Again,
-        door: Door,
-        draft: &mut Draft,
-    ) -> Result<Answer, CallError> {
-        visit.fare.pay()?;
-        draft.status(AuditStatus::Preview);
-        let canonical = crate::vocabulary::canonical(&arguments);
-        let plan = self.plan(visit, arguments.clone()).await?;
-        let plan_digest = plan.digest(&visit.tool.digest());
-        draft.plan(&plan_digest);
-        let mut preview = Preview::from(&plan);
-        if let Some(earlier) = &again.earlier {
-            preview = preview.marked_against(earlier);
-        }
-        let facts = visit.grant.principal().facts();
-        let review = (visit.need == Consent::Review).then(|| visit.new_review(preview.summary()));
-        // A review's id is what its caller comes back with: it opens nothing before others have approved.
-        let token = match &review {
-            Some(review) => Token::from_caller(&review.id),
-            None => Token::new().map_err(internal)?,
-        };
-        if let Some(review) = &review {
-            draft.status(AuditStatus::PendingReview);
-            draft.review(&review.id);
-        }
-        let remembered = Remembered {
-            arguments,
-            preview,
-            planned_ms: visit.now.as_millis(),
-        };
-        let token_hash = token.hash();
-        let new = NewPending {
-            token_hash,
-            code: match &review {
-                Some(review) => review.id.clone(),
-                None => policy::new_code().map_err(internal)?,
-            },
-            lifetime_ms: match &review {
-                Some(_) => REVIEW_LIFETIME_MS,
-                None => PENDING_LIFETIME_MS,
-            },
-            user: facts.user.clone(),
-            edition: facts.edition.clone(),
-            tool: visit.tool.name.clone(),
-            args_digest: sha256(&canonical),
-            plan_digest,
-            // A token that somebody made up is shown a preview even where none is needed.
-            need: visit.need.max(Consent::Confirm),
-            sealed: visit
-                .seal_key
-                .seal_row(&visit.row_binding(&token_hash), &remembered)
-                .map_err(internal)?,
-        };
-        let code = new.code.clone();
-        let status = match review {
-            Some(_) => AuditStatus::PendingReview,
-            None => AuditStatus::Preview,
-        };
-        let event = draft.to_record(status);
-        let kept = review.clone();
-        let expires_at = self
-            .store
-            .write(&facts.tenant, move |tx| {
-                async move {
-                    if let Some(event) = event {
-                        tx.audit(event)?;
-                    }
-                    if let Some(review) = &kept {
-                        if tx.pending_calls().under_review(&review.requester).await? >= MOST_UNDER_REVIEW {
-                            return Err(too_many_reviews());
-                        }
-                        review::keep(tx, review).await?;
-                    }
-                    Ok(tx.pending_calls().insert(&new).await?)
-                }
-                .boxed()
-            })
-            .await?;
-        draft.already_written(status);
-        let shown = Shown {
-            preview: Some(&remembered.preview),
-            reason: again.reason,
-            expires_at,
-            called_as: &visit.called_as,
-        };
-        match door {
-            Door::Question => {
-                let state = json!(token.reveal());
-                let binding = super::binding(facts, &visit.tool, &canonical);
-                let sealed = visit
-                    .seal_key
-                    .seal(&binding, 1, state, visit.now)
-                    .map_err(internal)?;
-                Ok(Answer::InputRequired {
-                    requests: vec![doors::question(&shown)],
-                    request_state: Some(sealed),
-                })
-            }
-            Door::Token => doors::token(&shown, &token).map(Answer::Done),
-            Door::Elsewhere => match &review {
-                Some(review) => doors::review(&shown, &code, Some(review)).map(Answer::Done),
-                None => doors::elsewhere(&shown, &code, visit.approve_at.as_deref()).map(Answer::Done),
-            },
-        }
-    }
-
-    async fn find_review(&self, visit: &Visit, id: String) -> Result<Option<Review>, CallError> {
-        let tenant = visit.grant.principal().tenant();
-        let found = self
-            .store
-            .read(tenant, move |tx| {
-                async move { review::find(tx, &id).await }.boxed()
-            })
-            .await?;
-        Ok(found.map(|(review, _)| review))
-    }
-
-    /// Plans on one snapshot of the store.
-    pub(super) async fn plan(&self, visit: &Visit, arguments: Value) -> Result<Plan, CallError> {
-        self.plan_at(visit, arguments, visit.now).await
-    }
-
-    /// The same for an earlier moment.
-    pub(super) async fn plan_at(
-        &self,
-        visit: &Visit,
-        arguments: Value,
-        now: Timestamp,
-    ) -> Result<Plan, CallError> {
-        let call = visit.plan_call(arguments, now)?;
-        let work = match &visit.planned.plan {
-            PlanSource::Store(plan) => {
-                let plan = Arc::clone(plan);
-                let tenant = visit.grant.principal().tenant();
-                let work = self.store.read(tenant, move |tx| {
-                    async move { plan(&mut tx.reading(), call).await }.boxed()
-                });
-                work.boxed()
-            }
-            PlanSource::Remote(plan) => plan(call),
-        };
-        match bounded(visit.limit, work).await {
-            End::Returned(result) => Ok(result?),
-            End::Panicked => Err(CallError::Panicked),
-            End::TimedOut => Err(CallError::Timeout {
-                limit_seconds: visit.limit.as_secs(),
-                effect: "nothing was changed",
-            }),
-        }
-    }
-
     async fn decline(
         &self,
         visit: &Visit,
@@ -452,125 +238,11 @@ impl House {
             .await?;
         Ok(())
     }
-
-    /// What a call without a token came back for, when a person answers elsewhere.
-    async fn same_call(&self, visit: &Visit, args_digest: [u8; 32]) -> Result<Option<Pending>, CallError> {
-        let facts = visit.grant.principal().facts();
-        let (user, edition, tool) = (facts.user.clone(), facts.edition.clone(), visit.tool.name.clone());
-        let found = self.store.read(&facts.tenant, move |tx| {
-            async move {
-                tx.pending_calls()
-                    .find_same(&user, &edition, &tool, &args_digest)
-                    .await
-            }
-            .boxed()
-        });
-        Ok(found.await?)
-    }
-}
-
-impl Visit {
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "each is one thing that the hall knows of the call"
-    )]
-    pub(super) fn new(
-        house: &House,
-        edition: &Arc<Edition>,
-        grant: &Grant,
-        planned: &Planned,
-        need: Consent,
-        call: &ToolCall<'_>,
-        fare: Fare,
-        now: Timestamp,
-    ) -> Self {
-        let tool = Arc::clone(grant.tool());
-        Self {
-            edition: Arc::clone(edition),
-            grant: grant.clone(),
-            planned: planned.clone(),
-            limit: tool
-                .timeout_seconds
-                .map_or(house.call_timeout, Duration::from_secs),
-            now,
-            progress: call.progress.clone(),
-            cancelled: call.cancelled.clone(),
-            seal_key: Arc::clone(&house.seal_key),
-            need,
-            fare,
-            called_as: call.name.to_owned(),
-            can_elicit: !matches!(call.asking, Asking::Never) && has_forms(&call.capabilities),
-            approve_at: call.approve_at.map(str::to_owned),
-            tool,
-        }
-    }
-
-    fn door(&self) -> Door {
-        match self.need {
-            Consent::Review => Door::Elsewhere,
-            _ if self.can_elicit => Door::Question,
-            Consent::Human => Door::Elsewhere,
-            Consent::Auto | Consent::Confirm => Door::Token,
-        }
-    }
-
-    fn new_review(&self, summary: &str) -> Review {
-        let facts = self.grant.principal().facts();
-        let call = (facts.edition.clone(), self.tool.name.clone(), facts.user.clone());
-        let id = new_id("rev", self.now);
-        Review::new(id, call, summary.to_owned(), &self.tool.review, self.now)
-    }
-
-    /// What carries a plan out.
-    pub(super) fn applying(&self, permit: Permit, plan: Plan, agreed: bool, now: Timestamp) -> Apply {
-        Apply {
-            permit,
-            plan,
-            agreed,
-            progress: self.progress.clone(),
-            cancelled: self.cancelled.clone(),
-            now,
-        }
-    }
-
-    /// What a planning handler works on.
-    pub(super) fn plan_call(&self, arguments: Value, now: Timestamp) -> Result<PlanCall, ArgumentError> {
-        Ok(PlanCall {
-            grant: self.grant.clone(),
-            edition: Arc::clone(&self.edition),
-            arguments: self.tool.input.check(arguments)?,
-            now,
-        })
-    }
-
-    /// What a row's sealed parts are bound to.
-    pub(super) fn row_binding(&self, token_hash: &[u8; 32]) -> String {
-        policy::row_binding(self.grant.principal().tenant(), token_hash)
-    }
-
-    /// What was sealed beside a row; nothing when the key was changed since.
-    pub(super) fn remembered(&self, row: &Pending) -> Option<Remembered<Preview>> {
-        let binding = self.row_binding(&row.token_hash);
-        self.seal_key.open_row(&binding, &row.sealed).ok()
-    }
-
-    fn kept_result(&self, row: &Pending) -> Result<crate::domain::ToolResult, CallError> {
-        let binding = self.row_binding(&row.token_hash);
-        let bytes = row.result.as_deref().unwrap_or_default();
-        let kept: doors::Kept = self.seal_key.open_row(&binding, bytes).map_err(internal)?;
-        kept.try_into().map_err(CallError::Domain)
-    }
 }
 
 /// SHA-256 of arguments in canonical form.
 fn digest_of(arguments: &Value) -> [u8; 32] {
     sha256(&crate::vocabulary::canonical(arguments))
-}
-
-fn too_many_reviews() -> DomainError {
-    DomainError::Rule(format!(
-        "{MOST_UNDER_REVIEW} of your calls wait for their review already; have some of them answered first"
-    ))
 }
 
 /// Our own fault.
@@ -592,14 +264,6 @@ fn take_token(value: &mut Value) -> Result<Option<Token>, ArgumentError> {
     }
 }
 
-/// Whether the client can show its user a form: `elicitation: {}` says so as much as `elicitation: {form: {}}`.
-fn has_forms(capabilities: &Map<String, Value>) -> bool {
-    capabilities
-        .get("elicitation")
-        .and_then(Value::as_object)
-        .is_some_and(|modes| modes.is_empty() || modes.contains_key("form"))
-}
-
 /// Yes or no; `None` when there is no answer that fits the form, so that it is asked again (protocol.md S-86, S-87).
 fn answer_of(answers: &Map<String, Value>) -> Result<Option<bool>, CallError> {
     let Some(answer) = answers.get(doors::QUESTION) else {
@@ -619,6 +283,8 @@ fn answer_of(answers: &Map<String, Value>) -> Result<Option<bool>, CallError> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -647,13 +313,6 @@ mod tests {
         assert!(of(json!({"action": "yes"})).is_err());
         assert!(of(json!(true)).is_err());
         assert_eq!(answer_of(&Map::new()).unwrap(), None);
-    }
-
-    #[test]
-    fn forms_are_declared_by_name_or_by_nothing() {
-        let has = |capabilities: Value| has_forms(capabilities.as_object().unwrap());
-        assert!(has(json!({"elicitation": {}})) && has(json!({"elicitation": {"form": {}, "url": {}}})));
-        assert!(!has(json!({"elicitation": {"url": {}}})) && !has(json!({})));
     }
 
     #[test]

@@ -6,7 +6,10 @@ use serde_json::{Map, Value, json, value::RawValue};
 use super::CallError;
 use crate::{
     domain::{Content, DomainError, InputRequest, Preview, ToolResult},
-    policy::{Token, review::Review},
+    policy::{
+        Token,
+        review::{Review, ReviewStatus},
+    },
     vocabulary::Timestamp,
 };
 
@@ -146,21 +149,31 @@ pub(super) fn review(shown: &Shown<'_>, id: &str, review: Option<&Review>) -> Re
         .filter(|vote| !vote.approved)
         .map(|vote| vote.group.as_str())
         .collect();
-    let next_step = format!(
-        "Others must approve this: {}. Then call {} again with the same arguments and confirmation_token {id}.",
-        if who.is_empty() {
-            "its reviewers".to_owned()
-        } else {
-            who.join(", ")
-        },
+    let from = review
+        .filter(|review| review.status == ReviewStatus::Approved)
+        .and_then(|review| review.runs_from);
+    let who = match who.as_slice() {
+        [] => "its reviewers".to_owned(),
+        groups => groups.join(", "),
+    };
+    let then = format!(
+        "call {} again with the same arguments and confirmation_token {id}.",
         shown.called_as
     );
+    let next_step = match from {
+        Some(from) => format!(
+            "This is approved from {from} until {}. Then {then}",
+            shown.expires_at
+        ),
+        None => format!("Others must approve this: {who}. Then {then}"),
+    };
     let mut out = shown.members("pending_approval");
     out.insert("confirmation_token".to_owned(), json!(id));
-    out.insert(
-        "approve".to_owned(),
-        json!({ "review_id": id, "groups": groups, "command": command }),
-    );
+    let mut approve = json!({ "review_id": id, "groups": groups, "command": command });
+    if let Some(from) = from {
+        approve["runs_from"] = json!(from);
+    }
+    out.insert("approve".to_owned(), approve);
     out.insert("expires_at".to_owned(), json!(shown.expires_at));
     out.insert("next_step".to_owned(), json!(next_step));
     let prose = format!("{}Nothing has been changed yet. {next_step}", shown.prose());

@@ -361,7 +361,30 @@ impl Judge {
         let Some(remembered) = visit.remembered(&row) else {
             return over(fresh(Verdict::Unknown, None));
         };
-        let reviewed = (row.need == Consent::Review).then(|| row.code.clone());
+        let facts = visit.grant.principal().facts();
+        let reviewed = match (row.need, &visit.open_by) {
+            (Consent::Review, _) => {
+                let review = review::find(tx, &row.code).await?;
+                // Approved for later.
+                if review
+                    .and_then(|(review, _)| review.runs_from)
+                    .is_some_and(|from| tx.now() < from)
+                {
+                    return over(Redeemed::Waiting(row));
+                }
+                Some(row.code.clone())
+            }
+            (_, Some(open_by)) => {
+                if !review::stands(tx, open_by, &facts.user, &facts.edition, &visit.tool.name).await? {
+                    return Err(DomainError::Conflict(
+                        "the review that opened this tool was closed this very moment; call again without the token"
+                            .to_owned(),
+                    ));
+                }
+                Some(open_by.clone())
+            }
+            (_, None) => None,
+        };
         // The stored arguments, whatever was sent beside the token: what runs is what was shown.
         let planned_at = Timestamp(remembered.planned_ms);
         let call = visit.plan_call(remembered.arguments.clone(), planned_at)?;

@@ -11,8 +11,9 @@ use super::{CallError, House};
 use crate::{
     access::Principal,
     domain::DomainError,
-    store::{NewTask, StoreError, TaskRow, TaskStatus},
-    vocabulary::{Timestamp, ToolName},
+    policy::review::{self, APPROVED_LIFETIME_MS, REVIEW_LIFETIME_MS, ReviewStatus},
+    store::{NewTask, PendingState, StoreError, TaskRow, TaskStatus},
+    vocabulary::{Timestamp, ToolName, sha256},
 };
 
 /// How long a task counts as running after it last said so. Several times [`TASK_SAYS_SO`], so that a slow store does not
@@ -24,6 +25,22 @@ pub const TASK_SAYS_SO: Duration = Duration::from_secs(10);
 const MOST_UNDER_WAY: i64 = 50;
 /// Most answers to the questions of one round that are kept; other keys are none of ours.
 const LARGEST_ANSWERS: usize = 1024 * 1024;
+
+/// How long the end of a review can be looked at, in milliseconds: a person may come back on the next day.
+const REVIEW_KEPT_MS: i64 = 24 * 60 * 60 * 1000;
+/// Stands in a task's id before the review that it waits for.
+const REVIEW_MARK: char = '.';
+
+/// How the review of a call stands.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ReviewStands {
+    /// Somebody still has to answer, or the time has not come; in words.
+    Waiting(String),
+    /// It came to nothing; why.
+    Over(String),
+    /// It was answered, or its call has run: repeating the call of this tool says what it came to.
+    Decided(ToolName),
+}
 
 /// A task as its owner sees it.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,6 +67,13 @@ pub struct Task {
     pub is_lost: bool,
 }
 
+impl Task {
+    /// The review that the call waits for, if that is what the task is.
+    pub fn review(&self) -> Option<&str> {
+        self.id.split_once(REVIEW_MARK).map(|(_, review)| review)
+    }
+}
+
 impl House {
     /// Keeps a call as a task that runs.
     ///
@@ -61,17 +85,48 @@ impl House {
         tool: &ToolName,
         lifetime_ms: i64,
     ) -> Result<Task, CallError> {
+        self.keep_task(principal, tool, None, lifetime_ms, ALIVE_MS).await
+    }
+
+    /// Keeps a call that waits for its review as a task that nothing runs, for longer than the review may take.
+    ///
+    /// # Errors
+    /// As [`House::begin_task`].
+    pub async fn begin_review_task(
+        &self,
+        principal: &Principal,
+        tool: &ToolName,
+        review: &str,
+    ) -> Result<Task, CallError> {
+        let lasts_ms = REVIEW_LIFETIME_MS + APPROVED_LIFETIME_MS + REVIEW_KEPT_MS;
+        self.keep_task(principal, tool, Some(review), lasts_ms, lasts_ms)
+            .await
+    }
+
+    async fn keep_task(
+        &self,
+        principal: &Principal,
+        tool: &ToolName,
+        review: Option<&str>,
+        lifetime_ms: i64,
+        alive_ms: i64,
+    ) -> Result<Task, CallError> {
         let mut random = [0_u8; 24];
         getrandom::fill(&mut random)
             .map_err(|e| CallError::Domain(DomainError::internal(std::io::Error::other(e.to_string()))))?;
         let facts = principal.facts();
+        let mut id = format!("task_{}", URL_SAFE_NO_PAD.encode(random));
+        if let Some(review) = review {
+            id.push(REVIEW_MARK);
+            id.push_str(review);
+        }
         let new = NewTask {
-            id: format!("task_{}", URL_SAFE_NO_PAD.encode(random)),
+            id,
             user: facts.user.clone(),
             edition: facts.edition.clone(),
             tool: tool.clone(),
             lifetime_ms,
-            alive_ms: ALIVE_MS,
+            alive_ms,
         };
         let row = self
             .store
@@ -88,6 +143,77 @@ impl House {
             })
             .await?;
         Ok(self.opened(principal, row))
+    }
+
+    /// How the review of a call of this principal's stands.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn review_stands(
+        &self,
+        principal: &Principal,
+        review: &str,
+    ) -> Result<ReviewStands, StoreError> {
+        let (id, user) = (review.to_owned(), principal.facts().user.clone());
+        let found = self.store.read(principal.tenant(), move |tx| {
+            async move {
+                let found = review::find(tx, &id).await?.map(|(review, _)| review);
+                Ok::<_, StoreError>((found.filter(|review| review.requester == user), tx.now()))
+            }
+            .boxed()
+        });
+        let (found, now) = found.await?;
+        let Some(review) = found else {
+            return Ok(ReviewStands::Over(
+                "the review is gone; make the call again".to_owned(),
+            ));
+        };
+        Ok(match review.status_at(now) {
+            ReviewStatus::Pending => {
+                let open = review.groups.iter().filter(|vote| !vote.approved);
+                let open: Vec<_> = open.map(|vote| vote.group.as_str()).collect();
+                ReviewStands::Waiting(format!("Waits for the approval of {}.", open.join(", ")))
+            }
+            ReviewStatus::Approved if review.runs_from.is_some_and(|from| now < from) => {
+                let from = review.runs_from.unwrap_or(now);
+                ReviewStands::Waiting(format!(
+                    "Approved, to be run from {from} until {}.",
+                    review.expires_at
+                ))
+            }
+            ReviewStatus::Processing => ReviewStands::Waiting("It is being carried out.".to_owned()),
+            // A no is said by the call itself, as is the result of one that ran.
+            ReviewStatus::Approved | ReviewStatus::Executed | ReviewStatus::Rejected => {
+                ReviewStands::Decided(review.tool)
+            }
+            ReviewStatus::Revoked => {
+                ReviewStands::Over("the review was revoked; the call was not run".to_owned())
+            }
+            ReviewStatus::Expired => ReviewStands::Over(review.rejection_reason.unwrap_or_else(|| {
+                "the review expired before the call could run; make the call again".to_owned()
+            })),
+        })
+    }
+
+    /// Takes a call of this principal's back from its reviewers, if it still waits for them.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub async fn withdraw_review(&self, principal: &Principal, review: &str) -> Result<(), StoreError> {
+        let (id, user) = (review.to_owned(), principal.facts().user.clone());
+        self.store
+            .write(principal.tenant(), move |tx| {
+                async move {
+                    if review::withdraw(tx, &id, &user).await? {
+                        tx.pending_calls()
+                            .end(&sha256(&id), PendingState::Declined)
+                            .await?;
+                    }
+                    Ok(())
+                }
+                .boxed()
+            })
+            .await
     }
 
     /// A principal's task.

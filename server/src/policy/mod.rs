@@ -87,6 +87,32 @@ pub fn consent(edition: &Edition, tool: &Tool, principal: &Principal, rules: &Te
     )
 }
 
+/// The consent that is left to ask for while a review has opened the tool to this principal: others have agreed, and each
+/// call still shows what it would do.
+pub fn consent_while_open(
+    edition: &Edition,
+    tool: &Tool,
+    principal: &Principal,
+    rules: &TenantRules,
+) -> Consent {
+    let answered = |asked: Consent| match asked {
+        Consent::Review => Consent::Confirm,
+        asked => asked,
+    };
+    let own = answered(edition.consent(tool));
+    strictest(
+        if tool.always_human {
+            own.max(Consent::Human)
+        } else {
+            own
+        },
+        tool.effect,
+        answered(rules.writes),
+        answered(rules.of_tool(&tool.name)),
+        principal.facts().confirm,
+    )
+}
+
 /// Nothing here can loosen what another asks for. What is asked for before every change is not asked before a read.
 fn strictest(own: Consent, effect: Effect, writes: Consent, this_tool: Consent, key: KeyConfirm) -> Consent {
     let own = own.max(this_tool);

@@ -2,17 +2,27 @@
 //!
 //! ```text
 //! PENDING ─approve (enough groups)→ APPROVED ─its caller comes back→ PROCESSING → EXECUTED
-//!    │ └─reject→ REJECTED              └─ 24 h passed → EXPIRED
-//!    └─ 72 h passed → EXPIRED
+//!    │ └─reject→ REJECTED              ├─revoke (jit)→ REVOKED
+//!    └─ 72 h passed → EXPIRED          └─ its time window, or 24 h, passed → EXPIRED
 //! ```
+//!
+//! A review of type `onetime` lets its one call run. One of type `jit` opens its tool to whoever asked, for a while: it
+//! stays APPROVED through all the calls of that time, each of which shows its own preview.
 
+mod kept;
 mod notice;
+mod standing;
+mod window;
 
 use serde::{Deserialize, Serialize};
 
+pub use kept::{change, find, keep, list, sweep};
+pub(crate) use kept::{follow, withdraw};
+pub(crate) use standing::{find as find_standing, stands};
+pub use window::TimeWindow;
+
 use crate::{
     catalogue::{ADMINS, ReviewRule},
-    store::{Draft, Record, RecordQuery, StoreError, TenantTx},
     vocabulary::{EditionName, Role, Timestamp, ToolName, UserId},
 };
 
@@ -20,6 +30,17 @@ use crate::{
 pub const REVIEW_LIFETIME_MS: i64 = 72 * 60 * 60 * 1000;
 /// How long an approval waits for its caller.
 pub const APPROVED_LIFETIME_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// What an approval is good for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ReviewType {
+    /// One run of one call.
+    #[default]
+    Onetime,
+    /// Every call of the tool by whoever asked, for a while.
+    Jit,
+}
 
 /// Where a review stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -35,18 +56,21 @@ pub enum ReviewStatus {
     Processing,
     /// It was carried out.
     Executed,
+    /// What it opened was closed before its time.
+    Revoked,
     /// Too late, or what it was about changed.
     Expired,
 }
 
 impl ReviewStatus {
     /// Every status.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Pending,
         Self::Approved,
         Self::Rejected,
         Self::Processing,
         Self::Executed,
+        Self::Revoked,
         Self::Expired,
     ];
 
@@ -58,17 +82,18 @@ impl ReviewStatus {
             Self::Rejected => "REJECTED",
             Self::Processing => "PROCESSING",
             Self::Executed => "EXECUTED",
+            Self::Revoked => "REVOKED",
             Self::Expired => "EXPIRED",
         }
     }
 
     /// The table above as code.
     pub fn may_become(self, next: Self) -> bool {
-        use ReviewStatus::{Approved, Executed, Expired, Pending, Processing, Rejected};
+        use ReviewStatus::{Approved, Executed, Expired, Pending, Processing, Rejected, Revoked};
         matches!(
             (self, next),
             (Pending, Approved | Rejected | Expired)
-                | (Approved, Processing | Executed | Rejected | Expired)
+                | (Approved, Processing | Executed | Rejected | Revoked | Expired)
                 // What a tool refuses, its approval outlives.
                 | (Processing, Executed | Approved)
         )
@@ -95,6 +120,12 @@ pub struct GroupVote {
 pub struct Review {
     /// Identity, and what its caller comes back with.
     pub id: String,
+    /// What an approval is good for.
+    #[serde(default, rename = "type")]
+    pub kind: ReviewType,
+    /// With `jit`: for how long its tool is open, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_duration_seconds: Option<u32>,
     /// Through which edition it was called.
     pub edition: EditionName,
     /// Which tool.
@@ -113,6 +144,15 @@ pub struct Review {
     pub force_groups: Vec<String>,
     /// Whether somebody did.
     pub forced: bool,
+    /// Whether an admin approved their own call, where their tenant lets them.
+    #[serde(default)]
+    pub self_approved: bool,
+    /// The part of a day in which it may run, as its reviewers say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_window: Option<TimeWindow>,
+    /// From when it may run, where that is not at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runs_from: Option<Timestamp>,
     /// Until when it may go on.
     pub expires_at: Timestamp,
     /// Why it was rejected, or came to nothing.
@@ -139,6 +179,17 @@ impl Reviewer {
     }
 }
 
+/// How somebody says yes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Approval {
+    /// Alone, without the other groups.
+    pub force: bool,
+    /// Only for this part of a day; of several that are named, the last holds.
+    pub window: Option<TimeWindow>,
+    /// Whether the tenant lets admins approve their own calls.
+    pub own_calls: bool,
+}
+
 /// Why an answer does not count. The texts are for whoever gave it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotCounted {
@@ -151,6 +202,12 @@ pub enum NotCounted {
     /// They are in none of the groups that are asked, or those have answered.
     #[error("none of the groups that still have to approve is yours; they are: {0}")]
     NotAsked(String),
+    /// There is nothing open that could be closed.
+    #[error("only an approved review of type jit can be revoked")]
+    NothingOpen,
+    /// It is open, so a no comes too late.
+    #[error("the review is APPROVED and opened its tool for a while: revoke it instead")]
+    Open,
     /// They may not approve alone.
     #[error("only members of these groups may approve alone: {0}")]
     NoForce(String),
@@ -174,6 +231,11 @@ impl Review {
         });
         Self {
             id,
+            kind: match rule.jit_seconds {
+                Some(_) => ReviewType::Jit,
+                None => ReviewType::Onetime,
+            },
+            access_duration_seconds: rule.jit_seconds,
             edition,
             tool,
             requester,
@@ -183,6 +245,9 @@ impl Review {
             min_approvals: rule.min_approvals,
             force_groups: rule.force_groups.clone(),
             forced: false,
+            self_approved: false,
+            time_window: None,
+            runs_from: None,
             expires_at: now.plus_millis(REVIEW_LIFETIME_MS),
             rejection_reason: None,
             created_at: now,
@@ -197,17 +262,25 @@ impl Review {
         }
     }
 
-    /// Somebody says yes, for every group of theirs that is asked; with `force`, alone.
+    /// Somebody says yes, for every group of theirs that is asked.
     ///
     /// # Errors
     /// Why that does not count.
-    pub fn approve(mut self, who: &Reviewer, force: bool, now: Timestamp) -> Result<Self, NotCounted> {
+    pub fn approve(mut self, who: &Reviewer, how: Approval, now: Timestamp) -> Result<Self, NotCounted> {
+        let Approval {
+            force,
+            window,
+            own_calls,
+        } = how;
         let status = self.status_at(now);
         if status != ReviewStatus::Pending {
             return Err(NotCounted::Over(status));
         }
         if who.user == self.requester {
-            return Err(NotCounted::OwnCall);
+            if !(own_calls && who.role.is_admin()) {
+                return Err(NotCounted::OwnCall);
+            }
+            self.self_approved = true;
         }
         if force {
             if !self.force_groups.iter().any(|group| who.is_in(group)) {
@@ -232,11 +305,25 @@ impl Review {
             return Err(NotCounted::NotAsked(open.join(", ")));
         }
         let yes = self.groups.iter().filter(|vote| vote.approved).count();
+        self.time_window = window.or(self.time_window);
         if force || yes >= self.min_approvals {
             self.status = ReviewStatus::Approved;
-            self.expires_at = now.plus_millis(APPROVED_LIFETIME_MS);
+            self.open_from(now);
         }
         Ok(self)
+    }
+
+    /// From when to when an approval of this moment is good.
+    fn open_from(&mut self, now: Timestamp) {
+        let (from, until) = match self.time_window {
+            Some(window) => window.next(now),
+            None => (now, now.plus_millis(APPROVED_LIFETIME_MS)),
+        };
+        self.runs_from = self.time_window.map(|_| from);
+        self.expires_at = match self.access_duration_seconds {
+            Some(seconds) => until.min(from.max(now).plus_millis(i64::from(seconds) * 1000)),
+            None => until,
+        };
     }
 
     /// Somebody says no. Its requester and admins always may, and so may whoever is asked.
@@ -253,243 +340,38 @@ impl Review {
         if !status.may_become(ReviewStatus::Rejected) {
             return Err(NotCounted::Over(status));
         }
-        let asked = self.groups.iter().any(|vote| who.is_in(&vote.group));
-        if !(asked || who.user == self.requester || who.role.is_admin()) {
-            let groups: Vec<_> = self.groups.iter().map(|vote| vote.group.as_str()).collect();
-            return Err(NotCounted::NotAsked(groups.join(", ")));
+        if status == ReviewStatus::Approved && self.kind == ReviewType::Jit {
+            return Err(NotCounted::Open);
         }
+        self.must_concern(who)?;
         self.status = ReviewStatus::Rejected;
         self.rejection_reason = reason;
         Ok(self)
     }
-}
 
-/// The kind of record that reviews are kept as.
-const KIND: &str = "_review";
-
-/// Keeps a new review, beside the waiting call of the same id.
-///
-/// # Errors
-/// When the store refuses.
-pub async fn keep(tx: &mut TenantTx<'_>, review: &Review) -> Result<(), StoreError> {
-    let actor = review.requester.to_string();
-    tx.records(KIND)
-        .insert(&review.id, &Draft::of(review)?, &actor)
-        .await?;
-    notice::tell(tx, review).await
-}
-
-/// The review of that id, with the version to give to [`change`].
-///
-/// # Errors
-/// When the store cannot be read.
-pub async fn find(tx: &mut TenantTx<'_>, id: &str) -> Result<Option<(Review, u32)>, StoreError> {
-    let found = tx.records(KIND).find(id).await?;
-    found
-        .map(|record| Ok((record.parse()?, record.version)))
-        .transpose()
-}
-
-/// Writes down what became of a review that stood at `before`, and tells those whom it concerns;
-/// [`StoreError::Conflict`] when somebody else was first.
-///
-/// # Errors
-/// When the store refuses.
-pub async fn change(
-    tx: &mut TenantTx<'_>,
-    review: &Review,
-    before: ReviewStatus,
-    version: u32,
-    actor: &str,
-) -> Result<(), StoreError> {
-    tx.records(KIND)
-        .update(&review.id, &Draft::of(review)?, Some(version), actor)
-        .await?;
-    if review.status == before {
-        return Ok(());
+    /// Somebody closes what the review opened: whoever may reject it.
+    ///
+    /// # Errors
+    /// Why that does not count.
+    pub fn revoke(mut self, who: &Reviewer, now: Timestamp) -> Result<Self, NotCounted> {
+        self.must_concern(who)?;
+        if self.kind != ReviewType::Jit || self.status_at(now) != ReviewStatus::Approved {
+            return Err(NotCounted::NothingOpen);
+        }
+        self.status = ReviewStatus::Revoked;
+        Ok(self)
     }
-    notice::tell(tx, review).await
-}
 
-/// The newest reviews.
-///
-/// # Errors
-/// When the store cannot be read.
-pub async fn list(tx: &mut TenantTx<'_>, limit: u32) -> Result<Vec<Review>, StoreError> {
-    let query = RecordQuery {
-        limit,
-        ..RecordQuery::default()
-    };
-    let page = tx.records(KIND).list(&query).await?;
-    page.records.iter().map(Record::parse).collect()
-}
-
-/// Removes reviews that nothing happened to since a moment, at most `most` of them; gives how many. They are evidence of
-/// calls, so they go when the rows of those calls do.
-///
-/// # Errors
-/// When the store refuses.
-pub async fn sweep(tx: &mut TenantTx<'_>, since: Timestamp, most: u32) -> Result<usize, StoreError> {
-    tx.records(KIND).purge_unchanged(since, most).await
-}
-
-/// Moves a review to what its waiting call has become, where the table of states has a way.
-pub(crate) async fn follow(
-    tx: &mut TenantTx<'_>,
-    id: &str,
-    next: ReviewStatus,
-    reason: Option<&str>,
-) -> Result<(), StoreError> {
-    let Some((mut review, version)) = find(tx, id).await? else {
-        return Ok(());
-    };
-    if !review.status.may_become(next) {
-        return Ok(());
+    /// For its requester, admins, and whoever is asked.
+    fn must_concern(&self, who: &Reviewer) -> Result<(), NotCounted> {
+        let asked = self.groups.iter().any(|vote| who.is_in(&vote.group));
+        if asked || who.user == self.requester || who.role.is_admin() {
+            return Ok(());
+        }
+        let groups: Vec<_> = self.groups.iter().map(|vote| vote.group.as_str()).collect();
+        Err(NotCounted::NotAsked(groups.join(", ")))
     }
-    let before = std::mem::replace(&mut review.status, next);
-    review.rejection_reason = reason.map(str::to_owned);
-    change(tx, &review, before, version, "engine").await
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const NOW: Timestamp = Timestamp(1_000);
-
-    fn review(groups: &[&str], min_approvals: usize, force: &[&str]) -> Review {
-        let rule = ReviewRule {
-            groups: groups.iter().map(|&g| g.to_owned()).collect(),
-            min_approvals,
-            force_groups: force.iter().map(|&g| g.to_owned()).collect(),
-        };
-        let call = (
-            EditionName::new("desk").unwrap(),
-            ToolName::new("ticket_purge").unwrap(),
-            UserId::new("usr_ada").unwrap(),
-        );
-        Review::new("rev_1".to_owned(), call, "Purge".to_owned(), &rule, NOW)
-    }
-
-    fn who(user: &str, role: Role, groups: &[&str]) -> Reviewer {
-        Reviewer {
-            user: UserId::new(user).unwrap(),
-            role,
-            groups: groups.iter().map(|&g| g.to_owned()).collect(),
-        }
-    }
-
-    #[test]
-    fn the_table_of_states_has_no_way_back_from_an_end() {
-        use ReviewStatus::{Approved, Executed, Expired, Pending, Processing, Rejected};
-        let ways = [
-            (Pending, Approved),
-            (Pending, Rejected),
-            (Pending, Expired),
-            (Approved, Processing),
-            (Approved, Executed),
-            (Approved, Rejected),
-            (Approved, Expired),
-            (Processing, Executed),
-            (Processing, Approved),
-        ];
-        for from in ReviewStatus::ALL {
-            for to in ReviewStatus::ALL {
-                assert_eq!(
-                    from.may_become(to),
-                    ways.contains(&(from, to)),
-                    "{from:?} → {to:?}"
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn enough_groups_approve_and_one_person_may_speak_for_several() {
-        let both = review(&["leads", "security"], 2, &[]);
-        let lead = who("usr_lea", Role::Member, &["leads"]);
-        let half = both.clone().approve(&lead, false, NOW).unwrap();
-        assert_eq!(half.status, ReviewStatus::Pending);
-        assert!(matches!(
-            half.clone().approve(&lead, false, NOW),
-            Err(NotCounted::NotAsked(open)) if open == "security"
-        ));
-        let whole = half
-            .approve(&who("usr_sec", Role::Member, &["security"]), false, NOW)
-            .unwrap();
-        assert_eq!(whole.status, ReviewStatus::Approved);
-        assert_eq!(whole.expires_at, NOW.plus_millis(APPROVED_LIFETIME_MS));
-        let many = who("usr_bea", Role::Member, &["leads", "security"]);
-        assert_eq!(
-            both.approve(&many, false, NOW).unwrap().status,
-            ReviewStatus::Approved
-        );
-        let either = review(&["leads", "security"], 1, &[]);
-        assert_eq!(
-            either.approve(&lead, false, NOW).unwrap().status,
-            ReviewStatus::Approved
-        );
-    }
-
-    #[test]
-    fn nobody_reviews_their_own_call_and_everybody_may_withdraw_it() {
-        let ada = who("usr_ada", Role::Owner, &["leads"]);
-        let mine = review(&["leads"], 1, &["leads"]);
-        assert_eq!(mine.clone().approve(&ada, false, NOW), Err(NotCounted::OwnCall));
-        assert_eq!(mine.clone().approve(&ada, true, NOW), Err(NotCounted::OwnCall));
-        let withdrawn = mine
-            .clone()
-            .reject(&ada, Some("a mistake".to_owned()), NOW)
-            .unwrap();
-        assert_eq!(withdrawn.status, ReviewStatus::Rejected);
-        let stranger = who("usr_eve", Role::Member, &[]);
-        assert!(matches!(
-            mine.clone().reject(&stranger, None, NOW),
-            Err(NotCounted::NotAsked(_))
-        ));
-        assert!(matches!(
-            mine.approve(&stranger, false, NOW),
-            Err(NotCounted::NotAsked(_))
-        ));
-    }
-
-    #[test]
-    fn force_is_for_its_groups_and_is_marked() {
-        let hard = review(&["leads", "security"], 2, &["oncall"]);
-        let lead = who("usr_lea", Role::Admin, &["leads"]);
-        assert!(matches!(
-            hard.clone().approve(&lead, true, NOW),
-            Err(NotCounted::NoForce(_))
-        ));
-        let forced = hard
-            .approve(&who("usr_on", Role::Member, &["oncall"]), true, NOW)
-            .unwrap();
-        assert!(forced.forced && forced.status == ReviewStatus::Approved);
-    }
-
-    #[test]
-    fn admins_are_a_group_and_time_ends_what_nobody_answers() {
-        let plain = review(&[ADMINS], 1, &[]);
-        let late = NOW.plus_millis(REVIEW_LIFETIME_MS);
-        let admin = who("usr_root", Role::Admin, &[]);
-        assert_eq!(
-            plain.clone().approve(&admin, false, late),
-            Err(NotCounted::Over(ReviewStatus::Expired))
-        );
-        let approved = plain.approve(&admin, false, NOW).unwrap();
-        assert_eq!(
-            approved.status_at(NOW.plus_millis(APPROVED_LIFETIME_MS)),
-            ReviewStatus::Expired
-        );
-        // An approval may be taken back until it is used.
-        let back = approved.reject(&admin, None, NOW).unwrap();
-        assert_eq!(
-            back.clone().reject(&admin, None, NOW),
-            Err(NotCounted::Over(ReviewStatus::Rejected))
-        );
-        assert_eq!(
-            back.approve(&admin, false, NOW),
-            Err(NotCounted::Over(ReviewStatus::Rejected))
-        );
-    }
-}
+mod tests;

@@ -27,6 +27,10 @@ pub struct TenantRules {
     pub writes: Consent,
     /// What single tools ask for at least, by their native names.
     pub tools: BTreeMap<ToolName, Consent>,
+    /// Whether owners and admins may approve reviews of their own calls: the one rule that loosens, so the operator alone
+    /// sets it, and each use of it is marked.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub admin_self_approval: bool,
 }
 
 impl TenantRules {

@@ -31,17 +31,31 @@ pub(super) fn prefix_of(owner: &str) -> String {
     format!("{{\"tenant_id\":\"{owner}\"")
 }
 
+/// A record's fields as JSON, each with a comma before it: the tenant leads.
+pub(super) trait Members: Serialize {
+    /// Appends them.
+    ///
+    /// # Errors
+    /// When a value has no JSON form.
+    fn write(&self, body: &mut Vec<u8>) -> serde_json::Result<()> {
+        let joint = body.len();
+        serde_json::to_writer(&mut *body, self)?;
+        if let Some(brace) = body.get_mut(joint) {
+            *brace = b',';
+        }
+        body.pop();
+        Ok(())
+    }
+}
+
 /// The body of a record: its fields as JSON, after the tenant.
-pub(super) fn body_of(owner: &str, record: &impl Serialize) -> Result<String, StoreError> {
-    let mut body = Vec::with_capacity(640);
+pub(super) fn body_of(owner: &str, record: &impl Members) -> Result<String, StoreError> {
+    let mut body = Vec::with_capacity(768);
     body.extend_from_slice(prefix_of(owner).as_bytes());
-    let joint = body.len();
-    serde_json::to_writer(&mut body, record).map_err(|e| StoreError::Invalid {
+    record.write(&mut body).map_err(|e| StoreError::Invalid {
         what: format!("a log's record cannot be written: {e}"),
     })?;
-    if let Some(brace) = body.get_mut(joint) {
-        *brace = b',';
-    }
+    body.push(b'}');
     String::from_utf8(body).map_err(|e| StoreError::Row(e.to_string()))
 }
 

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::{
     Session, StoreError,
     audit::ScopeKind,
-    chain::{Chain, Head, body_of},
+    chain::{Chain, Head, Members, body_of},
     log::{Kept, Log, LogEntry, Test},
     redact::redacted,
     row::params,
@@ -186,6 +186,8 @@ fn shown(value: Value) -> Value {
 pub type ChangeEntry = LogEntry<ChangeRecord>;
 /// The change log of one tenant, or of the server itself, for readers.
 pub type ChangeLog<'t> = Log<'t, ChangeRecord>;
+
+impl Members for ChangeRecord {}
 
 /// Which rows of the log to list.
 #[derive(Clone, Debug, Default)]

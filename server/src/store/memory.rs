@@ -74,8 +74,13 @@ pub struct Memories<'t> {
     pub(super) tenant: &'t TenantId,
 }
 
-const COLUMNS: &str =
-    "row_id, memory_id, key, version, content, tags_json, metadata_json, created_at, updated_at, expires_at";
+/// What a statement selects for [`memory`]; a macro, so that statements that are asked all the time need no formatting.
+macro_rules! columns {
+    () => {
+        "row_id, memory_id, key, version, content, tags_json, metadata_json, created_at, updated_at, expires_at"
+    };
+}
+const COLUMNS: &str = columns!();
 
 fn memory(row: &RowRef<'_>) -> Result<Memory, StoreError> {
     Ok(Memory {
@@ -200,25 +205,27 @@ impl Memories<'_> {
 
     /// The living memory of that key.
     pub async fn find_by_key(&mut self, key: &str) -> Result<Option<Memory>, StoreError> {
-        self.find("key", key).await
+        const BY_KEY: &str = concat!(
+            "SELECT ",
+            columns!(),
+            " FROM memory WHERE tenant_id = $1 AND key = $2 AND (expires_at IS NULL OR expires_at > $3)"
+        );
+        self.find(BY_KEY, key).await
     }
 
     /// The living memory of that id.
     pub async fn find_by_id(&mut self, id: &str) -> Result<Option<Memory>, StoreError> {
-        self.find("memory_id", id).await
+        const BY_ID: &str = concat!(
+            "SELECT ",
+            columns!(),
+            " FROM memory WHERE tenant_id = $1 AND memory_id = $2 AND (expires_at IS NULL OR expires_at > $3)"
+        );
+        self.find(BY_ID, id).await
     }
 
-    async fn find(&mut self, column: &'static str, value: &str) -> Result<Option<Memory>, StoreError> {
-        let sql = format!(
-            "SELECT {COLUMNS} FROM memory WHERE tenant_id = $1 AND {column} = $2 AND (expires_at IS NULL OR expires_at > $3)"
-        );
-        self.session
-            .query_one(
-                &sql,
-                params![self.tenant.as_str(), value, self.session.now],
-                memory,
-            )
-            .await
+    async fn find(&mut self, sql: &'static str, value: &str) -> Result<Option<Memory>, StoreError> {
+        let params = params![self.tenant.as_str(), value, self.session.now];
+        self.session.query_one(sql, params, memory).await
     }
 
     /// Living memories by their row numbers, in the order of the numbers given.

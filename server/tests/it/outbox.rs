@@ -154,6 +154,7 @@ async fn ask_for_review(store: &Store) {
                 groups: vec!["leads".to_owned()],
                 min_approvals: 1,
                 force_groups: Vec::new(),
+                jit_seconds: None,
             };
             let call = (
                 EditionName::new("desk").unwrap(),

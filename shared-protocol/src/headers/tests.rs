@@ -122,7 +122,7 @@ fn the_bridge_builds_what_the_server_wants() {
     let headers = of_request("tools/call", &call).unwrap();
     let flat: Vec<(&str, &str)> = headers
         .iter()
-        .map(|(name, value)| (name.as_ref(), value.as_str()))
+        .map(|(name, value)| (name.as_ref(), value.as_ref()))
         .collect();
     assert_eq!(
         flat,

@@ -25,7 +25,44 @@ pub struct Id<'a> {
 #[derive(Clone)]
 pub struct OwnedId {
     /// Invariant: as in [`Id`].
-    raw: Box<str>,
+    raw: Spelling,
+}
+
+/// Bytes of a spelling that need no memory of their own: every number and most names that hosts give.
+const SHORT_BYTES: usize = 22;
+
+/// A text that owns its bytes.
+#[derive(Clone)]
+enum Spelling {
+    /// The bytes, and how many of them there are.
+    Short([u8; SHORT_BYTES], u8),
+    Long(Box<str>),
+}
+
+impl From<&str> for Spelling {
+    fn from(text: &str) -> Self {
+        let mut bytes = [0; SHORT_BYTES];
+        match (bytes.get_mut(..text.len()), u8::try_from(text.len())) {
+            (Some(room), Ok(length)) => {
+                room.copy_from_slice(text.as_bytes());
+                Spelling::Short(bytes, length)
+            }
+            _ => Spelling::Long(text.into()),
+        }
+    }
+}
+
+impl Spelling {
+    fn as_str(&self) -> &str {
+        match self {
+            // Invariant: these bytes were a text.
+            Spelling::Short(bytes, length) => {
+                let text = bytes.get(..usize::from(*length)).unwrap_or_default();
+                std::str::from_utf8(text).unwrap_or_default()
+            }
+            Spelling::Long(text) => text,
+        }
+    }
 }
 
 /// What an id means, the basis of equality and hashing.
@@ -88,7 +125,7 @@ impl OwnedId {
     /// An integer id.
     pub fn from_integer(value: i64) -> Self {
         OwnedId {
-            raw: value.to_string().into(),
+            raw: value.to_string().as_str().into(),
         }
     }
 
@@ -97,19 +134,22 @@ impl OwnedId {
         let mut raw = Vec::with_capacity(text.len() + 2);
         super::write_string(&mut raw, text);
         // Invariant: serialised text is UTF-8.
+        let raw = String::from_utf8(raw).expect("serialised text is UTF-8");
         OwnedId {
-            raw: String::from_utf8(raw).expect("serialised text is UTF-8").into(),
+            raw: raw.as_str().into(),
         }
     }
 
     /// The JSON spelling, quotes included.
     pub fn as_raw(&self) -> &str {
-        &self.raw
+        self.raw.as_str()
     }
 
     /// The same id, borrowed.
     pub fn as_id(&self) -> Id<'_> {
-        Id { raw: &self.raw }
+        Id {
+            raw: self.raw.as_str(),
+        }
     }
 }
 
@@ -161,7 +201,7 @@ impl fmt::Debug for Id<'_> {
 
 impl fmt::Debug for OwnedId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "OwnedId({})", self.raw)
+        write!(f, "OwnedId({})", self.as_raw())
     }
 }
 
@@ -173,6 +213,6 @@ impl fmt::Display for Id<'_> {
 
 impl fmt::Display for OwnedId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.raw)
+        f.write_str(self.as_raw())
     }
 }

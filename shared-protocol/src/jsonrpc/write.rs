@@ -4,6 +4,7 @@
 //! A payload must be the text of one JSON value; that is the caller's promise, usually kept by a `RawValue`.
 
 use super::{ErrorObject, Id};
+use crate::scan::special;
 
 /// Appends a request.
 pub fn write_request(out: &mut Vec<u8>, id: Id<'_>, method: &str, params: Option<&[u8]>) {
@@ -53,10 +54,40 @@ pub fn write_error(out: &mut Vec<u8>, id: Option<Id<'_>>, error: &ErrorObject) {
     out.extend_from_slice(b"}}");
 }
 
-/// Appends `text` as a JSON string.
+/// Appends `text` as a JSON string, escaped as serde_json does it: what must be, and no more.
 pub fn write_string(out: &mut Vec<u8>, text: &str) {
-    // Invariant: a `Vec` takes every write and text always serialises.
-    serde_json::to_writer(out, text).expect("text serialises into memory");
+    let mut rest = text.as_bytes();
+    // Written eight bytes at a time: results repeat their JSON as text, where every few bytes need an escape.
+    out.reserve(rest.len() + 2);
+    out.push(b'"');
+    while let Some((chunk, after)) = rest.split_first_chunk::<8>() {
+        if special(u64::from_le_bytes(*chunk)) == 0 {
+            out.extend_from_slice(chunk);
+        } else {
+            chunk.iter().for_each(|byte| write_escaped(out, *byte));
+        }
+        rest = after;
+    }
+    rest.iter().for_each(|byte| write_escaped(out, *byte));
+    out.push(b'"');
+}
+
+fn write_escaped(out: &mut Vec<u8>, byte: u8) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    match byte {
+        b'"' => out.extend_from_slice(br#"\""#),
+        b'\\' => out.extend_from_slice(br"\\"),
+        b'\n' => out.extend_from_slice(br"\n"),
+        b'\r' => out.extend_from_slice(br"\r"),
+        b'\t' => out.extend_from_slice(br"\t"),
+        0x08 => out.extend_from_slice(br"\b"),
+        0x0c => out.extend_from_slice(br"\f"),
+        0..=0x1f => {
+            let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied().unwrap_or(b'0');
+            out.extend_from_slice(&[b'\\', b'u', b'0', b'0', digit(byte >> 4), digit(byte & 15)]);
+        }
+        plain => out.push(plain),
+    }
 }
 
 fn write_method_and_params(out: &mut Vec<u8>, method: &str, params: Option<&[u8]>) {
@@ -66,4 +97,36 @@ fn write_method_and_params(out: &mut Vec<u8>, method: &str, params: Option<&[u8]
         out.extend_from_slice(params);
     }
     out.push(b'}');
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn written(text: &str) -> String {
+        let mut out = b"kept".to_vec();
+        write_string(&mut out, text);
+        String::from_utf8(out)
+            .unwrap()
+            .strip_prefix("kept")
+            .unwrap()
+            .to_owned()
+    }
+
+    #[test]
+    fn every_character_below_a_space_is_escaped_as_serde_json_does_it() {
+        for code in 0..=0xff_u8 {
+            let text = format!("{0}1234567{0}", char::from(code));
+            assert_eq!(written(&text), serde_json::to_string(&text).unwrap(), "{code:#x}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_written_as_serde_json_writes_it(text in r#"([a-z"\\\x00-\x7f]|\PC){0,40}"#) {
+            prop_assert_eq!(written(&text), serde_json::to_string(&text).unwrap());
+        }
+    }
 }

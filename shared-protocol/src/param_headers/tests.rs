@@ -34,7 +34,7 @@ fn encoded(marks: &ParamHeaders, arguments: &str) -> Vec<(String, String)> {
     marks
         .encode(Some(raw(arguments)))
         .into_iter()
-        .map(|(name, value)| (name.into_owned(), value))
+        .map(|(name, value)| (name.into_owned(), value.into_owned()))
         .collect()
 }
 

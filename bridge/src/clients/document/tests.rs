@@ -106,7 +106,7 @@ fn yaml_gets_lines_below_its_key_and_loses_them_again() {
     }
     assert_eq!(
         add("a: 1\nservers: {} # none\n", Format::Yaml),
-        "a: 1\nservers:\n  ours:\n    command: \"/x\"\n    args: []\n    env:\n      A: \"1\" # none\n"
+        "a: 1\nservers: # none\n  ours:\n    command: \"/x\"\n    args: []\n    env:\n      A: \"1\"\n"
     );
     assert!(add("servers:\n", Format::Yaml).starts_with("servers:\n  ours:\n"));
     assert!(add("a: 1", Format::Yaml).starts_with("a: 1\nservers:\n  ours:\n"));

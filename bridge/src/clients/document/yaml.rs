@@ -7,7 +7,8 @@
 mod line;
 
 use super::{DEPTH, Form, Member, Node, Problem, Value};
-use line::{scalar, split_key, without_comment};
+pub(super) use line::split_key;
+use line::{scalar, without_comment};
 
 /// A line with something on it.
 #[derive(Clone, Copy)]

@@ -45,10 +45,11 @@ fn set(text: &str, root: &Node, path: &[String], value: &Node) -> Result<String,
             let lines = nested(next, after, value, &indent);
             let line = newline(text);
             let block = format!("{line}{}", lines.join(line));
-            let start = text
-                .get(member.start..node.span.start)
-                .map_or(node.span.start, |gap| member.start + gap.trim_end().len());
-            return splice(text, &[(start..node.span.end.max(start), block)]);
+            let key = key_end(text, member.start)?;
+            // What says that there is nothing goes; a comment behind it stays with the key.
+            let nothing = key..node.span.end.max(key);
+            let end = super::line_end(text, nothing.end);
+            return splice(text, &[(nothing, String::new()), (end..end, block)]);
         }
         if !node.is_map() || node.form == Form::Inline {
             return Err(Problem::new(
@@ -99,14 +100,11 @@ fn delete(text: &str, root: &Node, path: &[String]) -> Result<String, Problem> {
     let end = next_line(text, end_of(text, member.start, &member.node));
     if parent.members().len() == 1 && !parents.is_empty() {
         // A key with nothing below it means nothing to some readers: say that it is an empty map.
-        let key_line = text.get(..start).unwrap_or_default().trim_end();
-        return splice(
-            text,
-            &[
-                (key_line.len()..key_line.len(), " {}".to_owned()),
-                (start..end, String::new()),
-            ],
-        );
+        let holder = parents
+            .split_last()
+            .and_then(|(key, above)| root.find(above)?.member(key));
+        let key = key_end(text, holder.map_or(0, |holder| holder.start))?;
+        return splice(text, &[(key..key, " {}".to_owned()), (start..end, String::new())]);
     }
     // The last line of a file that does not end its last line.
     if end == text.len() && !text.ends_with('\n') {
@@ -116,6 +114,14 @@ fn delete(text: &str, root: &Node, path: &[String]) -> Result<String, Problem> {
         return Ok(trimmed.to_owned());
     }
     splice(text, &[(start..end, String::new())])
+}
+
+/// Where the key that begins at `start` ends, its colon included.
+fn key_end(text: &str, start: usize) -> Result<usize, Problem> {
+    let line = text.get(start..super::line_end(text, start)).unwrap_or_default();
+    let key = super::yaml::split_key(line, start)?;
+    key.map(|(_, length)| start + length)
+        .ok_or_else(|| Problem::new(start, "a name and a colon should be here"))
 }
 
 /// The byte order mark that stands in the first line before everything else.

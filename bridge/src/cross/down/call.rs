@@ -4,11 +4,12 @@
 //! goes on in [`Rounds`] and [`task`]. Dropping a call closes its exchange, which cancels it, and
 //! withdraws what the host is being asked.
 
+use std::mem;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use footbridge_protocol::era::Era;
-use footbridge_protocol::jsonrpc::{ErrorView, OwnedId, Request, write_result_with};
+use footbridge_protocol::jsonrpc::{ErrorView, Message, OwnedId, Request, Rules, decode, write_result_with};
 use hyper::StatusCode;
 use hyper::header::HeaderMap;
 use tokio::time::Instant;
@@ -40,6 +41,7 @@ pub(super) struct Call {
     /// As the host wrote it.
     line: Bytes,
     pub(super) kind: Kind,
+    /// For the first POST, which takes them. Few calls have another.
     headers: HeaderMap,
     flags: Arc<Flags>,
     pub(super) lane: Arc<Lane>,
@@ -100,10 +102,11 @@ impl Call {
     }
 
     /// Carries the request and writes its answer.
-    pub(super) async fn run(self) {
+    pub(super) async fn run(mut self) {
         let began = Instant::now();
+        let headers = mem::take(&mut self.headers);
         // The first POST goes under the host's id: nothing else in this exchange has one.
-        let line = match self.post(self.id.clone(), "").await {
+        let line = match self.post(self.id.clone(), "", headers).await {
             Step::Done(line) => line,
             Step::Gone => return,
             Step::Doubt(line) => match Box::pin(self.doubt(line)).await {
@@ -134,7 +137,10 @@ impl Call {
                 Step::Done(line) | Step::Doubt(line) => return Some(line),
                 Step::Gone => return None,
                 Step::Input(required) => match self.gather(&required, rounds).await {
-                    Ok(more) => self.post(self.asks().id(), &more).await,
+                    Ok(more) => match self.headers_again() {
+                        Ok(headers) => self.post(self.asks().id(), &more, headers).await,
+                        Err(cause) => self.broken(&cause),
+                    },
                     Err(end) => end,
                 },
                 Step::Task(task) => task::follow(self, task, rounds).await,
@@ -160,20 +166,30 @@ impl Call {
     }
 
     /// Sends the request under `id`, with `more` members in its `params`, and reads what comes back.
-    async fn post(&self, id: OwnedId, more: &str) -> Step {
+    async fn post(&self, id: OwnedId, more: &str, headers: HeaderMap) -> Step {
         let body = envelope::stamp(id.as_id(), &self.method, &self.line, &self.host.keys(), more);
         let exchange = Exchange {
             shared: Arc::clone(&self.shared),
             id,
             kind: self.kind,
             era: Era::Modern,
-            headers: self.headers.clone(),
+            headers,
             body: body.into(),
             flags: Arc::clone(&self.flags),
             reader: Reader::Lane(Arc::clone(&self.lane)),
         };
         exchange.run().await;
         self.judge(self.lane.take())
+    }
+
+    /// The headers of one more POST.
+    fn headers_again(&self) -> Result<HeaderMap, String> {
+        match decode(&self.line, &Rules::BRIDGE) {
+            Ok(Message::Request(request)) => {
+                message::as_modern(&self.shared, &request, self.host.version).map(|(_, headers)| headers)
+            }
+            _ => Err("The request cannot be read again".to_owned()),
+        }
     }
 
     fn judge(&self, outcome: Option<(StatusCode, Outcome)>) -> Step {

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use footbridge_protocol::era::{Era, OLDEST_TOLERATED, ProtocolVersion};
 use footbridge_protocol::headers::{SESSION_ID, is_visible_ascii};
 use footbridge_protocol::jsonrpc::{OwnedId, write_notification, write_request};
-use hyper::Method;
 use hyper::header::{HeaderMap, HeaderValue};
+use hyper::{Method, StatusCode};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -19,6 +19,7 @@ use crate::cross::object::Object;
 use crate::error::{BridgeError, quote};
 use crate::exchange::Shared;
 use crate::log;
+use crate::options::URL_VARIABLE;
 
 /// The handshake: `initialize`, then `initialized`.
 pub(super) async fn open(
@@ -46,6 +47,10 @@ pub(super) async fn open(
         .upstream
         .send(&Method::POST, &headers, &Bytes::from(body))
         .await?;
+    if refuses_as_old_transport(reply.status) {
+        reply.body.linger();
+        return Err(old_transport(shared, reply.status).into());
+    }
     let session_id = session_id(&reply.headers);
     let mut replies = Replies::open(shared, reply).await?;
     let result = own::response(shared, None, &mut replies, &id).await?;
@@ -70,6 +75,27 @@ pub(super) async fn open(
     }
     log::info(format_args!("opened a session with the server"));
     Ok(session)
+}
+
+/// Says whether a server refuses `initialize` as one does that knows the transport of 2024-11-05 alone: its address is that
+/// of a stream, and a POST there is an unknown method.
+fn refuses_as_old_transport(status: StatusCode) -> bool {
+    matches!(status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED)
+}
+
+/// What the host reads then. That transport keeps one stream for everything, which the sessions of this crossing cannot share;
+/// a client's own handshake is carried over it.
+fn old_transport(shared: &Shared, status: StatusCode) -> BridgeError {
+    BridgeError::no_translation(
+        false,
+        format!(
+            "`{}` answered {} to a handshake. If it is a server of revision 2024-11-05 with a stream of its own, nothing is \
+             translated for it: use `initialize`, which works there. Else check {URL_VARIABLE}",
+            shared.upstream.place(),
+            status.as_u16()
+        ),
+    )
+    .with_status(status)
 }
 
 /// The session that the result of `initialize` describes.

@@ -81,10 +81,32 @@ pub(super) fn write(out: &mut Vec<u8>, request: &Outgoing<'_>) {
         field(out, header::AUTHORIZATION.as_str(), credential.as_bytes());
     }
     if *request.method == Method::POST || !request.body.is_empty() {
-        let length = request.body.len().to_string();
-        field(out, header::CONTENT_LENGTH.as_str(), length.as_bytes());
+        let mut digits = [0; DIGITS];
+        field(
+            out,
+            header::CONTENT_LENGTH.as_str(),
+            decimal(request.body.len(), &mut digits),
+        );
     }
     out.extend_from_slice(b"\r\n");
+}
+
+/// Most digits of a length.
+const DIGITS: usize = 20;
+
+/// The digits of `number`, at the end of `digits`.
+fn decimal(mut number: usize, digits: &mut [u8; DIGITS]) -> &[u8] {
+    let mut from = DIGITS;
+    for (at, digit) in digits.iter_mut().enumerate().rev() {
+        // Invariant: a remainder of ten is a digit.
+        *digit = b'0' + u8::try_from(number % 10).unwrap_or_default();
+        number /= 10;
+        from = at;
+        if number == 0 {
+            break;
+        }
+    }
+    digits.get(from..).unwrap_or_default()
 }
 
 fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
@@ -106,13 +128,15 @@ impl HeadReader {
     /// Takes a head off the front of `arrived` once it is whole. Interim replies are passed over.
     pub(super) fn next(&mut self, arrived: &mut BytesMut) -> Result<Option<Head>, Malformed> {
         loop {
-            if !self.may_be_whole(arrived) {
+            // Nearly every head comes in one piece, and is parsed as it is.
+            if self.scanned > 0 && !self.may_be_whole(arrived) {
                 return match self.passed + arrived.len() > HEAD_BYTES {
                     true => Err(Malformed("its head is too large")),
                     false => Ok(None),
                 };
             }
             let Some((head, length)) = parse(arrived)? else {
+                self.scanned = self.scanned.max(arrived.len().saturating_sub(2));
                 return match self.passed + arrived.len() > HEAD_BYTES {
                     true => Err(Malformed("its head is too large")),
                     false => Ok(None),

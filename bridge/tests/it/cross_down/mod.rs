@@ -84,11 +84,8 @@ const DONE: &str = r#"{"resultType":"complete","content":[{"type":"text","text":
 /// Answers a listen request with its acknowledgement of everything asked for and leaves the stream open.
 fn acknowledge(request: &Request, wire: &mut Wire<'_>) {
     wire.stream();
-    let filter = &request.json()["params"]["notifications"];
-    wire.event(&format!(
-        r#"{{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{{"notifications":{filter},"_meta":{{"io.modelcontextprotocol/subscriptionId":{}}}}}}}"#,
-        request.id()
-    ));
+    let filter = request.json()["params"]["notifications"].to_string();
+    wire.acknowledge(request, &filter);
 }
 
 /// Answers what these tests are not about: the listen stream stays silent.

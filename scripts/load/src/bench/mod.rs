@@ -8,6 +8,7 @@ mod forged;
 mod search;
 mod server;
 mod server_rows;
+mod tools;
 
 use crate::process::{Cores, raise_open_files, say, wait_for_port};
 use crate::report::Section;

@@ -174,6 +174,11 @@ pub(super) fn measure(settings: &Settings) -> Result<Section, Failure> {
         }
     }
     super::server_rows::rows(&mut section, &samples, keys, list_bytes);
+    if !settings.against_itself
+        && let Err(e) = super::tools::measure(settings, &mut section)
+    {
+        section.fail(format!("ways of calling a tool: {e}"));
+    }
     std::fs::remove_dir_all(starter.product.data())?;
     Ok(section)
 }

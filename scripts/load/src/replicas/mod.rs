@@ -1,13 +1,14 @@
 //! `replicas`: three servers on one PostgreSQL behind a plain balancer, and what an operator does to them.
 //!
 //! In: the server's binary and a cluster's folder. Out: what was counted, and the broken promises by name (design.md D10,
-//! security.md S12, D2): a revoked key and a changed catalogue within a second everywhere; a monthly cap that is exact; a
-//! rolling restart under load that loses no call and no audit row; a PostgreSQL that dies under load and returns; one byte
+//! security.md S12, D2): a revoked key and a changed catalogue within a second everywhere; a monthly cap that is exact; one
+//! confirmation that takes effect once; a rolling restart under load that loses no call and no audit row; a PostgreSQL that dies under load and returns; one byte
 //! changed in the log.
 
 mod balancer;
 mod cap;
 mod cluster;
+mod confirm;
 mod orders;
 mod outage;
 mod rolling;
@@ -39,6 +40,7 @@ struct Options {
     postgres_user: Option<String>,
     per_second: u32,
     rounds: u32,
+    confirmations: u32,
 }
 
 pub(crate) fn main(mut parser: lexopt::Parser) -> Result<(), Failure> {
@@ -50,6 +52,7 @@ pub(crate) fn main(mut parser: lexopt::Parser) -> Result<(), Failure> {
         postgres_user: None,
         per_second: 1_000,
         rounds: 1,
+        confirmations: 10_000,
     };
     while let Some(argument) = parser.next()? {
         match argument {
@@ -59,6 +62,7 @@ pub(crate) fn main(mut parser: lexopt::Parser) -> Result<(), Failure> {
             Long("postgres") => options.postgres = parser.value()?.into(),
             Long("postgres-user") => options.postgres_user = Some(parser.value()?.string()?),
             Long("per-second") => options.per_second = parser.value()?.parse()?,
+            Long("confirmations") => options.confirmations = parser.value()?.parse()?,
             Long("rounds") => options.rounds = parser.value()?.parse()?,
             other => return Err(other.unexpected().into()),
         }
@@ -108,6 +112,7 @@ impl Town {
         self.revocation()?;
         self.catalogue()?;
         self.monthly_cap()?;
+        self.one_token(options.confirmations)?;
         for round in 1..=options.rounds {
             self.rolling_restart(options.per_second, round)?;
         }

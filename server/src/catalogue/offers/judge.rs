@@ -312,6 +312,7 @@ impl Guard<'_> {
                 groups: vec![ADMINS.to_owned()],
                 min_approvals: 1,
                 force_groups: Vec::new(),
+                jit_seconds: None,
             },
             toolset: self.kind.to_owned(),
             driver,

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Review, ReviewStatus};
+use super::{Review, ReviewStatus, ReviewType};
 use crate::{
     outbox::{Event, Letter, Recipients, announce},
     store::{StoreError, TenantTx},
@@ -29,6 +29,9 @@ pub(super) async fn tell(tx: &mut TenantTx<'_>, review: &Review) -> Result<(), S
         "groups": review.groups,
         "min_approvals": review.min_approvals,
         "forced": review.forced,
+        "self_approved": review.self_approved,
+        "type": review.kind,
+        "runs_from": review.runs_from,
         "expires_at": review.expires_at,
         "rejection_reason": review.rejection_reason,
     });
@@ -63,11 +66,26 @@ fn written(review: &Review, requester: &str) -> Option<(String, String, Recipien
                 },
             )
         }
-        ReviewStatus::Approved => (
-            format!("Approved: {summary}"),
-            format!(
-                "Your call of {tool} was approved:\n\n{summary}\n\nRepeat it before {until} to have it run."
-            ),
+        ReviewStatus::Approved => {
+            let from = review
+                .runs_from
+                .map(|from| format!("from {from} on and "))
+                .unwrap_or_default();
+            let then = match review.kind {
+                ReviewType::Onetime => format!("Repeat it {from}before {until} to have it run."),
+                ReviewType::Jit => format!(
+                    "You may call {tool} {from}until {until}; each call shows what it would do first."
+                ),
+            };
+            (
+                format!("Approved: {summary}"),
+                format!("Your call of {tool} was approved:\n\n{summary}\n\n{then}"),
+                back,
+            )
+        }
+        ReviewStatus::Revoked => (
+            format!("Revoked: {summary}"),
+            format!("You may not call {tool} without a new review any more.\n\n{summary}"),
             back,
         ),
         ReviewStatus::Rejected => {

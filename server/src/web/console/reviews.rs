@@ -14,7 +14,8 @@ use crate::{
     operate::{
         OperateError,
         approvals::{self, Approver, Waiting},
-        reviews::{self, Answer, Review, ReviewStatus},
+        reviews::{self, Answer, Review, ReviewStatus, ReviewType, TimeWindow},
+        rules,
     },
     web::{Query, Web},
 };
@@ -67,16 +68,44 @@ struct ReviewRow {
     status: &'static str,
     status_class: &'static str,
     open: bool,
+    /// It opened its tool for a while, and still does.
+    revocable: bool,
+    /// This person may not approve it.
     own: bool,
+    /// The groups whose members may approve it alone.
+    force: String,
+    /// What it is good for beyond its one call, and what was unusual about it.
+    remarks: Vec<String>,
     reason: String,
     until: String,
 }
 
 impl ReviewRow {
-    fn new(review: Review, person: &Person) -> Self {
+    fn new(review: Review, person: &Person, own_calls: bool) -> Self {
         let status = review.status;
+        let own = review.requester == *person.user();
+        let mut remarks = Vec::new();
+        if let Some(seconds) = review.access_duration_seconds {
+            remarks.push(format!(
+                "opens {} for {} minutes",
+                review.tool,
+                seconds.div_ceil(60)
+            ));
+        }
+        if let Some(window) = review.time_window {
+            remarks.push(format!("runs from {window}"));
+        }
+        if review.forced {
+            remarks.push("approved by one group alone".to_owned());
+        }
+        if review.self_approved {
+            remarks.push("approved by its own caller".to_owned());
+        }
         Self {
-            own: review.requester == *person.user(),
+            own: own && !(own_calls && person.role().is_admin()),
+            force: review.force_groups.join(", "),
+            revocable: status == ReviewStatus::Approved && review.kind == ReviewType::Jit,
+            remarks,
             id: review.id,
             tool: review.tool.to_string(),
             requester: review.requester.to_string(),
@@ -90,7 +119,7 @@ impl ReviewRow {
             status_class: match status {
                 ReviewStatus::Approved | ReviewStatus::Executed => "good",
                 ReviewStatus::Pending | ReviewStatus::Processing => "warn",
-                ReviewStatus::Rejected | ReviewStatus::Expired => "bad",
+                ReviewStatus::Rejected | ReviewStatus::Revoked | ReviewStatus::Expired => "bad",
             },
             open: status == ReviewStatus::Pending,
             reason: review.rejection_reason.unwrap_or_default(),
@@ -135,6 +164,9 @@ async fn show(web: &Web, person: &Person, asked: &Asked, problem: String) -> Res
     let key = web.house().seal_key();
     let calls = approvals::pending(web.store(), person.tenant(), key, Some(&by)).await?;
     let reviews = reviews::list(web.store(), person.tenant(), &person.actor()).await?;
+    let own_calls = rules::show(web.store(), person.tenant())
+        .await?
+        .admin_self_approval;
     let page = ReviewsPage {
         frame: Frame::new(person, "Reviews", Some(&asked.done)),
         calls: calls
@@ -143,7 +175,7 @@ async fn show(web: &Web, person: &Person, asked: &Asked, problem: String) -> Res
             .collect(),
         reviews: reviews
             .into_iter()
-            .map(|review| ReviewRow::new(review, person))
+            .map(|review| ReviewRow::new(review, person, own_calls))
             .collect(),
         problem,
     };
@@ -185,22 +217,29 @@ async fn answer_call(State(web): State<Web>, posted: Posted<Person>) -> Result<R
 
 async fn answer_review(State(web): State<Web>, posted: Posted<Person>) -> Result<Response, PageError> {
     let Posted { by: person, fields } = posted;
-    let approve = fields.get("answer") == "approve";
-    let answer = if approve {
-        Answer::Approve { force: false }
-    } else {
-        let reason = fields.get("reason");
-        Answer::Reject {
-            reason: (!reason.is_empty()).then(|| reason.to_owned()),
+    let word = fields.get("answer");
+    let (answer, done) = match word {
+        "approve" | "force" => {
+            let window = match (fields.get("from"), fields.get("until")) {
+                ("", "") => Ok(None),
+                (from, until) => TimeWindow::new(from, until).map(Some),
+            };
+            match window {
+                Ok(window) => {
+                    let force = word == "force";
+                    (Answer::Approve { force, window }, "approved")
+                }
+                Err(fault) => return show(&web, &person, &Asked::default(), text::sentence(&fault)).await,
+            }
+        }
+        "revoke" => (Answer::Revoke, "closed"),
+        _ => {
+            let reason = fields.get("reason");
+            let reason = (!reason.is_empty()).then(|| reason.to_owned());
+            (Answer::Reject { reason }, "declined")
         }
     };
     let id = fields.get("id");
     let answered = reviews::answer(web.store(), person.tenant(), id, person.user(), answer).await;
-    after(
-        &web,
-        &person,
-        answered,
-        if approve { "approved" } else { "declined" },
-    )
-    .await
+    after(&web, &person, answered, done).await
 }

@@ -106,6 +106,7 @@ pub(super) fn done(word: &str) -> &'static str {
             "You said yes. The call runs when its caller makes it again, or when enough others have agreed."
         }
         "declined" => "You said no. Nothing was changed.",
+        "closed" => "The review is revoked: its caller needs a new one.",
         "revoked" => "The key is revoked: no call begins with it any more.",
         "narrowed" => "The key is narrowed.",
         "changed" => "Saved.",

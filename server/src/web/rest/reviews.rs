@@ -1,5 +1,6 @@
 //! Calls that others must approve: `GET /v1/reviews`, `GET /v1/reviews/{id}`, and `PATCH /v1/reviews/{id}` with
-//! `{"answer": "approve", "force": false}` or `{"answer": "reject", "reason": "…"}`.
+//! `{"answer": "approve", "force": false, "time_window": {"start_time": "22:00", "end_time": "23:00"}}`,
+//! `{"answer": "reject", "reason": "…"}` or `{"answer": "revoke"}`.
 
 use axum::{
     Router,
@@ -10,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
-    operate::reviews::{self, Answer},
+    operate::reviews::{self, Answer, TimeWindow},
     web::{Json, RestError, SignedIn, Web},
 };
 
@@ -26,11 +27,14 @@ enum Given {
     Approve {
         #[serde(default)]
         force: bool,
+        #[serde(default)]
+        time_window: Option<TimeWindow>,
     },
     Reject {
         #[serde(default)]
         reason: Option<String>,
     },
+    Revoke {},
 }
 
 async fn list(State(web): State<Web>, signed_in: SignedIn) -> Result<Json<Value>, RestError> {
@@ -56,8 +60,12 @@ async fn answer(
     Json(given): Json<Given>,
 ) -> Result<Json<Value>, RestError> {
     let answer = match given {
-        Given::Approve { force } => Answer::Approve { force },
+        Given::Approve { force, time_window } => Answer::Approve {
+            force,
+            window: time_window,
+        },
         Given::Reject { reason } => Answer::Reject { reason },
+        Given::Revoke {} => Answer::Revoke,
     };
     let review = reviews::answer(web.store(), signed_in.tenant(), &id, signed_in.user(), answer).await?;
     Ok(Json(json!(review)))

@@ -4,6 +4,7 @@
 #[path = "../../../examples/fixture-server/desk.rs"]
 mod desk;
 mod doors;
+mod everything;
 mod house;
 mod registry;
 mod reviews;

@@ -16,12 +16,15 @@ use crate::{
 };
 
 /// Where waiting calls, the log of calls and the last use of keys are written: everything but what tools are about.
-const NOT_OURS: [&str; 4] = ["pending_calls", "audit_log", "audit_heads", "api_keys"];
+pub(super) const NOT_OURS: [&str; 4] = ["pending_calls", "audit_log", "audit_heads", "api_keys"];
 
 /// The store's rows but those, and but reviews: they are kept like records and say who still has to approve.
 async fn contents(rooms: &Rooms) -> Vec<String> {
-    let mut rows = rooms.place.dump(&NOT_OURS).await;
-    // A review that is asked for, and the news of it to its reviewers.
+    without_reviews(rooms.place.dump(&NOT_OURS).await)
+}
+
+/// Without reviews that were asked for, and the news of them to their reviewers.
+pub(super) fn without_reviews(mut rows: Vec<String>) -> Vec<String> {
     rows.retain(|row| {
         !(row.contains("_review")
             || row.contains("review.pending")
@@ -31,7 +34,7 @@ async fn contents(rooms: &Rooms) -> Vec<String> {
 }
 
 /// A call's arguments: an example, some fields of it left out, perhaps a made-up token among them.
-fn mangled(example: Value) -> impl Strategy<Value = Value> {
+pub(super) fn mangled(example: Value) -> impl Strategy<Value = Value> {
     let fields = example.as_object().map_or(0, Map::len);
     let keep = proptest::collection::vec(proptest::bool::weighted(0.9), fields);
     let token = proptest::option::of("cft_[A-Za-z0-9_-]{0,43}");

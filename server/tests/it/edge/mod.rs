@@ -9,6 +9,7 @@ mod gate;
 mod http2;
 mod offers;
 mod patience;
+mod review_tasks;
 mod schema;
 mod sessions;
 mod stdio;

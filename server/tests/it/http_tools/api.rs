@@ -12,14 +12,14 @@ use tokio::{
 
 /// One request as the API saw it.
 #[derive(Clone, Debug)]
-pub(super) struct Seen {
-    pub(super) line: String,
-    pub(super) headers: Vec<(String, String)>,
-    pub(super) body: String,
+pub(crate) struct Seen {
+    pub(crate) line: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: String,
 }
 
 impl Seen {
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let found = self.headers.iter().find(|(n, _)| n == name);
         found.map(|(_, value)| value.as_str())
     }
@@ -28,14 +28,14 @@ impl Seen {
 type Answer = dyn Fn(&Seen, usize) -> Vec<u8> + Send + Sync;
 
 /// The API.
-pub(super) struct Api {
-    pub(super) port: u16,
+pub(crate) struct Api {
+    pub(crate) port: u16,
     seen: Arc<Mutex<Vec<Seen>>>,
 }
 
 impl Api {
     /// Answers each request with what `answer` makes of it and of how many came before. An empty answer hangs up.
-    pub(super) async fn start(answer: impl Fn(&Seen, usize) -> Vec<u8> + Send + Sync + 'static) -> Self {
+    pub(crate) async fn start(answer: impl Fn(&Seen, usize) -> Vec<u8> + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let seen = Arc::<Mutex<Vec<Seen>>>::default();
@@ -67,11 +67,11 @@ impl Api {
     }
 
     /// Everything that was asked.
-    pub(super) fn seen(&self) -> Vec<Seen> {
+    pub(crate) fn seen(&self) -> Vec<Seen> {
         self.seen.lock().unwrap().clone()
     }
 
-    pub(super) fn last(&self) -> Seen {
+    pub(crate) fn last(&self) -> Seen {
         self.seen().pop().expect("the API was called")
     }
 }
@@ -102,13 +102,13 @@ async fn read(stream: &mut BufReader<tokio::net::TcpStream>) -> Option<Seen> {
 }
 
 /// An answer with a status line, headers and a body of JSON.
-pub(super) fn answer(status: &str, headers: &str, body: &str) -> Vec<u8> {
+pub(crate) fn answer(status: &str, headers: &str, body: &str) -> Vec<u8> {
     let length = body.len();
     format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n{headers}\r\n{body}").into_bytes()
 }
 
 /// The same with a media type.
-pub(super) fn typed(status: &str, media: &str, body: &str) -> Vec<u8> {
+pub(crate) fn typed(status: &str, media: &str, body: &str) -> Vec<u8> {
     let length = body.len();
     format!("HTTP/1.1 {status}\r\ncontent-type: {media}\r\ncontent-length: {length}\r\n\r\n{body}")
         .into_bytes()

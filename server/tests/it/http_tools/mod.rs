@@ -1,6 +1,6 @@
 //! Tools that are calls to a REST API: what is sent, what comes back, and what a hostile API gets away with (nothing).
 
-mod api;
+pub(crate) mod api;
 
 use std::sync::{
     Arc,

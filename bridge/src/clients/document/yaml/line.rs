@@ -27,7 +27,10 @@ pub(super) fn without_comment(content: &str) -> &str {
 }
 
 /// The key that a line begins with and the length of the line up to its colon, the colon included.
-pub(super) fn split_key(content: &str, at: usize) -> Result<Option<(String, usize)>, Problem> {
+pub(in crate::clients::document) fn split_key(
+    content: &str,
+    at: usize,
+) -> Result<Option<(String, usize)>, Problem> {
     let (key, used) = match content.chars().next() {
         Some('"' | '\'') => {
             let (key, used) = quoted(content, at)?;

@@ -1,0 +1,601 @@
+//! Over everything that a server serves, generated from the rows of its catalogue: every built-in edition, a REST API's
+//! tools, a program's. Whatever asks for consent changes no byte of the store without it, and no token or state that was
+//! made up, borrowed, changed or used before counts for anything.
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+    time::Duration,
+};
+
+use footbridge_server::{
+    access::Principal,
+    audit::RequestFacts,
+    catalogue::{Driver, Edition, Tool},
+    config::Config,
+    domain::Progress,
+    operate::{
+        Actor,
+        boot::{Booted, boot},
+        keys::{MintRequest, mint},
+        sources::{self, NewSource},
+    },
+    pipeline::{Answer, Asking, ToolCall},
+    policy,
+    store::{KeyConfirm, KeyLimits, NewUser, Store},
+    vocabulary::{Consent, Effect, Role, Scope, UserId},
+};
+use proptest::{prelude::*, strategy::ValueTree as _, test_runner::TestRunner};
+use serde_json::{Map, Value, json, value::to_raw_value};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    house::{with, yes},
+    registry::{NOT_OURS, mangled, without_reviews},
+};
+use crate::{
+    http_tools::api::{Api, answer},
+    store::harness::{Place, add_tenant, eventually, for_each_engine, tenant, write},
+};
+
+const MINUTE: i64 = 60 * 1000;
+/// Longer than anything in the background waits before it follows a change.
+const REST: Duration = Duration::from_millis(1000);
+
+/// A running server's rooms, with something in them.
+struct World {
+    booted: Booted,
+    store: Store,
+    place: Place,
+    api: Api,
+    /// What placeholders in examples stand for.
+    known: BTreeMap<String, String>,
+}
+
+/// Who calls.
+#[derive(Clone)]
+struct Caller {
+    key: String,
+    edition: Arc<Edition>,
+}
+
+#[derive(Debug)]
+enum Said {
+    Result(Value),
+    /// The state to bring back.
+    Question(String),
+    Refused(String),
+}
+
+impl Said {
+    /// Whether a tool was carried out.
+    fn acted(&self) -> bool {
+        matches!(self, Self::Result(answer) if answer["status"] == "done")
+    }
+
+    /// Whether what the call would do was shown.
+    fn previewed(&self) -> bool {
+        match self {
+            Self::Question(_) => true,
+            Self::Result(answer) => {
+                answer["status"] == "confirmation_required" || answer["status"] == "pending_approval"
+            }
+            Self::Refused(_) => false,
+        }
+    }
+
+    fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Result(answer) => answer["reason"].as_str(),
+            _ => None,
+        }
+    }
+}
+
+impl World {
+    async fn new(place: Place) -> Self {
+        let store = place.open().await;
+        for name in ["acme", "zeta"] {
+            add_tenant(&store, name).await;
+        }
+        let bob = NewUser {
+            id: UserId::new("usr_bob").unwrap(),
+            email: "bob@acme.test".to_owned(),
+            name: "Bob".to_owned(),
+            role: Role::Admin,
+            groups: Vec::new(),
+            password_hash: None,
+        };
+        write(&store, "acme", |tx| {
+            Box::pin(async move { tx.users().insert(&bob).await.map(drop) })
+        })
+        .await;
+        let notes = place.folder().join("notes");
+        std::fs::create_dir_all(&notes).unwrap();
+        std::fs::write(
+            notes.join("meeting.md"),
+            "# Meeting notes\n\nThe deploy key moves to the vault.\n",
+        )
+        .unwrap();
+        let new = NewSource {
+            name: "notes".to_owned(),
+            connector: None,
+            include: Vec::new(),
+            exclude: Vec::new(),
+        };
+        sources::add(&store, &tenant("acme"), &notes, new).await.unwrap();
+        let api = Api::start(|_, _| answer("200 OK", "etag: \"v1\"\r\n", r#"{"id":"7","name":"Ada"}"#)).await;
+        let text = include_str!("everything.toml")
+            .replace("$port", &api.port.to_string())
+            .replace("$folder", &place.folder().display().to_string());
+        let file = place.folder().join("outside.toml");
+        std::fs::write(&file, text).unwrap();
+        let mut config = Config::default();
+        config.server.catalogue = vec![file];
+        let data = place.folder().join("data");
+        let booted = boot(store.clone(), &config, &data, &[]).await.unwrap();
+        Self {
+            booted,
+            store,
+            place,
+            api,
+            known: BTreeMap::new(),
+        }
+    }
+
+    /// A key of every scope that the edition's tools ask for.
+    async fn caller(
+        &self,
+        edition: &Arc<Edition>,
+        of: &str,
+        owner: Option<&str>,
+        confirm: KeyConfirm,
+    ) -> Caller {
+        let mut scopes: Vec<Scope> = Vec::new();
+        for tool in edition.tools() {
+            scopes.extend(tool.scope.scopes().iter().cloned());
+        }
+        scopes.sort();
+        scopes.dedup();
+        let request = MintRequest {
+            tenant: tenant(of),
+            owner: owner.map(str::to_owned),
+            name: "test".to_owned(),
+            editions: vec![edition.name.clone()],
+            scopes,
+            expires_in_days: None,
+            limits: KeyLimits {
+                confirm,
+                ..KeyLimits::default()
+            },
+        };
+        let editions = std::slice::from_ref(edition);
+        let minted = mint(&self.store, editions, &Actor::Operator, request).await;
+        Caller {
+            key: minted.unwrap().key,
+            edition: Arc::clone(edition),
+        }
+    }
+
+    async fn principal(&self, caller: &Caller) -> Principal {
+        let house = &self.booted.house;
+        let here = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        house
+            .authenticate(Some(&caller.key), &caller.edition, here)
+            .await
+            .unwrap()
+    }
+
+    /// Calls a tool; `elicits` says whether the client can ask its user, `state` is what it brings back with a yes.
+    async fn call(
+        &self,
+        caller: &Caller,
+        tool: &Tool,
+        arguments: &Value,
+        elicits: bool,
+        state: Option<&str>,
+    ) -> Said {
+        let principal = self.principal(caller).await;
+        let raw = to_raw_value(arguments).unwrap();
+        let answers = state.map(|_| to_raw_value(&yes()).unwrap());
+        let mut capabilities = Map::new();
+        if elicits {
+            capabilities.insert("elicitation".to_owned(), json!({}));
+        }
+        let call = ToolCall {
+            name: tool.name.as_str(),
+            arguments: Some(&raw),
+            input_responses: answers.as_deref(),
+            request_state: state,
+            capabilities,
+            asking: if elicits { Asking::InResult } else { Asking::Never },
+            approve_at: None,
+            check_headers: &|_| Ok(()),
+            progress: Progress::default(),
+            cancelled: CancellationToken::new(),
+            facts: RequestFacts {
+                request_id: "req_test".to_owned(),
+                protocol_version: "2026-07-28",
+                ..RequestFacts::default()
+            },
+        };
+        match self.booted.house.call(&principal, call).await {
+            Ok(Answer::Done(result)) => match &result.structured {
+                Some(structured) => Said::Result(serde_json::from_str(structured.get()).unwrap()),
+                None => Said::Result(Value::Null),
+            },
+            Ok(Answer::InputRequired { request_state, .. }) => Said::Question(request_state.unwrap()),
+            Err(error) => Said::Refused(error.text("REF")),
+        }
+    }
+
+    /// The arguments of a tool's first example, as far as its placeholders are known.
+    fn example(&self, tool: &Tool) -> Value {
+        let Some(example) = tool.examples.first() else {
+            return json!({});
+        };
+        let mut text = serde_json::to_string(&example.arguments).unwrap();
+        for (placeholder, id) in self.known.iter().rev() {
+            text = text.replace(placeholder, id);
+        }
+        serde_json::from_str(&text).unwrap()
+    }
+
+    /// Adds something of each kind and reads what is there, so that the examples find what they are about.
+    async fn fill(&mut self, edition: &Arc<Edition>) {
+        let caller = self.caller(edition, "acme", None, KeyConfirm::Inherit).await;
+        // Twice: some examples need what others add.
+        for _ in 0..2 {
+            for tool in edition.tools() {
+                let adds = tool.effect == Effect::Create && !tool.open_world;
+                if !(adds || tool.effect == Effect::Read)
+                    || matches!(tool.driver, Driver::Command(_) | Driver::Http(_))
+                {
+                    continue;
+                }
+                let arguments = self.example(tool);
+                let mut said = self.call(&caller, tool, &arguments, false, None).await;
+                if let Said::Result(preview) = &said
+                    && let Some(token) = preview["confirmation_token"].as_str()
+                {
+                    said = self
+                        .call(&caller, tool, &with(&arguments, token), false, None)
+                        .await;
+                }
+                if let Said::Result(answer) = said {
+                    learn(&mut self.known, "", &answer);
+                }
+            }
+        }
+    }
+
+    async fn rows(&self) -> Vec<String> {
+        self.store.flush().await.unwrap();
+        // Calls that were counted are no change of theirs.
+        let mut rows = without_reviews(self.place.dump(&NOT_OURS).await);
+        rows.retain(|row| !row.starts_with("counters: "));
+        rows
+    }
+
+    /// The rows once nothing in the background changes them any more.
+    async fn settled(&self) -> Vec<String> {
+        let mut before = Vec::new();
+        eventually("the store comes to rest", Duration::from_secs(30), async || {
+            let now = self.rows().await;
+            tokio::time::sleep(REST).await;
+            (std::mem::replace(&mut before, now.clone()) == now).then_some(now)
+        })
+        .await
+    }
+
+    async fn unchanged(&self, before: &[String], when: &str) {
+        let after = self.rows().await;
+        let new: Vec<_> = after.iter().filter(|row| !before.contains(row)).collect();
+        let gone: Vec<_> = before.iter().filter(|row| !after.contains(row)).collect();
+        assert!(
+            new.is_empty() && gone.is_empty(),
+            "{when}: new {new:#?}, gone {gone:#?}"
+        );
+        let writes = self.api.seen();
+        let writes: Vec<_> = writes
+            .iter()
+            .filter(|seen| !seen.line.starts_with("GET "))
+            .collect();
+        assert!(writes.is_empty(), "{when}: {writes:?}");
+        assert!(
+            !self.place.folder().join("printed").exists(),
+            "{when}: the program ran"
+        );
+    }
+}
+
+/// Remembers ids of what an answer shows: `$lead_id` is an `id` within `lead` or one of `leads`, or any `lead_id`.
+fn learn(known: &mut BTreeMap<String, String>, within: &str, value: &Value) {
+    match value {
+        Value::Array(items) => items
+            .iter()
+            .for_each(|item| learn(known, within.trim_end_matches('s'), item)),
+        Value::Object(members) => {
+            for (name, value) in members {
+                if let Some(text) = value.as_str() {
+                    let words = match name.as_str() {
+                        "id" => vec![format!("${within}"), format!("${within}_id")],
+                        "key" => vec![format!("${within}_key")],
+                        name if name.ends_with("_id") => vec![format!("${name}")],
+                        _ => Vec::new(),
+                    };
+                    for word in words.into_iter().filter(|word| word.len() > 2) {
+                        known.entry(word).or_insert_with(|| text.to_owned());
+                    }
+                }
+                learn(known, name, value);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The tools of an edition that ask this principal before they run.
+fn asking<'e>(world: &World, edition: &'e Edition, principal: &Principal) -> Vec<&'e Arc<Tool>> {
+    let rules = world.booted.house.rules().of(principal.tenant());
+    let tools = edition.tools().iter();
+    tools
+        .filter(|tool| policy::consent(edition, tool, principal, &rules) > Consent::Auto)
+        .collect()
+}
+
+/// The same arguments but for one, where there is one that can be another.
+fn others(arguments: &Value) -> Option<Value> {
+    let mut changed = arguments.clone();
+    let text = changed
+        .as_object_mut()?
+        .values_mut()
+        .find(|value| value.is_string())?;
+    *text = json!(format!("{} too", text.as_str()?));
+    Some(changed)
+}
+
+/// Changed in one character.
+fn flipped(text: &str, position: usize, bit: u8) -> Option<String> {
+    let mut bytes = text.to_owned().into_bytes();
+    *bytes.get_mut(position)? ^= 1 << bit;
+    // What stands around a token is not part of it.
+    String::from_utf8(bytes)
+        .ok()
+        .filter(|changed| changed.trim() != text)
+}
+
+fn editions(world: &World) -> Vec<Arc<Edition>> {
+    let bound = world.booted.house.editions();
+    bound.iter().map(|bound| Arc::clone(&bound.edition)).collect()
+}
+
+#[test]
+fn no_call_without_a_yes_changes_a_byte() {
+    for_each_engine(|place| async move {
+        let mut world = World::new(place).await;
+        let mut runner = TestRunner::deterministic();
+        for edition in editions(&world) {
+            world.fill(&edition).await;
+            let strict = world.caller(&edition, "acme", None, KeyConfirm::Preview).await;
+            let person = world.caller(&edition, "acme", None, KeyConfirm::Human).await;
+            let before = world.settled().await;
+            let tools = asking(&world, &edition, &world.principal(&strict).await);
+            assert!(!tools.is_empty(), "{}", edition.name);
+            let mut shown = 0;
+            for tool in &tools {
+                let example = world.example(tool);
+                let mut previewed = false;
+                for round in 0..12 {
+                    let arguments = match round {
+                        0 => example.clone(),
+                        _ => mangled(example.clone()).new_tree(&mut runner).unwrap().current(),
+                    };
+                    for (caller, elicits) in [(&strict, false), (&strict, true), (&person, false)] {
+                        let said = world.call(caller, tool, &arguments, elicits, None).await;
+                        assert!(!said.acted(), "`{}` with {arguments}: {said:?}", tool.name);
+                        previewed |= said.previewed();
+                    }
+                }
+                shown += usize::from(previewed);
+            }
+            world.unchanged(&before, edition.name.as_str()).await;
+            // Calls that are refused before they are planned show nothing: most must get further.
+            assert!(
+                shown * 3 >= tools.len() * 2,
+                "{}: only {shown} of {} tools were ever previewed",
+                edition.name,
+                tools.len()
+            );
+        }
+        world.booted.stop().await;
+    });
+}
+
+#[test]
+fn no_token_or_state_counts_but_the_callers_own_fresh_one() {
+    for_each_engine(|place| async move {
+        let mut world = World::new(place).await;
+        let mut runner = TestRunner::deterministic();
+        for edition in editions(&world) {
+            world.fill(&edition).await;
+            let strict = world.caller(&edition, "acme", None, KeyConfirm::Preview).await;
+            let bob = world
+                .caller(&edition, "acme", Some("bob@acme.test"), KeyConfirm::Preview)
+                .await;
+            let zoe = world.caller(&edition, "zeta", None, KeyConfirm::Preview).await;
+            let before = world.settled().await;
+            let tools = asking(&world, &edition, &world.principal(&strict).await);
+            let mut judged = 0;
+            for (at, tool) in tools.iter().enumerate() {
+                let arguments = world.example(tool);
+                let other_tool = tools[(at + 1) % tools.len()];
+                let other_arguments = others(&arguments);
+
+                // The state that a client which asks its user brings back.
+                if let Said::Question(state) = world.call(&strict, tool, &arguments, true, None).await {
+                    let positions = (0..state.len(), 0..7_u8);
+                    let mut changed: Vec<_> = (0..40)
+                        .filter_map(|_| {
+                            let (position, bit) = positions.new_tree(&mut runner).unwrap().current();
+                            flipped(&state, position, bit)
+                        })
+                        .collect();
+                    changed.push(state[..state.len() - 1].to_owned());
+                    changed.push(String::new());
+                    for changed in changed {
+                        let said = world.call(&strict, tool, &arguments, true, Some(&changed)).await;
+                        state_refused(tool, &said);
+                    }
+                    for caller in [&bob, &zoe] {
+                        state_refused(
+                            tool,
+                            &world.call(caller, tool, &arguments, true, Some(&state)).await,
+                        );
+                    }
+                    if !Arc::ptr_eq(tool, other_tool) {
+                        let example = world.example(other_tool);
+                        state_refused(
+                            tool,
+                            &world
+                                .call(&strict, other_tool, &example, true, Some(&state))
+                                .await,
+                        );
+                    }
+                    if let Some(other) = &other_arguments {
+                        state_refused(tool, &world.call(&strict, tool, other, true, Some(&state)).await);
+                    }
+                    world.place.clock.advance(11 * MINUTE);
+                    state_refused(
+                        tool,
+                        &world.call(&strict, tool, &arguments, true, Some(&state)).await,
+                    );
+                    judged += 1;
+                }
+
+                // The token that any other brings back.
+                let said = world.call(&strict, tool, &arguments, false, None).await;
+                let Said::Result(preview) = &said else { continue };
+                let Some(token) = preview["confirmation_token"].as_str() else {
+                    continue;
+                };
+                let made_up = [
+                    "cft_",
+                    "cft_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+                    "rev_1",
+                    "x",
+                ];
+                let mut made_up: Vec<_> = made_up.iter().map(|&text| text.to_owned()).collect();
+                made_up.extend((0..token.len()).filter_map(|position| flipped(token, position, 0)));
+                for made_up in made_up {
+                    let said = world
+                        .call(&strict, tool, &with(&arguments, &made_up), false, None)
+                        .await;
+                    anew(tool, &said, "token_unknown");
+                }
+                for caller in [&bob, &zoe] {
+                    let said = world
+                        .call(caller, tool, &with(&arguments, token), false, None)
+                        .await;
+                    refused_or_anew(tool, &said, "token_unknown");
+                }
+                if !Arc::ptr_eq(tool, other_tool) {
+                    let arguments = with(&world.example(other_tool), token);
+                    let said = world.call(&strict, other_tool, &arguments, false, None).await;
+                    refused_or_anew(other_tool, &said, "token_unknown");
+                }
+                if let Some(other) = &other_arguments {
+                    let said = world.call(&strict, tool, &with(other, token), false, None).await;
+                    refused_or_anew(tool, &said, "arguments_changed");
+                }
+                // A review waits for three days.
+                world.place.clock.advance(73 * 60 * MINUTE);
+                let said = world
+                    .call(&strict, tool, &with(&arguments, token), false, None)
+                    .await;
+                anew(tool, &said, "token_expired");
+                judged += 1;
+            }
+            world.unchanged(&before, edition.name.as_str()).await;
+            assert!(
+                judged >= tools.len(),
+                "{}: {judged} of {}",
+                edition.name,
+                tools.len()
+            );
+
+            // Used once, a token gives its own result again, and nothing else.
+            let mut used = Vec::new();
+            let own: Vec<_> = tools
+                .iter()
+                .filter(|tool| tool.driver.function().is_some())
+                .collect();
+            for tool in &own {
+                let arguments = world.example(tool);
+                let said = world.call(&strict, tool, &arguments, false, None).await;
+                let Said::Result(preview) = &said else { continue };
+                let Some(token) = preview["confirmation_token"].as_str() else {
+                    continue;
+                };
+                if world
+                    .call(&strict, tool, &with(&arguments, token), false, None)
+                    .await
+                    .acted()
+                {
+                    used.push((tool, arguments, token.to_owned()));
+                }
+            }
+            assert!(
+                used.len() * 2 >= own.len(),
+                "{}: {} of {} were carried out",
+                edition.name,
+                used.len(),
+                own.len()
+            );
+            let after = world.settled().await;
+            for (tool, arguments, token) in &used {
+                let again = world
+                    .call(&strict, tool, &with(arguments, token), false, None)
+                    .await;
+                let Said::Result(again) = &again else {
+                    panic!("`{}`: {again:?}", tool.name)
+                };
+                assert_eq!(again["replayed"], true, "`{}`: {again}", tool.name);
+                if let Some(other) = others(arguments) {
+                    let said = world.call(&strict, tool, &with(&other, token), false, None).await;
+                    refused_or_anew(tool, &said, "token_used");
+                }
+            }
+            world.unchanged(&after, edition.name.as_str()).await;
+        }
+        world.booted.stop().await;
+    });
+}
+
+fn state_refused(tool: &Tool, said: &Said) {
+    let Said::Refused(text) = said else {
+        panic!("`{}`: {said:?}", tool.name)
+    };
+    assert!(
+        text.contains("requestState is not valid for this call") || text.contains("is required"),
+        "`{}`: {text}",
+        tool.name
+    );
+}
+
+/// A preview of the same call with the reason why the token does not count.
+fn anew(tool: &Tool, said: &Said, reason: &str) {
+    assert!(
+        said.previewed() && said.reason() == Some(reason),
+        "`{}`: {said:?}",
+        tool.name
+    );
+}
+
+/// The same, or no preview at all, because the call could not be planned for that caller or with those arguments.
+fn refused_or_anew(tool: &Tool, said: &Said, reason: &str) {
+    if !matches!(said, Said::Refused(_)) {
+        anew(tool, said, reason);
+    }
+}
