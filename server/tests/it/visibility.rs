@@ -314,7 +314,7 @@ async fn every_tool_of_every_catalogue_is_seen_by_exactly_those_who_may_call_it(
                         match (&found, expected) {
                             (Some(text), Some(start)) => assert!(text.starts_with(start), "{about}: {text}"),
                             (found, expected) => {
-                                assert_eq!(found.is_some(), expected.is_some(), "{about}: {found:?}")
+                                assert_eq!(found.is_some(), expected.is_some(), "{about}: {found:?}");
                             }
                         }
                         reasons.extend(expected);
