@@ -78,13 +78,22 @@ impl Workspace {
 
     /// Does what is to be done without anybody calling, until it is stopped.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
-        let flows = async {
-            match self.flow_worker() {
-                Ok(worker) => pump::run(Arc::new(worker), stop.clone()).await,
-                Err(error) => error!(%error, "flows are not carried out"),
+        let clocks = timers::run(self.desk.store.clone(), stop.clone());
+        tokio::join!(self.carry_out(stop.clone()), self.keep_up(stop), clocks);
+    }
+
+    async fn carry_out(&self, stop: CancellationToken) {
+        match self.flow_worker() {
+            Ok(worker) => pump::run(Arc::new(worker), stop).await,
+            Err(error) => {
+                error!(%error, "flows are not carried out");
+                stop.cancelled().await;
             }
-        };
-        tokio::join!(flows, timers::run(self.desk.store.clone(), stop.clone()));
+        }
+    }
+
+    pub(super) fn desk(&self) -> &Desk {
+        &self.desk
     }
 
     /// Carries out what is due of flows now; gives how many jobs that were.
@@ -124,10 +133,6 @@ impl Workspace {
     /// When the store fails.
     pub async fn look_at_clocks(&self) -> Result<usize, StoreError> {
         timers::run_due(&self.desk.store).await
-    }
-
-    pub(super) fn desk(&self) -> &Desk {
-        &self.desk
     }
 
     pub(super) fn store(&self) -> &Store {

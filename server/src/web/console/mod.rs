@@ -21,7 +21,9 @@ mod entry;
 mod form;
 mod inbox;
 mod keys;
+mod links;
 mod members;
+mod oidc;
 mod page;
 mod person;
 mod reviews;
@@ -42,12 +44,14 @@ pub(super) fn router() -> Router<Web> {
         .route("/console", get(home))
         .merge(assets::router())
         .merge(entry::router())
+        .merge(links::router())
         .merge(connect::router())
         .merge(keys::router())
         .merge(calls::router())
         .merge(audit::router())
         .merge(members::router())
         .merge(inbox::router())
+        .merge(oidc::router())
         .merge(deliveries::router())
         .merge(reviews::router())
         .merge(editions::router())

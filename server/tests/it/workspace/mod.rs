@@ -2,9 +2,14 @@
 
 mod chat;
 mod clocks;
+mod crm;
 mod delivery;
 mod first;
 mod flows;
-mod house;
+mod generated;
+pub(crate) mod house;
+mod knowledge;
 mod post_office;
+mod search;
+pub(crate) mod seed;
 mod talk;
