@@ -29,7 +29,7 @@ use tracing::error;
 pub use answer::{Answer, CallError, SignInError};
 pub use house::{BoundEdition, House, HouseBuilder, HouseError};
 pub use offers::Suggestions;
-pub use questions::{Answered, AskClient, ClientAnswer, NoAnswer, OpenQuestion};
+pub use questions::{Answered, AskClient, ClientAnswer, NoAnswer, OpenQuestion, Stoppable};
 pub use replies::Said;
 pub use sessions::{ClientFacts, ClientSession};
 pub use tasks::{ReviewStands, TASK_SAYS_SO, Task};
