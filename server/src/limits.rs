@@ -22,7 +22,7 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::broadcast::error::RecvError;
 use tracing::warn;
 
-pub use addresses::AddressMeters;
+pub use addresses::{AddressMeters, Meters};
 pub use caps::Usage;
 pub use month::Month;
 pub use window::RateState;

@@ -29,6 +29,8 @@ pub const BUILTIN: &[&[NamedText<'static>]] = &[
     files!(
         "editions/workspace.toml",
         "tools/workspace_crm.toml",
+        "tools/workspace_conversations.toml",
+        "tools/workspace_tickets.toml",
         "tools/workspace_knowledge.toml",
         "tools/workspace_flows.toml"
     ),

@@ -5,7 +5,9 @@ mod approve;
 mod audit;
 mod catalogue;
 mod catalogue_cost;
+mod channel;
 mod check_config;
+mod demo;
 mod flow;
 mod group;
 mod healthy;
@@ -76,6 +78,9 @@ enum Command {
     /// List webhooks and mails, and send again what could not be delivered.
     #[command(subcommand)]
     Outbox(outbox::OutboxCommand),
+    /// Give a channel of a workspace the address that messages are brought to.
+    #[command(subcommand)]
+    Channel(channel::ChannelCommand),
     /// Read or verify the log of calls.
     Audit(audit::Audit),
     /// Put in, test, switch and list the flows of the workspace edition.
@@ -87,6 +92,9 @@ enum Command {
     /// Check, list and show the tools.
     #[command(subcommand)]
     Catalogue(catalogue::CatalogueCommand),
+    /// Fill something with made-up data, to look at.
+    #[command(subcommand)]
+    Demo(demo::DemoCommand),
     /// Settings of the whole server: OAuth.
     #[command(subcommand)]
     Admin(admin::AdminCommand),
@@ -189,10 +197,12 @@ pub(crate) fn run(options: Options) -> Result<()> {
             Command::Decline(command) => command.run(false).await,
             Command::Review(command) => command.run().await,
             Command::Outbox(command) => command.run().await,
+            Command::Channel(command) => command.run().await,
             Command::Audit(command) => command.run().await,
             Command::Flow(command) => command.run().await,
             Command::Source(command) => command.run().await,
             Command::Catalogue(command) => command.run().await,
+            Command::Demo(command) => command.run().await,
             Command::Admin(command) => command.run().await,
             Command::Mcp(command) => command.run().await,
             Command::Backup(command) => command.run().await,

@@ -101,7 +101,8 @@ impl Serve {
             Arc::clone(&booted.password_check),
             &config.console,
         )
-        .with_provider(provider);
+        .with_provider(provider)
+        .with_workspace(Arc::clone(&booted.workspace));
         let mut server = Server::new(booted.house.clone(), config.edge).with_router(web::router(web));
         if let Some(files) = tls {
             server = server.with_tls(files)?;

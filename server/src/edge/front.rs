@@ -222,8 +222,9 @@ impl Front {
                     site: Arc::clone(&self.site),
                     common: Arc::clone(&self.common),
                 };
+                let limit = self.body_limit(parts.uri.path());
                 let request = Request::from_parts(parts, body);
-                let response = Box::pin(visit(router, facts, &self.common.settings, request)).await;
+                let response = Box::pin(visit(router, facts, &self.common.settings, limit, request)).await;
                 drop(held);
                 response
             }
@@ -242,15 +243,26 @@ impl Front {
         }
         // Reading is free of side effects, and a link from another site may well lead here.
         let reads = parts.method == Method::GET || parts.method == Method::HEAD;
-        if !reads && !self.names.is_own_page(&self.site.base, &parts.headers) {
+        let path = parts.uri.path();
+        if !reads && !is_for_other_sites(path) && !self.names.is_own_page(&self.site.base, &parts.headers) {
             return Err(Refusal::Origin);
         }
         // By its own words too large: not a byte of it is waited for.
-        let limit = self.common.settings.body_bytes;
+        let limit = self.body_limit(path);
         if body.size_hint().lower() > limit as u64 {
             return Err(Refusal::TooLarge { limit });
         }
         self.admit(peer)
+    }
+
+    /// Largest body at a path: mail that comes in may be larger than what clients send.
+    fn body_limit(&self, path: &str) -> usize {
+        let settings = &self.common.settings;
+        if path.starts_with(INBOUND) {
+            settings.mail_bytes.max(settings.body_bytes)
+        } else {
+            settings.body_bytes
+        }
     }
 
     /// Takes a place for one more request.
@@ -297,6 +309,17 @@ impl Front {
         let body = intake::read(body, limit, self.common.settings.body_timeout()).await?;
         Ok(oauth_documents::register(resource, &body))
     }
+}
+
+/// Where other systems bring messages; the secret in the path is their credential.
+const INBOUND: &str = "/in/";
+/// Where chat windows on other sites write.
+const WIDGET: &str = "/widget/";
+
+/// Whether pages of other sites may change something at a path. What is there looks at no cookie: it judges origins by
+/// itself, or wants a secret in the path.
+fn is_for_other_sites(path: &str) -> bool {
+    path.starts_with(INBOUND) || path.starts_with(WIDGET)
 }
 
 /// The tenant that an address is bound to, and the rest of its path: `/t/<tenant>/…` (catalogue.md §2.15).

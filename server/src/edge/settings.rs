@@ -28,6 +28,10 @@ pub struct EdgeSettings {
     /// Largest request body. Documents travel as arguments; anything larger should travel as a reference.
     #[schemars(range(min = 1024, max = 1_073_741_824))]
     pub body_bytes: usize,
+    /// Largest mail that a channel takes in, attachments included; what exceeds `body_bytes` is read without being held in
+    /// memory. Mail servers commonly send up to 35 MB.
+    #[schemars(range(min = 1024, max = 1_073_741_824))]
+    pub mail_bytes: usize,
     /// Largest request head. Mirrored parameters live here, so it is more than browsers send.
     #[schemars(range(min = 1024, max = 1_048_576))]
     pub head_bytes: usize,
@@ -126,6 +130,7 @@ impl Default for EdgeSettings {
             allowed_origins: Vec::new(),
             operator_token: None,
             body_bytes: 4 * 1024 * 1024,
+            mail_bytes: 48 * 1024 * 1024,
             head_bytes: 32 * 1024,
             headers: 100,
             head_timeout_ms: 10_000,

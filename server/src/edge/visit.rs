@@ -86,16 +86,17 @@ impl fmt::Debug for Visit {
 #[error("the body did not arrive in time")]
 pub struct BodyTooSlow;
 
-/// Asks the router.
+/// Asks the router, which reads at most `limit` bytes of the body.
 pub(super) async fn visit(
     mut router: Router,
     visit: Visit,
     settings: &EdgeSettings,
+    limit: usize,
     request: Request<Incoming>,
 ) -> Response<Outgoing> {
     let mut request = request.map(|body| {
         let timed = Timed::new(body, settings.body_timeout());
-        axum::body::Body::new(Limited::new(timed, settings.body_bytes))
+        axum::body::Body::new(Limited::new(timed, limit))
     });
     request.extensions_mut().insert(visit);
     let Ok(response) = router.call(request).await;

@@ -1,7 +1,9 @@
-//! What addresses have used of a limit: failed sign-ins, or requests before anybody looks at a credential.
+//! What strangers have used of a limit, by address or by what else they are known by: failed sign-ins, requests before
+//! anybody looks at a credential, messages of visitors.
 
 use std::{
     collections::HashMap,
+    hash::Hash,
     net::{IpAddr, Ipv6Addr},
     time::{Duration, Instant},
 };
@@ -51,25 +53,52 @@ impl Counts {
     }
 }
 
-/// The meters of all addresses.
+/// The meters of all who are told apart by a `K`.
 #[derive(Debug)]
-pub struct AddressMeters {
-    table: Mutex<Table>,
+pub struct Meters<K> {
+    table: Mutex<Table<K>>,
     per_minute: u32,
     started: Instant,
 }
 
-#[derive(Debug, Default)]
-struct Table {
-    by_address: HashMap<IpAddr, Counts>,
+#[derive(Debug)]
+struct Table<K> {
+    by_key: HashMap<K, Counts>,
     others: Counts,
 }
+
+/// The meters of all addresses.
+#[derive(Debug)]
+pub struct AddressMeters(Meters<IpAddr>);
 
 impl AddressMeters {
     /// Passes `per_minute` for each address.
     pub fn new(per_minute: u32) -> Self {
+        Self(Meters::new(per_minute))
+    }
+
+    /// Counts one.
+    ///
+    /// # Errors
+    /// When the address has used up its minute.
+    pub fn count(&self, address: IpAddr) -> Result<(), OverLimit> {
+        self.0.count(network(address))
+    }
+
+    /// Forgets addresses that have been quiet, so that the table does not grow with every stranger.
+    pub fn forget_quiet(&self) {
+        self.0.forget_quiet();
+    }
+}
+
+impl<K: Eq + Hash> Meters<K> {
+    /// Passes `per_minute` for each.
+    pub fn new(per_minute: u32) -> Self {
         Self {
-            table: Mutex::default(),
+            table: Mutex::new(Table {
+                by_key: HashMap::new(),
+                others: Counts::default(),
+            }),
             per_minute,
             started: Instant::now(),
         }
@@ -78,17 +107,19 @@ impl AddressMeters {
     /// Counts one.
     ///
     /// # Errors
-    /// When the address has used up its minute.
-    pub fn count(&self, address: IpAddr) -> Result<(), OverLimit> {
-        self.count_at(address, self.now_ms())
+    /// When its minute is used up.
+    pub fn count(&self, key: K) -> Result<(), OverLimit> {
+        self.count_at(key, self.now_ms())
     }
 
-    fn count_at(&self, address: IpAddr, now_ms: u64) -> Result<(), OverLimit> {
-        let address = network(address);
+    fn count_at(&self, key: K, now_ms: u64) -> Result<(), OverLimit> {
         let mut table = self.table.lock();
-        let Table { by_address, others } = &mut *table;
-        let counts = if by_address.len() < MOST_ADDRESSES || by_address.contains_key(&address) {
-            by_address.entry(address).or_default()
+        let Table { by_key, others } = &mut *table;
+        if by_key.len() >= MOST_ADDRESSES && !by_key.contains_key(&key) {
+            by_key.retain(|_, counts| !counts.is_quiet(now_ms));
+        }
+        let counts = if by_key.len() < MOST_ADDRESSES || by_key.contains_key(&key) {
+            by_key.entry(key).or_default()
         } else {
             others
         };
@@ -100,15 +131,15 @@ impl AddressMeters {
             })
     }
 
-    /// Forgets addresses that have been quiet, so that the table does not grow with every stranger.
+    /// Forgets who has been quiet, so that the table does not grow with every stranger.
     pub fn forget_quiet(&self) {
         self.forget_quiet_at(self.now_ms());
     }
 
     fn forget_quiet_at(&self, now_ms: u64) {
         let mut table = self.table.lock();
-        table.by_address.retain(|_, counts| !counts.is_quiet(now_ms));
-        table.by_address.shrink_to_fit();
+        table.by_key.retain(|_, counts| !counts.is_quiet(now_ms));
+        table.by_key.shrink_to_fit();
     }
 
     fn now_ms(&self) -> u64 {
@@ -137,7 +168,7 @@ mod tests {
 
     #[test]
     fn failures_of_one_address_do_not_touch_another() {
-        let failures = AddressMeters::new(1);
+        let failures = Meters::new(1);
         failures.count_at(address(1), 0).unwrap();
         assert!(failures.count_at(address(1), 0).is_err());
         assert!(failures.count_at(address(2), 0).is_ok());
@@ -145,7 +176,7 @@ mod tests {
 
     #[test]
     fn the_minute_slides() {
-        let meters = AddressMeters::new(60);
+        let meters = Meters::new(60);
         for _ in 0..60 {
             meters.count_at(address(1), 59_000).unwrap();
         }
@@ -160,17 +191,18 @@ mod tests {
 
     #[test]
     fn one_network_of_version_six_is_one_address() {
-        let meters = AddressMeters::new(1);
-        meters.count_at("2001:db8::1".parse().unwrap(), 0).unwrap();
-        assert!(meters.count_at("2001:db8::ffff:2".parse().unwrap(), 0).is_err());
-        assert!(meters.count_at("2001:db8:0:1::1".parse().unwrap(), 0).is_ok());
-        meters.count_at("::ffff:10.0.0.1".parse().unwrap(), 0).unwrap();
-        assert!(meters.count_at("10.0.0.1".parse().unwrap(), 0).is_err());
+        let meters = Meters::new(1);
+        let at = |text: &str| network(text.parse().unwrap());
+        meters.count_at(at("2001:db8::1"), 0).unwrap();
+        assert!(meters.count_at(at("2001:db8::ffff:2"), 0).is_err());
+        assert!(meters.count_at(at("2001:db8:0:1::1"), 0).is_ok());
+        meters.count_at(at("::ffff:10.0.0.1"), 0).unwrap();
+        assert!(meters.count_at(at("10.0.0.1"), 0).is_err());
     }
 
     #[test]
     fn the_table_is_bounded_and_forgets() {
-        let meters = AddressMeters::new(2);
+        let meters = Meters::new(2);
         let most = u32::try_from(MOST_ADDRESSES).unwrap();
         for number in 0..most + 2 {
             meters.count_at(address(number), 0).unwrap();
@@ -180,8 +212,8 @@ mod tests {
             "strangers share what is left"
         );
         meters.count_at(address(3), 0).unwrap();
-        assert_eq!(meters.table.lock().by_address.len(), MOST_ADDRESSES);
+        assert_eq!(meters.table.lock().by_key.len(), MOST_ADDRESSES);
         meters.forget_quiet_at(120_000);
-        assert_eq!(meters.table.lock().by_address.len(), 0);
+        assert_eq!(meters.table.lock().by_key.len(), 0);
     }
 }

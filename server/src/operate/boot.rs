@@ -44,6 +44,8 @@ pub struct Booted {
     pub reloader: Arc<Reloader>,
     /// The context edition's engine, for commands that use it directly.
     pub context: Arc<Context>,
+    /// The workspace edition's engine.
+    pub workspace: Arc<Workspace>,
     /// Checks passwords of people who sign in.
     pub password_check: Arc<PasswordCheck>,
     stop: CancellationToken,
@@ -53,6 +55,7 @@ pub struct Booted {
 impl Booted {
     /// Delivers what is in the outbox, until the house is stopped.
     pub fn deliver(&mut self, courier: Courier) {
+        let courier = courier.on_behalf_of(self.workspace.dispatcher());
         let courier = Arc::new(courier).run(self.stop.clone());
         self.tasks.push(tokio::spawn(courier));
     }
@@ -153,12 +156,13 @@ pub async fn boot(
     ];
     // Nobody's workspace is prepared or tended where nobody can reach it.
     if serves_workspace {
-        tasks.push(tokio::spawn(workspace.run(stop.clone())));
+        tasks.push(tokio::spawn(Arc::clone(&workspace).run(stop.clone())));
     }
     Ok(Booted {
         house,
         reloader,
         context,
+        workspace,
         password_check,
         stop,
         tasks,

@@ -44,7 +44,7 @@ impl Delivery {
     fn of(job: Job) -> Self {
         let parcel: Option<Parcel> = serde_json::from_value(job.payload).ok();
         let (event, to) = parcel.map_or_else(Default::default, |parcel| {
-            (parcel.event().event.clone(), parcel.destination().to_owned())
+            (parcel.event().to_owned(), parcel.destination().to_owned())
         });
         Self {
             id: job.id,

@@ -6,14 +6,18 @@ use futures_util::{FutureExt, future::join_all};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
+use url::Url;
 
 use super::{
-    Event, InvitationToken, NotificationSettings, OutboxError, Parcel, QUEUE, Recipients, backoff,
-    mail::Mailer, webhook::Webhook,
+    Dispatch, Dispatcher, Event, Fate, InvitationToken, NotificationSettings, OutboxError, Parcel, QUEUE,
+    Recipients, Way, backoff,
+    mail::Mailer,
+    webhook::{Notice, Poster, Webhook},
 };
 use crate::{
     catalogue::ADMINS,
-    store::{Change, Job, Store, StoreError, TenantTx, Topic, User},
+    outgoing::SigningKey,
+    store::{Change, Job, JobState, Store, StoreError, TenantTx, Topic, User},
     vocabulary::{TenantId, Timestamp, new_id},
 };
 
@@ -36,6 +40,8 @@ const MOST_MAILS: usize = 100;
 pub(super) struct Receivers {
     webhook: Option<Webhook>,
     mailer: Option<Mailer>,
+    /// For addresses that tenants choose.
+    poster: Poster,
 }
 
 impl Receivers {
@@ -48,6 +54,7 @@ impl Receivers {
         Ok(Self {
             webhook: webhook.transpose()?,
             mailer: mailer.transpose()?,
+            poster: Poster::new(settings.allow_private)?,
         })
     }
 }
@@ -58,6 +65,7 @@ pub struct Courier {
     to: Receivers,
     /// Scheme and authority of links into the console.
     base_url: String,
+    dispatcher: Option<Arc<dyn Dispatcher>>,
 }
 
 impl Courier {
@@ -70,7 +78,15 @@ impl Courier {
             store,
             to: Receivers::open(settings)?,
             base_url,
+            dispatcher: None,
         })
+    }
+
+    /// Has messages to people outside signed and followed by whoever dispatches them.
+    #[must_use]
+    pub fn on_behalf_of(mut self, dispatcher: Arc<dyn Dispatcher>) -> Self {
+        self.dispatcher = Some(dispatcher);
+        self
     }
 
     /// Delivers until told to stop. What is under way then is finished first.
@@ -141,35 +157,112 @@ impl Courier {
         let Ok(parcel) = serde_json::from_value::<Parcel>(job.payload.clone()) else {
             return self.end(job, Err("this version cannot read it".to_owned())).await;
         };
-        let url = format!("{}{}", self.base_url, parcel.event().letter.path);
         let work = async {
+            let page = |event: &Event| format!("{}{}", self.base_url, event.letter.path);
             match &parcel {
                 Parcel::Event { event } => return self.fan_out(&job, event).await.map(|()| None),
                 Parcel::Webhook { event } => match &self.to.webhook {
                     Some(webhook) => {
                         webhook
-                            .post(&job.tenant, event, &url, self.store.clock().now())
+                            .post(&job.tenant, event, &page(event), self.store.clock().now())
                             .await
                     }
                     None => Err("no webhook is configured any more".to_owned()),
                 },
                 Parcel::Mail { event, address } => match &self.to.mailer {
-                    Some(mailer) => match self.link(&job.tenant, event, url).await? {
+                    Some(mailer) => match self.link(&job.tenant, event, page(event)).await? {
                         Some(link) => mailer.send(event, address, link.as_deref()).await,
                         None => Ok(json!({ "skipped": "the invitation is not open any more" })),
                     },
                     None => Err("no mail server is configured".to_owned()),
                 },
+                Parcel::Dispatch { dispatch } => self.send_on(&job.tenant, dispatch).await,
             }
             .map_or_else(|why| Ok(Some(Err(why))), |said| Ok(Some(Ok(said))))
         };
         let came = tokio::time::timeout(DELIVERY_TIMEOUT, work)
             .await
             .unwrap_or_else(|_| Ok(Some(Err("it took too long".to_owned()))))?;
-        match came {
-            Some(said) => self.end(job, said).await,
-            None => Ok(()),
+        match (came, parcel) {
+            (Some(said), Parcel::Dispatch { dispatch }) => self.end_dispatch(job, dispatch, said).await,
+            (Some(said), _) => self.end(job, said).await,
+            (None, _) => Ok(()),
         }
+    }
+
+    /// Sends a message to somebody outside. Gives what the next system said, or why it took nothing.
+    async fn send_on(&self, tenant: &TenantId, dispatch: &Dispatch) -> Result<Value, String> {
+        match &dispatch.way {
+            Way::Mail(envelope) => match &self.to.mailer {
+                Some(mailer) => mailer.send_on(envelope).await,
+                None => {
+                    Err("no mail server is configured: set smtp and from under [notifications]".to_owned())
+                }
+            },
+            Way::Webhook {
+                url,
+                event,
+                created_at,
+                data,
+            } => {
+                let Some(dispatcher) = &self.dispatcher else {
+                    return Err("nobody signs webhooks on this server".to_owned());
+                };
+                let address = Url::parse(url).map_err(|e| format!("the webhook's address is none: {e}"))?;
+                let notice = Notice {
+                    id: &dispatch.id,
+                    event,
+                    created_at: *created_at,
+                    page: None,
+                    data,
+                };
+                let key = SigningKey::new(&dispatcher.signing_secret(tenant));
+                let now = self.store.clock().now();
+                self.to.poster.post(&address, &key, tenant, notice, now).await
+            }
+        }
+    }
+
+    /// Writes down what became of an attempt to send a message, beside the message itself.
+    async fn end_dispatch(
+        &self,
+        job: Job,
+        dispatch: Dispatch,
+        said: Result<Value, String>,
+    ) -> Result<(), StoreError> {
+        let tenant = job.tenant.clone();
+        let dispatcher = self.dispatcher.clone();
+        let pause = backoff::after(job.attempt, backoff::random());
+        self.store
+            .write(&tenant, move |tx| {
+                async move {
+                    let fate = match said {
+                        Ok(said) => {
+                            if !tx.jobs().complete(&job, &said).await? {
+                                return Ok(());
+                            }
+                            match dispatch.way {
+                                Way::Mail(_) => Fate::Sent,
+                                Way::Webhook { .. } => Fate::Delivered,
+                            }
+                        }
+                        Err(why) => {
+                            let again = later(tx.now(), pause);
+                            match tx.jobs().fail(&job, &why, Some(again)).await? {
+                                None => return Ok(()),
+                                Some(JobState::Queued) => Fate::Waits(why),
+                                Some(_) => Fate::Failed(why),
+                            }
+                        }
+                    };
+                    match dispatcher {
+                        Some(dispatcher) => dispatcher.report(tx, &dispatch, job.attempt, fate).await,
+                        None => Ok(()),
+                    }
+                }
+                .boxed()
+            })
+            .await
     }
 
     /// The link at the end of a letter. `None`: the letter is about nothing any more.

@@ -2,12 +2,15 @@
 
 use lettre::{
     AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor,
-    message::{Mailbox, header::ContentType},
+    message::{
+        Mailbox,
+        header::{ContentType, HeaderName, HeaderValue},
+    },
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
-use super::{Event, OutboxError};
+use super::{Envelope, Event, OutboxError};
 
 /// Longest subject, in characters: mail programs show no more.
 const LONGEST_SUBJECT: usize = 150;
@@ -48,6 +51,47 @@ impl Mailer {
                 None => format!("{}\n", event.letter.text),
             })
             .map_err(|e| format!("no mail can be made of it: {e}"))?;
+        self.hand_over(message).await
+    }
+
+    /// Sends a message to somebody outside. Gives what the mail server said, or why it took nothing.
+    pub(super) async fn send_on(&self, envelope: &Envelope) -> Result<Value, String> {
+        let mailbox = |address: &str| {
+            let parsed = address.parse::<Mailbox>();
+            parsed.map_err(|e| format!("`{address}` is no mail address: {e}"))
+        };
+        let from = match &envelope.from {
+            Some(from) => mailbox(from)?,
+            None => self.from.clone(),
+        };
+        let mut builder = Message::builder()
+            .from(from)
+            .to(mailbox(&envelope.to)?)
+            .subject(one_line(&envelope.subject))
+            .message_id(Some(format!("<{}>", envelope.message_id)))
+            .header(ContentType::TEXT_PLAIN);
+        if let Some(nearest) = envelope.answers.last() {
+            builder = builder.in_reply_to(format!("<{nearest}>")).references(
+                envelope
+                    .answers
+                    .iter()
+                    .map(|id| format!("<{id}>"))
+                    .collect::<Vec<_>>()
+                    .join(" "),
+            );
+        }
+        let mut message = builder
+            .body(format!("{}\n", envelope.text))
+            .map_err(|e| format!("no mail can be made of it: {e}"))?;
+        if envelope.automatic {
+            let name = HeaderName::new_from_ascii_str("Auto-Submitted");
+            let value = HeaderValue::new(name, "auto-replied".to_owned());
+            message.headers_mut().insert_raw(value);
+        }
+        self.hand_over(message).await
+    }
+
+    async fn hand_over(&self, message: Message) -> Result<Value, String> {
         let said = self.transport.send(message).await;
         let said = said.map_err(|e| format!("the mail server did not take it: {e}"))?;
         Ok(json!({ "code": said.code().to_string() }))

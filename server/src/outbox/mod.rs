@@ -6,11 +6,13 @@
 //! ```
 //!
 //! Events, webhooks and mails are jobs of one queue (design.md D11): leased by any replica, tried again with growing pauses,
-//! and left where an operator sees them when every attempt failed. A receiver that remembers the event's id is told once: an
+//! and left where an operator sees them when every attempt failed. Messages to people outside ([`dispatch`]) go the same way,
+//! and their record is told how far they are. A receiver that remembers the event's id is told once: an
 //! attempt whose worker died may have arrived, and is repeated under the same id.
 
 mod backoff;
 mod courier;
+mod dispatch;
 mod invitation;
 mod mail;
 mod settings;
@@ -20,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use courier::Courier;
+pub use dispatch::{Dispatch, Dispatcher, Envelope, Fate, Way, dispatch};
 pub use invitation::{InvitationToken, hash_of_token};
 pub use settings::{NotificationSettings, OutboxError};
 
@@ -132,6 +135,11 @@ pub enum Parcel {
         /// The recipient's address.
         address: String,
     },
+    /// A message to somebody outside.
+    Dispatch {
+        /// The message.
+        dispatch: Dispatch,
+    },
 }
 
 impl Parcel {
@@ -141,6 +149,7 @@ impl Parcel {
             Self::Event { event } => event.id.clone(),
             Self::Webhook { event } => format!("{}.webhook", event.id),
             Self::Mail { event, address } => format!("{}.mail.{address}", event.id),
+            Self::Dispatch { dispatch } => dispatch.id.clone(),
         };
         Ok(NewJob {
             id,
@@ -157,13 +166,21 @@ impl Parcel {
             Self::Event { .. } => "everybody concerned",
             Self::Webhook { .. } => "webhook",
             Self::Mail { address, .. } => address,
+            Self::Dispatch { dispatch } => match &dispatch.way {
+                Way::Mail(envelope) => &envelope.to,
+                Way::Webhook { .. } => "webhook",
+            },
         }
     }
 
-    /// The event inside.
-    pub fn event(&self) -> &Event {
+    /// What is told, e.g. `review.pending`.
+    pub fn event(&self) -> &str {
         match self {
-            Self::Event { event } | Self::Webhook { event } | Self::Mail { event, .. } => event,
+            Self::Event { event } | Self::Webhook { event } | Self::Mail { event, .. } => &event.event,
+            Self::Dispatch { dispatch } => match &dispatch.way {
+                Way::Mail(_) => "message.outbound",
+                Way::Webhook { event, .. } => event,
+            },
         }
     }
 }

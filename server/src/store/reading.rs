@@ -4,8 +4,8 @@
 use serde::de::DeserializeOwned;
 
 use super::{
-    Condition, FieldValue, Memories, Memory, Notes, Record, RecordChange, RecordPage, RecordQuery, Records,
-    Session, Settings, Source, StoreError, TenantTx, User, Users,
+    Condition, Counters, FieldValue, Memories, Memory, Notes, Record, RecordChange, RecordPage, RecordQuery,
+    Records, Session, Settings, Source, StoreError, TenantTx, User, Users,
 };
 use crate::vocabulary::{TenantId, UserId};
 
@@ -62,6 +62,15 @@ impl ReadTx<'_> {
             session: self.session,
             owner: self.tenant.as_str(),
         })
+    }
+
+    /// The value of a counter, 0 before the first count.
+    pub async fn count(&mut self, name: &str) -> Result<i64, StoreError> {
+        let mut counters = Counters {
+            session: self.session,
+            tenant: &self.tenant,
+        };
+        counters.get(name, "").await
     }
 
     /// Sources of the context edition.

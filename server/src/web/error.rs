@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use tracing::error;
 
 use crate::{
+    domain::workspace::Refused,
     operate::OperateError,
     store::StoreError,
     vocabulary::{Clock, new_id},
@@ -94,6 +95,24 @@ impl RestError {
         Self::new(StatusCode::NOT_FOUND, "not_found", text)
     }
 
+    /// The body is larger than what is read.
+    pub(super) fn too_large() -> Self {
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "too_large",
+            "The body is larger than this server takes.",
+        )
+    }
+
+    /// The body took too long.
+    pub(super) fn too_slow() -> Self {
+        Self::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "too_slow",
+            "The body did not arrive in time.",
+        )
+    }
+
     pub(super) fn no_such_path() -> Self {
         Self::not_found("Nothing is served at this path.")
     }
@@ -147,6 +166,18 @@ impl From<OperateError> for RestError {
         match error.retry_after_seconds() {
             Some(seconds) => refused.retry_after(seconds),
             None => refused,
+        }
+    }
+}
+
+impl From<Refused> for RestError {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Invalid(text) => Self::invalid(text),
+            Refused::Rule(text) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "rule_violation", text),
+            Refused::Gone => Self::no_such_path(),
+            Refused::Store(error) => error.into(),
+            Refused::Internal(cause) => Self::internal(&cause),
         }
     }
 }

@@ -18,20 +18,26 @@ const ALWAYS: [(HeaderName, &str); 7] = [
         HeaderName::from_static("cross-origin-opener-policy"),
         "same-origin",
     ),
-    (
-        HeaderName::from_static("cross-origin-resource-policy"),
-        "same-origin",
-    ),
+    (RESOURCE_POLICY, "same-origin"),
     (
         HeaderName::from_static("permissions-policy"),
         "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
     ),
 ];
 
-/// Sets the headers. A file that may be kept says so itself; whatever says nothing may not.
+const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+
+/// Sets the headers. A file that may be kept says so itself; whatever says nothing may not. What other sites may load
+/// says so itself too.
 pub(super) async fn harden(mut response: Response) -> Response {
     let headers = response.headers_mut();
+    let open = headers
+        .get(RESOURCE_POLICY)
+        .is_some_and(|value| value == "cross-origin");
     for (name, value) in ALWAYS {
+        if open && name == RESOURCE_POLICY {
+            continue;
+        }
         headers.insert(name, HeaderValue::from_static(value));
     }
     headers

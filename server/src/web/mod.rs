@@ -21,6 +21,9 @@
 //!    by `?`; a fault of ours is logged there, with the reference that the caller reads.
 //! 5. [`Visit`](crate::edge::Visit) is among the request's extensions: the peer's address, and our own name.
 //!
+//! People outside, who have no account here, write through the doors of `talk`: a channel's secret or a chat window's
+//! origin is all they have.
+//!
 //! Every answer gets the headers of `headers.rs`. Nothing here compares a cookie under `/v1`, nor a bearer token under
 //! `/console`: a page of another site can make a browser send the first, but not the second.
 
@@ -31,6 +34,7 @@ mod key;
 mod read;
 mod rest;
 mod session;
+mod talk;
 mod who;
 
 use std::{sync::Arc, time::Duration};
@@ -45,11 +49,13 @@ pub use error::RestError;
 pub use key::KeyInHand;
 pub use read::{Json, Query};
 pub use session::{AdminSession, Credential, ReaderSession, SignedIn};
+use talk::Talk;
 pub use who::Who;
 
 use crate::{
     catalogue::Edition,
     config::ConsoleSettings,
+    domain::workspace::Workspace,
     operate::{oidc::SignInProvider, sessions::Lifetime, sign_in::PasswordCheck},
     pipeline::House,
     store::Store,
@@ -59,6 +65,7 @@ use crate::{
 #[derive(Clone)]
 pub struct Web {
     inner: Arc<Inner>,
+    workspace: Option<Arc<Talk>>,
 }
 
 struct Inner {
@@ -82,6 +89,7 @@ impl Web {
                 lifetime,
                 provider: None,
             }),
+            workspace: None,
         }
     }
 
@@ -95,12 +103,20 @@ impl Web {
                 lifetime: self.inner.lifetime,
                 provider,
             }),
+            workspace: self.workspace,
         }
     }
 
     /// The identity provider that people can sign in at.
     pub fn provider(&self) -> Option<&SignInProvider> {
         self.inner.provider.as_ref()
+    }
+
+    /// Opens the doors through which people outside write to workspaces: channels and chat windows.
+    #[must_use]
+    pub fn with_workspace(mut self, workspace: Arc<Workspace>) -> Self {
+        self.workspace = Some(Arc::new(Talk::new(workspace)));
+        self
     }
 
     /// The hall, and through it every room.
@@ -124,6 +140,16 @@ impl Web {
         &self.inner.password_check
     }
 
+    /// The workspace's engine, where the edition is served.
+    pub fn workspace(&self) -> Option<&Arc<Workspace>> {
+        let talk = self.workspace.as_ref()?;
+        let served = self.inner.house.editions();
+        let is_served = served
+            .iter()
+            .any(|bound| bound.edition.name.as_str() == "workspace");
+        is_served.then(|| talk.workspace())
+    }
+
     /// How long sessions last.
     pub fn lifetime(&self) -> Lifetime {
         self.inner.lifetime
@@ -143,6 +169,7 @@ pub fn router(web: Web) -> Router {
     Router::new()
         .merge(rest::router())
         .merge(console::router())
+        .merge(talk::router())
         .fallback(nothing_there)
         .method_not_allowed_fallback(|| async { RestError::no_such_method() })
         .layer(axum::middleware::map_response(headers::harden))

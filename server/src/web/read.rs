@@ -2,7 +2,7 @@
 
 use axum::{
     body::Bytes,
-    extract::{FromRequest, FromRequestParts, Request, rejection::BytesRejection},
+    extract::{FromRequest, FromRequestParts, Request},
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, StatusCode, header, request::Parts};
@@ -67,27 +67,25 @@ pub(super) fn is(headers: &HeaderMap, expected: &str) -> bool {
 pub(super) async fn body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, RestError> {
     Bytes::from_request(request, state).await.map_err(|rejection| {
         if is_too_slow(&rejection) {
-            return RestError::new(
-                StatusCode::REQUEST_TIMEOUT,
-                "too_slow",
-                "The body did not arrive in time.",
-            );
+            return RestError::too_slow();
         }
         match rejection.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => RestError::new(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "too_large",
-                "The body is larger than this server takes.",
-            ),
+            StatusCode::PAYLOAD_TOO_LARGE => RestError::too_large(),
             _ => RestError::invalid("The body broke off."),
         }
     })
 }
 
-fn is_too_slow(rejection: &BytesRejection) -> bool {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(rejection);
+/// Whether a body did not arrive in time.
+pub(super) fn is_too_slow(error: &(dyn std::error::Error + 'static)) -> bool {
+    has_cause::<BodyTooSlow>(error)
+}
+
+/// Whether an error of this type is among an error's causes.
+pub(super) fn has_cause<E: std::error::Error + 'static>(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut cause = Some(error);
     while let Some(error) = cause {
-        if error.is::<BodyTooSlow>() {
+        if error.is::<E>() {
             return true;
         }
         cause = error.source();

@@ -12,12 +12,14 @@ use super::{
         worker::{FlowWorker, Part},
     },
     handlers,
+    sla::timers,
 };
 use crate::{
     domain::{DomainError, Handlers},
+    outbox::Dispatcher,
     outgoing::OutgoingError,
     policy::SealKey,
-    store::Store,
+    store::{Store, StoreError},
 };
 
 /// What the handlers share.
@@ -76,7 +78,11 @@ impl Workspace {
 
     /// Does what is to be done without anybody calling, until it is stopped.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
-        tokio::join!(self.carry_out(stop.clone()), self.keep_up(stop));
+        tokio::join!(
+            self.carry_out(stop.clone()),
+            timers::run(self.desk.store.clone(), stop.clone()),
+            self.keep_up(stop)
+        );
     }
 
     async fn carry_out(&self, stop: CancellationToken) {
@@ -87,10 +93,6 @@ impl Workspace {
                 stop.cancelled().await;
             }
         }
-    }
-
-    pub(super) fn desk(&self) -> &Desk {
-        &self.desk
     }
 
     /// Carries out what is due of flows now; gives how many jobs that were.
@@ -117,6 +119,27 @@ impl Workspace {
             hooks: Hooks::new(Arc::clone(&self.desk.seal), settings.allow_private)?,
             runs_per_hour: settings.flow_runs_per_hour,
         })
+    }
+
+    /// Who signs messages to people outside, and follows them.
+    pub fn dispatcher(&self) -> Arc<dyn Dispatcher> {
+        Arc::clone(&self.desk) as Arc<dyn Dispatcher>
+    }
+
+    /// Looks at every clock that is due, once; gives how many that were.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn look_at_clocks(&self) -> Result<usize, StoreError> {
+        timers::run_due(&self.desk.store).await
+    }
+
+    pub(super) fn desk(&self) -> &Desk {
+        &self.desk
+    }
+
+    pub(super) fn store(&self) -> &Store {
+        &self.desk.store
     }
 }
 

@@ -8,14 +8,19 @@
 //! `flow` carries automations out, `report` counts; `start` is what a new tenant finds, `demo` a workspace for a first walk,
 //! `upkeep` what is done without a call. `handlers` are the tools; most of them are a registration of the generic ones with
 //! the declarations of a kind.
+//!
+//! Conversations come in as mail (`mail`) or messages and go out again (`talk`); `sla` has the clocks of tickets and
+//! conversations, `bot` answers first.
 
 #![allow(
     dead_code,
     reason = "the foundation stands before all that is built on it; removed with the last area"
 )]
 
+mod bot;
 mod change;
 mod custom;
+pub mod demo;
 mod engine;
 mod events;
 pub mod flow;
@@ -23,16 +28,23 @@ mod handlers;
 mod history;
 mod kinds;
 mod listing;
+mod mail;
 mod once;
 mod record;
 mod refs;
 mod related;
 pub mod report;
 mod restore;
+mod sla;
 mod snippet;
 mod start;
 mod state;
+mod talk;
 mod upkeep;
 mod write;
 
 pub use engine::{Workspace, WorkspaceSettings};
+pub use mail::Skim;
+pub use talk::{
+    Act, ChannelSecrets, ConversationPage, Guest, Inbox, InboxItem, Knock, Pile, Refused, Said, WidgetView,
+};

@@ -46,6 +46,19 @@ pub struct RecordCursor {
     pub id: String,
 }
 
+impl RecordCursor {
+    /// The page end at a record with this value of the field sorted by.
+    ///
+    /// # Errors
+    /// When the value has no place in an index.
+    pub fn at(value: &FieldValue, id: &str) -> Result<Self, StoreError> {
+        Ok(Self {
+            value: value.to_bytes()?,
+            id: id.to_owned(),
+        })
+    }
+}
+
 /// Which records, in which order.
 #[derive(Clone, Debug)]
 pub struct RecordQuery {

@@ -19,6 +19,7 @@ mod deliveries;
 mod editions;
 mod entry;
 mod form;
+mod inbox;
 mod keys;
 mod links;
 mod members;
@@ -50,6 +51,7 @@ pub(super) fn router() -> Router<Web> {
         .merge(audit::router())
         .merge(members::router())
         .merge(oidc::router())
+        .merge(inbox::router())
         .merge(deliveries::router())
         .merge(reviews::router())
         .merge(editions::router())

@@ -29,6 +29,7 @@ pub struct Frame {
     /// What was just done, if something was.
     pub done: &'static str,
     sees_everybody: bool,
+    has_workspace: bool,
 }
 
 /// One entry of the menu.
@@ -40,16 +41,27 @@ pub struct Place {
     pub name: &'static str,
 }
 
-const PLACES: [(&str, &str, bool); 9] = [
-    ("/console/connect", "Connect", false),
-    ("/console/keys", "Keys", false),
-    ("/console/calls", "Calls", false),
-    ("/console/reviews", "Reviews", false),
-    ("/console/editions", "Editions and tools", false),
-    ("/console/audit", "Audit", true),
-    ("/console/deliveries", "Deliveries", true),
-    ("/console/members", "Members", true),
-    ("/console/settings", "Settings", false),
+/// Who finds a place in the menu.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum For {
+    Everybody,
+    /// Owners, admins and auditors.
+    Readers,
+    /// Everybody, where workspaces are served.
+    Workspace,
+}
+
+const PLACES: [(&str, &str, For); 10] = [
+    ("/console/connect", "Connect", For::Everybody),
+    ("/console/inbox", "Inbox", For::Workspace),
+    ("/console/keys", "Keys", For::Everybody),
+    ("/console/calls", "Calls", For::Everybody),
+    ("/console/reviews", "Reviews", For::Everybody),
+    ("/console/editions", "Editions and tools", For::Everybody),
+    ("/console/audit", "Audit", For::Readers),
+    ("/console/deliveries", "Deliveries", For::Readers),
+    ("/console/members", "Members", For::Readers),
+    ("/console/settings", "Settings", For::Everybody),
 ];
 
 impl Frame {
@@ -64,6 +76,7 @@ impl Frame {
             form: person.form().to_owned(),
             done: done.map_or("", text::done),
             sees_everybody: person.sees_everybody(),
+            has_workspace: person.has_workspace(),
         }
     }
 
@@ -71,7 +84,11 @@ impl Frame {
     pub fn places(&self) -> Vec<Place> {
         PLACES
             .iter()
-            .filter(|(_, _, for_readers)| self.sees_everybody || !for_readers)
+            .filter(|(_, _, whom)| match whom {
+                For::Everybody => true,
+                For::Readers => self.sees_everybody,
+                For::Workspace => self.has_workspace,
+            })
             .map(|(path, name, _)| Place { path, name })
             .collect()
     }

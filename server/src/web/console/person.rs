@@ -95,6 +95,14 @@ pub trait HoldsForm {
 pub struct Person {
     who: Who,
     form: String,
+    has_workspace: bool,
+}
+
+impl Person {
+    /// Whether workspaces are served here.
+    pub fn has_workspace(&self) -> bool {
+        self.has_workspace
+    }
 }
 
 impl std::ops::Deref for Person {
@@ -140,6 +148,7 @@ impl FromRequestParts<Web> for Person {
         Ok(Self {
             who: Who(session),
             form: form_token(secret.expose_secret()),
+            has_workspace: web.workspace().is_some(),
         })
     }
 }

@@ -117,6 +117,30 @@ const SCOPES: &[(&str, &[&str])] = &[
             "delete_crm_record",
         ],
     ),
+    ("conversations:read", &["list_conversations", "get_conversation"]),
+    // `escalate_conversation` asks for `tickets:write` besides.
+    (
+        "conversations:write",
+        &[
+            "reply_to_conversation",
+            "add_conversation_note",
+            "assign_conversation",
+            "close_conversation",
+        ],
+    ),
+    ("tickets:read", &["list_tickets", "get_ticket"]),
+    (
+        "tickets:write",
+        &[
+            "create_ticket",
+            "update_ticket",
+            "assign_ticket",
+            "comment_on_ticket",
+            "close_ticket",
+        ],
+    ),
+    ("flows:read", &["list_flows", "get_flow"]),
+    ("flows:trigger", &["trigger_flow_event"]),
     (
         "knowledge:read",
         &[

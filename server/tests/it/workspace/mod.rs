@@ -1,10 +1,17 @@
 //! The workspace edition (catalogue.md §3).
 
+mod chat;
+mod clocks;
 mod crm;
+mod delivery;
+mod demo;
 mod first;
 mod flows;
 mod generated;
 pub(crate) mod house;
 mod knowledge;
+mod post_office;
 mod search;
 pub(crate) mod seed;
+mod talk;
+mod tickets;

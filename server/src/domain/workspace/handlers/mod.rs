@@ -1,8 +1,10 @@
 //! The functions behind the tools of catalogue.md §3.4, one module for each of its areas.
 
+mod conversations;
 mod crm;
 mod flows;
 mod knowledge;
+mod tickets;
 
 use std::sync::Arc;
 
@@ -26,7 +28,9 @@ use reading;
 
 /// Registers every handler of the edition.
 pub(super) fn register(desk: &Arc<Desk>, table: &mut Handlers) {
+    conversations::register(desk, table);
     crm::register(desk, table);
+    tickets::register(desk, table);
     knowledge::register(desk, table);
     flows::register(desk, table);
 }

@@ -86,6 +86,13 @@ fn heading_of(line: &str) -> Option<&str> {
         .then(|| rest.trim().trim_end_matches('#').trim())
 }
 
+impl Article {
+    /// Whether the bot and the widget may quote it.
+    pub(crate) fn is_quotable(&self) -> bool {
+        self.status == ArticleStatus::Published && self.visibility == Visibility::Public
+    }
+}
+
 impl Kind for Article {
     const NAME: &'static str = "article";
     const PREFIX: &'static str = "art";
@@ -108,10 +115,7 @@ impl Kind for Article {
         index.text("collection", self.collection.as_deref().unwrap_or_default());
         index.word("author", &self.author);
         // What the bot and the widget may quote.
-        index.put(
-            "quotable",
-            self.status == ArticleStatus::Published && self.visibility == Visibility::Public,
-        );
+        index.put("quotable", self.is_quotable());
     }
 
     fn words(&self) -> Option<(String, String)> {

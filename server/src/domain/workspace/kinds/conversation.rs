@@ -5,7 +5,10 @@ use serde_json::Value;
 
 use super::words::words;
 use crate::{
-    domain::workspace::record::{Index, Kind, Link},
+    domain::workspace::{
+        record::{Index, Kind, Link},
+        sla::{Sla, timers::Timed},
+    },
     vocabulary::Timestamp,
 };
 
@@ -32,8 +35,45 @@ pub(crate) struct Conversation {
     pub(crate) last_message_at: Option<Timestamp>,
     pub(crate) ticket_id: Option<String>,
     pub(crate) bot_handled: bool,
-    /// The two clocks of catalogue.md §3.6.
+    /// Where the two clocks of catalogue.md §3.6 stand.
     pub(crate) sla: Option<Value>,
+    /// The clocks themselves.
+    pub(crate) clocks: Option<Sla>,
+    /// The lead that a sender became whom nobody knew.
+    pub(crate) lead_id: Option<String>,
+    /// Where the sender wrote from, and is answered.
+    pub(crate) email: Option<String>,
+    /// As they call themselves.
+    pub(crate) name: Option<String>,
+    /// The sender's id in the system that brought the message.
+    pub(crate) external_id: Option<String>,
+    pub(crate) last_message: Option<LastMessage>,
+    /// Questions that the bot found no answer to, one after the other.
+    pub(crate) bot_unanswered: u32,
+    /// The channel whose people the bot left it to, where it is another one.
+    pub(crate) handed_to: Option<String>,
+    /// Whether the bot has left it to people.
+    pub(crate) bot_silent: bool,
+}
+
+/// The last thing that was said, as lists show it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct LastMessage {
+    pub(crate) author: String,
+    pub(crate) snippet: String,
+    pub(crate) at: Timestamp,
+}
+
+impl Timed for Conversation {
+    fn clocks(&self) -> Option<&Sla> {
+        self.clocks.as_ref()
+    }
+
+    fn set_clocks(&mut self, sla: Sla) {
+        self.sla = Some(sla.shown());
+        self.clocks = Some(sla);
+    }
 }
 
 impl Kind for Conversation {
@@ -46,7 +86,18 @@ impl Kind for Conversation {
         ("ticket_id", Link::Record("ticket")),
         ("assignee", Link::Person),
     ];
-    const QUIET: &'static [&'static str] = &["last_message_at", "first_response_at", "resolved_at", "sla"];
+    const QUIET: &'static [&'static str] = &[
+        "last_message_at",
+        "last_message",
+        "first_response_at",
+        "resolved_at",
+        "sla",
+        "clocks",
+        "bot_unanswered",
+        "bot_silent",
+        "handed_to",
+    ];
+    const SECRETS: &'static [&'static str] = &["visitor", "clocks", "bot_unanswered", "bot_silent"];
 
     fn title(&self) -> String {
         self.subject.clone().unwrap_or_default()
@@ -64,6 +115,23 @@ impl Kind for Conversation {
     }
 
     fn words(&self) -> Option<(String, String)> {
-        Some((self.title(), String::new()))
+        let said = [&self.name, &self.email].into_iter().flatten();
+        Some((self.title(), said.cloned().collect::<Vec<_>>().join(" ")))
+    }
+
+    fn events(before: Option<&Self>, after: &Self) -> Vec<&'static str> {
+        let mut events = Vec::new();
+        if before.is_none() {
+            events.push("conversation.created");
+        }
+        let had = before.and_then(|before| before.assignee.as_ref());
+        if after.assignee.is_some() && after.assignee.as_ref() != had {
+            events.push("conversation.assigned");
+        }
+        let was = before.map(|before| before.status);
+        if after.status == ConversationStatus::Resolved && was != Some(ConversationStatus::Resolved) {
+            events.push("conversation.resolved");
+        }
+        events
     }
 }

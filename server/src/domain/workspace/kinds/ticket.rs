@@ -9,6 +9,7 @@ use crate::{
         DomainError,
         workspace::{
             record::{Index, Kind, Link},
+            sla::{Sla, timers::Timed},
             state,
         },
     },
@@ -70,8 +71,21 @@ pub(crate) struct Ticket {
     pub(crate) resolution: Option<String>,
     pub(crate) resolved_at: Option<Timestamp>,
     pub(crate) closed_at: Option<Timestamp>,
-    /// The two clocks of catalogue.md §3.6.
+    /// Where the two clocks of catalogue.md §3.6 stand.
     pub(crate) sla: Option<Value>,
+    /// The clocks themselves.
+    pub(crate) clocks: Option<Sla>,
+}
+
+impl Timed for Ticket {
+    fn clocks(&self) -> Option<&Sla> {
+        self.clocks.as_ref()
+    }
+
+    fn set_clocks(&mut self, sla: Sla) {
+        self.sla = Some(sla.shown());
+        self.clocks = Some(sla);
+    }
 }
 
 impl Ticket {
@@ -103,7 +117,15 @@ impl Kind for Ticket {
         ("conversation_id", Link::Record("conversation")),
         ("channel_id", Link::Record("channel")),
     ];
-    const QUIET: &'static [&'static str] = &["number", "channel_id", "resolved_at", "closed_at", "sla"];
+    const QUIET: &'static [&'static str] = &[
+        "number",
+        "channel_id",
+        "resolved_at",
+        "closed_at",
+        "sla",
+        "clocks",
+    ];
+    const SECRETS: &'static [&'static str] = &["clocks"];
     const SORTS: &'static [(&'static str, &'static str)] = &[("priority", "priority_rank")];
 
     fn title(&self) -> String {
