@@ -30,6 +30,7 @@ pub const BUILTIN: &[&[NamedText<'static>]] = &[
         "editions/workspace.toml",
         "tools/workspace_crm.toml",
         "tools/workspace_conversations.toml",
+        "tools/workspace_tickets.toml",
         "tools/workspace_knowledge.toml",
         "tools/workspace_flows.toml"
     ),

@@ -7,6 +7,7 @@ mod catalogue;
 mod catalogue_cost;
 mod channel;
 mod check_config;
+mod demo;
 mod flow;
 mod group;
 mod healthy;
@@ -91,6 +92,9 @@ enum Command {
     /// Check, list and show the tools.
     #[command(subcommand)]
     Catalogue(catalogue::CatalogueCommand),
+    /// Fill something with made-up data, to look at.
+    #[command(subcommand)]
+    Demo(demo::DemoCommand),
     /// Settings of the whole server: OAuth.
     #[command(subcommand)]
     Admin(admin::AdminCommand),
@@ -198,6 +202,7 @@ pub(crate) fn run(options: Options) -> Result<()> {
             Command::Flow(command) => command.run().await,
             Command::Source(command) => command.run().await,
             Command::Catalogue(command) => command.run().await,
+            Command::Demo(command) => command.run().await,
             Command::Admin(command) => command.run().await,
             Command::Mcp(command) => command.run().await,
             Command::Backup(command) => command.run().await,

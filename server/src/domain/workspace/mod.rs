@@ -20,6 +20,7 @@
 mod bot;
 mod change;
 mod custom;
+pub mod demo;
 mod engine;
 mod events;
 pub mod flow;

@@ -8,11 +8,11 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::{Workspace, custom, refs, restore, start};
+use super::{Workspace, custom, demo, refs, restore, start};
 use crate::{
     domain::DomainError,
     store::{StoreError, Topic},
-    vocabulary::TenantId,
+    vocabulary::{TenantId, Timestamp},
 };
 
 /// How often what was deleted too long ago is removed.
@@ -68,6 +68,14 @@ impl Workspace {
         store
             .write(tenant, |tx| async move { start::ensure(tx).await }.boxed())
             .await
+    }
+
+    /// Fills a tenant's workspace for a first walk, as it would be at `until`. The store's clock must be set by hand.
+    ///
+    /// # Errors
+    /// When the workspace is not empty, or the clock goes by itself.
+    pub async fn fill(&self, tenant: &TenantId, until: Timestamp) -> Result<demo::Filled, DomainError> {
+        demo::fill(self.desk(), tenant, until).await
     }
 
     /// Brings a deleted record of the CRM back. `false`: there is none of that id to bring back.

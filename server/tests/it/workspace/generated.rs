@@ -118,6 +118,7 @@ const SCOPES: &[(&str, &[&str])] = &[
         ],
     ),
     ("conversations:read", &["list_conversations", "get_conversation"]),
+    // `escalate_conversation` asks for `tickets:write` besides.
     (
         "conversations:write",
         &[
@@ -127,6 +128,19 @@ const SCOPES: &[(&str, &[&str])] = &[
             "close_conversation",
         ],
     ),
+    ("tickets:read", &["list_tickets", "get_ticket"]),
+    (
+        "tickets:write",
+        &[
+            "create_ticket",
+            "update_ticket",
+            "assign_ticket",
+            "comment_on_ticket",
+            "close_ticket",
+        ],
+    ),
+    ("flows:read", &["list_flows", "get_flow"]),
+    ("flows:trigger", &["trigger_flow_event"]),
     (
         "knowledge:read",
         &[

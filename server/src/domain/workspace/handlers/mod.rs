@@ -4,6 +4,7 @@ mod conversations;
 mod crm;
 mod flows;
 mod knowledge;
+mod tickets;
 
 use std::sync::Arc;
 
@@ -29,6 +30,7 @@ use reading;
 pub(super) fn register(desk: &Arc<Desk>, table: &mut Handlers) {
     conversations::register(desk, table);
     crm::register(desk, table);
+    tickets::register(desk, table);
     knowledge::register(desk, table);
     flows::register(desk, table);
 }

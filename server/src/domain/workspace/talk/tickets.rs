@@ -4,7 +4,7 @@ use crate::{
     domain::{
         DomainError,
         workspace::{
-            kinds::ticket::Ticket,
+            kinds::ticket::{Ticket, TicketStatus},
             record::{self, Document, Kind, Stored, Who},
             sla::{
                 rules,
@@ -35,6 +35,40 @@ pub(crate) async fn open(
     let made = record::insert(tx, doc, who).await?;
     timers::schedule(tx, &made.id, made.fields()).await?;
     Ok(made)
+}
+
+/// Writes a change of a ticket, whose clocks follow its status and priority.
+///
+/// # Errors
+/// When it is not at `if_version` any more, or the store fails.
+pub(crate) async fn save(
+    tx: &mut TenantTx<'_>,
+    id: &str,
+    mut doc: Document<Ticket>,
+    if_version: Option<u32>,
+    who: &Who,
+) -> Result<Stored<Ticket>, DomainError> {
+    let before: Stored<Ticket> = record::get(&mut tx.reading(), id).await?;
+    if let Some(mut sla) = before.fields().clocks().cloned() {
+        let rules = rules::of(&mut tx.reading(), doc.fields.channel_id.as_deref()).await?;
+        let now = tx.now();
+        if before.fields().priority != doc.fields.priority {
+            rules.retarget(&mut sla, doc.fields.priority, now);
+        }
+        match (before.fields().status, doc.fields.status) {
+            (from, to) if from == to => {}
+            (from, to) if from.is_done() && !to.is_done() => sla.reopened(now, &rules.calendar),
+            (from, to) if to.is_done() && !from.is_done() => sla.resolved(now, &rules.calendar),
+            (_, TicketStatus::Waiting) => sla.waits(now, &rules.calendar),
+            (TicketStatus::Waiting, _) => sla.goes_on(now, &rules.calendar),
+            _ => {}
+        }
+        doc.fields.set_clocks(sla);
+    }
+    let written = record::update(tx, id, &doc, if_version, who).await?;
+    let written = written.ok_or_else(|| DomainError::not_found(Ticket::NAME, id))?;
+    timers::schedule(tx, id, written.fields()).await?;
+    Ok(written)
 }
 
 /// Somebody outside got an answer about a ticket: the clock of its first response stops.
