@@ -47,6 +47,8 @@ pub struct Config {
     pub audit: AuditSettings,
     /// `[notifications]`: where reviews and other events are told.
     pub notifications: NotificationSettings,
+    /// `[workspace]`: what the workspace edition does by itself.
+    pub workspace: WorkspaceConfig,
     /// `[store]`: how the store works.
     pub store: StoreConfig,
     /// `[log]`: what is logged, and how.
@@ -115,6 +117,28 @@ impl Default for LimitSettings {
             running_per_key: 8,
             call_seconds: 55,
             failed_sign_ins_per_minute: 60,
+        }
+    }
+}
+
+/// `[workspace]`.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct WorkspaceConfig {
+    /// Runs of flows that a tenant may have in an hour; those above it are skipped and say so. A flow that sets off many
+    /// others ends there (catalogue.md §3.5).
+    #[schemars(range(min = 1))]
+    pub flow_runs_per_hour: u32,
+    /// Whether webhooks of flows and channels may be at loopback and private addresses, by plain `http` too. Off, so that
+    /// nobody who may write a flow reaches what stands behind the server.
+    pub allow_private: bool,
+}
+
+impl Default for WorkspaceConfig {
+    fn default() -> Self {
+        Self {
+            flow_runs_per_hour: 1_000,
+            allow_private: false,
         }
     }
 }

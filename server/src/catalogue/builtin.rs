@@ -26,5 +26,9 @@ pub const BUILTIN: &[&[NamedText<'static>]] = &[
         "tools/context_resources.toml"
     ),
     // A team's CRM, conversations, tickets and knowledge.
-    files!("editions/workspace.toml", "tools/workspace_crm.toml"),
+    files!(
+        "editions/workspace.toml",
+        "tools/workspace_crm.toml",
+        "tools/workspace_flows.toml"
+    ),
 ];

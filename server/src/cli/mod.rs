@@ -6,6 +6,7 @@ mod audit;
 mod catalogue;
 mod catalogue_cost;
 mod check_config;
+mod flow;
 mod healthy;
 mod import;
 mod key;
@@ -73,6 +74,9 @@ enum Command {
     Outbox(outbox::OutboxCommand),
     /// Read or verify the log of calls.
     Audit(audit::Audit),
+    /// Put in, test, switch and list the flows of the workspace edition.
+    #[command(subcommand)]
+    Flow(flow::FlowCommand),
     /// Add, list and synchronise folders of notes.
     #[command(subcommand)]
     Source(source::SourceCommand),
@@ -162,6 +166,7 @@ pub(crate) fn run(options: Options) -> Result<()> {
             Command::Review(command) => command.run().await,
             Command::Outbox(command) => command.run().await,
             Command::Audit(command) => command.run().await,
+            Command::Flow(command) => command.run().await,
             Command::Source(command) => command.run().await,
             Command::Catalogue(command) => command.run().await,
             Command::Admin(command) => command.run().await,

@@ -20,7 +20,11 @@ use crate::{
     access::{Keyring, oauth::OAuth},
     audit::Keeping,
     config::{Config, KeptArguments, LogSettings},
-    domain::{Handlers, context::Context, workspace::Workspace},
+    domain::{
+        Handlers,
+        context::Context,
+        workspace::{Workspace, WorkspaceSettings},
+    },
     outbox::Courier,
     pipeline::{House, HouseBuilder, HouseError},
     policy::SealKey,
@@ -86,7 +90,14 @@ pub async fn boot(
     let context = Context::new(store.clone(), folder);
     let mut handlers = Handlers::default();
     context.register(&mut handlers);
-    let workspace = Workspace::new(store.clone(), seal_key(&store).await.map_err(HouseError::from)?);
+    let workspace = Workspace::with(
+        store.clone(),
+        seal_key(&store).await.map_err(HouseError::from)?,
+        WorkspaceSettings {
+            flow_runs_per_hour: config.workspace.flow_runs_per_hour,
+            allow_private: config.workspace.allow_private,
+        },
+    );
     workspace.register(&mut handlers);
     let per_minute = config.limits.requests_per_minute_per_key;
     let keyring = Keyring::load(store.clone(), &catalogue, per_minute)

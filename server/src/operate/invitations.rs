@@ -3,18 +3,17 @@
 //! The token is shown when the invitation is made and never again; the store keeps its hash. Whether the inviter may
 //! still give that role is asked a second time when somebody accepts.
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use futures_util::FutureExt;
 use secrecy::SecretString;
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 use super::{
     Actor, OperateError, Standing, logged, note, passwords,
     people::{NewPerson, PersonView, insert},
 };
 use crate::{
-    store::{Invitation, NewInvitation, Store, User},
+    outbox::{InvitationToken, hash_of_token},
+    store::{Invitation, NewInvitation, Store, TenantTx, User},
     vocabulary::{Role, TenantId, Timestamp, UserId, new_id},
 };
 
@@ -94,6 +93,26 @@ pub async fn invite(
     tenant: &TenantId,
     request: InviteRequest,
 ) -> Result<Invited, OperateError> {
+    let token = InvitationToken::new()?;
+    let (actor, hash) = (actor.clone(), token.hash());
+    let invitation = store
+        .write(tenant, move |tx| {
+            async move { invite_within(tx, &actor, request, hash).await }.boxed()
+        })
+        .await?;
+    Ok(Invited {
+        invitation,
+        token: token.text().to_owned(),
+    })
+}
+
+/// The same inside a transaction, for a token with that hash.
+pub(super) async fn invite_within(
+    tx: &mut TenantTx<'_>,
+    actor: &Actor,
+    request: InviteRequest,
+    hash: [u8; 32],
+) -> Result<InvitationView, OperateError> {
     let days = request.expires_in_days.unwrap_or(DEFAULT_DAYS);
     if !(1..=LONGEST_DAYS).contains(&days) {
         return Err(OperateError::Invalid(format!(
@@ -107,45 +126,33 @@ pub async fn invite(
         groups: request.groups,
     }
     .checked()?;
-    let mut random = [0_u8; 32];
-    getrandom::fill(&mut random)?;
-    let token = format!("fbi_{}", URL_SAFE_NO_PAD.encode(random));
-    let (actor, hash) = (actor.clone(), hash_of(&token));
-    let invitation = store
-        .write(tenant, move |tx| {
-            async move {
-                tx.users().lock().await?;
-                let by = actor.standing(tx).await?;
-                by.must_command(person.role)?;
-                if tx.users().find_by_email(&person.email).await?.is_some() {
-                    return Err(OperateError::Conflict(format!(
-                        "`{}` is in this tenant already",
-                        person.email
-                    )));
-                }
-                if tx.invitations().list_open().await?.len() >= MOST_OPEN {
-                    return Err(OperateError::Rule(format!(
-                        "{MOST_OPEN} invitations are open; take some back first"
-                    )));
-                }
-                let new = NewInvitation {
-                    id: new_id("inv", tx.now()),
-                    hash,
-                    email: person.email,
-                    role: person.role,
-                    groups: person.groups,
-                    invited_by: by.user().map(|user| user.id.clone()),
-                    expires_at: tx.now().plus_millis(i64::from(days) * DAY_MS),
-                };
-                let made = tx.invitations().insert(&new).await?;
-                let made = InvitationView::from(made);
-                note(tx, &by, "invitation.make", &made.id, None, logged(&made));
-                Ok(made)
-            }
-            .boxed()
-        })
-        .await?;
-    Ok(Invited { invitation, token })
+    tx.users().lock().await?;
+    let by = actor.standing(tx).await?;
+    by.must_command(person.role)?;
+    if tx.users().find_by_email(&person.email).await?.is_some() {
+        return Err(OperateError::Conflict(format!(
+            "`{}` is in this tenant already",
+            person.email
+        )));
+    }
+    if tx.invitations().list_open().await?.len() >= MOST_OPEN {
+        return Err(OperateError::Rule(format!(
+            "{MOST_OPEN} invitations are open; take some back first"
+        )));
+    }
+    let new = NewInvitation {
+        id: new_id("inv", tx.now()),
+        hash,
+        email: person.email,
+        role: person.role,
+        groups: person.groups,
+        invited_by: by.user().map(|user| user.id.clone()),
+        expires_at: tx.now().plus_millis(i64::from(days) * DAY_MS),
+    };
+    let made = tx.invitations().insert(&new).await?;
+    let made = InvitationView::from(made);
+    note(tx, &by, "invitation.make", &made.id, None, logged(&made));
+    Ok(made)
 }
 
 /// The open invitations of a tenant, newest first.
@@ -208,7 +215,7 @@ pub async fn revoke(
 /// # Errors
 /// When it stands for nothing.
 pub async fn look(store: &Store, token: &str) -> Result<(TenantId, InvitationView), OperateError> {
-    let hash = hash_of(token);
+    let hash = hash_of_token(token);
     let found = store
         .system_read(move |tx| {
             async move { Ok::<_, OperateError>(tx.invitations().find_open(&hash).await?) }.boxed()
@@ -240,7 +247,7 @@ pub async fn accept(
     }
     .checked()?;
     let password_hash = passwords::hash(password).await?;
-    let hash = hash_of(token);
+    let hash = hash_of_token(token);
     store
         .system_write(move |tx| {
             async move {
@@ -288,10 +295,6 @@ pub async fn tidy(store: &Store) -> Result<(), OperateError> {
             .boxed()
         })
         .await
-}
-
-fn hash_of(token: &str) -> [u8; 32] {
-    Sha256::digest(token.trim().as_bytes()).into()
 }
 
 fn worthless() -> OperateError {

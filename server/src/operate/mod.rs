@@ -11,6 +11,7 @@ pub mod boot;
 pub mod check;
 pub mod deliveries;
 pub mod editions;
+pub mod flows;
 pub mod invitations;
 pub mod keys;
 pub mod logs;

@@ -376,6 +376,20 @@ pub async fn change_user(
     change: PersonChange,
 ) -> Result<User, OperateError> {
     let (actor, who) = (actor.clone(), who.to_owned());
+    store
+        .write(tenant, move |tx| {
+            async move { change_within(tx, &actor, &who, change).await }.boxed()
+        })
+        .await
+}
+
+/// The same inside a transaction.
+pub(super) async fn change_within(
+    tx: &mut TenantTx<'_>,
+    actor: &Actor,
+    who: &str,
+    change: PersonChange,
+) -> Result<User, OperateError> {
     let name = change
         .name
         .as_deref()
@@ -383,61 +397,54 @@ pub async fn change_user(
         .transpose()?;
     let groups = change.groups.as_deref().map(words::groups).transpose()?;
     let (role, active) = (change.role, change.active);
-    store
-        .write(tenant, move |tx| {
-            async move {
-                tx.users().lock().await?;
-                let by = actor.standing(tx).await?;
-                let user = person(tx, &who).await?;
-                let only_own_name = by.is(&user.id) && role.is_none() && groups.is_none() && active.is_none();
-                if !only_own_name {
-                    by.must_command(user.role)?;
-                }
-                if let Some(role) = role {
-                    by.must_command(role)?;
-                }
-                let (stays_owner, stays_active) = (
-                    role.unwrap_or(user.role) == Role::Owner,
-                    active.unwrap_or(user.disabled_at.is_none()),
-                );
-                if !(stays_owner && stays_active) {
-                    keep_an_owner(tx, &user).await?;
-                }
-                let before = logged(&PersonView::from(&user));
-                let mut actions = Vec::new();
-                if let Some(role) = role.filter(|role| *role != user.role) {
-                    tx.users().set_role(&user.id, role).await?;
-                    actions.push("user.role");
-                }
-                if let Some(groups) = groups.filter(|groups| *groups != user.groups) {
-                    tx.users().set_groups(&user.id, &groups).await?;
-                    actions.push("user.groups");
-                }
-                if let Some(name) = name.filter(|name| *name != user.name) {
-                    tx.users().set_name(&user.id, &name).await?;
-                    actions.push("user.name");
-                }
-                match active {
-                    Some(false) if user.disabled_at.is_none() => {
-                        tx.users().disable(&user.id).await?;
-                        actions.push("user.disable");
-                    }
-                    Some(true) if user.disabled_at.is_some() => {
-                        tx.users().enable(&user.id).await?;
-                        actions.push("user.enable");
-                    }
-                    _ => {}
-                }
-                let now = person(tx, user.id.as_str()).await?;
-                let after = logged(&PersonView::from(&now));
-                for action in actions {
-                    note(tx, &by, action, user.id.as_str(), before.clone(), after.clone());
-                }
-                Ok(now)
-            }
-            .boxed()
-        })
-        .await
+    tx.users().lock().await?;
+    let by = actor.standing(tx).await?;
+    let user = person(tx, who).await?;
+    let only_own_name = by.is(&user.id) && role.is_none() && groups.is_none() && active.is_none();
+    if !only_own_name {
+        by.must_command(user.role)?;
+    }
+    if let Some(role) = role {
+        by.must_command(role)?;
+    }
+    let (stays_owner, stays_active) = (
+        role.unwrap_or(user.role) == Role::Owner,
+        active.unwrap_or(user.disabled_at.is_none()),
+    );
+    if !(stays_owner && stays_active) {
+        keep_an_owner(tx, &user).await?;
+    }
+    let before = logged(&PersonView::from(&user));
+    let mut actions = Vec::new();
+    if let Some(role) = role.filter(|role| *role != user.role) {
+        tx.users().set_role(&user.id, role).await?;
+        actions.push("user.role");
+    }
+    if let Some(groups) = groups.filter(|groups| *groups != user.groups) {
+        tx.users().set_groups(&user.id, &groups).await?;
+        actions.push("user.groups");
+    }
+    if let Some(name) = name.filter(|name| *name != user.name) {
+        tx.users().set_name(&user.id, &name).await?;
+        actions.push("user.name");
+    }
+    match active {
+        Some(false) if user.disabled_at.is_none() => {
+            tx.users().disable(&user.id).await?;
+            actions.push("user.disable");
+        }
+        Some(true) if user.disabled_at.is_some() => {
+            tx.users().enable(&user.id).await?;
+            actions.push("user.enable");
+        }
+        _ => {}
+    }
+    let now = person(tx, user.id.as_str()).await?;
+    let after = logged(&PersonView::from(&now));
+    for action in actions {
+        note(tx, &by, action, user.id.as_str(), before.clone(), after.clone());
+    }
+    Ok(now)
 }
 
 /// Sets a person's password as the operator, without asking for the old one. Their sessions end.

@@ -53,7 +53,7 @@ pub async fn set_admin_self_approval(
 ) -> Result<TenantRules, OperateError> {
     let subject = "admin_self_approval".to_owned();
     change(store, tenant, subject, move |rules| {
-        rules.admin_self_approval = allowed
+        rules.admin_self_approval = allowed;
     })
     .await
 }

@@ -8,13 +8,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::{
-    Event, NotificationSettings, OutboxError, Parcel, QUEUE, Recipients, backoff, mail::Mailer,
-    webhook::Webhook,
+    Event, InvitationToken, NotificationSettings, OutboxError, Parcel, QUEUE, Recipients, backoff,
+    mail::Mailer, webhook::Webhook,
 };
 use crate::{
     catalogue::ADMINS,
     store::{Change, Job, Store, StoreError, TenantTx, Topic, User},
-    vocabulary::{Timestamp, new_id},
+    vocabulary::{TenantId, Timestamp, new_id},
 };
 
 /// Deliveries under way at once.
@@ -154,8 +154,11 @@ impl Courier {
                     None => Err("no webhook is configured any more".to_owned()),
                 },
                 Parcel::Mail { event, address } => match &self.to.mailer {
-                    Some(mailer) => mailer.send(event, address, &url).await,
-                    None => Err("no mail server is configured any more".to_owned()),
+                    Some(mailer) => match self.link(&job.tenant, event, url).await? {
+                        Some(link) => mailer.send(event, address, link.as_deref()).await,
+                        None => Ok(json!({ "skipped": "the invitation is not open any more" })),
+                    },
+                    None => Err("no mail server is configured".to_owned()),
                 },
             }
             .map_or_else(|why| Ok(Some(Err(why))), |said| Ok(Some(Ok(said))))
@@ -169,9 +172,37 @@ impl Courier {
         }
     }
 
+    /// The link at the end of a letter. `None`: the letter is about nothing any more.
+    async fn link(
+        &self,
+        tenant: &TenantId,
+        event: &Event,
+        url: String,
+    ) -> Result<Option<Option<String>>, StoreError> {
+        let invitation = match &event.to {
+            Recipients::Invited { invitation, .. } => invitation.clone(),
+            Recipients::Address(_) => return Ok(Some(None)),
+            _ => return Ok(Some(Some(url))),
+        };
+        let token = InvitationToken::new().map_err(|e| StoreError::Invalid {
+            what: format!("no random bytes: {e}"),
+        })?;
+        let hash = token.hash();
+        let renewed = self.store.write(tenant, move |tx| {
+            async move { tx.invitations().renew(&invitation, &hash).await }.boxed()
+        });
+        let link = format!("{}/console/invitation#{}", self.base_url, token.text());
+        Ok(renewed.await?.then_some(Some(link)))
+    }
+
     /// Makes a parcel for each receiver, and ends the event's own.
     async fn fan_out(&self, job: &Job, event: &Event) -> Result<(), StoreError> {
-        let (hooks, mails) = (self.to.webhook.is_some(), self.to.mailer.is_some());
+        // A letter to somebody outside is tried, and seen to fail, where there is no mail server.
+        let outside = matches!(event.to, Recipients::Address(_) | Recipients::Invited { .. });
+        let (hooks, mails) = (
+            self.to.webhook.is_some() && !outside,
+            self.to.mailer.is_some() || outside,
+        );
         let (tenant, job, event) = (job.tenant.clone(), job.clone(), event.clone());
         self.store
             .write(&tenant, move |tx| {
@@ -231,8 +262,11 @@ fn later(now: Timestamp, pause: Duration) -> Timestamp {
 }
 
 async fn addresses(tx: &mut TenantTx<'_>, to: &Recipients) -> Result<Vec<String>, StoreError> {
+    if let Recipients::Address(address) | Recipients::Invited { address, .. } = to {
+        return Ok(vec![address.clone()]);
+    }
     let wanted = |user: &User| match to {
-        Recipients::Nobody => false,
+        Recipients::Nobody | Recipients::Address(_) | Recipients::Invited { .. } => false,
         Recipients::Person(id) => user.id == *id,
         Recipients::Groups { groups, but } => {
             let is_in =

@@ -26,8 +26,13 @@ impl Mailer {
         Ok(Self { transport, from })
     }
 
-    /// Sends it. Gives what the mail server said, or why it took nothing.
-    pub(super) async fn send(&self, event: &Event, address: &str, url: &str) -> Result<Value, String> {
+    /// Sends it, with a link at its end if there is one. Gives what the mail server said, or why it took nothing.
+    pub(super) async fn send(
+        &self,
+        event: &Event,
+        address: &str,
+        link: Option<&str>,
+    ) -> Result<Value, String> {
         let to: Mailbox = address
             .parse()
             .map_err(|e| format!("`{address}` is no mail address: {e}"))?;
@@ -38,7 +43,10 @@ impl Mailer {
             // The same for every attempt, so that a mail that arrived twice is shown once.
             .message_id(Some(format!("<{}@{}>", event.id, self.from.email.domain())))
             .header(ContentType::TEXT_PLAIN)
-            .body(format!("{}\n\n{url}\n", event.letter.text))
+            .body(match link {
+                Some(link) => format!("{}\n\n{link}\n", event.letter.text),
+                None => format!("{}\n", event.letter.text),
+            })
             .map_err(|e| format!("no mail can be made of it: {e}"))?;
         let said = self.transport.send(message).await;
         let said = said.map_err(|e| format!("the mail server did not take it: {e}"))?;

@@ -11,6 +11,7 @@
 
 mod backoff;
 mod courier;
+mod invitation;
 mod mail;
 mod settings;
 mod webhook;
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use courier::Courier;
+pub use invitation::{InvitationToken, hash_of_token};
 pub use settings::{NotificationSettings, OutboxError};
 
 use crate::{
@@ -73,6 +75,16 @@ pub enum Recipients {
         groups: Vec<String>,
         /// But not this person, who caused it.
         but: UserId,
+    },
+    /// Somebody outside, who gets the letter alone: no link into the console, and nobody else is told.
+    Address(String),
+    /// Somebody who is invited, at this address. The letter gets the link that lets them in; it is made when the letter is
+    /// sent, and stands nowhere else.
+    Invited {
+        /// The invitation.
+        invitation: String,
+        /// Where it is sent.
+        address: String,
     },
 }
 

@@ -3,15 +3,14 @@
 use std::time::Duration;
 
 use http::{Method, header};
-use ring::hmac;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use serde_json::{Value, json};
 use url::Url;
 
 use super::{Event, OutboxError};
 use crate::{
-    outgoing::{Outgoing, Reach},
-    vocabulary::{TenantId, Timestamp, hexadecimal},
+    outgoing::{Outgoing, Reach, SIGNATURE_HEADER, SigningKey},
+    vocabulary::{TenantId, Timestamp},
 };
 
 /// For the whole exchange (catalogue.md §3.5).
@@ -20,7 +19,7 @@ const TIMEOUT: Duration = Duration::from_secs(8);
 /// One receiver.
 pub(super) struct Webhook {
     url: Url,
-    key: hmac::Key,
+    key: SigningKey,
     outgoing: Outgoing,
 }
 
@@ -34,7 +33,7 @@ impl Webhook {
         outgoing.judge(&url)?;
         Ok(Self {
             url,
-            key: hmac::Key::new(hmac::HMAC_SHA256, secret.expose_secret().as_bytes()),
+            key: SigningKey::new(secret),
             outgoing,
         })
     }
@@ -62,7 +61,7 @@ impl Webhook {
             .map_err(|e| e.to_string())?
             .header(header::CONTENT_TYPE, "application/json")
             .header("Idempotency-Key", &event.id)
-            .header("X-Footbridge-Signature", signature(&self.key, now, &body))
+            .header(SIGNATURE_HEADER, self.key.sign(now, &body))
             .body(body);
         let response = request
             .send()
@@ -81,30 +80,9 @@ impl Webhook {
     }
 }
 
-fn signature(key: &hmac::Key, now: Timestamp, body: &str) -> String {
-    let seconds = now.as_millis() / 1000;
-    let signed = hmac::sign(key, format!("{seconds}.{body}").as_bytes());
-    format!("t={seconds},v1={}", hexadecimal(signed.as_ref()))
-}
-
 /// An address may hold a token in its path or query; what is stored beside a job must not.
 fn without_address(error: reqwest::Error) -> String {
     let error = error.without_url();
     let cause = std::error::Error::source(&error).map(ToString::to_string);
     cause.unwrap_or_else(|| error.to_string())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_signature_is_over_the_moment_and_the_body() {
-        let key = hmac::Key::new(hmac::HMAC_SHA256, b"a secret of this test");
-        let said = signature(&key, Timestamp(1_700_000_000_999), "{}");
-        let (moment, mac) = said.split_once(",v1=").unwrap();
-        assert_eq!(moment, "t=1700000000");
-        let expected = hmac::sign(&key, b"1700000000.{}");
-        assert_eq!(mac, hexadecimal(expected.as_ref()));
-    }
 }

@@ -6,6 +6,7 @@
 
 mod address;
 mod answer;
+mod sign;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
@@ -21,6 +22,7 @@ use url::{Host, Url};
 
 pub use address::is_public;
 pub use answer::{ReadError, read_capped};
+pub use sign::{SIGNATURE_HEADER, SigningKey};
 
 /// Same-origin redirects followed before an answer counts as going in circles (catalogue.md §2.21).
 const MOST_REDIRECTS: usize = 3;

@@ -169,11 +169,14 @@ pub(super) fn review(shown: &Shown<'_>, id: &str, review: Option<&Review>) -> Re
     };
     let mut out = shown.members("pending_approval");
     out.insert("confirmation_token".to_owned(), json!(id));
-    let mut approve = json!({ "review_id": id, "groups": groups, "command": command });
+    let mut approve = Map::new();
+    approve.insert("review_id".to_owned(), json!(id));
+    approve.insert("groups".to_owned(), json!(groups));
+    approve.insert("command".to_owned(), json!(command));
     if let Some(from) = from {
-        approve["runs_from"] = json!(from);
+        approve.insert("runs_from".to_owned(), json!(from));
     }
-    out.insert("approve".to_owned(), approve);
+    out.insert("approve".to_owned(), Value::Object(approve));
     out.insert("expires_at".to_owned(), json!(shown.expires_at));
     out.insert("next_step".to_owned(), json!(next_step));
     let prose = format!("{}Nothing has been changed yet. {next_step}", shown.prose());

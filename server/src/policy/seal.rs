@@ -9,11 +9,11 @@ use chacha20poly1305::{
     Key, KeyInit, XChaCha20Poly1305, XNonce,
     aead::{Aead, Payload},
 };
-use secrecy::{ExposeSecret, SecretBox};
+use secrecy::{ExposeSecret, SecretBox, SecretString};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use crate::vocabulary::{Timestamp, sha256};
+use crate::vocabulary::{Timestamp, hexadecimal, sha256};
 
 /// How long a state may be redeemed (protocol.md S-84: at most 15 minutes).
 const LIFETIME_MS: i64 = 10 * 60 * 1000;
@@ -125,6 +125,14 @@ impl SealKey {
             .ok_or(StateError)?;
         let bytes = URL_SAFE_NO_PAD.decode(encoded).map_err(|_| StateError)?;
         self.open_row(binding, &bytes)
+    }
+
+    /// A secret for one purpose, the same on every replica, as 64 hexadecimal digits. Whoever knows it learns neither this
+    /// key nor the secret of another purpose.
+    pub fn derived(&self, purpose: &str) -> SecretString {
+        let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, self.0.expose_secret());
+        let secret = ring::hmac::sign(&key, purpose.as_bytes());
+        hexadecimal(secret.as_ref()).into()
     }
 
     fn encrypt(&self, binding: &str, plain: &[u8]) -> Result<Vec<u8>, StateError> {

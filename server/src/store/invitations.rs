@@ -123,6 +123,15 @@ impl Invitations<'_> {
         self.session.query(&sql, params, invitation).await
     }
 
+    /// Gives an open invitation another token, so that the one before it opens nothing any more; `false` when there is no
+    /// open one of that id.
+    pub async fn renew(&mut self, id: &str, hash: &[u8; 32]) -> Result<bool, StoreError> {
+        const RENEW: &str = "UPDATE invitations SET hash = $1 WHERE tenant_id = $2 AND invitation_id = $3
+            AND accepted_at IS NULL AND revoked_at IS NULL AND expires_at > $4";
+        let params = params![&hash[..], self.tenant.as_str(), id, self.session.now];
+        Ok(self.session.execute(RENEW, params).await? > 0)
+    }
+
     /// Takes an open invitation back and gives it; `None` when there is no open one of that id.
     pub async fn revoke(&mut self, id: &str) -> Result<Option<Invitation>, StoreError> {
         let sql = format!(

@@ -237,6 +237,35 @@ impl Jobs<'_> {
         Ok(self.session.execute(COMPLETE, params).await? > 0)
     }
 
+    /// Ends a leased job that nobody will ask about: its row goes. `false`: the lease was lost, somebody else decides.
+    pub async fn remove(&mut self, leased: &Job) -> Result<bool, StoreError> {
+        const REMOVE: &str = "DELETE FROM jobs WHERE tenant_id = $1 AND job_id = $2 AND state = 'leased'
+            AND lease_owner = $3 AND attempt = $4";
+        let params = params![
+            self.tenant.as_str(),
+            &leased.id,
+            leased.lease_owner.as_deref(),
+            leased.attempt
+        ];
+        Ok(self.session.execute(REMOVE, params).await? > 0)
+    }
+
+    /// Puts a leased job aside until a moment, with all its attempts before it: its work goes on in parts. `false`: the
+    /// lease was lost.
+    pub async fn put_off(&mut self, leased: &Job, until: Timestamp) -> Result<bool, StoreError> {
+        const PUT_OFF: &str = "UPDATE jobs SET state = 'queued', run_at = $1, attempt = 0, last_error = NULL,
+            updated_at = $2 WHERE tenant_id = $3 AND job_id = $4 AND state = 'leased' AND lease_owner = $5 AND attempt = $6";
+        let params = params![
+            until,
+            self.session.now,
+            self.tenant.as_str(),
+            &leased.id,
+            leased.lease_owner.as_deref(),
+            leased.attempt
+        ];
+        Ok(self.session.execute(PUT_OFF, params).await? > 0)
+    }
+
     /// Ends an attempt that failed. The job is queued again for `retry_at` while attempts are left; without a
     /// moment it has failed for good. `None`: the lease was lost.
     pub async fn fail(

@@ -78,7 +78,8 @@ pub use pending::{
 };
 pub use reading::{ReadMemories, ReadNotes, ReadRecords, ReadSettings, ReadTx, ReadUsers};
 pub use records::{
-    Condition, Draft, Field, FieldValue, Record, RecordChange, RecordCursor, RecordPage, RecordQuery, Records,
+    Condition, Draft, Extract, Extracted, Field, FieldValue, Record, RecordChange, RecordCursor, RecordPage,
+    RecordQuery, Records,
 };
 pub use redact::redacted;
 pub use reply_messages::{ReplyMessage, ReplyMessages, SystemReplyMessages};

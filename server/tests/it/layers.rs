@@ -14,7 +14,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("limits", &["access", "store"]),
     ("outbox", &["catalogue", "outgoing", "store"]),
     ("policy", &["access", "catalogue", "outbox", "store"]),
-    ("domain", &["access", "catalogue", "outgoing", "policy", "store"]),
+    (
+        "domain",
+        &["access", "catalogue", "outbox", "outgoing", "policy", "store"],
+    ),
     ("audit", &["access", "catalogue", "domain", "store"]),
     (
         "pipeline",

@@ -4,10 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use footbridge_server::{
     catalogue::ReviewRule,
-    operate::{Actor, OperateError, deliveries},
-    outbox::{Courier, NotificationSettings},
+    operate::{Actor, OperateError, deliveries, invitations},
+    outbox::{Courier, Event, Letter, NotificationSettings, Recipients, announce},
     policy::review::{self, Review, ReviewStatus},
-    store::{JobState, NewUser, Store, StoreError},
+    store::{JobState, NewInvitation, NewUser, Store, StoreError},
     vocabulary::{EditionName, Role, TenantId, ToolName, UserId, hexadecimal},
 };
 use parking_lot::Mutex;
@@ -25,10 +25,10 @@ const SECRET: &str = "a secret of this test";
 const A_DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// What a receiver was sent: a head in lower case, or an envelope, and the body.
-type Heard = Arc<Mutex<Vec<(String, String)>>>;
+pub(crate) type Heard = Arc<Mutex<Vec<(String, String)>>>;
 
 /// A webhook's receiver that answers each request with the next of `statuses`, and then with 200.
-async fn receiver(statuses: Vec<&'static str>) -> (String, Heard) {
+pub(crate) async fn receiver(statuses: Vec<&'static str>) -> (String, Heard) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/hook", listener.local_addr().unwrap());
     let heard = Heard::default();
@@ -330,6 +330,89 @@ fn those_who_are_asked_and_then_the_one_who_asked_are_written_to() {
         assert!(!head.lines().any(|line| line.starts_with("Bcc:")), "{head}");
         assert!(mails[1].1.contains("Approved: Purge 3 tickets"));
         assert!(mails[1].1.contains("https://mcp.example.com/console/reviews"));
+        assert!(listed(&store, &JobState::OPEN).await.is_empty());
+    });
+}
+
+/// An invitation of Bob by the operator, and the letter about it.
+async fn invite_bob(store: &Store) -> String {
+    write(store, "acme", |tx| {
+        Box::pin(async move {
+            let new = NewInvitation {
+                id: "inv_1".to_owned(),
+                hash: [7; 32],
+                email: "bob@example.com".to_owned(),
+                role: Role::Member,
+                groups: Vec::new(),
+                invited_by: None,
+                expires_at: tx.now().plus_millis(A_DAY_MS),
+            };
+            let invitation = tx.invitations().insert(&new).await?;
+            let letter = Letter {
+                subject: "You are invited".to_owned(),
+                text: "Join us.".to_owned(),
+                path: "/console/members".to_owned(),
+            };
+            let to = Recipients::Invited {
+                invitation: invitation.id.clone(),
+                address: invitation.email,
+            };
+            let event = Event::new("member.invited", tx.now(), Value::Null, letter, to);
+            announce(tx, event).await?;
+            Ok(invitation.id)
+        })
+    })
+    .await
+}
+
+#[test]
+fn an_invitation_is_mailed_with_a_link_that_stands_nowhere_else() {
+    for_each_engine(|place| async move {
+        let store = place.open_with(&["acme"]).await;
+        let (hook_url, told) = receiver(vec![]).await;
+        let (smtp, mails) = post_office().await;
+        let both = format!(
+            "webhook = \"{hook_url}\"\nwebhook_secret = \"{SECRET}\"\nallow_private = true\nsmtp = \"{smtp}\"\nfrom = \"a@example.com\""
+        );
+        let courier = courier(&store, &settings(&both));
+        invite_bob(&store).await;
+        while courier.deliver_due().await.unwrap() > 0 {}
+        assert!(told.lock().is_empty(), "the link is for one person");
+        let mail = mails.lock().first().cloned().unwrap();
+        assert!(mail.0.contains("bob@example.com"), "{}", mail.0);
+        let body = mail.1.replace("=\r\n", "").replace("=\n", "");
+        let (_, token) = body
+            .split_once("https://mcp.example.com/console/invitation#")
+            .unwrap();
+        let token = token.split_whitespace().next().unwrap();
+        let (_, invitation) = invitations::look(&store, token).await.unwrap();
+        assert_eq!(invitation.email, "bob@example.com");
+        let deliveries = listed(&store, &JobState::ALL).await;
+        assert!(!serde_json::to_string(&deliveries).unwrap().contains(token));
+        let jobs = read(&store, "acme", |tx| {
+            Box::pin(async move { tx.jobs().list("outbox", JobState::Done, 10).await })
+        })
+        .await;
+        assert!(jobs.len() == 2 && !format!("{jobs:?}").contains(token));
+    });
+}
+
+#[test]
+fn an_invitation_that_was_taken_back_is_not_mailed() {
+    for_each_engine(|place| async move {
+        let store = place.open_with(&["acme"]).await;
+        let (smtp, mails) = post_office().await;
+        let courier = courier(
+            &store,
+            &settings(&format!("smtp = \"{smtp}\"\nfrom = \"a@example.com\"")),
+        );
+        let id = invite_bob(&store).await;
+        write(&store, "acme", move |tx| {
+            Box::pin(async move { tx.invitations().revoke(&id).await.map(|_| ()) })
+        })
+        .await;
+        while courier.deliver_due().await.unwrap() > 0 {}
+        assert!(mails.lock().is_empty());
         assert!(listed(&store, &JobState::OPEN).await.is_empty());
     });
 }

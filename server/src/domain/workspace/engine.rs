@@ -3,15 +3,48 @@
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
+use tracing::error;
 
-use super::handlers;
-use crate::{domain::Handlers, policy::SealKey, store::Store};
+use super::{
+    flow::{
+        hook::Hooks,
+        pump,
+        worker::{FlowWorker, Part},
+    },
+    handlers,
+};
+use crate::{
+    domain::{DomainError, Handlers},
+    outgoing::OutgoingError,
+    policy::SealKey,
+    store::Store,
+};
 
 /// What the handlers share.
 pub(crate) struct Desk {
     pub(crate) store: Store,
     /// Seals cursors.
-    pub(crate) seal: SealKey,
+    pub(crate) seal: Arc<SealKey>,
+    /// What an operator decides.
+    pub(crate) settings: WorkspaceSettings,
+}
+
+/// What an operator decides about the edition.
+#[derive(Clone, Debug)]
+pub struct WorkspaceSettings {
+    /// Runs of flows that a tenant may have in an hour (catalogue.md §3.5).
+    pub flow_runs_per_hour: u32,
+    /// Whether webhooks may be at loopback and private addresses, by plain `http` too.
+    pub allow_private: bool,
+}
+
+impl Default for WorkspaceSettings {
+    fn default() -> Self {
+        Self {
+            flow_runs_per_hour: 1_000,
+            allow_private: false,
+        }
+    }
 }
 
 /// The workspace edition's engine.
@@ -22,8 +55,17 @@ pub struct Workspace {
 impl Workspace {
     /// An engine over `store`. `seal` seals the cursors of lists; it is the same on every replica.
     pub fn new(store: Store, seal: SealKey) -> Arc<Self> {
+        Self::with(store, seal, WorkspaceSettings::default())
+    }
+
+    /// The same as an operator wants it.
+    pub fn with(store: Store, seal: SealKey, settings: WorkspaceSettings) -> Arc<Self> {
         Arc::new(Self {
-            desk: Arc::new(Desk { store, seal }),
+            desk: Arc::new(Desk {
+                store,
+                seal: Arc::new(seal),
+                settings,
+            }),
         })
     }
 
@@ -34,7 +76,39 @@ impl Workspace {
 
     /// Does what is to be done without anybody calling, until it is stopped.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
-        stop.cancelled().await;
+        match self.flow_worker() {
+            Ok(worker) => pump::run(Arc::new(worker), stop).await,
+            Err(error) => {
+                error!(%error, "flows are not carried out");
+                stop.cancelled().await;
+            }
+        }
+    }
+
+    /// Carries out what is due of flows now; gives how many jobs that were.
+    ///
+    /// # Errors
+    /// When no client can be made, or the store fails.
+    pub async fn carry_out_flows(&self) -> Result<usize, DomainError> {
+        let worker = self.flow_worker().map_err(DomainError::internal)?;
+        let mut count = 0;
+        for part in [Part::Events, Part::Runs] {
+            let jobs = worker.lease(part, 100).await?;
+            count += jobs.len();
+            for job in jobs {
+                worker.work(part, job).await?;
+            }
+        }
+        Ok(count)
+    }
+
+    fn flow_worker(&self) -> Result<FlowWorker, OutgoingError> {
+        let settings = &self.desk.settings;
+        Ok(FlowWorker {
+            store: self.desk.store.clone(),
+            hooks: Hooks::new(Arc::clone(&self.desk.seal), settings.allow_private)?,
+            runs_per_hour: settings.flow_runs_per_hour,
+        })
     }
 }
 

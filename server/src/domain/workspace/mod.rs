@@ -4,7 +4,7 @@
 //! In reading order: what a record is (`record`, and one document for each in `kinds`), how it may move (`state`), how
 //! callers name it (`refs`), how it is listed (`listing`), how a change becomes a plan (`change`) and is carried out
 //! (`write`), what happens besides (`events`). `custom` judges the fields that tenants add, `once` keeps creating calls from
-//! creating twice. `handlers` are the tools; most of them are a registration of the generic ones with the declarations
+//! creating twice. `flow` carries automations out, `report` counts. `handlers` are the tools; most of them are a registration of the generic ones with the declarations
 //! of a kind.
 
 #![allow(
@@ -16,13 +16,15 @@ mod change;
 mod custom;
 mod engine;
 mod events;
+pub mod flow;
 mod handlers;
 mod kinds;
 mod listing;
 mod once;
 mod record;
 mod refs;
+pub mod report;
 mod state;
 mod write;
 
-pub use engine::Workspace;
+pub use engine::{Workspace, WorkspaceSettings};

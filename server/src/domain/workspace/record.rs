@@ -11,7 +11,7 @@ use crate::{
     access::{Credential, Principal},
     domain::{DomainError, context::words::index_text},
     store::{self, Draft, Field, FieldValue, NewChange, ReadTx, Record, ScopeKind, StoreError, TenantTx},
-    vocabulary::{Timestamp, new_id},
+    vocabulary::{Timestamp, UserId, new_id},
 };
 
 /// What a field that names something names.
@@ -299,6 +299,15 @@ impl Who {
             })),
             depth: 0,
             flow: None,
+        }
+    }
+
+    /// Somebody at the console, by a user's id, or the operator at the command line.
+    pub(crate) fn person(name: &str) -> Self {
+        let user = UserId::new(name).ok().filter(|_| name != "operator");
+        Self {
+            actor: user.map(|user| Arc::new(store::Actor::person(user))),
+            ..Self::system(name)
         }
     }
 

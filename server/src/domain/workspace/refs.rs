@@ -4,22 +4,11 @@
 use serde_json::{Value, json};
 
 use super::{
+    flow::run::Run,
     kinds::{
-        account::Account,
-        article::Article,
-        bot::Bot,
-        channel::Channel,
-        comment::Comment,
-        contact::Contact,
-        conversation::Conversation,
-        flow::{Flow, FlowRun},
-        lead::Lead,
-        member::Member,
-        message::Message,
-        note::CrmNote,
-        opportunity::Opportunity,
-        ticket::Ticket,
-        widget::Widget,
+        account::Account, article::Article, bot::Bot, channel::Channel, comment::Comment, contact::Contact,
+        conversation::Conversation, flow::Flow, lead::Lead, member::Member, message::Message, note::CrmNote,
+        opportunity::Opportunity, ticket::Ticket, widget::Widget,
     },
     record::{Kind, Stored, fold, phone_digits},
 };
@@ -67,7 +56,7 @@ static KINDS: [KindInfo; 16] = [
     KindInfo::of::<Comment>(),
     KindInfo::of::<Article>(),
     KindInfo::of::<Flow>(),
-    KindInfo::of::<FlowRun>(),
+    KindInfo::of::<Run>(),
     KindInfo::of::<Member>(),
     KindInfo::of::<Channel>(),
     KindInfo::of::<Bot>(),

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Review, ReviewStatus};
 use crate::{
-    store::{Draft, StoreError, TenantTx},
+    store::{Draft, Record, StoreError, TenantTx},
     vocabulary::{EditionName, Timestamp, ToolName, UserId, hexadecimal, sha256},
 };
 
@@ -35,10 +35,7 @@ fn id_of(user: &UserId, edition: &EditionName, tool: &ToolName) -> String {
 pub(super) async fn follow(tx: &mut TenantTx<'_>, review: &Review, actor: &str) -> Result<(), StoreError> {
     let id = id_of(&review.requester, &review.edition, &review.tool);
     let before = tx.records(KIND).find(&id).await?;
-    let known = before
-        .as_ref()
-        .map(|record| record.parse::<Standing>())
-        .transpose()?;
+    let known = before.as_ref().map(Record::parse::<Standing>).transpose()?;
     let next = match review.status {
         ReviewStatus::Approved => Standing {
             review: review.id.clone(),

@@ -4,11 +4,13 @@
 //! sorted; the store keeps those beside the document and swaps them with it. Every change leaves a row of
 //! history with what was there before.
 
+mod extract;
 mod field;
 mod query;
 
 use serde::{Serialize, de::DeserializeOwned};
 
+pub use extract::{Extract, Extracted};
 pub(crate) use field::Entry;
 pub use field::{Field, FieldValue};
 pub use query::{Condition, RecordCursor, RecordPage, RecordQuery};

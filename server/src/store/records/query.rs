@@ -118,25 +118,25 @@ fn bounds(from: Option<&FieldValue>, to: Option<&FieldValue>) -> Result<Option<R
 }
 
 /// A bound value that the statement owns.
-enum Bound {
+pub(super) enum Bound {
     Text(String),
     Bytes(Vec<u8>),
     Int(i64),
 }
 
 /// A statement in the making. Values are numbered in the order in which they are mentioned.
-struct Statement {
-    sql: String,
+pub(super) struct Statement {
+    pub(super) sql: String,
     bound: Vec<Bound>,
 }
 
 impl Statement {
-    fn push(&mut self, sql: &str) -> &mut Self {
+    pub(super) fn push(&mut self, sql: &str) -> &mut Self {
         self.sql.push_str(sql);
         self
     }
 
-    fn bind(&mut self, value: Bound) -> &mut Self {
+    pub(super) fn bind(&mut self, value: Bound) -> &mut Self {
         self.bound.push(value);
         let slot = format!("${}", self.bound.len());
         self.push(&slot)
@@ -189,7 +189,7 @@ impl Statement {
         Ok(())
     }
 
-    fn params(&self) -> Vec<Param<'_>> {
+    pub(super) fn params(&self) -> Vec<Param<'_>> {
         let param = |bound| match bound {
             &Bound::Int(value) => Param::Int(value),
             Bound::Text(text) => Param::Text(text),
@@ -200,7 +200,7 @@ impl Statement {
 }
 
 impl Records<'_> {
-    fn select(&self, what: &str, sort: &str) -> Statement {
+    pub(super) fn select(&self, what: &str, sort: &str) -> Statement {
         let mut statement = Statement {
             sql: what.to_owned(),
             bound: Vec::new(),

@@ -1,7 +1,7 @@
 //! Records: versions, unique fields, conditions, stable pages, history.
 
 use footbridge_server::store::{
-    Condition, Draft, Field, FieldValue, RecordQuery, Store, StoreError, TextQuery,
+    Condition, Draft, Extract, Field, FieldValue, RecordQuery, Store, StoreError, TextQuery,
 };
 use proptest::{prelude::*, test_runner::Config};
 use serde_json::json;
@@ -313,4 +313,79 @@ proptest! {
             }
         });
     }
+}
+
+#[test]
+fn values_are_taken_out_of_many_records_at_once() {
+    for_each_engine(|place| async move {
+        let store = place.open_with(&["acme", "zeta"]).await;
+        let draft = |status: &str, doc: serde_json::Value| {
+            Draft::of(&doc).unwrap().with(Field::new("status", status))
+        };
+        let deep =
+            json!({ "status": "new", "late": true, "count": 3, "sla": { "state": "met" }, "tags": ["a"] });
+        insert(&store, "acme", "lead_1", draft("new", deep))
+            .await
+            .unwrap();
+        place.clock.advance(10);
+        let flat = json!({ "status": "old", "late": false, "sla": null });
+        insert(&store, "acme", "lead_2", draft("old", flat))
+            .await
+            .unwrap();
+        insert(&store, "zeta", "lead_3", draft("new", json!({})))
+            .await
+            .unwrap();
+        insert(&store, "acme", "lead_4", draft("new", json!({})))
+            .await
+            .unwrap();
+        write(&store, "acme", |tx| {
+            Box::pin(async move {
+                tx.records("lead")
+                    .delete("lead_4", None, "usr_ada")
+                    .await
+                    .map(|_| ())
+            })
+        })
+        .await;
+        let extract = |field: &'static str, one_of: Vec<FieldValue>, from: Option<i64>| {
+            let store = store.clone();
+            async move {
+                let mut rows = read(&store, "acme", move |tx| {
+                    Box::pin(async move {
+                        let wanted = Extract {
+                            field,
+                            one_of,
+                            from: from.map(FieldValue::Int),
+                            to: None,
+                            paths: &["status", "late", "count", "sla.state", "tags"],
+                            most: 10,
+                        };
+                        tx.records("lead").extract(&wanted).await
+                    })
+                })
+                .await;
+                rows.sort_by(|a, b| a.id.cmp(&b.id));
+                rows
+            }
+        };
+        let all = extract("created_at", Vec::new(), None).await;
+        let text =
+            |row: usize| -> Vec<Option<&str>> { all[row].values.iter().map(Option::as_deref).collect() };
+        assert_eq!(all.len(), 2);
+        assert_eq!((all[0].id.as_str(), all[0].created_at), ("lead_1", START));
+        let tags = all[0].values[4].as_deref().unwrap().replace(' ', "");
+        assert_eq!(text(0)[..4], [Some("new"), Some("true"), Some("3"), Some("met")]);
+        assert_eq!(tags, "[\"a\"]");
+        assert_eq!(text(1), [Some("old"), Some("false"), None, None, None]);
+        let later = extract("created_at", Vec::new(), Some(START.0 + 1)).await;
+        assert_eq!(
+            later.iter().map(|row| row.id.as_str()).collect::<Vec<_>>(),
+            ["lead_2"]
+        );
+        let new = extract("status", vec!["new".into(), "none".into()], None).await;
+        assert_eq!(
+            new.iter().map(|row| row.id.as_str()).collect::<Vec<_>>(),
+            ["lead_1"]
+        );
+    });
 }

@@ -18,7 +18,11 @@ use footbridge_server::{
     },
     audit::RequestFacts,
     catalogue::{Catalogue, Edition},
-    domain::{Handlers, Progress, context::Context, workspace::Workspace},
+    domain::{
+        Handlers, Progress,
+        context::Context,
+        workspace::{Workspace, WorkspaceSettings},
+    },
     edge::{EdgeSettings, Server, listen},
     operate::{
         Actor,
@@ -72,7 +76,11 @@ impl Rooms {
         let catalogue = load();
         let edition = Arc::clone(&catalogue.editions()[0]);
         let seal = || SealKey::new([7; 32]);
-        let workspace = Workspace::new(store.clone(), seal());
+        let settings = WorkspaceSettings {
+            allow_private: true,
+            ..WorkspaceSettings::default()
+        };
+        let workspace = Workspace::with(store.clone(), seal(), settings);
         let mut handlers = Handlers::default();
         workspace.register(&mut handlers);
         // Its handlers are registered as in a real house, and none of its tools are served.

@@ -1,6 +1,7 @@
 //! The functions behind the tools of catalogue.md §3.4, one module for each of its areas.
 
 mod crm;
+mod flows;
 
 use std::sync::Arc;
 
@@ -10,4 +11,5 @@ use crate::domain::Handlers;
 /// Registers every handler of the edition.
 pub(super) fn register(desk: &Arc<Desk>, table: &mut Handlers) {
     crm::register(desk, table);
+    flows::register(desk, table);
 }

@@ -1,20 +1,20 @@
 //! A flow, and what came of it.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::words::words;
 use crate::{
-    domain::workspace::record::{Index, Kind},
+    domain::{
+        DomainError,
+        workspace::{
+            flow::{definition::Definition, run::Run},
+            record::{Index, Kind},
+        },
+    },
     vocabulary::Timestamp,
 };
 
-words! {
-    /// Where a run stands.
-    RunStatus { Waiting = "waiting", Running = "running", Succeeded = "succeeded", Failed = "failed", Skipped = "skipped" }
-}
-
-/// A flow: an event, conditions, steps.
+/// A flow: an event, conditions, steps. They are kept as the file says them.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Flow {
@@ -23,8 +23,40 @@ pub(crate) struct Flow {
     pub(crate) trigger: String,
     pub(crate) conditions: Vec<Value>,
     pub(crate) steps: Vec<Value>,
+    /// Runs so far, filled in where a flow is shown: every run would be a version otherwise.
     pub(crate) runs_total: i64,
+    /// When the last one began, filled in likewise.
     pub(crate) last_run_at: Option<Timestamp>,
+}
+
+impl Flow {
+    /// What of a flow its file says.
+    ///
+    /// # Errors
+    /// When it has no JSON form, which is our fault.
+    pub(crate) fn set(&mut self, definition: &Definition) -> Result<(), DomainError> {
+        let list = |value: Result<Value, serde_json::Error>| match value {
+            Ok(Value::Array(items)) => Ok(items),
+            Ok(_) => Ok(Vec::new()),
+            Err(error) => Err(DomainError::internal(error)),
+        };
+        self.name.clone_from(&definition.name);
+        self.trigger.clone_from(&definition.trigger);
+        self.conditions = list(serde_json::to_value(&definition.conditions))?;
+        self.steps = list(serde_json::to_value(&definition.steps))?;
+        Ok(())
+    }
+
+    /// The flow as its file says it. Whatever was stored was judged before.
+    ///
+    /// # Errors
+    /// When this version cannot read it.
+    pub(crate) fn definition(&self) -> Result<Definition, DomainError> {
+        let value = json!({
+            "name": self.name, "trigger": self.trigger, "conditions": self.conditions, "steps": self.steps,
+        });
+        Definition::deserialize(value).map_err(DomainError::internal)
+    }
 }
 
 impl Kind for Flow {
@@ -45,36 +77,17 @@ impl Kind for Flow {
     }
 }
 
-/// One run of a flow.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub(crate) struct FlowRun {
-    pub(crate) flow_id: String,
-    pub(crate) event_id: String,
-    pub(crate) event: String,
-    pub(crate) status: RunStatus,
-    pub(crate) steps: Vec<Value>,
-    pub(crate) started_at: Option<Timestamp>,
-    pub(crate) finished_at: Option<Timestamp>,
-    pub(crate) error: Option<String>,
-    /// What the steps look at.
-    pub(crate) facts: Value,
-    pub(crate) depth: u32,
-}
-
-impl Kind for FlowRun {
+impl Kind for Run {
     const NAME: &'static str = "flow_run";
     const PREFIX: &'static str = "run";
     const READ: &'static str = "flows:read";
-    const BODIES: &'static [&'static str] = &["facts"];
 
     fn title(&self) -> String {
-        self.event.clone()
+        self.cause.event.clone()
     }
 
     fn index(&self, index: &mut Index) {
         index.word("flow_id", &self.flow_id);
         index.word("status", self.status.as_str());
-        index.unique("once", format!("{}/{}", self.event_id, self.flow_id));
     }
 }

@@ -43,6 +43,8 @@ impl TicketStatus {
     }
 }
 
+/// The counter that numbers a tenant's tickets.
+pub(crate) const NUMBERS: &str = "ticket";
 /// How long after its end a ticket can be opened again, in milliseconds.
 const REOPEN_MS: i64 = 30 * 24 * 60 * 60 * 1000;
 
