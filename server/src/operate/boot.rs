@@ -11,10 +11,9 @@ use tracing_subscriber::EnvFilter;
 use super::{
     OperateError,
     editions::{CatalogueSource, ReloadError, Reloader},
-    invitations,
-    people::LOCAL_OWNER,
-    retention,
+    invitations, new_password, retention,
     sign_in::PasswordCheck,
+    tenants::LOCAL_OWNER,
 };
 use crate::{
     access::{Keyring, oauth::OAuth},
@@ -99,6 +98,10 @@ pub async fn boot(
         },
     );
     workspace.register(&mut handlers);
+    let serves_workspace = catalogue
+        .editions()
+        .iter()
+        .any(|edition| edition.name.as_str() == "workspace");
     let per_minute = config.limits.requests_per_minute_per_key;
     let keyring = Keyring::load(store.clone(), &catalogue, per_minute)
         .await
@@ -131,7 +134,7 @@ pub async fn boot(
     let rules = Arc::clone(house.rules());
     let reloader = Arc::new(Reloader::new(Arc::clone(&house), source));
     let stop = CancellationToken::new();
-    let tasks = vec![
+    let mut tasks = vec![
         spawn_until(&stop, keyring.follow()),
         spawn_until(&stop, oauth.follow()),
         spawn_until(&stop, async move { rules.follow().await }),
@@ -147,8 +150,11 @@ pub async fn boot(
             retention::follow(store.clone(), config.audit.retention_days),
         ),
         tokio::spawn(Arc::clone(&context).run(stop.clone())),
-        tokio::spawn(workspace.run(stop.clone())),
     ];
+    // Nobody's workspace is prepared or tended where nobody can reach it.
+    if serves_workspace {
+        tasks.push(tokio::spawn(workspace.run(stop.clone())));
+    }
     Ok(Booted {
         house,
         reloader,
@@ -174,9 +180,10 @@ async fn tidy(house: Arc<House>, password_check: Arc<PasswordCheck>) {
         for done in [
             password_check.tidy().await,
             invitations::tidy(house.store()).await,
+            new_password::tidy(house.store()).await,
         ] {
             if let Err(error) = done {
-                warn!(error = %error, "old sign-ins and invitations not forgotten");
+                warn!(error = %error, "old sign-ins and links not forgotten");
             }
         }
         if let Err(error) = house.sweep().await {

@@ -20,7 +20,9 @@ mod editions;
 mod entry;
 mod form;
 mod keys;
+mod links;
 mod members;
+mod oidc;
 mod page;
 mod person;
 mod reviews;
@@ -41,11 +43,13 @@ pub(super) fn router() -> Router<Web> {
         .route("/console", get(home))
         .merge(assets::router())
         .merge(entry::router())
+        .merge(links::router())
         .merge(connect::router())
         .merge(keys::router())
         .merge(calls::router())
         .merge(audit::router())
         .merge(members::router())
+        .merge(oidc::router())
         .merge(deliveries::router())
         .merge(reviews::router())
         .merge(editions::router())

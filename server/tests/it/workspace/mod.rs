@@ -1,5 +1,10 @@
 //! The workspace edition (catalogue.md §3).
 
+mod crm;
 mod first;
 mod flows;
-mod house;
+mod generated;
+pub(crate) mod house;
+mod knowledge;
+mod search;
+pub(crate) mod seed;
