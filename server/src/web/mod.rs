@@ -93,6 +93,13 @@ impl Web {
         }
     }
 
+    /// Opens the doors through which people outside write to workspaces: channels and chat windows.
+    #[must_use]
+    pub fn with_workspace(mut self, workspace: Arc<Workspace>) -> Self {
+        self.workspace = Some(Arc::new(Talk::new(workspace)));
+        self
+    }
+
     /// The same door, where people can sign in at this identity provider too.
     #[must_use]
     pub fn with_provider(self, provider: Option<SignInProvider>) -> Self {
@@ -110,13 +117,6 @@ impl Web {
     /// The identity provider that people can sign in at.
     pub fn provider(&self) -> Option<&SignInProvider> {
         self.inner.provider.as_ref()
-    }
-
-    /// Opens the doors through which people outside write to workspaces: channels and chat windows.
-    #[must_use]
-    pub fn with_workspace(mut self, workspace: Arc<Workspace>) -> Self {
-        self.workspace = Some(Arc::new(Talk::new(workspace)));
-        self
     }
 
     /// The hall, and through it every room.

@@ -78,11 +78,8 @@ impl Workspace {
 
     /// Does what is to be done without anybody calling, until it is stopped.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
-        tokio::join!(
-            self.carry_out(stop.clone()),
-            timers::run(self.desk.store.clone(), stop.clone()),
-            self.keep_up(stop)
-        );
+        let clocks = timers::run(self.desk.store.clone(), stop.clone());
+        tokio::join!(self.carry_out(stop.clone()), self.keep_up(stop), clocks);
     }
 
     async fn carry_out(&self, stop: CancellationToken) {
@@ -93,6 +90,10 @@ impl Workspace {
                 stop.cancelled().await;
             }
         }
+    }
+
+    pub(super) fn desk(&self) -> &Desk {
+        &self.desk
     }
 
     /// Carries out what is due of flows now; gives how many jobs that were.
@@ -132,10 +133,6 @@ impl Workspace {
     /// When the store fails.
     pub async fn look_at_clocks(&self) -> Result<usize, StoreError> {
         timers::run_due(&self.desk.store).await
-    }
-
-    pub(super) fn desk(&self) -> &Desk {
-        &self.desk
     }
 
     pub(super) fn store(&self) -> &Store {

@@ -3,12 +3,10 @@
 use std::collections::BTreeMap;
 
 use footbridge_server::operate::{Actor, flows};
+use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
-use super::{
-    house::{ALL, Rooms},
-    talk::bring,
-};
+use super::house::{ALL, Rooms};
 use crate::store::harness::{self, Place};
 
 /// A house with two tenants, each with a few records; the placeholders stand for those of `acme`.
@@ -55,20 +53,31 @@ pub(crate) async fn seeded(place: Place) -> Seeded {
         let ticket = json!({ "title": "Printer", "requester": contact_id });
         let ticket = id(&rooms.confirmed(&key, "create_ticket", ticket).await, "ticket");
         ids.insert("$ticket", ticket);
-        let channel = rooms
-            .channel(tenant, json!({ "slug": "mail", "name": "Mail" }))
-            .await;
-        let path = rooms.inbound(tenant, &channel).await;
-        let mail = "From: Charles Babbage <charles@analytical.test>\nTo: help@acme.test\nSubject: Printer\n\
-            Message-ID: <1@analytical.test>\n\nThe printer is off.\n";
-        let reply = bring(&rooms.open_doors(), &path, mail).await;
-        assert!(reply.status < 300, "{reply:?}");
-        let conversation = rooms.only_conversation(&key).await["id"].clone();
-        ids.insert("$conversation", conversation.as_str().unwrap().to_owned());
         let name = harness::tenant(tenant);
         rooms.workspace.prepare(&name).await.unwrap();
         let flow = flows::switch(&rooms.store, &Actor::Operator, &name, "Urgent tickets", true).await;
         ids.insert("$flow_name", flow.unwrap().id);
+        let help = json!({ "slug": "help", "name": "Help", "routing": "manual", "members": [] });
+        let help = rooms.channel(tenant, help).await;
+        let secret = rooms
+            .workspace
+            .new_channel_secret(&name, &help)
+            .await
+            .unwrap()
+            .inbound;
+        let knock = rooms
+            .workspace
+            .knock(secret.expose_secret())
+            .await
+            .unwrap()
+            .unwrap();
+        let message =
+            json!({ "from": { "email": "ada@notes.test" }, "subject": "Printer", "body": "It is stuck." });
+        let said = knock.json(message.to_string().as_bytes()).await.unwrap();
+        let conversation = said["conversation_id"].as_str().unwrap().to_owned();
+        let mine = json!({ "id": conversation, "assignee": "me" });
+        rooms.confirmed(&key, "assign_conversation", mine).await;
+        ids.insert("$conversation", conversation);
         for (placeholder, title) in [("$article", "Refund policy"), ("$spare_article", "Old prices")] {
             let article = json!({
                 "title": title,

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use mail_parser::{
-    HeaderName, HeaderValue, Message, MessageParser, MessagePart, MimeHeaders, PartType,
+    ContentType, HeaderName, HeaderValue, Message, MessageParser, MessagePart, MimeHeaders, PartType,
     decoders::html::html_to_text,
 };
 
@@ -235,9 +235,7 @@ fn text(mail: &Message<'_>) -> (String, bool) {
 
 /// The text of a part that belongs to no body.
 fn remains<'x>(part: &'x MessagePart<'_>) -> Option<Cow<'x, str>> {
-    let attached = part
-        .content_disposition()
-        .is_some_and(|disposition| disposition.is_attachment());
+    let attached = part.content_disposition().is_some_and(ContentType::is_attachment);
     match &part.body {
         PartType::Text(text) if !attached => Some(Cow::Borrowed(text)),
         PartType::Html(html) if !attached => Some(html_to_text(html).into()),

@@ -374,7 +374,7 @@ fn recognised(conversation: &mut Conversation, sender: &Sender) {
     match sender {
         Sender::Contact(contact) => conversation.contact_id = Some(contact.id.clone()),
         Sender::Lead(lead) if conversation.contact_id.is_none() => {
-            conversation.lead_id = Some(lead.id.clone())
+            conversation.lead_id = Some(lead.id.clone());
         }
         _ => {}
     }
