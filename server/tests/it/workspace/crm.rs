@@ -286,7 +286,10 @@ fn what_others_hang_on_is_not_deleted_and_what_is_deleted_comes_back() {
         let key = rooms.key("acme", ALL).await;
         let account = json!({ "object_type": "account", "id": "analytical.test" });
         let text = rooms.refusal(&key, "delete_crm_record", account).await;
-        assert_eq!(text, "409 Conflict: account has 1 contact and 1 open opportunity");
+        assert_eq!(
+            text,
+            "409 Conflict: account has 1 contact, 1 open opportunity and 1 open ticket"
+        );
         let gone = json!({ "object_type": "lead", "id": lead, "reason": "Wrong person" });
         let done = rooms.confirmed(&key, "delete_crm_record", gone.clone()).await;
         assert_eq!(done["deleted"], true);

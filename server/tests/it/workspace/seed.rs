@@ -5,10 +5,7 @@ use std::collections::BTreeMap;
 use footbridge_server::operate::{Actor, flows};
 use serde_json::{Value, json};
 
-use super::{
-    house::{ALL, Rooms},
-    talk::bring,
-};
+use super::house::{ALL, Rooms};
 use crate::store::harness::{self, Place};
 
 /// A house with two tenants, each with a few records; the placeholders stand for those of `acme`.
@@ -55,16 +52,6 @@ pub(crate) async fn seeded(place: Place) -> Seeded {
         let ticket = json!({ "title": "Printer", "requester": contact_id });
         let ticket = id(&rooms.confirmed(&key, "create_ticket", ticket).await, "ticket");
         ids.insert("$ticket", ticket);
-        let channel = rooms
-            .channel(tenant, json!({ "slug": "mail", "name": "Mail" }))
-            .await;
-        let path = rooms.inbound(tenant, &channel).await;
-        let mail = "From: Charles Babbage <charles@analytical.test>\nTo: help@acme.test\nSubject: Printer\n\
-            Message-ID: <1@analytical.test>\n\nThe printer is off.\n";
-        let reply = bring(&rooms.open_doors(), &path, mail).await;
-        assert!(reply.status < 300, "{reply:?}");
-        let conversation = rooms.only_conversation(&key).await["id"].clone();
-        ids.insert("$conversation", conversation.as_str().unwrap().to_owned());
         let name = harness::tenant(tenant);
         rooms.workspace.prepare(&name).await.unwrap();
         let flow = flows::switch(&rooms.store, &Actor::Operator, &name, "Urgent tickets", true).await;

@@ -122,6 +122,7 @@ fn comments_stay_inside_unless_somebody_outside_can_read_them() {
             text.starts_with("422 Unprocessable: the requester has no address"),
             "{text}"
         );
+        rooms.clock.advance(1_000);
         let assigned = json!({ "id": id, "assignee": "ben", "note": "Yours." });
         rooms.confirmed(&key, "assign_ticket", assigned).await;
         let ticket = rooms.call(&key, "get_ticket", json!({ "id": id })).await;

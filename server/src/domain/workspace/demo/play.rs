@@ -318,7 +318,11 @@ impl World {
             5..15 => Priority::Medium,
             _ => Priority::Low,
         };
-        let assignee = self.dice.happens(85).then(|| self.member());
+        let assignee = if number.is_multiple_of(7) {
+            self.team.first().cloned()
+        } else {
+            self.dice.happens(85).then(|| self.member())
+        };
         let ticket = Ticket {
             title: topic.title.to_owned(),
             description: format!("{}\n\n{}", topic.asked, person.name),

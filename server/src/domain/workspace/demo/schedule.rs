@@ -91,6 +91,10 @@ pub(super) fn of(begin: Timestamp) -> Vec<(Timestamp, Step)> {
     for number in 0..TICKETS {
         let opened = spread(&mut dice, number, TICKETS);
         steps.push((opened, Step::Ticket(number)));
+        // Something is always left to do.
+        if number > 200 && number.is_multiple_of(14) {
+            continue;
+        }
         let answered = opened + dice.between(10, 360) * HOUR_MS / 60;
         steps.push((answered, Step::MoveTicket(number, TicketStatus::InProgress)));
         steps.push((answered + HOUR_MS / 12, Step::Comment(number)));
