@@ -25,6 +25,7 @@ mod record;
 mod refs;
 pub mod report;
 mod state;
+pub mod team;
 mod write;
 
 pub use engine::{Workspace, WorkspaceSettings};

@@ -1,5 +1,7 @@
 //! The workspace edition (catalogue.md §3).
 
+mod admin;
 mod first;
 mod flows;
 mod house;
+mod reports;

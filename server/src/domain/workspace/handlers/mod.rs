@@ -1,7 +1,9 @@
 //! The functions behind the tools of catalogue.md §3.4, one module for each of its areas.
 
+mod admin;
 mod crm;
 mod flows;
+mod reports;
 
 use std::sync::Arc;
 
@@ -12,4 +14,6 @@ use crate::domain::Handlers;
 pub(super) fn register(desk: &Arc<Desk>, table: &mut Handlers) {
     crm::register(desk, table);
     flows::register(desk, table);
+    reports::register(table);
+    admin::register(desk, table);
 }

@@ -43,6 +43,8 @@ impl TicketStatus {
     }
 }
 
+/// Times that a ticket was opened again that are remembered: more are no news.
+const MOST_REOPENINGS: usize = 20;
 /// The counter that numbers a tenant's tickets.
 pub(crate) const NUMBERS: &str = "ticket";
 /// How long after its end a ticket can be opened again, in milliseconds.
@@ -70,6 +72,8 @@ pub(crate) struct Ticket {
     pub(crate) resolution: Option<String>,
     pub(crate) resolved_at: Option<Timestamp>,
     pub(crate) closed_at: Option<Timestamp>,
+    /// When it was opened again, the last few times.
+    pub(crate) reopened_at: Vec<Timestamp>,
     /// The two clocks of catalogue.md §3.6.
     pub(crate) sla: Option<Value>,
 }
@@ -103,7 +107,14 @@ impl Kind for Ticket {
         ("conversation_id", Link::Record("conversation")),
         ("channel_id", Link::Record("channel")),
     ];
-    const QUIET: &'static [&'static str] = &["number", "channel_id", "resolved_at", "closed_at", "sla"];
+    const QUIET: &'static [&'static str] = &[
+        "number",
+        "channel_id",
+        "resolved_at",
+        "closed_at",
+        "reopened_at",
+        "sla",
+    ];
     const SORTS: &'static [(&'static str, &'static str)] = &[("priority", "priority_rank")];
 
     fn title(&self) -> String {
@@ -163,6 +174,11 @@ impl Kind for Ticket {
             self.closed_at = (to == TicketStatus::Closed).then_some(now);
         } else {
             (self.resolved_at, self.closed_at) = (None, None);
+            if from.is_done() {
+                self.reopened_at.push(now);
+                let spare = self.reopened_at.len().saturating_sub(MOST_REOPENINGS);
+                self.reopened_at.drain(..spare);
+            }
         }
         Ok(())
     }
