@@ -29,3 +29,4 @@ pub mod team;
 mod write;
 
 pub use engine::{Workspace, WorkspaceSettings};
+pub use handlers::{Charts, charts};

@@ -45,7 +45,9 @@ struct Row {
 impl From<FlowRow> for Row {
     fn from(row: FlowRow) -> Self {
         Self {
-            last: row.last_run_at.map_or_else(|| "never".to_owned(), text::when_exactly),
+            last: row
+                .last_run_at
+                .map_or_else(|| "never".to_owned(), text::when_exactly),
             status: row.last_status.unwrap_or_default(),
             status_class: class(row.last_status.unwrap_or_default()),
             id: row.id,
@@ -190,7 +192,11 @@ fn conditions(definition: &Definition) -> Vec<String> {
 fn steps(definition: &Definition) -> Vec<(String, String)> {
     let line = |step: &crate::domain::workspace::flow::step::Step| {
         let texts = step.templates().join(" · ");
-        let said = if texts.is_empty() { step.redacted().to_string() } else { texts };
+        let said = if texts.is_empty() {
+            step.redacted().to_string()
+        } else {
+            texts
+        };
         (step.action().to_owned(), said)
     };
     definition.steps.iter().map(line).collect()

@@ -18,11 +18,13 @@ mod connect;
 mod deliveries;
 mod editions;
 mod entry;
+mod flows;
 mod form;
 mod keys;
 mod members;
 mod page;
 mod person;
+mod reports;
 mod reviews;
 mod settings;
 mod text;
@@ -46,6 +48,8 @@ pub(super) fn router() -> Router<Web> {
         .merge(calls::router())
         .merge(audit::router())
         .merge(members::router())
+        .merge(flows::router())
+        .merge(reports::router())
         .merge(deliveries::router())
         .merge(reviews::router())
         .merge(editions::router())

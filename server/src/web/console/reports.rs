@@ -61,7 +61,12 @@ struct Bars {
 impl Bars {
     /// Sets the bars: a name and two figures each.
     fn with(mut self, columns: &[(String, i64, i64)], spell: fn(i64) -> String) -> Self {
-        let most = columns.iter().map(|(_, one, other)| *one.max(other)).max().unwrap_or(0).max(1);
+        let most = columns
+            .iter()
+            .map(|(_, one, other)| *one.max(other))
+            .max()
+            .unwrap_or(0)
+            .max(1);
         let count = i64::try_from(columns.len()).unwrap_or(1).max(1);
         let (step, every) = (WIDTH / count, columns.len().div_ceil(MOST_LABELS).max(1));
         let gap = (step / 6).max(1);
@@ -76,7 +81,13 @@ impl Bars {
             .map(|((name, one, other), place)| {
                 let labelled = usize::try_from(place).is_ok_and(|place| place % every == 0);
                 Bar {
-                    title: format!("{name}: {} {}, {} {}", spell(*one), self.names.0, spell(*other), self.names.1),
+                    title: format!(
+                        "{name}: {} {}, {} {}",
+                        spell(*one),
+                        self.names.0,
+                        spell(*other),
+                        self.names.1
+                    ),
                     label: if labelled { short(name) } else { String::new() },
                     x: place * step + gap / 2,
                     width: (step - gap).max(1),
@@ -220,7 +231,11 @@ fn pipeline(charts: &Charts) -> Bars {
         .map(|line| {
             let figures = &line.figures;
             let worth = figures.open_cents + figures.won_cents;
-            (line.group.clone(), worth, figures.weighted_cents + figures.won_cents)
+            (
+                line.group.clone(),
+                worth,
+                figures.weighted_cents + figures.won_cents,
+            )
         })
         .collect();
     let rows = lines.iter().map(|line| {
@@ -230,7 +245,9 @@ fn pipeline(charts: &Charts) -> Bars {
             money(figures.open_cents),
             money(figures.weighted_cents),
             money(figures.won_cents),
-            figures.avg_stage_age_days.map_or_else(|| "–".to_owned(), |days| format!("{days:.1}")),
+            figures
+                .avg_stage_age_days
+                .map_or_else(|| "–".to_owned(), |days| format!("{days:.1}")),
         ];
         (line.group.clone(), cells)
     });
@@ -241,7 +258,10 @@ fn pipeline(charts: &Charts) -> Bars {
         names: ("in all", "by probability"),
         figures: vec![
             ("Open", format!("{} {currency}", money(totals.open_cents))),
-            ("By probability", format!("{} {currency}", money(totals.weighted_cents))),
+            (
+                "By probability",
+                format!("{} {currency}", money(totals.weighted_cents)),
+            ),
             ("Won", format!("{} {currency}", money(totals.won_cents))),
             ("Win rate", percent(totals.win_rate)),
         ],
@@ -286,7 +306,9 @@ async fn page(
         })
         .await?;
     let drawn = [conversations(&found), tickets(&found), pipeline(&found)];
-    let drawn = drawn.iter().map(|bars| bars.render().map_err(|error| PageError::internal(&error)));
+    let drawn = drawn
+        .iter()
+        .map(|bars| bars.render().map_err(|error| PageError::internal(&error)));
     let page = ReportsPage {
         frame: Frame::new(&person, "Reports", None),
         chosen: chosen.to_owned(),
@@ -320,7 +342,11 @@ mod tests {
     #[test]
     fn the_largest_bar_fills_the_chart_and_the_smallest_is_seen() {
         let drawn = bars(&[("2026-11-20".into(), 1_000, 1), ("2026-11-21".into(), 0, 500)]);
-        let heights: Vec<_> = drawn.bars.iter().map(|bar| (bar.height, bar.other_height)).collect();
+        let heights: Vec<_> = drawn
+            .bars
+            .iter()
+            .map(|bar| (bar.height, bar.other_height))
+            .collect();
         assert_eq!(heights, [(120, 1), (0, 60)]);
         assert_eq!(drawn.bars[0].title, "2026-11-20: 1000 opened, 1 resolved");
         assert!(drawn.render().unwrap().contains(">11-20</text>"));
@@ -331,7 +357,12 @@ mod tests {
         let columns: Vec<_> = (0..90).map(|day| (format!("2026-01-{day}"), day, day)).collect();
         let drawn = bars(&columns);
         assert!(drawn.bars.iter().filter(|bar| !bar.label.is_empty()).count() <= MOST_LABELS);
-        assert!(drawn.bars.iter().all(|bar| bar.width > 0 && bar.x + bar.width <= WIDTH));
+        assert!(
+            drawn
+                .bars
+                .iter()
+                .all(|bar| bar.width > 0 && bar.x + bar.width <= WIDTH)
+        );
         assert!(bars(&[]).bars.is_empty());
     }
 }

@@ -1,5 +1,7 @@
 //! Members, channels, bots and widgets, as owners, admins and members may touch them.
 
+use std::time::Duration;
+
 use footbridge_server::{
     operate::{invitations, people},
     store::{Draft, Field, JobState, KeyLimits, RecordQuery},
@@ -151,6 +153,7 @@ fn members_are_listed_in_pages_with_their_load() {
 fn a_member_who_leaves_hands_their_work_over_and_their_keys_open_nothing() {
     for_each_engine(|place| async move {
         let rooms = Rooms::with(place).await;
+        rooms.follow_people();
         let key = rooms.key("acme", ALL).await;
         rooms.add_user("acme", "zoe").await;
         let bens = rooms
@@ -175,11 +178,10 @@ fn a_member_who_leaves_hands_their_work_over_and_their_keys_open_nothing() {
             (&json!(1), &json!("deactivated"))
         );
         assert_eq!(docs(&rooms, "conversation").await[0]["assignee"], "usr_zoe");
-        rooms.refresh_keys().await;
-        assert!(
-            rooms.try_principal(&bens).await.is_err(),
-            "the key of somebody who is gone"
-        );
+        // The key of somebody who is gone opens nothing within a second.
+        while rooms.try_principal(&bens).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
         let back = rooms
             .confirmed(
                 &key,
@@ -195,6 +197,7 @@ fn a_member_who_leaves_hands_their_work_over_and_their_keys_open_nothing() {
 fn roles_are_given_and_taken_by_the_rules() {
     run(async {
         let rooms = Rooms::with(Place::sqlite()).await;
+        rooms.follow_people();
         let owner = rooms.key("acme", ALL).await;
         rooms.add_user("acme", "zoe").await;
         set_role(&rooms, "usr_zoe", Role::Admin).await;
@@ -263,10 +266,12 @@ fn roles_are_given_and_taken_by_the_rules() {
         assert_eq!(user.role, Role::Admin);
         // Who is no admin any more sees and calls none of it.
         set_role(&rooms, "usr_zoe", Role::Member).await;
-        rooms.refresh_keys().await;
+        while rooms.try_call(&admin, "list_members", &json!({})).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
         let refused = rooms.refusal(&admin, "list_members", json!({})).await;
         assert!(
-            refused.starts_with("403 Forbidden: admin access required"),
+            refused.starts_with("403 Forbidden: missing scope admin:members"),
             "{refused}"
         );
     });

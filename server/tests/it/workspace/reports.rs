@@ -85,7 +85,9 @@ async fn fill(rooms: &Rooms) -> Known {
         .await;
         known.talks.push((now, answered, resolved, by_bot));
 
-        let (resolved, breached) = (later(&mut dice, 3_000), later(&mut dice, 4_000));
+        let (resolved, late) = (later(&mut dice, 3_000), later(&mut dice, 4_000));
+        // A clock that was met is never breached.
+        let breached = late.filter(|at| resolved.is_none_or(|done| *at < done));
         let priority = dice.of(&["low", "medium", "high", "urgent"]);
         let status = if resolved.is_some() {
             "resolved"

@@ -7,6 +7,8 @@ mod reports;
 
 use std::sync::Arc;
 
+pub use reports::charts::{Charts, charts};
+
 use super::engine::Desk;
 use crate::domain::Handlers;
 

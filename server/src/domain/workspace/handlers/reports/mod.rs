@@ -1,5 +1,6 @@
 //! The four reports of catalogue.md §3.4: what the store counts and takes out (`rows`), put into the formulas of §3.7.
 
+pub(in crate::domain::workspace) mod charts;
 mod overview;
 mod rows;
 
@@ -42,8 +43,7 @@ pub(super) fn register(table: &mut Handlers) {
 async fn periods(tx: &mut TenantTx<'_>, call: &Call) -> Result<(Period, Option<Period>), DomainError> {
     let arguments = call.arguments.as_map();
     let text = |name: &str| arguments.get(name).and_then(Value::as_str);
-    let own: Option<String> = tx.settings().get(ZONE_SETTING).await?;
-    let own = own.unwrap_or_else(|| "UTC".to_owned());
+    let own = own_zone(tx).await?;
     let asked = Asked {
         period: text("period").unwrap_or("30d"),
         from: text("from"),
@@ -54,6 +54,12 @@ async fn periods(tx: &mut TenantTx<'_>, call: &Call) -> Result<(Period, Option<P
     let compares = arguments.get("compare").and_then(Value::as_bool).unwrap_or(true);
     let before = compares.then(|| period.before());
     Ok((period, before))
+}
+
+/// The time zone of the tenant's days.
+async fn own_zone(tx: &mut TenantTx<'_>) -> Result<String, DomainError> {
+    let own: Option<String> = tx.settings().get(ZONE_SETTING).await?;
+    Ok(own.unwrap_or_else(|| "UTC".to_owned()))
 }
 
 /// The user that an argument names, as rows name people.
