@@ -258,7 +258,7 @@ async fn update(tx: &mut TenantTx<'_>, apply: Apply) -> Result<ToolResult, Domai
             })
             .await?;
         tickets = reassign::<Ticket>(tx, &id, to, &OPEN_TICKETS, &who, |ticket, to| {
-            ticket.assignee = Some(to)
+            ticket.assignee = Some(to);
         })
         .await?;
     }
