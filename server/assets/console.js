@@ -24,11 +24,11 @@
     });
   }
 
-  // An invitation stands behind the # of its link, so that no server's log has it. Taken from there, it is also taken
-  // out of the address.
-  var invitation = document.getElementById("invitation-token");
-  if (invitation && location.hash.indexOf("#fbi_") === 0) {
-    invitation.value = location.hash.slice(1);
+  // What opens a link once stands behind its #, so that no server's log has it. Taken from there, it is also taken out
+  // of the address.
+  var token = document.getElementById("one-time-token");
+  if (token && location.hash.indexOf("#" + token.dataset.begins) === 0) {
+    token.value = location.hash.slice(1);
     history.replaceState(null, "", location.pathname);
   }
 

@@ -13,6 +13,7 @@ use crate::{
     catalogue::Tool,
     domain::{Outcome, ToolResult},
     store::{AuditRecord, AuditStatus, ScopeKind, Store, StoreError, redacted},
+    telemetry::{CallSpan, Trace},
     vocabulary::{TenantId, Timestamp, ToolName, hexadecimal, sha256},
 };
 
@@ -29,8 +30,8 @@ pub struct RequestFacts {
     pub protocol_version: &'static str,
     /// Where it comes from.
     pub address: Option<std::net::IpAddr>,
-    /// The trace it belongs to, as 32 hexadecimal digits (W3C Trace Context).
-    pub trace_id: Option<String>,
+    /// The trace that its caller says it belongs to.
+    pub trace: Option<Trace>,
 }
 
 /// What the log keeps, and when a call may be answered (`[audit]` of the configuration).
@@ -55,6 +56,7 @@ pub struct Draft {
     /// Something outside the store was begun, which no failure afterwards undoes.
     acted: bool,
     keeping: Keeping,
+    span: CallSpan,
 }
 
 impl Draft {
@@ -89,7 +91,9 @@ impl Draft {
         record.client_name = facts.client_name.map(Cow::Owned);
         record.client_version = facts.client_version.map(Cow::Owned);
         record.protocol_version = Some(Cow::Borrowed(facts.protocol_version));
-        record.trace_id = facts.trace_id.map(Cow::Owned);
+        let span = CallSpan::begin(facts.trace);
+        let trace_id = span.trace_id().or_else(|| facts.trace.map(Trace::id_text));
+        record.trace_id = trace_id.map(Cow::Owned);
         record.ip = facts.address.map(|address| Cow::Owned(address.to_string()));
         Self {
             store,
@@ -99,6 +103,7 @@ impl Draft {
             durable: keeping.strict,
             acted: false,
             keeping,
+            span,
         }
     }
 
@@ -143,9 +148,13 @@ impl Draft {
         Some(record)
     }
 
-    /// The entry was committed inside the call's own transaction: nothing is left to write.
-    pub fn already_written(&mut self) {
-        self.record = None;
+    /// The entry was committed inside the call's own transaction, with this status: nothing is left to write.
+    pub fn already_written(&mut self, status: AuditStatus) {
+        if let Some(mut record) = self.record.take() {
+            record.status = status;
+            record.latency_ms = Some(self.elapsed_ms());
+            self.span.end(&self.tenant, &record);
+        }
     }
 
     /// The answer waits until the entry is durable: the effect lies outside the store.
@@ -203,6 +212,7 @@ impl Draft {
             return Ok(());
         };
         record.latency_ms = Some(self.elapsed_ms());
+        self.span.end(&self.tenant, &record);
         if self.durable {
             self.store.append_audit_durable(&self.tenant, record).await
         } else {
@@ -221,6 +231,7 @@ impl Drop for Draft {
             record.status = AuditStatus::ClientGone;
             record.http_status = Some(499);
             record.latency_ms = Some(self.elapsed_ms());
+            self.span.end(&self.tenant, &record);
             // A destructor cannot wait: should the queue be full this instant, the row of an answer that nobody
             // received is given up.
             let _ = self.store.append_audit(&self.tenant, record).now_or_never();
@@ -259,27 +270,6 @@ pub fn note_result(record: &mut AuditRecord, result: &ToolResult) {
     }
 }
 
-/// The trace that a `traceparent` names, if it is well-formed: a version, 32 digits that are not all zero, 16 more for
-/// the parent, and flags (W3C Trace Context §3.2). Whatever is not is ignored, as that document asks.
-pub fn trace_id(parent: &str) -> Option<String> {
-    let mut parts = parent.trim().split('-');
-    let hex = |part: Option<&str>, digits: usize| {
-        let valid = |text: &&str| {
-            text.len() == digits
-                && text
-                    .bytes()
-                    .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
-        };
-        part.filter(valid).map(str::to_owned)
-    };
-    let (version, trace) = (hex(parts.next(), 2)?, hex(parts.next(), 32)?);
-    let (span, _flags) = (hex(parts.next(), 16)?, hex(parts.next(), 2)?);
-    let zero = |text: &str| text.bytes().all(|b| b == b'0');
-    // Version 00 has nothing after its flags; a later one may.
-    let ends = version != "00" || parts.next().is_none();
-    (version != "ff" && ends && !zero(&trace) && !zero(&span)).then_some(trace)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -295,29 +285,5 @@ mod tests {
             kept_arguments(&long),
             json!({ "omitted_bytes": LONGEST_ARGUMENTS + 11 })
         );
-    }
-
-    #[test]
-    fn a_trace_is_known_by_a_well_formed_parent_alone() {
-        let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
-        let good = format!("00-{trace}-00f067aa0ba902b7-01");
-        assert_eq!(trace_id(&good).as_deref(), Some(trace));
-        assert_eq!(
-            trace_id(&format!("01-{trace}-00f067aa0ba902b7-01-more")).as_deref(),
-            Some(trace)
-        );
-        for bad in [
-            String::new(),
-            "00".to_owned(),
-            format!("{good}-more"),
-            format!("ff-{trace}-00f067aa0ba902b7-01"),
-            format!("00-{}-00f067aa0ba902b7-01", "0".repeat(32)),
-            format!("00-{trace}-{}-01", "0".repeat(16)),
-            good.to_uppercase(),
-            good.replace('4', "ä"),
-            good.replace("-01", "-1"),
-        ] {
-            assert_eq!(trace_id(&bad), None, "{bad}");
-        }
     }
 }

@@ -26,6 +26,7 @@ use crate::{
     edge::EdgeSettings,
     outbox::NotificationSettings,
     store::{StoreSettings, StoreUrl},
+    telemetry::TelemetrySettings,
     vocabulary::EditionName,
 };
 
@@ -43,6 +44,8 @@ pub struct Config {
     pub oauth: OAuthLimits,
     /// `[console]`: the pages for people, and how long they stay signed in.
     pub console: ConsoleSettings,
+    /// `[sign_in]`: the identity provider that people of the console may sign in at.
+    pub sign_in: SignInSettings,
     /// `[audit]`: what the logs keep, and for how long.
     pub audit: AuditSettings,
     /// `[notifications]`: where reviews and other events are told.
@@ -53,6 +56,8 @@ pub struct Config {
     pub store: StoreConfig,
     /// `[log]`: what is logged, and how.
     pub log: LogSettings,
+    /// `[telemetry]`: where traces of calls go. Only a program built with the feature `otel` has this.
+    pub telemetry: TelemetrySettings,
 }
 
 /// `[server]`.
@@ -160,6 +165,39 @@ impl Default for ConsoleSettings {
         Self {
             idle_minutes: 30,
             session_hours: 12,
+        }
+    }
+}
+
+/// `[sign_in]`: the identity provider that people of the console may sign in at, besides their passwords. Both `issuer` and
+/// `client_id` are needed; register `<public_url>/console/sign-in/callback` there.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct SignInSettings {
+    /// The OpenID provider, as its tokens write it, e.g. `https://id.example.com`. Whoever signs in there for the first time
+    /// becomes a member of the tenant: let it admit the people you mean.
+    pub issuer: Option<String>,
+    /// This server, as the provider knows it.
+    pub client_id: Option<String>,
+    /// Where its secret is: `env:NAME` or `file:PATH`. Absent for a public client, which PKCE alone proves.
+    pub client_secret: Option<String>,
+    /// The tenant that its people belong to.
+    pub tenant: String,
+    /// The claim that holds a person's groups; absent, `groups`.
+    pub groups_claim: Option<String>,
+    /// What people call it: "Sign in with …".
+    pub title: String,
+}
+
+impl Default for SignInSettings {
+    fn default() -> Self {
+        Self {
+            issuer: None,
+            client_id: None,
+            client_secret: None,
+            tenant: "local".to_owned(),
+            groups_claim: None,
+            title: "your identity provider".to_owned(),
         }
     }
 }

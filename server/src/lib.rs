@@ -16,5 +16,6 @@ pub mod outgoing;
 pub mod pipeline;
 pub mod policy;
 pub mod store;
+pub mod telemetry;
 pub mod vocabulary;
 pub mod web;

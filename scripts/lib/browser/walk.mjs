@@ -295,6 +295,27 @@ async function walk(scripted) {
         await page.screenshot({ path: path.join(out, `${place}-telephone.png`), fullPage: true });
       }
     }
+
+    // Bob lost his password: Ada makes him a link, and he chooses another.
+    await page.setViewportSize({ width: 1280, height: 900 });
+    await go("/console/members");
+    await page.getByRole("link", { name: "Bob" }).click();
+    await page.getByRole("button", { name: "Make a link to a new password" }).click();
+    const link = (await page.locator("#token").textContent()).trim();
+    must(/^fbr_[\w-]{40,}$/.test(link), "a link to a new password is shown");
+    await look("password-link");
+    await page.getByRole("button", { name: "Sign out" }).click();
+    await page.getByText("You are signed out.").waitFor();
+    await go(`/console/password${scripted ? `#${link}` : ""}`);
+    await look("password-token");
+    if (!scripted) await page.getByLabel("Text of the link").fill(link);
+    must(!page.url().includes("#fbr_"), "the link's text is taken out of the address");
+    await page.getByRole("button", { name: "Go on" }).click();
+    await page.getByRole("heading", { name: "New password" }).waitFor();
+    await look("new-password");
+    await page.getByLabel("Password").fill(`${PASSWORD}, thrice`);
+    await page.getByRole("button", { name: "Set the password" }).click();
+    await page.getByText("Your new password is set.").waitFor();
     console.log(`walked ${scripted ? "with" : "without"} scripts`);
   } catch (error) {
     await page.screenshot({ path: path.join(out, `failed-${scripted ? "with" : "without"}-scripts.png`) }).catch(() => {});

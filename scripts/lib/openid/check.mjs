@@ -1,4 +1,4 @@
-// usage: node scripts/lib/openid/check.mjs    official SDK clients sign in at a real provider and call us
+// usage: node scripts/lib/openid/check.mjs    official SDK clients and a person of the console sign in at a real provider
 //
 // Reads FOOTBRIDGE_URL (the entrance for tokens), FOOTBRIDGE_BRIDGE (the bridge's program), OPENID_TTL (seconds that an
 // access token lives), WORK (a directory for the bridge's homes) and PEER_PACKAGES. One line a check; exit code 1 if any
@@ -147,6 +147,35 @@ async function bridged(who, before) {
     });
 }
 
+async function consoleSignIn() {
+    const jar = new Map();
+    const open = async (address) => {
+        const cookie = [...jar].map(([name, value]) => `${name}=${value}`).join('; ');
+        const reply = await fetch(new URL(address, FOOTBRIDGE_URL), { redirect: 'manual', headers: { cookie } });
+        for (const line of reply.headers.getSetCookie()) {
+            const [, name, value] = /^([^=]+)=([^;]*)/.exec(line);
+            if (/Max-Age=0/.test(line)) jar.delete(name);
+            else jar.set(name, value);
+        }
+        return { status: reply.status, location: reply.headers.get('location'), text: await reply.text() };
+    };
+    let back;
+    await check('console', 'signs a person in with address and groups', async () => {
+        const sent = await open('/console/sign-in/provider?next=/console/settings');
+        expect(sent.status === 303, `answered ${sent.status}`);
+        back = await signIn(sent.location);
+        const done = await open(back);
+        expect(done.status === 303 && done.location === '/console/settings', `${done.status} ${done.text.slice(0, 300)}`);
+        const { text } = await open('/console/settings');
+        expect(text.includes('ada@example.test') && text.includes('staff'), 'the page does not show who it is');
+    });
+    await check('console', 'takes no answer twice', async () => {
+        const again = await open(back);
+        expect(again.status === 400, `answered ${again.status}`);
+    });
+}
+
+await consoleSignIn();
 for (const who of Object.keys(SDKS)) await direct(who);
 await bridged('bridge, signed in on the way');
 await bridged('bridge, after login', (env) => {

@@ -3,7 +3,8 @@
 // oidc-provider (npm, the library that the certification is for) with what an identity provider of a team has: dynamic
 // registration, PKCE, refresh tokens, resource indicators with JWT access tokens for RESOURCE alone, which live TTL
 // seconds. Anybody signs in under any name with any password; NAME has the address NAME@example.test, and people called
-// admin-… are in the group admin. PEER_PACKAGES is the directory that scripts/lib/node-tools printed.
+// admin-… are in the group admin. The server's console is a client that is known here, without a secret; what it asks of a
+// person stands at the userinfo endpoint alone. PEER_PACKAGES is the directory that scripts/lib/node-tools printed.
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -23,7 +24,21 @@ const SCOPES = 'search get memory.read memory.write sync ingest';
 const seconds = Number(ttl);
 const issuer = `http://127.0.0.1:${port}`;
 
+const CONSOLE = 'console';
+const groups = (name) => (name.startsWith('admin-') ? ['staff', 'admin'] : ['staff']);
+const claimsOf = (name) => ({ email: `${name}@example.test`, email_verified: true, name, groups: groups(name) });
+
 const provider = new Provider(issuer, {
+    clients: [
+        {
+            client_id: CONSOLE,
+            redirect_uris: [`${new URL(resource).origin}/console/sign-in/callback`],
+            token_endpoint_auth_method: 'none',
+            application_type: 'native',
+            grant_types: ['authorization_code'],
+            response_types: ['code'],
+        },
+    ],
     scopes: ['openid', 'offline_access', ...SCOPES.split(' ')],
     claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['name', 'groups'] },
     features: {
@@ -31,7 +46,8 @@ const provider = new Provider(issuer, {
         registration: { enabled: true },
         resourceIndicators: {
             enabled: true,
-            defaultResource: () => resource,
+            // A token for our endpoint is none for the provider's own.
+            defaultResource: (_ctx, client) => (client.clientId === CONSOLE ? undefined : resource),
             useGrantedResource: () => true,
             getResourceServerInfo: (_ctx, indicator) => {
                 if (indicator !== resource) throw new Error(`no resource ${indicator}`);
@@ -43,14 +59,9 @@ const provider = new Provider(issuer, {
     cookies: { keys: ['a key for cookies of a check'] },
     clientBasedCORS: () => true,
     issueRefreshToken: (_ctx, client) => client.grantTypeAllowed('refresh_token'),
-    findAccount: (_ctx, id) => ({ accountId: id, claims: () => ({ sub: id, email: `${id}@example.test` }) }),
+    findAccount: (_ctx, id) => ({ accountId: id, claims: () => ({ sub: id, ...claimsOf(id) }) }),
     // A resource server asks nobody: what it must know about a person stands in the token.
-    extraTokenClaims: (_ctx, token) => ({
-        email: `${token.accountId}@example.test`,
-        email_verified: true,
-        name: token.accountId,
-        groups: token.accountId.startsWith('admin-') ? ['staff', 'admin'] : ['staff'],
-    }),
+    extraTokenClaims: (_ctx, token) => claimsOf(token.accountId),
 });
 // SDKs register with the scopes of their first sign-in, and this provider would bar the client from others for good. Most
 // let a client ask for what its person may give.

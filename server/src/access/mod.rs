@@ -4,6 +4,7 @@
 //! made only here, so a room that holds one knows that the question was asked. Nothing here knows JSON-RPC.
 
 mod api_key;
+mod groups;
 mod keyring;
 pub mod oauth;
 mod principal;
@@ -11,6 +12,7 @@ mod scope;
 mod table;
 
 pub use api_key::{ApiKey, Fault as KeyFault};
+pub use groups::role_in;
 pub use keyring::{AuthError, Keyring};
 pub use principal::{CapOf, Credential, MonthlyCap, Principal, PrincipalFacts, local_principal};
 pub use scope::{Denial, Grant, judge, visible_tools};

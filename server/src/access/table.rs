@@ -8,6 +8,7 @@ use std::{
 use futures_util::FutureExt;
 
 use super::{
+    groups::role_in,
     keyring::AuthError,
     principal::{CapOf, Credential, MonthlyCap, Principal, PrincipalFacts},
     scope::visible_tools,
@@ -154,7 +155,7 @@ fn principal(
         tenant: key.tenant.clone(),
         user: owner.id.clone(),
         email: owner.email.clone(),
-        role: owner.role,
+        role: role_in(&edition.name, owner.role, &owner.groups),
         credential: Credential::ApiKey {
             id: key.id.clone(),
             shown_prefix: key.prefix.clone(),

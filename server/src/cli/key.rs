@@ -11,7 +11,7 @@ use footbridge_server::{
     vocabulary::{EditionName, KeyId, Listing, NameStyle, Scope},
 };
 
-use super::{OfTenant, Place, print};
+use super::{At, print};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeyCommand {
@@ -80,9 +80,7 @@ pub(crate) struct Mint {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    tenant: OfTenant,
-    #[command(flatten)]
-    place: Place,
+    at: At,
 }
 
 #[derive(Debug, Args)]
@@ -99,9 +97,7 @@ pub(crate) struct Rotate {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    tenant: OfTenant,
-    #[command(flatten)]
-    place: Place,
+    at: At,
 }
 
 /// Whatever is not named stays as it is.
@@ -149,9 +145,7 @@ pub(crate) struct Narrow {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    tenant: OfTenant,
-    #[command(flatten)]
-    place: Place,
+    at: At,
 }
 
 #[derive(Debug, Args)]
@@ -166,9 +160,7 @@ pub(crate) struct List {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    tenant: OfTenant,
-    #[command(flatten)]
-    place: Place,
+    at: At,
 }
 
 #[derive(Debug, Args)]
@@ -179,9 +171,7 @@ pub(crate) struct Named {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    tenant: OfTenant,
-    #[command(flatten)]
-    place: Place,
+    at: At,
 }
 
 fn name_style(text: &str) -> Result<NameStyle, String> {
@@ -210,15 +200,14 @@ impl KeyCommand {
             Self::Rotate(command) => command.run().await,
             Self::Narrow(command) => command.run().await,
             Self::Show(command) => {
-                let store = command.place.open().await?;
-                let key = keys::show(&store, &Actor::Operator, &command.tenant.tenant, &command.key).await?;
+                let store = command.at.open().await?;
+                let key = keys::show(&store, &Actor::Operator, command.at.tenant(), &command.key).await?;
                 store.close().await;
                 print::json(&key)
             }
             Self::Revoke(command) => {
-                let store = command.place.open().await?;
-                let key =
-                    keys::revoke(&store, &Actor::Operator, &command.tenant.tenant, &command.key).await?;
+                let store = command.at.open().await?;
+                let key = keys::revoke(&store, &Actor::Operator, command.at.tenant(), &command.key).await?;
                 store.close().await;
                 if command.json {
                     return print::json(&key);
@@ -231,10 +220,10 @@ impl KeyCommand {
 
 impl Mint {
     async fn run(self) -> Result<()> {
-        let catalogue = self.place.catalogue()?;
-        let store = self.place.open().await?;
+        let catalogue = self.at.place.catalogue()?;
+        let store = self.at.open().await?;
         let request = MintRequest {
-            tenant: self.tenant.tenant,
+            tenant: self.at.tenant().clone(),
             owner: self.user,
             name: self.name,
             editions: self.editions,
@@ -276,9 +265,9 @@ fn show_once(minted: &MintedKey, json: bool) -> Result<()> {
 
 impl Rotate {
     async fn run(self) -> Result<()> {
-        let catalogue = self.place.catalogue()?;
-        let store = self.place.open().await?;
-        let (editions, tenant) = (catalogue.editions(), &self.tenant.tenant);
+        let catalogue = self.at.place.catalogue()?;
+        let store = self.at.open().await?;
+        let (editions, tenant) = (catalogue.editions(), self.at.tenant());
         let rotation = Rotation {
             grace_minutes: self.grace_minutes,
             expires_in_days: self.expires_in_days,
@@ -291,9 +280,9 @@ impl Rotate {
 
 impl Narrow {
     async fn run(self) -> Result<()> {
-        let per_minute = self.place.config()?.limits.requests_per_minute_per_key;
-        let catalogue = self.place.catalogue()?;
-        let store = self.place.open().await?;
+        let per_minute = self.at.place.config()?.limits.requests_per_minute_per_key;
+        let catalogue = self.at.place.catalogue()?;
+        let store = self.at.open().await?;
         let wish = KeyNarrowing {
             name: self.name,
             names: self.names,
@@ -312,7 +301,7 @@ impl Narrow {
             &store,
             catalogue.editions(),
             &Actor::Operator,
-            &self.tenant.tenant,
+            self.at.tenant(),
             &self.key,
             wish,
             per_minute,
@@ -328,12 +317,12 @@ impl Narrow {
 
 impl List {
     async fn run(self) -> Result<()> {
-        let store = self.place.open().await?;
+        let store = self.at.open().await?;
         let page = KeyPage {
             before: self.before,
             limit: self.limit,
         };
-        let keys = keys::list(&store, &Actor::Operator, &self.tenant.tenant, page).await?;
+        let keys = keys::list(&store, &Actor::Operator, self.at.tenant(), page).await?;
         store.close().await;
         if self.json {
             return print::json(&keys);

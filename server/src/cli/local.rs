@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use footbridge_server::{
     access::local_principal,
     edge::stdio,
-    operate::{boot, people::LOCAL_OWNER},
+    operate::{boot, tenants::LOCAL_OWNER},
     vocabulary::{EditionName, TenantId},
 };
 

@@ -7,6 +7,7 @@ mod catalogue;
 mod catalogue_cost;
 mod check_config;
 mod flow;
+mod group;
 mod healthy;
 mod import;
 mod key;
@@ -58,6 +59,9 @@ enum Command {
     /// Add, invite, list and change the people of a tenant.
     #[command(subcommand)]
     User(user::UserCommand),
+    /// List groups, and put people into them.
+    #[command(subcommand)]
+    Group(group::GroupCommand),
     /// Make the first owner with the token that the first start printed.
     Setup(people::Setup),
     /// List the calls that wait for a person.
@@ -147,6 +151,25 @@ struct OfTenant {
     tenant: TenantId,
 }
 
+/// The tenant a command is about, and where it is.
+#[derive(Debug, Args)]
+struct At {
+    #[command(flatten)]
+    of: OfTenant,
+    #[command(flatten)]
+    place: Place,
+}
+
+impl At {
+    fn tenant(&self) -> &TenantId {
+        &self.of.tenant
+    }
+
+    async fn open(&self) -> Result<Store> {
+        self.place.open().await
+    }
+}
+
 /// Carries out one command.
 pub(crate) fn run(options: Options) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -159,6 +182,7 @@ pub(crate) fn run(options: Options) -> Result<()> {
             Command::Key(command) => command.run().await,
             Command::Tenant(command) => command.run().await,
             Command::User(command) => command.run().await,
+            Command::Group(command) => command.run().await,
             Command::Setup(command) => command.run().await,
             Command::Pending(command) => command.run().await,
             Command::Approve(command) => command.run(true).await,

@@ -7,7 +7,7 @@ use footbridge_server::{
     store::JobState,
 };
 
-use super::{OfTenant, Place, print};
+use super::{At, print};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum OutboxCommand {
@@ -20,46 +20,35 @@ pub(crate) enum OutboxCommand {
         #[arg(long)]
         json: bool,
         #[command(flatten)]
-        tenant: OfTenant,
-        #[command(flatten)]
-        place: Place,
+        at: At,
     },
     /// Send again what has failed for good or was cancelled.
     Retry {
         /// Its id, as evt_….webhook.
         id: String,
         #[command(flatten)]
-        tenant: OfTenant,
-        #[command(flatten)]
-        place: Place,
+        at: At,
     },
     /// Call off what waits for its next attempt.
     Cancel {
         /// Its id, as evt_….webhook.
         id: String,
         #[command(flatten)]
-        tenant: OfTenant,
-        #[command(flatten)]
-        place: Place,
+        at: At,
     },
 }
 
 impl OutboxCommand {
     pub(crate) async fn run(self) -> Result<()> {
         match self {
-            Self::List {
-                all,
-                json,
-                tenant,
-                place,
-            } => {
+            Self::List { all, json, at } => {
                 let states = if all {
                     &JobState::ALL[..]
                 } else {
                     &JobState::OPEN[..]
                 };
-                let store = place.open().await?;
-                let listed = deliveries::list(&store, &tenant.tenant, &Actor::Operator, states).await;
+                let store = at.open().await?;
+                let listed = deliveries::list(&store, at.tenant(), &Actor::Operator, states).await;
                 store.close().await;
                 let listed = listed?;
                 if json {
@@ -84,16 +73,16 @@ impl OutboxCommand {
                 let heads = ["ID", "EVENT", "TO", "STATE", "ATTEMPTS", "NEXT", "LAST ERROR"];
                 Ok(print::table(heads, &rows)?)
             }
-            Self::Retry { id, tenant, place } => {
-                let store = place.open().await?;
-                let done = deliveries::retry(&store, &tenant.tenant, &Actor::Operator, &id).await;
+            Self::Retry { id, at } => {
+                let store = at.open().await?;
+                let done = deliveries::retry(&store, at.tenant(), &Actor::Operator, &id).await;
                 store.close().await;
                 done?;
                 Ok(print::line(&format!("{id} is queued again"))?)
             }
-            Self::Cancel { id, tenant, place } => {
-                let store = place.open().await?;
-                let done = deliveries::cancel(&store, &tenant.tenant, &Actor::Operator, &id).await;
+            Self::Cancel { id, at } => {
+                let store = at.open().await?;
+                let done = deliveries::cancel(&store, at.tenant(), &Actor::Operator, &id).await;
                 store.close().await;
                 done?;
                 Ok(print::line(&format!("{id} is cancelled"))?)

@@ -4,8 +4,9 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 use footbridge_server::{
     operate::{
-        people, rules,
+        rules,
         setup::{self, FirstOwner},
+        tenants,
     },
     store::TenantStatus,
     vocabulary::{Consent, TenantId, ToolName},
@@ -73,8 +74,7 @@ impl TenantCommand {
         match self {
             Self::Add { id, name, place } => {
                 let store = place.open().await?;
-                let tenant =
-                    people::add_tenant(&store, &id, if name.is_empty() { &id } else { &name }).await?;
+                let tenant = tenants::add(&store, &id, if name.is_empty() { &id } else { &name }).await?;
                 store.close().await;
                 Ok(print::line(&format!("added tenant {}", tenant.id))?)
             }
@@ -88,7 +88,7 @@ impl TenantCommand {
             }
             Self::List { place } => {
                 let store = place.open().await?;
-                let tenants = people::tenants(&store).await?;
+                let tenants = tenants::list(&store).await?;
                 store.close().await;
                 let rows: Vec<_> = tenants
                     .into_iter()
@@ -136,7 +136,7 @@ impl TenantCommand {
 
 async fn set_status(place: &Place, tenant: &TenantId, status: TenantStatus) -> Result<()> {
     let store = place.open().await?;
-    people::set_tenant_status(&store, tenant, status).await?;
+    tenants::set_status(&store, tenant, status).await?;
     store.close().await;
     Ok(())
 }

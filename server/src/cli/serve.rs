@@ -6,8 +6,9 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use footbridge_server::{
     edge::{self, Server, TlsFiles},
-    operate::{boot, editions::Reloader, setup},
+    operate::{boot, editions::Reloader, oidc::SignInProvider, setup},
     outbox::Courier,
+    telemetry::Telemetry,
     vocabulary::EditionName,
     web::{self, Web},
 };
@@ -46,6 +47,9 @@ impl Serve {
             _ => bail!("TLS needs both: set tls_certificate and tls_key under [server]"),
         };
         let scheme = if tls.is_some() { "https" } else { "http" };
+
+        let provider = SignInProvider::of(&config.sign_in)?;
+        let telemetry = Telemetry::start(&config.telemetry)?;
 
         // The port first: a second server on it must not touch the store.
         let listener = edge::listen(config.server.listen)
@@ -96,13 +100,15 @@ impl Serve {
             booted.house.clone(),
             Arc::clone(&booted.password_check),
             &config.console,
-        );
+        )
+        .with_provider(provider);
         let mut server = Server::new(booted.house.clone(), config.edge).with_router(web::router(web));
         if let Some(files) = tls {
             server = server.with_tls(files)?;
         }
         server.serve(listener, shutdown).await?;
         booted.stop().await;
+        telemetry.stop().await;
         info!("stopped");
         Ok(())
     }

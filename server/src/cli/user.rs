@@ -1,11 +1,12 @@
 //! `footbridge-server user …`
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand};
 use footbridge_server::{
     operate::{
         Actor,
         invitations::{self, InviteRequest},
+        new_password, oauth,
         people::{self, NewPerson, PersonChange, PersonView},
     },
     store::User,
@@ -85,6 +86,25 @@ pub(crate) enum UserCommand {
     },
     /// Give a disabled person their rights back.
     Enable {
+        /// Their e-mail address or id.
+        who: String,
+        #[command(flatten)]
+        about: About,
+    },
+    /// Say who a person is at an identity provider, so that they sign in there as themselves.
+    Link {
+        /// Their e-mail address.
+        who: String,
+        /// Who they are there: the `sub` of their tokens.
+        subject: String,
+        /// The provider [default: the one that the configuration names under sign_in].
+        #[arg(long, value_name = "URL")]
+        issuer: Option<String>,
+        #[command(flatten)]
+        about: About,
+    },
+    /// Make a link with which a person chooses a new password: it works once, for a day.
+    PasswordLink {
         /// Their e-mail address or id.
         who: String,
         #[command(flatten)]
@@ -215,10 +235,29 @@ impl UserCommand {
                 let user = about.change(&who, change).await?;
                 about.told(&user, &format!("{} is {} again", user.email, user.role.as_str()))
             }
+            Self::Link {
+                who,
+                subject,
+                issuer,
+                about,
+            } => {
+                let issuer =
+                    match issuer {
+                        Some(issuer) => issuer,
+                        None => about.place.config()?.sign_in.issuer.context(
+                            "the configuration names no identity provider; name it with --issuer URL",
+                        )?,
+                    };
+                let store = about.place.open().await?;
+                oauth::link_at(&store, &about.tenant.tenant, &issuer, &who, &subject).await?;
+                store.close().await;
+                Ok(print::line(&format!("{who} is {subject} at {issuer}"))?)
+            }
+            Self::PasswordLink { who, about } => password_link(&who, &about).await,
             Self::Password { who, about } => {
                 let password = print::password()?;
                 let store = about.place.open().await?;
-                let user = people::set_password(&store, &about.tenant.tenant, &who, password).await?;
+                let user = new_password::set_password(&store, &about.tenant.tenant, &who, password).await?;
                 store.close().await;
                 about.told(&user, &format!("{} signs in with the new password", user.email))
             }
@@ -246,6 +285,21 @@ async fn invite(email: String, rights: Rights, expires_in_days: Option<u32>, abo
         invited.invitation.email,
         invited.invitation.role.as_str(),
         invited.invitation.expires_at
+    );
+    Ok(())
+}
+
+async fn password_link(who: &str, about: &About) -> Result<()> {
+    let store = about.place.open().await?;
+    let link = new_password::make_link(&store, &Actor::Operator, &about.tenant.tenant, who).await?;
+    store.close().await;
+    if about.json {
+        return print::json(&link);
+    }
+    print::line(&link.token)?;
+    eprintln!(
+        "This is the only time it is shown. Until {}, {} sets a new password with it, once, at <this server>/console/password#{}",
+        link.expires_at, link.email, link.token
     );
     Ok(())
 }

@@ -22,11 +22,12 @@ use super::{
 };
 use crate::{
     access::oauth::Entrance,
-    audit::{RequestFacts, trace_id},
+    audit::RequestFacts,
     catalogue::Tool,
     domain::Progress,
     limits::Usage,
     pipeline::{Answer, Asking, CallError, ClientSession, ToolCall},
+    telemetry::Trace,
 };
 
 /// Reports of a call that may wait while an earlier one is written; newer ones follow those that find no room.
@@ -235,9 +236,9 @@ impl Desk {
             protocol_version: envelope.dialect.version.as_str(),
             address: caller.address,
             // What the message says beats the header (protocol.md L-10).
-            trace_id: match (&envelope.trace_parent, mirror.header(TRACEPARENT)) {
-                (Some(parent), _) => trace_id(parent),
-                (None, HeaderValue::One(parent)) => trace_id(parent),
+            trace: match (&envelope.trace_parent, mirror.header(TRACEPARENT)) {
+                (Some(parent), _) => Trace::read(parent),
+                (None, HeaderValue::One(parent)) => Trace::read(parent),
                 (None, _) => None,
             },
         }

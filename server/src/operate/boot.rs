@@ -11,10 +11,9 @@ use tracing_subscriber::EnvFilter;
 use super::{
     OperateError,
     editions::{CatalogueSource, ReloadError, Reloader},
-    invitations,
-    people::LOCAL_OWNER,
-    retention,
+    invitations, new_password, retention,
     sign_in::PasswordCheck,
+    tenants::LOCAL_OWNER,
 };
 use crate::{
     access::{Keyring, oauth::OAuth},
@@ -174,9 +173,10 @@ async fn tidy(house: Arc<House>, password_check: Arc<PasswordCheck>) {
         for done in [
             password_check.tidy().await,
             invitations::tidy(house.store()).await,
+            new_password::tidy(house.store()).await,
         ] {
             if let Err(error) = done {
-                warn!(error = %error, "old sign-ins and invitations not forgotten");
+                warn!(error = %error, "old sign-ins and links not forgotten");
             }
         }
         if let Err(error) = house.sweep().await {

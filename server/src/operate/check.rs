@@ -3,7 +3,7 @@
 
 use tracing_subscriber::EnvFilter;
 
-use super::editions::CatalogueSource;
+use super::{editions::CatalogueSource, oidc::SignInProvider};
 use crate::{
     config::Config,
     edge::{TlsFiles, check_tls},
@@ -66,6 +66,12 @@ fn tls(config: &Config, errors: &mut Vec<String>) {
         }
         (None, None) => {}
         _ => errors.push("TLS needs both: set server.tls_certificate and server.tls_key".to_owned()),
+    }
+    if let Err(error) = SignInProvider::of(&config.sign_in) {
+        errors.push(error.to_string());
+    }
+    if let Err(error) = config.telemetry.traces_url() {
+        errors.push(error.to_string());
     }
 }
 
@@ -202,6 +208,18 @@ mod tests {
             (
                 "[edge]\ndrain_delay_ms = 5000",
                 "warning: edge.drain_delay_ms and edge.drain_ms",
+            ),
+            (
+                "[sign_in]\nissuer = \"https://id.example.com\"",
+                "error: signing in at a provider needs both",
+            ),
+            (
+                "[sign_in]\nissuer = \"http://id.example.com\"\nclient_id = \"a\"",
+                "error: sign_in.issuer: ",
+            ),
+            (
+                "[sign_in]\nissuer = \"https://id.example.com\"\nclient_id = \"a\"\nclient_secret = \"hunter2\"",
+                "error: sign_in.client_secret: ",
             ),
             ("[limits]\ncall_seconds = 600", "warning: limits.call_seconds"),
             ("[log]\nfilter = \"a=b=c\"", "error: log.filter"),

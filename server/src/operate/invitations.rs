@@ -21,6 +21,8 @@ use crate::{
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 /// Days an invitation is good for when nothing is said: a week of holidays fits.
 pub const DEFAULT_DAYS: u32 = 7;
+/// What the token of an invitation begins with.
+pub const TOKEN_BEGINS: &str = "fbi_";
 /// Longest life of an invitation in days.
 pub const LONGEST_DAYS: u32 = 30;
 /// Most open invitations of a tenant.

@@ -12,10 +12,13 @@ pub mod check;
 pub mod deliveries;
 pub mod editions;
 pub mod flows;
+pub mod groups;
 pub mod invitations;
 pub mod keys;
 pub mod logs;
+pub mod new_password;
 pub mod oauth;
+pub mod oidc;
 pub mod passwords;
 pub mod people;
 pub mod restore;
@@ -26,6 +29,7 @@ pub mod sessions;
 pub mod setup;
 pub mod sign_in;
 pub mod sources;
+pub mod tenants;
 mod words;
 
 use serde::Serialize;
@@ -71,6 +75,9 @@ pub enum OperateError {
     /// Too many passwords are being checked at this moment.
     #[error("the server is checking many passwords at this moment; try again in a few seconds")]
     Busy,
+    /// The identity provider cannot be asked.
+    #[error("signing in at the identity provider is not possible right now: {0}; try again in a few seconds")]
+    Provider(String),
     /// The machine gives no random bytes.
     #[error("the machine gives no random bytes: {0}")]
     Random(#[from] getrandom::Error),
@@ -93,7 +100,7 @@ impl OperateError {
             Self::Conflict(_) | Self::Store(StoreError::Conflict { .. }) => (409, "conflict"),
             Self::Rule(_) => (422, "rule_violation"),
             Self::TooManyAttempts(_) => (429, "rate_limited"),
-            Self::Busy => (503, "unavailable"),
+            Self::Busy | Self::Provider(_) => (503, "unavailable"),
             Self::Store(error) if error.is_outage() || error.is_retryable() => (503, "unavailable"),
             Self::Random(_) | Self::Hash(_) | Self::Store(_) => (500, "internal"),
         }
@@ -101,14 +108,14 @@ impl OperateError {
 
     /// Whether the text is for the caller. Otherwise the door logs it and answers with a reference.
     pub fn is_for_the_caller(&self) -> bool {
-        self.status_and_code().0 < 500 || matches!(self, Self::Busy)
+        self.status_and_code().0 < 500 || matches!(self, Self::Busy | Self::Provider(_))
     }
 
     /// Seconds for `Retry-After`, where coming back helps.
     pub fn retry_after_seconds(&self) -> Option<u64> {
         match self {
             Self::TooManyAttempts(seconds) => Some(*seconds),
-            Self::Busy => Some(3),
+            Self::Busy | Self::Provider(_) => Some(3),
             Self::Store(error) if error.is_outage() || error.is_retryable() => Some(5),
             _ => None,
         }

@@ -1,8 +1,9 @@
 //! OAuth of an edition: on, off, and what it asks of tokens (catalogue.md §2.18, §6.4).
 
 use futures_util::FutureExt;
+use serde_json::json;
 
-use super::{OperateError, Standing, logged, note, people::prepare_tenant};
+use super::{OperateError, Standing, logged, note, tenants::prepare_tenant};
 use crate::{
     access::oauth::{
         GROUPS_CLAIM, check_issuer, check_reference, check_resource_uri, default_mount, metadata_url,
@@ -249,16 +250,37 @@ pub async fn link(
     email: &str,
     subject: &str,
 ) -> Result<(), OperateError> {
-    let (name, email, subject) = (edition.name.clone(), email.to_owned(), subject.to_owned());
+    let name = edition.name.clone();
+    let row = store
+        .read(tenant, move |tx| {
+            async move { tx.oauth().find(&name).await }.boxed()
+        })
+        .await?;
+    let issuer = row.and_then(|row| row.settings.issuer).ok_or_else(|| {
+        OperateError::Rule(format!(
+            "the edition `{}` has no identity provider; configure it with --issuer first",
+            edition.name
+        ))
+    })?;
+    link_at(store, tenant, &issuer, email, subject).await
+}
+
+/// The same for any provider, as the console's sign-in has one that belongs to no edition.
+///
+/// # Errors
+/// When there is no such person, the issuer is none, or the subject is somebody already.
+pub async fn link_at(
+    store: &Store,
+    tenant: &TenantId,
+    issuer: &str,
+    email: &str,
+    subject: &str,
+) -> Result<(), OperateError> {
+    check_issuer(issuer).map_err(|e| OperateError::Rule(format!("issuer: {e}")))?;
+    let (issuer, email, subject) = (issuer.to_owned(), email.to_owned(), subject.to_owned());
     store
         .write(tenant, move |tx| {
             async move {
-                let row = tx.oauth().find(&name).await?;
-                let issuer = row.and_then(|row| row.settings.issuer).ok_or_else(|| {
-                    OperateError::Rule(format!(
-                        "the edition `{name}` has no identity provider; configure it with --issuer first"
-                    ))
-                })?;
                 let user = tx.users().find_by_email(&email).await?.ok_or_else(|| {
                     OperateError::NotFound(format!(
                         "there is nobody called `{email}` in this tenant; see `footbridge-server user list`"
@@ -269,13 +291,14 @@ pub async fn link(
                         "the subject `{subject}` of {issuer} is somebody here already"
                     )));
                 }
+                let after = Some(json!({ "issuer": issuer, "subject": subject }));
                 note(
                     tx,
                     &Standing::Operator,
                     "oauth.link",
                     user.id.as_str(),
                     None,
-                    None,
+                    after,
                 );
                 Ok(())
             }

@@ -1,23 +1,17 @@
-//! Tenants and the people in them.
+//! The people of a tenant.
 //!
 //! A person is named by id or by e-mail address. Whatever changes somebody's rights acts at once on their keys, on
 //! every replica: a key holds no role of its own (catalogue.md §2.2).
 
 use futures_util::FutureExt;
-use secrecy::SecretString;
 use serde::Serialize;
-use serde_json::json;
 
-use super::{Actor, OperateError, Standing, logged, note, passwords, sessions, sign_in, words};
+use super::{Actor, OperateError, Standing, logged, note, words};
 use crate::{
-    store::{NewTenant, NewUser, Store, SystemTx, Tenant, TenantStatus, TenantTx, User},
+    store::{NewUser, Store, TenantTx, User},
     vocabulary::{Role, TenantId, Timestamp, UserId, new_id},
 };
 
-/// The tenant of a store that one person uses on their own machine.
-pub const LOCAL_TENANT: &str = "local";
-/// Who owns that tenant until somebody with a name does.
-pub const LOCAL_OWNER: &str = "operator@localhost";
 /// Most people of one tenant: a list that one page can hold, and a table that every replica keeps in memory.
 pub const MOST_PEOPLE: usize = 10_000;
 
@@ -90,135 +84,6 @@ impl NewPerson {
             role: self.role,
         })
     }
-}
-
-/// Makes a tenant. Operator's work only.
-///
-/// # Errors
-/// When the name is taken or has the wrong form.
-pub async fn add_tenant(store: &Store, id: &str, name: &str) -> Result<Tenant, OperateError> {
-    let new = NewTenant {
-        id: TenantId::new(id)?,
-        name: words::name("name", name)?,
-        monthly_cap: None,
-    };
-    store
-        .system_write(move |tx| {
-            async move {
-                let tenant = tx.tenants().insert(&new).await?;
-                let mut tx = tx.within(&tenant.id);
-                let after = Some(json!({ "name": tenant.name }));
-                note(
-                    &mut tx,
-                    &Standing::Operator,
-                    "tenant.add",
-                    tenant.id.as_str(),
-                    None,
-                    after,
-                );
-                Ok(tenant)
-            }
-            .boxed()
-        })
-        .await
-}
-
-/// Suspends a tenant, so that none of its credentials opens anything, or admits it again. Operator's work only.
-///
-/// # Errors
-/// When there is no tenant of that name.
-pub async fn set_tenant_status(
-    store: &Store,
-    tenant: &TenantId,
-    status: TenantStatus,
-) -> Result<(), OperateError> {
-    let tenant = tenant.clone();
-    store
-        .system_write(move |tx| {
-            async move {
-                if !tx.tenants().set_status(&tenant, status).await? {
-                    return Err(no_tenant(&tenant));
-                }
-                let command = match status {
-                    TenantStatus::Active => "tenant.admit",
-                    TenantStatus::Suspended => "tenant.suspend",
-                };
-                let mut tx = tx.within(&tenant);
-                let after = Some(json!({ "status": status.as_str() }));
-                note(
-                    &mut tx,
-                    &Standing::Operator,
-                    command,
-                    tenant.as_str(),
-                    None,
-                    after,
-                );
-                Ok(())
-            }
-            .boxed()
-        })
-        .await
-}
-
-fn no_tenant(tenant: &TenantId) -> OperateError {
-    OperateError::NotFound(format!(
-        "there is no tenant `{tenant}`; see `footbridge-server tenant list`"
-    ))
-}
-
-/// Sees to it that a tenant exists before something is put into it.
-///
-/// A store that knows no tenant yet gets the tenant `local` with its owner: whoever holds the data folder owns it.
-///
-/// # Errors
-/// When there is no tenant of that name; the text names those there are.
-pub(super) async fn prepare_tenant(tx: &mut SystemTx<'_>, tenant: &TenantId) -> Result<(), OperateError> {
-    if tx.tenants().find(tenant).await?.is_some() {
-        return Ok(());
-    }
-    let known = tx.tenants().list().await?;
-    if tenant.as_str() != LOCAL_TENANT || !known.is_empty() {
-        let known: Vec<_> = known.iter().map(|tenant| tenant.id.as_str()).collect();
-        return Err(OperateError::NotFound(format!(
-            "there is no tenant `{tenant}`; there are: {}. Add it with `footbridge-server tenant add {tenant}`",
-            if known.is_empty() {
-                "none yet".to_owned()
-            } else {
-                known.join(", ")
-            }
-        )));
-    }
-    let local = NewTenant {
-        id: tenant.clone(),
-        name: "Local".to_owned(),
-        monthly_cap: None,
-    };
-    tx.tenants().insert(&local).await?;
-    add_local_owner(&mut tx.within(tenant)).await
-}
-
-async fn add_local_owner(tx: &mut TenantTx<'_>) -> Result<(), OperateError> {
-    let id = UserId::new(&new_id("usr", tx.now()))?;
-    let owner = NewUser {
-        id,
-        email: LOCAL_OWNER.to_owned(),
-        name: "Operator".to_owned(),
-        role: Role::Owner,
-        groups: Vec::new(),
-        password_hash: None,
-    };
-    tx.users().insert(&owner).await?;
-    Ok(())
-}
-
-/// Every tenant.
-///
-/// # Errors
-/// When the store cannot be read.
-pub async fn tenants(store: &Store) -> Result<Vec<Tenant>, OperateError> {
-    store
-        .system_read(|tx| async move { Ok(tx.tenants().list().await?) }.boxed())
-        .await
 }
 
 /// Adds a person to a tenant. They can sign in once they have a password; with an invitation they choose it.
@@ -447,72 +312,6 @@ pub(super) async fn change_within(
     Ok(now)
 }
 
-/// Sets a person's password as the operator, without asking for the old one. Their sessions end.
-///
-/// # Errors
-/// When there is nobody of that name, or the password is too weak.
-pub async fn set_password(
-    store: &Store,
-    tenant: &TenantId,
-    who: &str,
-    password: SecretString,
-) -> Result<User, OperateError> {
-    let user = find_user(store, &Actor::Operator, tenant, who).await?;
-    passwords::check(&password, &[&user.email, &user.name])?;
-    write_password(store, &Actor::Operator, tenant, user.id, password).await
-}
-
-/// Changes the password of the person who asks, who proves to know the present one. All their sessions end, this one
-/// included: the door opens a new one.
-///
-/// # Errors
-/// [`OperateError::WrongPassword`] when they do not; when the new one is too weak.
-pub async fn change_own_password(
-    store: &Store,
-    tenant: &TenantId,
-    id: &UserId,
-    present: SecretString,
-    new: SecretString,
-) -> Result<User, OperateError> {
-    let user = who_is(store, tenant, id).await?;
-    passwords::check(&new, &[&user.email, &user.name])?;
-    // Somebody may have found an open browser: guessing from inside is bounded like guessing from outside.
-    let subject = format!("present@{tenant}/{id}");
-    let counted = store.system_write(move |tx| {
-        async move { Ok::<_, OperateError>(sign_in::count_pair(tx, &subject).await?) }.boxed()
-    });
-    counted.await?.map_err(OperateError::TooManyAttempts)?;
-    if !passwords::verify(present, user.password_hash).await? {
-        return Err(OperateError::WrongPassword);
-    }
-    write_password(store, &Actor::Person(id.clone()), tenant, user.id, new).await
-}
-
-async fn write_password(
-    store: &Store,
-    actor: &Actor,
-    tenant: &TenantId,
-    id: UserId,
-    password: SecretString,
-) -> Result<User, OperateError> {
-    let (actor, hash) = (actor.clone(), passwords::hash(password).await?);
-    store
-        .write(tenant, move |tx| {
-            async move {
-                let by = actor.standing(tx).await?;
-                if !tx.users().set_password_hash(&id, Some(&hash)).await? {
-                    return Err(nobody(id.as_str()));
-                }
-                // Whoever knew the old one may be signed in.
-                sessions::end_all(tx, &id).await?;
-                note(tx, &by, "user.password", id.as_str(), None, None);
-                person(tx, id.as_str()).await
-            }
-            .boxed()
-        })
-        .await
-}
-
 /// A tenant without an active owner could never be repaired from inside. The caller holds the lock on people, so of
 /// two owners who shut each other out, the second finds themselves shut out.
 async fn keep_an_owner(tx: &mut TenantTx<'_>, user: &User) -> Result<(), OperateError> {
@@ -537,7 +336,7 @@ pub(super) async fn person(tx: &mut TenantTx<'_>, who: &str) -> Result<User, Ope
     tx.users().find_by_email(who).await?.ok_or_else(|| nobody(who))
 }
 
-fn nobody(who: &str) -> OperateError {
+pub(super) fn nobody(who: &str) -> OperateError {
     let who: String = who.chars().take(80).collect();
     OperateError::NotFound(format!(
         "there is nobody called `{who}` in this tenant; see `footbridge-server user list`"

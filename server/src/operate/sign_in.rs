@@ -58,16 +58,24 @@ impl PasswordCheck {
         }
     }
 
+    /// Counts an attempt of an address, whatever it signs in with.
+    ///
+    /// # Errors
+    /// When it tried too often in the last minute.
+    pub fn count(&self, address: IpAddr) -> Result<(), OperateError> {
+        let counted = self.addresses.count(network(address));
+        counted.map_err(|limit| OperateError::TooManyAttempts(limit.retry_after_seconds()))?;
+        Ok(())
+    }
+
     /// Finds out who signs in.
     ///
     /// # Errors
     /// [`OperateError::WrongPassword`] for every reason that concerns the account (unknown, wrong, without a password,
     /// disabled, tenant suspended); [`OperateError::TooManyAttempts`] and [`OperateError::Busy`] say when to come back.
     pub async fn sign_in(&self, attempt: Attempt) -> Result<(TenantId, User), OperateError> {
+        self.count(attempt.address)?;
         let address = network(attempt.address);
-        self.addresses
-            .count(address)
-            .map_err(|limit| OperateError::TooManyAttempts(limit.retry_after_seconds()))?;
         let account = digest(&attempt.email.trim().to_lowercase());
         let pair = format!("{account}@{address}");
         let (tenant, email) = (attempt.tenant, attempt.email.trim().to_owned());

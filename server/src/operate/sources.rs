@@ -5,7 +5,7 @@ use std::path::Path;
 
 use futures_util::FutureExt;
 
-use super::{OperateError, Standing, note, people::prepare_tenant};
+use super::{OperateError, Standing, note, tenants::prepare_tenant};
 use crate::{
     domain::context::{
         Context,

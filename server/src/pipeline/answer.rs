@@ -2,7 +2,10 @@
 
 use footbridge_protocol::headers::Mismatch;
 
-use super::NoAnswer;
+use super::{
+    NoAnswer,
+    refused::{BAD_REQUEST, Refused, refused},
+};
 use crate::{
     access::{AuthError, Denial},
     catalogue::{ArgumentError, http::FaultCode},
@@ -129,22 +132,13 @@ impl CallError {
         }
     }
 
+    fn refused(&self) -> Refused {
+        refused(self.code()).copied().unwrap_or(BAD_REQUEST)
+    }
+
     /// The HTTP status that says the same.
     pub fn http_twin(&self) -> u16 {
-        match self.code() {
-            "unknown_tool" | "not_found" => 404,
-            "missing_scope" | "role_required" | "read_only" => 403,
-            "payment_required" => 402,
-            "conflict" => 409,
-            "rule_violation" => 422,
-            "rate_limited" | "cap_reached" => 429,
-            "cancelled" => 499,
-            "upstream_error" => 502,
-            "unavailable" => 503,
-            "timeout" => 504,
-            "internal" => 500,
-            _ => 400,
-        }
+        self.refused().http
     }
 
     /// What the call log says of it.
@@ -193,16 +187,23 @@ impl CallError {
     /// reference only.
     pub fn text(&self, reference: &str) -> String {
         match self.code() {
-            "internal" => format!("500 Internal Error: request {reference}"),
+            "internal" => format!("{}: request {reference}", self.heading()),
             "unavailable" if self.outcome_is_unknown() => format!(
-                "503 Service Unavailable: the change may have been made, the store went away before it said so; look \
-                 before you try again (request {reference})"
+                "{}: the change may have been made, the store went away before it said so; look before you try again \
+                 (request {reference})",
+                self.heading()
             ),
             "unavailable" => {
-                format!("503 Service Unavailable: the call was not run; try again soon (request {reference})")
+                let heading = self.heading();
+                format!("{heading}: the call was not run; try again soon (request {reference})")
             }
-            _ => format!("{} {}: {self}", self.http_twin(), title(self.http_twin())),
+            _ => format!("{}: {self}", self.heading()),
         }
+    }
+
+    fn heading(&self) -> String {
+        let refused = self.refused();
+        format!("{} {}", refused.http, refused.title)
     }
 }
 
@@ -212,21 +213,6 @@ impl From<CapError> for CallError {
             CapError::Over(limit) => Self::OverLimit(limit),
             CapError::Store(error) => Self::Unavailable(error),
         }
-    }
-}
-
-fn title(status: u16) -> &'static str {
-    match status {
-        402 => "Payment Required",
-        403 => "Forbidden",
-        404 => "Not Found",
-        409 => "Conflict",
-        422 => "Unprocessable",
-        429 => "Too Many Requests",
-        499 => "Client Closed Request",
-        502 => "Bad Gateway",
-        504 => "Gateway Timeout",
-        _ => "Bad Request",
     }
 }
 

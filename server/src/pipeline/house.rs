@@ -444,6 +444,11 @@ impl House {
         self.sessions.tidy(self.clock.now());
     }
 
+    /// Whether the log of calls keeps arguments, and not their digest alone.
+    pub fn keeps_arguments(&self) -> bool {
+        self.audit.arguments
+    }
+
     /// Requests a minute of a key that says nothing itself.
     pub fn usual_rate(&self) -> u32 {
         self.keyring.usual_rate()

@@ -70,7 +70,7 @@ impl House {
                     .boxed()
                 });
                 let result = self.bounded(visit, work).await?;
-                draft.already_written();
+                draft.already_written(AuditStatus::Allow);
                 check_result(&result)?;
                 Ok(result)
             }
@@ -146,7 +146,7 @@ impl House {
                 });
                 let redeemed = self.bounded(visit, work).await?;
                 if let Redeemed::Applied(result) = &redeemed {
-                    draft.already_written();
+                    draft.already_written(AuditStatus::Allow);
                     check_result(result)?;
                 }
                 Ok(redeemed)

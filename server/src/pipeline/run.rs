@@ -79,7 +79,7 @@ impl House {
                 });
                 let end = bounded(limit, work).await;
                 if matches!(end, End::Returned(Ok(_))) {
-                    draft.already_written();
+                    draft.already_written(AuditStatus::Allow);
                 }
                 (end, "look whether the change was made before you try again")
             }

@@ -33,6 +33,7 @@ mod reading;
 mod records;
 mod redact;
 mod reply_messages;
+mod resets;
 mod resources;
 mod row;
 mod session;
@@ -83,6 +84,7 @@ pub use records::{
 };
 pub use redact::redacted;
 pub use reply_messages::{ReplyMessage, ReplyMessages, SystemReplyMessages};
+pub use resets::{PasswordReset, PasswordResets, SystemPasswordResets};
 pub use resources::{ResourceChanges, ResourceStamp, SystemResourceChanges};
 pub use settings::{Settings, SetupTokens};
 pub use sign_ins::{NewSignIn, SignIn, SignInKind, SignIns, SystemSignIns};

@@ -4,11 +4,11 @@ use serde::de::DeserializeOwned;
 
 use super::{
     AuditLog, AuditRecord, CallView, Caps, ChangeLog, ClientQuestions, ClientSessions, ClientTasks, Counters,
-    Invitations, Jobs, Keys, Memories, NewChange, Notes, PendingCalls, Records, ReplyMessages,
-    ResourceChanges, Session, Settings, SetupTokens, SignInAttempts, SignIns, StoreError, SystemCaps,
-    SystemClientQuestions, SystemClientSessions, SystemClientTasks, SystemInvitations, SystemJobs,
-    SystemKeys, SystemOAuth, SystemPendingCalls, SystemReplyMessages, SystemResourceChanges, SystemSignIns,
-    SystemUsers, TenantOAuth, Tenants, Topic, Users,
+    Invitations, Jobs, Keys, Memories, NewChange, Notes, PasswordResets, PendingCalls, Records,
+    ReplyMessages, ResourceChanges, Session, Settings, SetupTokens, SignInAttempts, SignIns, StoreError,
+    SystemCaps, SystemClientQuestions, SystemClientSessions, SystemClientTasks, SystemInvitations,
+    SystemJobs, SystemKeys, SystemOAuth, SystemPasswordResets, SystemPendingCalls, SystemReplyMessages,
+    SystemResourceChanges, SystemSignIns, SystemUsers, TenantOAuth, Tenants, Topic, Users,
 };
 use crate::vocabulary::{TenantId, Timestamp};
 
@@ -89,6 +89,14 @@ impl<'a> TenantTx<'a> {
     /// Invitations into the tenant.
     pub fn invitations(&mut self) -> Invitations<'_> {
         Invitations {
+            session: self.session,
+            tenant: &self.tenant,
+        }
+    }
+
+    /// Links with which the tenant's people choose a new password.
+    pub fn password_resets(&mut self) -> PasswordResets<'_> {
+        PasswordResets {
             session: self.session,
             tenant: &self.tenant,
         }
@@ -285,6 +293,13 @@ impl<'a> SystemTx<'a> {
     /// Invitations of all tenants, for those who follow a link.
     pub fn invitations(&mut self) -> SystemInvitations<'_> {
         SystemInvitations {
+            session: self.session,
+        }
+    }
+
+    /// Links to a new password of all tenants, for those who follow one.
+    pub fn password_resets(&mut self) -> SystemPasswordResets<'_> {
+        SystemPasswordResets {
             session: self.session,
         }
     }

@@ -15,7 +15,7 @@
 //! | [`Credential`] | nothing: the text of an API key or access token, for the hall to judge | 400 for two of them |
 //!
 //!    Proofs have no public constructor, and whatever a handler needs of a tenant it asks its proof for
-//!    ([`SignedIn::tenant`]), never the request: forgetting the question does not compile.
+//!    ([`Who::tenant`]), never the request: forgetting the question does not compile.
 //! 3. Bodies are read by [`Json`], queries by [`Query`], both last; they answer 400, 408, 413 and 415 by themselves.
 //! 4. Handlers return `Result<…, RestError>`. [`RestError`] is made of an [`OperateError`](crate::operate::OperateError)
 //!    by `?`; a fault of ours is logged there, with the reference that the caller reads.
@@ -31,6 +31,7 @@ mod key;
 mod read;
 mod rest;
 mod session;
+mod who;
 
 use std::{sync::Arc, time::Duration};
 
@@ -44,11 +45,12 @@ pub use error::RestError;
 pub use key::KeyInHand;
 pub use read::{Json, Query};
 pub use session::{AdminSession, Credential, ReaderSession, SignedIn};
+pub use who::Who;
 
 use crate::{
     catalogue::Edition,
     config::ConsoleSettings,
-    operate::{sessions::Lifetime, sign_in::PasswordCheck},
+    operate::{oidc::SignInProvider, sessions::Lifetime, sign_in::PasswordCheck},
     pipeline::House,
     store::Store,
 };
@@ -63,6 +65,7 @@ struct Inner {
     house: Arc<House>,
     password_check: Arc<PasswordCheck>,
     lifetime: Lifetime,
+    provider: Option<SignInProvider>,
 }
 
 impl Web {
@@ -77,8 +80,27 @@ impl Web {
                 house,
                 password_check,
                 lifetime,
+                provider: None,
             }),
         }
+    }
+
+    /// The same door, where people can sign in at this identity provider too.
+    #[must_use]
+    pub fn with_provider(self, provider: Option<SignInProvider>) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                house: Arc::clone(&self.inner.house),
+                password_check: Arc::clone(&self.inner.password_check),
+                lifetime: self.inner.lifetime,
+                provider,
+            }),
+        }
+    }
+
+    /// The identity provider that people can sign in at.
+    pub fn provider(&self) -> Option<&SignInProvider> {
+        self.inner.provider.as_ref()
     }
 
     /// The hall, and through it every room.

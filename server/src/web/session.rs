@@ -4,39 +4,21 @@ use axum::extract::FromRequestParts;
 use http::{StatusCode, request::Parts};
 use secrecy::SecretString;
 
-use super::{RestError, Web};
-use crate::{
-    edge,
-    operate::sessions,
-    store::{SignIn, SignInKind},
-    vocabulary::{Role, TenantId, UserId},
+use super::{
+    RestError, Web,
+    who::{Who, narrower, reads_everything},
 };
+use crate::{edge, operate::sessions, store::SignInKind, vocabulary::Role};
 
 /// Proof that the request carries the token of a session that is good now.
 #[derive(Clone, Debug)]
-pub struct SignedIn {
-    session: SignIn,
-}
+pub struct SignedIn(Who);
 
-impl SignedIn {
-    /// Whose rows they may see.
-    pub fn tenant(&self) -> &TenantId {
-        &self.session.tenant
-    }
+impl std::ops::Deref for SignedIn {
+    type Target = Who;
 
-    /// Who it is.
-    pub fn user(&self) -> &UserId {
-        &self.session.user
-    }
-
-    /// Their role, as of this request.
-    pub fn role(&self) -> Role {
-        self.session.role
-    }
-
-    /// The session itself.
-    pub fn session(&self) -> &SignIn {
-        &self.session
+    fn deref(&self) -> &Who {
+        &self.0
     }
 }
 
@@ -49,7 +31,7 @@ impl FromRequestParts<Web> for SignedIn {
         };
         let found = sessions::find(web.store(), &secret, SignInKind::Token, web.lifetime()).await?;
         match found {
-            Some(session) => Ok(Self { session }),
+            Some(session) => Ok(Self(Who(session))),
             None => Err(RestError::unauthorized()),
         }
     }
@@ -63,38 +45,8 @@ pub struct ReaderSession(SignedIn);
 #[derive(Clone, Debug)]
 pub struct AdminSession(SignedIn);
 
-/// Whether this role reads everything of its tenant.
-pub(super) fn reads_everything(role: Role) -> bool {
-    role.is_admin() || role == Role::Auditor
-}
-
-macro_rules! narrower {
-    ($name:ident, $admits:expr, $needs:literal) => {
-        impl std::ops::Deref for $name {
-            type Target = SignedIn;
-
-            fn deref(&self) -> &SignedIn {
-                &self.0
-            }
-        }
-
-        impl FromRequestParts<Web> for $name {
-            type Rejection = RestError;
-
-            async fn from_request_parts(parts: &mut Parts, web: &Web) -> Result<Self, RestError> {
-                let signed_in = SignedIn::from_request_parts(parts, web).await?;
-                if $admits(signed_in.role()) {
-                    Ok(Self(signed_in))
-                } else {
-                    Err(RestError::role_required($needs))
-                }
-            }
-        }
-    };
-}
-
-narrower!(ReaderSession, reads_everything, "owner, admin or auditor");
-narrower!(AdminSession, Role::is_admin, "owner or admin");
+narrower!(ReaderSession: SignedIn, admits reads_everything, or else RestError: "owner, admin or auditor");
+narrower!(AdminSession: SignedIn, admits Role::is_admin, or else RestError: "owner or admin");
 
 /// The credential of a request, from `Authorization: Bearer` or `X-API-Key`, unjudged. Two that differ are refused.
 #[derive(Debug)]

@@ -213,7 +213,7 @@ impl Rooms {
                 client_version: None,
                 protocol_version: "2026-07-28",
                 address: None,
-                trace_id: None,
+                trace: None,
             },
         };
         match self.house.call(principal, call).await? {

@@ -18,7 +18,7 @@ use footbridge_server::{
     },
     audit::Keeping,
     catalogue::{Catalogue, NamedText},
-    config::ConsoleSettings,
+    config::{ConsoleSettings, SignInSettings},
     domain::{
         Change, Content, DomainError, Handlers, InputRequest, InputRequired, Outcome, Plan, ToolResult,
     },
@@ -27,12 +27,13 @@ use footbridge_server::{
         Actor,
         keys::{MintRequest, mint},
         oauth::{self, OAuthChange, Switch},
+        oidc::SignInProvider,
         sign_in::PasswordCheck,
     },
     pipeline::{self, HouseBuilder},
     policy::SealKey,
     store::{KeyLimits, Store, StoreSettings, StoreUrl},
-    vocabulary::{Clock, EditionName, Scope, TenantId},
+    vocabulary::{Clock, EditionName, Effect, Role, Scope, TenantId},
     web::{self, Web},
 };
 use futures_util::FutureExt;
@@ -98,6 +99,27 @@ impl Drop for StoppedUnlessFinished {
     }
 }
 
+/// What of a server is not as usual.
+struct Made<'a> {
+    tls: Option<TlsFiles>,
+    catalogue: &'a str,
+    keeping: Keeping,
+    sign_in: SignInSettings,
+    stand_ins: Vec<(String, Effect)>,
+}
+
+impl Default for Made<'_> {
+    fn default() -> Self {
+        Self {
+            tls: None,
+            catalogue: CATALOGUE,
+            keeping: Keeping::default(),
+            sign_in: SignInSettings::default(),
+            stand_ins: Vec::new(),
+        }
+    }
+}
+
 /// A running server.
 pub(crate) struct House {
     pub(crate) address: SocketAddr,
@@ -119,30 +141,56 @@ impl House {
 
     /// A server with changed settings.
     pub(crate) async fn with(change: impl FnOnce(&mut EdgeSettings)) -> Self {
-        Self::build(change, None, CATALOGUE, Keeping::default()).await
+        Self::build(change, Made::default()).await
     }
 
     /// A server that speaks TLS.
     pub(crate) async fn with_tls(files: TlsFiles) -> Self {
-        Self::build(|_| (), Some(files), CATALOGUE, Keeping::default()).await
+        let made = Made {
+            tls: Some(files),
+            ..Made::default()
+        };
+        Self::build(|_| (), made).await
     }
 
     /// A server with another catalogue; the handlers are the same.
     pub(crate) async fn serving(catalogue: &str) -> Self {
-        Self::build(|_| (), None, catalogue, Keeping::default()).await
+        let made = Made {
+            catalogue,
+            ..Made::default()
+        };
+        Self::build(|_| (), made).await
     }
 
     /// A server whose log keeps something else.
     pub(crate) async fn keeping(keeping: Keeping) -> Self {
-        Self::build(|_| (), None, CATALOGUE, keeping).await
+        let made = Made {
+            keeping,
+            ..Made::default()
+        };
+        Self::build(|_| (), made).await
     }
 
-    async fn build(
-        change: impl FnOnce(&mut EdgeSettings),
-        tls: Option<TlsFiles>,
-        text: &str,
-        audit: Keeping,
-    ) -> Self {
+    /// A server at which people sign in at an identity provider.
+    pub(crate) async fn signing_in(sign_in: SignInSettings) -> Self {
+        let made = Made {
+            sign_in,
+            ..Made::default()
+        };
+        Self::build(|_| (), made).await
+    }
+
+    /// A server in which functions of these names do nothing and say so, for catalogues whose own are not of interest.
+    pub(crate) async fn standing_in(functions: Vec<(String, Effect)>) -> Self {
+        let made = Made {
+            stand_ins: functions,
+            ..Made::default()
+        };
+        Self::build(|_| (), made).await
+    }
+
+    async fn build(change: impl FnOnce(&mut EdgeSettings), made: Made<'_>) -> Self {
+        let text = made.catalogue;
         let folder = TempDir::new().unwrap();
         let url = StoreUrl::Sqlite(folder.path().join("store.db"));
         let clock = Clock::System;
@@ -175,15 +223,31 @@ impl House {
         let oauth = OAuth::load(store.clone(), &catalogue, limits).await.unwrap();
         tokio::spawn(Arc::clone(&oauth).follow());
         let noticed = Arc::<Noticed>::default();
+        let mut handlers = handlers(&noticed);
+        for (name, effect) in made.stand_ins {
+            // Handlers are named for as long as the program runs.
+            let name: &'static str = name.leak();
+            if effect == Effect::Read {
+                handlers.plain(name, |_| {
+                    async { Outcome::structured(&json!({ "stood_in": true })) }.boxed()
+                });
+            } else {
+                handlers.planned(
+                    name,
+                    |_, _| async { Ok(Plan::new("Stand in")) }.boxed(),
+                    |_, _| async { ToolResult::structured(&json!({ "stood_in": true })) }.boxed(),
+                );
+            }
+        }
         let rooms = HouseBuilder {
             store: store.clone(),
             catalogue: load(),
-            handlers: handlers(&noticed),
+            handlers,
             keyring: Arc::clone(&keyring),
             oauth,
             seal_key: SealKey::new([7; 32]),
             clock,
-            audit,
+            audit: made.keeping,
             call_timeout: Duration::from_secs(20),
             most_running_per_key: 300,
             failed_sign_ins_per_minute: 1000,
@@ -196,9 +260,10 @@ impl House {
             Arc::clone(&rooms),
             Arc::new(PasswordCheck::new(store.clone(), 1000)),
             &ConsoleSettings::default(),
-        );
+        )
+        .with_provider(SignInProvider::of(&made.sign_in).unwrap());
         let mut server = Server::new(Arc::clone(&rooms), settings).with_router(web::router(web));
-        if let Some(files) = tls {
+        if let Some(files) = made.tls {
             server = server.with_tls(files).unwrap();
         }
         let listener = listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
@@ -231,7 +296,20 @@ impl House {
 
     /// Mints a key that something narrows.
     pub(crate) async fn limited_key(&self, scopes: &str, limits: KeyLimits) -> String {
-        let request = request(scopes, limits);
+        self.minted(request(scopes, limits)).await
+    }
+
+    /// Mints a key of a member.
+    pub(crate) async fn member_key(&self, scopes: &str) -> String {
+        let owner = self.person(Role::Member).await.id.to_string();
+        let request = MintRequest {
+            owner: Some(owner),
+            ..request(scopes, KeyLimits::default())
+        };
+        self.minted(request).await
+    }
+
+    async fn minted(&self, request: MintRequest) -> String {
         let editions = self.catalogue.editions();
         let minted = mint(&self.store, editions, &Actor::Operator, request)
             .await
@@ -615,6 +693,13 @@ fn handlers(noticed: &Arc<Noticed>) -> Handlers {
                 "sampling".to_owned(),
                 json!({}),
             )])))
+        }
+        .boxed()
+    });
+    handlers.plain("tests::refuse", |call| {
+        async move {
+            let how = call.arguments.as_map()["how"].as_str().unwrap_or_default();
+            Err(crate::refusals::failure(how))
         }
         .boxed()
     });

@@ -9,6 +9,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("vocabulary", &[]),
     ("store", &[]),
     ("outgoing", &[]),
+    ("telemetry", &["store"]),
     ("catalogue", &[]),
     ("access", &["catalogue", "outgoing", "store"]),
     ("limits", &["access", "store"]),
@@ -18,7 +19,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "domain",
         &["access", "catalogue", "outbox", "outgoing", "policy", "store"],
     ),
-    ("audit", &["access", "catalogue", "domain", "store"]),
+    ("audit", &["access", "catalogue", "domain", "store", "telemetry"]),
     (
         "pipeline",
         &[
@@ -41,9 +42,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "limits",
             "pipeline",
             "store",
+            "telemetry",
         ],
     ),
-    ("config", &["access", "edge", "outbox", "store"]),
+    ("config", &["access", "edge", "outbox", "store", "telemetry"]),
     ("lib", &[]),
     (
         "operate",
@@ -75,6 +77,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "operate",
             "pipeline",
             "store",
+            "telemetry",
         ],
     ),
 ];

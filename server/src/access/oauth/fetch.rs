@@ -6,6 +6,7 @@
 use std::{net::IpAddr, time::Duration};
 
 use http::{Method, StatusCode, header};
+use secrecy::{ExposeSecret, SecretString};
 use url::{Host, Url};
 
 use super::limits::OAuthLimits;
@@ -73,13 +74,55 @@ impl Fetcher {
     /// Gets one document. `home` is the issuer's host, which alone may be inside.
     pub(super) async fn get(&self, url: &str, home: &str) -> Result<Vec<u8>, FetchFault> {
         let url = parse(url)?;
-        let client = match host(&url).eq_ignore_ascii_case(home) {
+        let request = self.client(&url, home).request(Method::GET, url)?;
+        self.send(request).await
+    }
+
+    /// Gets one document that is for whoever holds this token.
+    pub(super) async fn get_with(
+        &self,
+        url: &str,
+        home: &str,
+        token: &SecretString,
+    ) -> Result<Vec<u8>, FetchFault> {
+        let url = parse(url)?;
+        let request = self.client(&url, home).request(Method::GET, url)?;
+        self.send(request.bearer_auth(token.expose_secret())).await
+    }
+
+    /// Sends a form. `client` is named as RFC 6749 §2.3.1 asks: both parts form-encoded, then Basic.
+    pub(super) async fn post_form(
+        &self,
+        url: &str,
+        home: &str,
+        form: &[(&str, &str)],
+        client: Option<(&str, &SecretString)>,
+    ) -> Result<Vec<u8>, FetchFault> {
+        let url = parse(url)?;
+        let body = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(form)
+            .finish();
+        let mut request = self
+            .client(&url, home)
+            .request(Method::POST, url)?
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(body);
+        if let Some((id, secret)) = client {
+            let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+            request = request.basic_auth(encoded(id), Some(encoded(secret.expose_secret())));
+        }
+        self.send(request).await
+    }
+
+    fn client(&self, url: &Url, home: &str) -> &Outgoing {
+        match host(url).eq_ignore_ascii_case(home) {
             true => &self.home,
             false => &self.abroad,
-        };
-        let request = client
-            .request(Method::GET, url)?
-            .header(header::ACCEPT, "application/json");
+        }
+    }
+
+    async fn send(&self, request: reqwest::RequestBuilder) -> Result<Vec<u8>, FetchFault> {
+        let request = request.header(header::ACCEPT, "application/json");
         let response = request.send().await?;
         if response.status() != StatusCode::OK {
             return Err(FetchFault::Status(response.status()));

@@ -13,6 +13,7 @@ use std::{
 
 use arc_swap::ArcSwapOption;
 use jsonwebtoken::{Algorithm, DecodingKey};
+use secrecy::SecretString;
 use serde_json::{Map, Value};
 use tokio::sync::{Mutex, Semaphore};
 use tracing::{info, warn};
@@ -82,6 +83,21 @@ impl Issuer {
             waiting: Semaphore::new(MOST_WAITING),
             refreshing: AtomicBool::new(false),
         }))
+    }
+
+    /// Sends a form to one of the provider's endpoints, and gives its answer. `client` is who we are, with the secret.
+    pub(super) async fn post_form(
+        &self,
+        url: &str,
+        form: &[(&str, &str)],
+        client: Option<(&str, &SecretString)>,
+    ) -> Result<Vec<u8>, FetchFault> {
+        self.fetcher.post_form(url, &self.host, form, client).await
+    }
+
+    /// Gets one of the provider's documents that is for whoever holds this token.
+    pub(super) async fn get_with(&self, url: &str, token: &SecretString) -> Result<Vec<u8>, FetchFault> {
+        self.fetcher.get_with(url, &self.host, token).await
     }
 
     /// The keys that a token may be signed with; none, when the provider has no such key.

@@ -22,7 +22,7 @@ mod verified;
 pub use guard::{Entrance, OAuth};
 pub use issuer::ProviderFault;
 pub use limits::OAuthLimits;
-pub use oidc::{IdTokenRequest, ProviderEndpoints};
+pub use oidc::{CodeRequest, IdTokenRequest, ProviderEndpoints};
 pub use people::Identity;
 pub use resource::{
     GROUPS_CLAIM, Resource, check_issuer, check_resource_uri, default_mount, metadata_url, oauth_path,

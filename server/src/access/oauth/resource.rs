@@ -8,17 +8,14 @@ use super::{
     verified::VerifiedTokens,
 };
 use crate::{
-    catalogue::Edition,
+    access::groups::ACCESS,
+    catalogue::{ADMINS, Edition},
     store::{OAuthMount, OAuthRow},
     vocabulary::{EditionName, Effect, Scope, TenantId},
 };
 
 /// The claim that holds groups unless a setting names another (catalogue.md §2.18).
 pub const GROUPS_CLAIM: &str = "groups";
-/// The edition whose reference has keys and tokens on one endpoint, and whose group `admin` is the role (catalogue.md
-/// §2.4, design.md D15).
-const ACCESS: &str = "access";
-
 /// What is used where a setting is absent.
 pub fn default_mount(edition: &EditionName) -> OAuthMount {
     if edition.as_str() == ACCESS {
@@ -148,7 +145,7 @@ impl Resource {
     }
 
     pub(super) fn admin_group(&self) -> Option<&str> {
-        let default = (self.row.edition.as_str() == ACCESS).then_some("admin");
+        let default = (self.row.edition.as_str() == ACCESS).then_some(ADMINS);
         self.row.settings.admin_group.as_deref().or(default)
     }
 }

@@ -66,6 +66,9 @@ pub enum TokenFault {
     /// Not signed by its provider, or changed since.
     #[error("signature does not fit")]
     Signature,
+    /// It was to be had for a code that its provider does not take, or takes no more.
+    #[error("code not redeemed")]
+    Code,
 }
 
 impl TokenFault {
@@ -231,6 +234,13 @@ impl Claims {
             Ok(())
         } else {
             Err(TokenFault::Subject)
+        }
+    }
+
+    /// Takes over what somebody else said, where this says nothing.
+    pub(super) fn adopt(&mut self, said: &Map<String, Value>, name: &str) {
+        if let (false, Some(value)) = (self.all.contains_key(name), said.get(name)) {
+            self.all.insert(name.to_owned(), value.clone());
         }
     }
 

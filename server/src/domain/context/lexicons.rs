@@ -78,7 +78,7 @@ struct Slot {
 }
 
 impl Lexicons {
-    /// No lexicon yet; the receiver gets those to be made in the background, by [`make`].
+    /// No lexicon yet; the receiver gets those to be made in the background, by [`Self::make`].
     #[must_use]
     pub(super) fn new() -> (Self, mpsc::Receiver<Request>) {
         let (queue, requests) = mpsc::channel(QUEUE);

@@ -143,7 +143,7 @@ impl House {
                 .boxed()
             })
             .await?;
-        draft.already_written();
+        draft.already_written(status);
         let shown = Shown {
             preview: Some(&remembered.preview),
             reason: again.reason,

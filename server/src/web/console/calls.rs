@@ -26,6 +26,8 @@ use crate::{
 
 /// Calls on one page.
 const PER_PAGE: u32 = 50;
+/// Characters of kept arguments that a row shows; an export has all of them.
+const SHOWN_ARGUMENTS: usize = 200;
 /// Days of the chart.
 const DAYS: i64 = 14;
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
@@ -48,6 +50,7 @@ struct CallRow {
     client: String,
     ip: String,
     latency: String,
+    arguments: String,
 }
 
 #[derive(Template)]
@@ -55,6 +58,7 @@ struct CallRow {
 struct CallsPage {
     frame: Frame,
     everybody: bool,
+    keeps_arguments: bool,
     chart: String,
     calls: Vec<CallRow>,
     live: bool,
@@ -142,11 +146,15 @@ async fn page(
                 .latency_ms
                 .and_then(|ms| i64::try_from(ms).ok())
                 .map_or_else(|| "–".to_owned(), text::took),
+            arguments: record.args.as_ref().map_or_else(String::new, |kept| {
+                text::shortened(&kept.to_string(), SHOWN_ARGUMENTS)
+            }),
         }
     });
     let page = CallsPage {
         frame: Frame::new(&person, "Calls", None),
         everybody: person.sees_everybody(),
+        keeps_arguments: web.house().keeps_arguments(),
         chart: chart::draw(&days, since, DAYS)?,
         calls: rows.collect(),
         live: asking.before.is_none(),

@@ -11,13 +11,14 @@ use serde::Deserialize;
 
 use super::{Frame, PageError, Person, render, text};
 use crate::{
-    access::{Credential, PrincipalFacts, visible_tools},
+    access::{Credential, PrincipalFacts, role_in, visible_tools},
     catalogue::{Edition, Tool, ToolSet},
     operate::{
         keys::{self, KeyPage, KeyView},
         people,
     },
-    vocabulary::{Effect, Listing, Role},
+    store::User,
+    vocabulary::{Effect, Listing},
     web::{Query, Web},
 };
 
@@ -75,18 +76,18 @@ async fn page(
         "" => None,
         id => Some(keys::show(web.store(), &actor, person.tenant(), id).await?),
     };
-    let role = match &chosen {
+    let owner = match &chosen {
         Some(key) => {
             let owner =
                 people::find_user(web.store(), &actor, person.tenant(), key.owner_id.as_str()).await?;
-            Some(owner.role)
+            Some(owner)
         }
         None => None,
     };
     let editions = web
         .editions()
         .iter()
-        .map(|edition| part(edition, chosen.as_ref().zip(role)))
+        .map(|edition| part(edition, chosen.as_ref().zip(owner.as_ref())))
         .collect();
     let name = |key: &KeyView| text::name_or(&key.name, &key.prefix);
     let page = EditionsPage {
@@ -99,12 +100,12 @@ async fn page(
     Ok(render(&page)?.into_response())
 }
 
-fn part(edition: &Edition, key: Option<(&KeyView, Role)>) -> EditionPart {
-    let seen: Option<ToolSet> = key.map(|(key, role)| {
+fn part(edition: &Edition, key: Option<(&KeyView, &User)>) -> EditionPart {
+    let seen: Option<ToolSet> = key.map(|(key, owner)| {
         if key.state != "active" || !key.editions.contains(&edition.name) {
             return ToolSet::default();
         }
-        visible_tools(edition, &facts_of(edition, key, role))
+        visible_tools(edition, &facts_of(edition, key, owner))
     });
     let is_seen = |tool: &Tool| seen.as_ref().is_none_or(|seen| seen.contains(tool.index));
     let tools: Vec<ToolRow> = edition
@@ -138,12 +139,12 @@ fn part(edition: &Edition, key: Option<(&KeyView, Role)>) -> EditionPart {
 }
 
 /// The facts that a call with this key would be judged by.
-fn facts_of(edition: &Edition, key: &KeyView, role: Role) -> PrincipalFacts {
+fn facts_of(edition: &Edition, key: &KeyView, owner: &User) -> PrincipalFacts {
     PrincipalFacts {
         tenant: key.tenant_id.clone(),
         user: key.owner_id.clone(),
         email: String::new(),
-        role,
+        role: role_in(&edition.name, owner.role, &owner.groups),
         credential: Credential::ApiKey {
             id: key.id.clone(),
             shown_prefix: key.prefix.clone(),

@@ -1,4 +1,4 @@
-//! Ways in and out: signing in and out, the first owner of a server that nobody owns, and invitations.
+//! Ways in and out: signing in and out, and the first owner of a server that nobody owns.
 
 use askama::Template;
 use axum::{
@@ -18,11 +18,11 @@ use super::{
 };
 use crate::{
     operate::{
-        OperateError, invitations,
-        people::LOCAL_TENANT,
+        oidc::SignInProvider,
         sessions,
         setup::{self, FirstOwner},
         sign_in::Attempt,
+        tenants::LOCAL_TENANT,
     },
     store::SignInKind,
     vocabulary::{TenantId, UserId},
@@ -34,8 +34,6 @@ pub(super) fn router() -> Router<Web> {
         .route("/console/sign-in", get(sign_in_page).post(sign_in))
         .route("/console/sign-out", post(sign_out))
         .route("/console/setup", get(setup_page).post(set_up))
-        .route("/console/invitation", get(invitation_page).post(accept))
-        .route("/console/invitation/open", post(open_invitation))
 }
 
 #[derive(Template)]
@@ -48,6 +46,9 @@ struct SignInPage<'a> {
     email: &'a str,
     tenant: &'a str,
     unowned: bool,
+    /// What the identity provider is called; empty: there is none.
+    provider: &'a str,
+    provider_link: String,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -70,12 +71,21 @@ async fn sign_in_page(
         email: "",
         tenant: "",
         unowned: !setup::has_owner(web.store()).await?,
+        provider: web.provider().map_or("", SignInProvider::title),
+        provider_link: provider_link(own_page(&query.next)),
     };
     Ok((visitor.remember(), render(&page)?).into_response())
 }
 
+fn provider_link(next: &str) -> String {
+    let query = form_urlencoded::Serializer::new(String::new())
+        .append_pair("next", next)
+        .finish();
+    format!("/console/sign-in/provider?{query}")
+}
+
 /// A page of ours, to go on to after signing in; nothing for whatever else a link may say.
-fn own_page(next: &str) -> &str {
+pub(super) fn own_page(next: &str) -> &str {
     let good = next.starts_with("/console/")
         && next.len() <= 2000
         && !next.contains("//")
@@ -108,6 +118,8 @@ async fn sign_in(State(web): State<Web>, posted: Posted<Visitor>) -> Result<Resp
                 email: fields.get("email"),
                 tenant,
                 unowned: false,
+                provider: web.provider().map_or("", SignInProvider::title),
+                provider_link: provider_link(own_page(fields.get("next"))),
             };
             Ok((status_of(status), render(&page)?).into_response())
         }
@@ -115,12 +127,12 @@ async fn sign_in(State(web): State<Web>, posted: Posted<Visitor>) -> Result<Resp
     }
 }
 
-fn status_of(status: u16) -> StatusCode {
+pub(super) fn status_of(status: u16) -> StatusCode {
     StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST)
 }
 
 /// Opens a session and goes on to a page.
-async fn enter(
+pub(super) async fn enter(
     web: &Web,
     visitor: &Visitor,
     tenant: &TenantId,
@@ -193,83 +205,6 @@ async fn set_up(State(web): State<Web>, posted: Posted<Visitor>) -> Result<Respo
                 tenant: fields.get("tenant"),
             };
             Ok((status_of(status), render(&page)?).into_response())
-        }
-        Err(error) => Err(error.into()),
-    }
-}
-
-#[derive(Template)]
-#[template(path = "console/invitation_token.html")]
-struct TokenPage<'a> {
-    form: &'a str,
-    problem: String,
-}
-
-#[derive(Template)]
-#[template(path = "console/invitation.html")]
-struct InvitationPage<'a> {
-    form: &'a str,
-    problem: String,
-    token: &'a str,
-    tenant: &'a str,
-    role: &'static str,
-    email: &'a str,
-    name: &'a str,
-}
-
-async fn invitation_page(visitor: Visitor) -> Result<Response, PageError> {
-    let page = TokenPage {
-        form: visitor.form(),
-        problem: String::new(),
-    };
-    Ok((visitor.remember(), render(&page)?).into_response())
-}
-
-async fn open_invitation(State(web): State<Web>, posted: Posted<Visitor>) -> Result<Response, PageError> {
-    let Posted { by: visitor, fields } = posted;
-    show_invitation(&web, &visitor, fields.get("token"), "", None).await
-}
-
-async fn show_invitation(
-    web: &Web,
-    visitor: &Visitor,
-    token: &str,
-    name: &str,
-    problem: Option<&OperateError>,
-) -> Result<Response, PageError> {
-    match invitations::look(web.store(), token).await {
-        Ok((tenant, invitation)) => {
-            let page = InvitationPage {
-                form: visitor.form(),
-                problem: problem.map_or(String::new(), |error| text::sentence(&error.to_string())),
-                token,
-                tenant: tenant.as_str(),
-                role: invitation.role.as_str(),
-                email: &invitation.email,
-                name,
-            };
-            let status = problem.map_or(StatusCode::OK, |error| status_of(error.status_and_code().0));
-            Ok((status, render(&page)?).into_response())
-        }
-        Err(error) if error.is_for_the_caller() => {
-            let page = TokenPage {
-                form: visitor.form(),
-                problem: text::sentence(&error.to_string()),
-            };
-            Ok((status_of(error.status_and_code().0), render(&page)?).into_response())
-        }
-        Err(error) => Err(error.into()),
-    }
-}
-
-async fn accept(State(web): State<Web>, posted: Posted<Visitor>) -> Result<Response, PageError> {
-    let Posted { by: visitor, fields } = posted;
-    let (token, name) = (fields.get("token"), fields.get("name"));
-    let password = SecretString::from(fields.exact("password"));
-    match invitations::accept(web.store(), token, name, password).await {
-        Ok((tenant, user)) => enter(&web, &visitor, &tenant, &user.id, "/console/connect").await,
-        Err(error) if error.is_for_the_caller() => {
-            show_invitation(&web, &visitor, token, name, Some(&error)).await
         }
         Err(error) => Err(error.into()),
     }

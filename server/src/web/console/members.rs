@@ -15,10 +15,13 @@ use crate::{
     edge::Visit,
     operate::{
         OperateError,
+        groups::{self, GroupView},
         invitations::{self, InviteRequest},
+        new_password,
         people::{self, PersonChange},
     },
     store::User,
+    vocabulary::Role,
     web::{Query, Web},
 };
 
@@ -29,6 +32,7 @@ pub(super) fn router() -> Router<Web> {
         .route("/console/members/uninvite", post(uninvite))
         .route("/console/members/{id}", get(show).post(change))
         .route("/console/members/{id}/active", post(set_active))
+        .route("/console/members/{id}/password-link", post(password_link))
 }
 
 struct PersonRow {
@@ -49,7 +53,7 @@ impl From<User> for PersonRow {
             name: text::name_or(&user.name, &user.email),
             email: user.email,
             role: user.role.as_str(),
-            groups_text: user.groups.join(" "),
+            groups_text: user.groups.join("\n"),
             groups: user.groups,
             since: text::day(user.created_at),
             active: user.disabled_at.is_none(),
@@ -71,8 +75,37 @@ struct MembersPage {
     problem: String,
     may_manage: bool,
     people: Vec<PersonRow>,
+    /// The one whose members alone are shown; empty: everybody.
+    group: String,
+    groups: Vec<GroupRow>,
     invitations: Vec<OpenRow>,
     roles: [(&'static str, &'static str); 4],
+}
+
+struct GroupRow {
+    name: String,
+    members: usize,
+    link: String,
+}
+
+impl From<GroupView> for GroupRow {
+    fn from(group: GroupView) -> Self {
+        let query = form_urlencoded::Serializer::new(String::new())
+            .append_pair("group", &group.name)
+            .finish();
+        Self {
+            link: format!("/console/members?{query}"),
+            name: group.name,
+            members: group.members,
+        }
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct ListQuery {
+    done: String,
+    group: String,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -84,25 +117,31 @@ struct DoneQuery {
 async fn list(
     State(web): State<Web>,
     person: ReaderPerson,
-    Query(query): Query<DoneQuery>,
+    Query(query): Query<ListQuery>,
 ) -> Result<Response, PageError> {
-    let page = members_page(&web, &person, Some(&query.done), String::new()).await?;
+    let page = members_page(&web, &person, &query, String::new()).await?;
     Ok(render(&page)?.into_response())
 }
 
 async fn members_page(
     web: &Web,
     person: &Person,
-    done: Option<&str>,
+    query: &ListQuery,
     problem: String,
 ) -> Result<MembersPage, PageError> {
     let actor = person.actor();
-    let people = people::users(web.store(), &actor, person.tenant()).await?;
+    let mut people = people::users(web.store(), &actor, person.tenant()).await?;
+    let groups = groups::of(&people);
+    if !query.group.is_empty() {
+        people.retain(|user| user.groups.contains(&query.group));
+    }
     let open = invitations::list(web.store(), &actor, person.tenant()).await?;
     Ok(MembersPage {
-        frame: Frame::new(person, "Members", done),
+        frame: Frame::new(person, "Members", Some(&query.done)),
         problem,
         may_manage: person.role().is_admin(),
+        group: query.group.clone(),
+        groups: groups.into_iter().map(GroupRow::from).collect(),
         people: people.into_iter().map(PersonRow::from).collect(),
         invitations: open
             .into_iter()
@@ -123,7 +162,8 @@ async fn again(web: &Web, person: &Person, error: OperateError) -> Result<Respon
         return Err(error.into());
     }
     let status = StatusCode::from_u16(error.status_and_code().0).unwrap_or(StatusCode::BAD_REQUEST);
-    let page = members_page(web, person, None, text::sentence(&error.to_string())).await?;
+    let problem = text::sentence(&error.to_string());
+    let page = members_page(web, person, &ListQuery::default(), problem).await?;
     Ok((status, render(&page)?).into_response())
 }
 
@@ -132,13 +172,14 @@ fn no_role() -> OperateError {
 }
 
 #[derive(Template)]
-#[template(path = "console/invited.html")]
-struct InvitedPage {
+#[template(path = "console/link.html")]
+struct LinkPage {
     frame: Frame,
-    email: String,
+    title: String,
     until: String,
     link: String,
     token: String,
+    back: String,
 }
 
 async fn invite(
@@ -161,13 +202,14 @@ async fn invite(
     };
     match invited {
         Ok(invited) => {
-            let page = InvitedPage {
+            let page = LinkPage {
                 frame: Frame::new(&person, "Members", None),
-                email: invited.invitation.email,
+                title: format!("Invitation for {}", invited.invitation.email),
                 until: text::when(invited.invitation.expires_at),
                 // What stands behind `#` is never sent to a server, so it is in no log.
                 link: format!("{}/console/invitation#{}", visit.site.base, invited.token),
                 token: invited.token,
+                back: "/console/members".to_owned(),
             };
             Ok(render(&page)?.into_response())
         }
@@ -189,6 +231,8 @@ struct MemberPage {
     frame: Frame,
     problem: String,
     person: PersonRow,
+    /// Whether whoever looks may make them a link to a new password.
+    may_link: bool,
     roles: [(&'static str, &'static str); 4],
 }
 
@@ -213,6 +257,9 @@ async fn member_page(
     Ok(MemberPage {
         frame: Frame::new(person, "Members", done),
         problem,
+        may_link: user.id != *person.user()
+            && user.disabled_at.is_none()
+            && (user.role != Role::Owner || person.role() == Role::Owner),
         person: user.into(),
         roles: text::ROLES,
     })
@@ -251,6 +298,44 @@ async fn set_active(
     carry_out(&web, &person, &id, Ok(wish), done).await
 }
 
+async fn password_link(
+    State(web): State<Web>,
+    Extension(visit): Extension<Visit>,
+    Path(id): Path<String>,
+    posted: Posted<AdminPerson>,
+) -> Result<Response, PageError> {
+    let person = posted.by;
+    let made = new_password::make_link(web.store(), &person.actor(), person.tenant(), &id).await;
+    let made = match made {
+        Ok(made) => made,
+        Err(error) => return member_again(&web, &person, &id, error).await,
+    };
+    let page = LinkPage {
+        frame: Frame::new(&person, "Members", None),
+        title: format!("A new password for {}", made.email),
+        until: text::when(made.expires_at),
+        link: format!("{}/console/password#{}", visit.site.base, made.token),
+        token: made.token,
+        back: format!("/console/members/{id}"),
+    };
+    Ok(render(&page)?.into_response())
+}
+
+/// The person's page again, with what is wrong; or the error's own page.
+async fn member_again(
+    web: &Web,
+    person: &Person,
+    id: &str,
+    error: OperateError,
+) -> Result<Response, PageError> {
+    if !error.is_for_the_caller() || matches!(error, OperateError::Forbidden(_)) {
+        return Err(error.into());
+    }
+    let status = StatusCode::from_u16(error.status_and_code().0).unwrap_or(StatusCode::BAD_REQUEST);
+    let page = member_page(web, person, id, None, text::sentence(&error.to_string())).await?;
+    Ok((status, render(&page)?).into_response())
+}
+
 async fn carry_out(
     web: &Web,
     person: &Person,
@@ -264,11 +349,6 @@ async fn carry_out(
     };
     match changed {
         Ok(user) => Ok(Redirect::to(&format!("/console/members/{}?done={done}", user.id)).into_response()),
-        Err(error) if error.is_for_the_caller() && !matches!(error, OperateError::Forbidden(_)) => {
-            let status = StatusCode::from_u16(error.status_and_code().0).unwrap_or(StatusCode::BAD_REQUEST);
-            let page = member_page(web, person, id, None, text::sentence(&error.to_string())).await?;
-            Ok((status, render(&page)?).into_response())
-        }
-        Err(error) => Err(error.into()),
+        Err(error) => member_again(web, person, id, error).await,
     }
 }

@@ -21,7 +21,9 @@ mod entry;
 mod flows;
 mod form;
 mod keys;
+mod links;
 mod members;
+mod oidc;
 mod page;
 mod person;
 mod reports;
@@ -43,6 +45,7 @@ pub(super) fn router() -> Router<Web> {
         .route("/console", get(home))
         .merge(assets::router())
         .merge(entry::router())
+        .merge(links::router())
         .merge(connect::router())
         .merge(keys::router())
         .merge(calls::router())
@@ -50,6 +53,7 @@ pub(super) fn router() -> Router<Web> {
         .merge(members::router())
         .merge(flows::router())
         .merge(reports::router())
+        .merge(oidc::router())
         .merge(deliveries::router())
         .merge(reviews::router())
         .merge(editions::router())

@@ -12,10 +12,13 @@ use sha2::{Digest, Sha256};
 use super::PageError;
 use crate::{
     edge::{Site, Visit},
-    operate::{Actor, sessions},
-    store::{SignIn, SignInKind},
-    vocabulary::{Role, TenantId, UserId},
-    web::{Web, session::reads_everything},
+    operate::sessions,
+    store::SignInKind,
+    vocabulary::Role,
+    web::{
+        Web,
+        who::{Who, narrower, reads_everything},
+    },
 };
 
 /// Longest secret that is looked at; ours are shorter.
@@ -90,39 +93,15 @@ pub trait HoldsForm {
 /// Proof that the request carries the cookie of a session that is good now.
 #[derive(Clone, Debug)]
 pub struct Person {
-    session: SignIn,
+    who: Who,
     form: String,
 }
 
-impl Person {
-    /// Whose rows they may see.
-    pub fn tenant(&self) -> &TenantId {
-        &self.session.tenant
-    }
+impl std::ops::Deref for Person {
+    type Target = Who;
 
-    /// Who it is.
-    pub fn user(&self) -> &UserId {
-        &self.session.user
-    }
-
-    /// Their role, as of this request.
-    pub fn role(&self) -> Role {
-        self.session.role
-    }
-
-    /// Whether they see what others of their tenant do.
-    pub fn sees_everybody(&self) -> bool {
-        reads_everything(self.role())
-    }
-
-    /// Whoever acts when they do something.
-    pub fn actor(&self) -> Actor {
-        Actor::Person(self.session.user.clone())
-    }
-
-    /// The session itself.
-    pub fn session(&self) -> &SignIn {
-        &self.session
+    fn deref(&self) -> &Who {
+        &self.who
     }
 }
 
@@ -159,7 +138,7 @@ impl FromRequestParts<Web> for Person {
             .await?
             .ok_or_else(signed_out)?;
         Ok(Self {
-            session,
+            who: Who(session),
             form: form_token(secret.expose_secret()),
         })
     }
@@ -173,39 +152,20 @@ pub struct ReaderPerson(Person);
 #[derive(Clone, Debug)]
 pub struct AdminPerson(Person);
 
-macro_rules! narrower {
-    ($name:ident, $admits:expr, $needs:literal) => {
-        impl std::ops::Deref for $name {
-            type Target = Person;
+narrower!(ReaderPerson: Person, admits reads_everything, or else PageError: "owner, admin or auditor");
+narrower!(AdminPerson: Person, admits Role::is_admin, or else PageError: "owner or admin");
 
-            fn deref(&self) -> &Person {
-                &self.0
-            }
-        }
-
-        impl HoldsForm for $name {
-            fn form(&self) -> &str {
-                &self.0.form
-            }
-        }
-
-        impl FromRequestParts<Web> for $name {
-            type Rejection = PageError;
-
-            async fn from_request_parts(parts: &mut Parts, web: &Web) -> Result<Self, PageError> {
-                let person = Person::from_request_parts(parts, web).await?;
-                if $admits(person.role()) {
-                    Ok(Self(person))
-                } else {
-                    Err(PageError::role_required($needs))
-                }
-            }
-        }
-    };
+impl HoldsForm for ReaderPerson {
+    fn form(&self) -> &str {
+        &self.0.form
+    }
 }
 
-narrower!(ReaderPerson, reads_everything, "owner, admin or auditor");
-narrower!(AdminPerson, Role::is_admin, "owner or admin");
+impl HoldsForm for AdminPerson {
+    fn form(&self) -> &str {
+        &self.0.form
+    }
+}
 
 /// Somebody before they sign in. Proves nothing of who they are, only that their forms are theirs.
 #[derive(Debug)]

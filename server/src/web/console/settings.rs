@@ -16,7 +16,7 @@ use super::{Frame, PageError, Person, Posted, person::forget, render, text};
 use crate::{
     edge::Visit,
     operate::{
-        OperateError,
+        OperateError, new_password,
         people::{self, PersonChange},
         sessions,
     },
@@ -129,7 +129,9 @@ async fn change_password(
     let present = SecretString::from(fields.exact("present"));
     let new = SecretString::from(fields.exact("new"));
     let changed = match web.password_check().sign_in(attempt).await {
-        Ok(_) => people::change_own_password(web.store(), person.tenant(), person.user(), present, new).await,
+        Ok(_) => {
+            new_password::change_own_password(web.store(), person.tenant(), person.user(), present, new).await
+        }
         Err(error) => Err(error),
     };
     match changed {

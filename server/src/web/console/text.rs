@@ -35,6 +35,14 @@ pub(super) fn took(milliseconds: i64) -> String {
     }
 }
 
+/// The beginning of a text that may be long.
+pub(super) fn shortened(text: &str, characters: usize) -> String {
+    match text.char_indices().nth(characters) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}
+
 /// An error's fragment as a sentence.
 pub(super) fn sentence(fragment: &str) -> String {
     let mut letters = fragment.chars();
@@ -72,10 +80,11 @@ pub(super) const ROLES: [(&str, &str); 4] = [
     ("member", "works with the tools, mints own keys"),
 ];
 
-/// Groups as a person types them.
+/// Groups as a person types them, one a line: names from elsewhere may hold blanks and commas.
 pub(super) fn groups(typed: &str) -> Vec<String> {
     typed
-        .split([' ', ',', '\n', '\t', '\r'])
+        .lines()
+        .map(str::trim)
         .filter(|group| !group.is_empty())
         .map(str::to_owned)
         .collect()
@@ -106,6 +115,7 @@ pub(super) fn done(word: &str) -> &'static str {
         "uninvited" => "The invitation is taken back.",
         "queued" => "It is sent again.",
         "cancelled" => "It is not sent.",
+        "new-password" => "Your new password is set. Sign in with it.",
         "password" => "Your password is changed. Sign in with the new one.",
         "signed-out" => "You are signed out.",
         _ => "",

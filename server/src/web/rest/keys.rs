@@ -23,10 +23,7 @@ use serde_json::{Value, json};
 
 use crate::{
     catalogue::Edition,
-    operate::{
-        Actor,
-        keys::{self, KeyNarrowing, KeyPage, KeyView, MOST_LISTED, MintRequest, MintedKey, Rotation},
-    },
+    operate::keys::{self, KeyNarrowing, KeyPage, KeyView, MOST_LISTED, MintRequest, MintedKey, Rotation},
     store::{KeyConfirm, KeyLimits},
     vocabulary::{EditionName, KeyId, Listing, NameStyle, Scope},
     web::{Json, Query, RestError, SignedIn, Web},
@@ -46,10 +43,6 @@ pub(super) fn router() -> Router<Web> {
 fn served(web: &Web) -> Vec<Arc<Edition>> {
     let bound = web.house().editions();
     bound.iter().map(|bound| Arc::clone(&bound.edition)).collect()
-}
-
-fn actor(signed_in: &SignedIn) -> Actor {
-    Actor::Person(signed_in.user().clone())
 }
 
 #[derive(Debug, Deserialize)]
@@ -72,7 +65,7 @@ async fn list(
         before: query.before,
         limit,
     };
-    let keys = keys::list(web.store(), &actor(&signed_in), signed_in.tenant(), page).await?;
+    let keys = keys::list(web.store(), &signed_in.actor(), signed_in.tenant(), page).await?;
     let is_full = u32::try_from(keys.len()) == Ok(limit);
     let next = keys.last().filter(|_| is_full).map(|key| key.id.clone());
     Ok(Json(json!({ "items": keys, "next_before": next })))
@@ -140,7 +133,7 @@ async fn mint(
             },
         },
     };
-    let minted = keys::mint(web.store(), &served, &actor(&signed_in), request).await?;
+    let minted = keys::mint(web.store(), &served, &signed_in.actor(), request).await?;
     Ok((StatusCode::CREATED, Json(minted)))
 }
 
@@ -149,7 +142,7 @@ async fn show(
     signed_in: SignedIn,
     Path(id): Path<String>,
 ) -> Result<Json<KeyView>, RestError> {
-    let key = keys::show(web.store(), &actor(&signed_in), signed_in.tenant(), &id).await?;
+    let key = keys::show(web.store(), &signed_in.actor(), signed_in.tenant(), &id).await?;
     Ok(Json(key))
 }
 
@@ -170,7 +163,7 @@ async fn rotate(
         grace_minutes: body.grace_minutes,
         expires_in_days: body.expires_in_days,
     };
-    let (served, by) = (served(&web), actor(&signed_in));
+    let (served, by) = (served(&web), signed_in.actor());
     let minted = keys::rotate(web.store(), &served, &by, signed_in.tenant(), &id, rotation).await?;
     Ok((StatusCode::CREATED, Json(minted)))
 }
@@ -212,7 +205,7 @@ async fn narrow(
         tools_allow: body.tools_allow,
         tools_deny: body.tools_deny,
     };
-    let (served, by) = (served(&web), actor(&signed_in));
+    let (served, by) = (served(&web), signed_in.actor());
     let tenant = signed_in.tenant();
     let key = keys::narrow(
         web.store(),
@@ -232,6 +225,6 @@ async fn revoke(
     signed_in: SignedIn,
     Path(id): Path<String>,
 ) -> Result<Json<KeyView>, RestError> {
-    let key = keys::revoke(web.store(), &actor(&signed_in), signed_in.tenant(), &id).await?;
+    let key = keys::revoke(web.store(), &signed_in.actor(), signed_in.tenant(), &id).await?;
     Ok(Json(key))
 }

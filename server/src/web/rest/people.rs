@@ -1,10 +1,10 @@
-//! The people of a tenant: `/v1/users`, `/v1/invitations`, and one's own password. Owners and admins change people,
+//! The people of a tenant: `/v1/users`, `/v1/groups`, `/v1/invitations`, and ways to a new password. Owners and admins change people,
 //! auditors read them, members see themselves. Tenants are the operator's, at the command line alone.
 
 use axum::{
     Router,
     extract::{Path, State},
-    routing::{delete, get, post},
+    routing::{delete, get, post, put},
 };
 use http::StatusCode;
 use secrecy::SecretString;
@@ -13,8 +13,9 @@ use serde_json::{Value, json};
 
 use crate::{
     operate::{
-        Actor,
+        groups,
         invitations::{self, InvitationView, InviteRequest, Invited},
+        new_password::{self, PasswordLink},
         people::{self, NewPerson, PersonChange, PersonView},
     },
     vocabulary::Role,
@@ -25,18 +26,18 @@ pub(super) fn router() -> Router<Web> {
     Router::new()
         .route("/v1/users", get(list).post(add))
         .route("/v1/users/{id}", get(show).patch(change))
+        .route("/v1/users/{id}/password-link", post(password_link))
+        .route("/v1/groups", get(list_groups))
+        .route("/v1/groups/{group}/members/{id}", put(join).delete(leave))
         .route("/v1/me/password", post(password))
+        .route("/v1/password", post(follow))
         .route("/v1/invitations", get(list_invitations).post(invite))
         .route("/v1/invitations/accept", post(accept))
         .route("/v1/invitations/{id}", delete(uninvite))
 }
 
-fn actor(signed_in: &SignedIn) -> Actor {
-    Actor::Person(signed_in.user().clone())
-}
-
 async fn list(State(web): State<Web>, signed_in: SignedIn) -> Result<Json<Value>, RestError> {
-    let users = people::users(web.store(), &actor(&signed_in), signed_in.tenant()).await?;
+    let users = people::users(web.store(), &signed_in.actor(), signed_in.tenant()).await?;
     let items: Vec<_> = users.iter().map(PersonView::from).collect();
     Ok(Json(json!({ "items": items })))
 }
@@ -63,7 +64,7 @@ async fn add(
         role: body.role,
         groups: body.groups,
     };
-    let user = people::add_user(web.store(), &actor(&signed_in), signed_in.tenant(), person).await?;
+    let user = people::add_user(web.store(), &signed_in.actor(), signed_in.tenant(), person).await?;
     Ok((StatusCode::CREATED, Json(PersonView::from(&user))))
 }
 
@@ -72,7 +73,7 @@ async fn show(
     signed_in: SignedIn,
     Path(id): Path<String>,
 ) -> Result<Json<PersonView>, RestError> {
-    let user = people::find_user(web.store(), &actor(&signed_in), signed_in.tenant(), &id).await?;
+    let user = people::find_user(web.store(), &signed_in.actor(), signed_in.tenant(), &id).await?;
     Ok(Json(PersonView::from(&user)))
 }
 
@@ -97,9 +98,57 @@ async fn change(
         name: body.name,
         active: body.active,
     };
-    let (by, tenant) = (actor(&signed_in), signed_in.tenant());
+    let (by, tenant) = (signed_in.actor(), signed_in.tenant());
     let user = people::change_user(web.store(), &by, tenant, &id, change).await?;
     Ok(Json(PersonView::from(&user)))
+}
+
+/// The groups of whomever they may see.
+async fn list_groups(State(web): State<Web>, signed_in: SignedIn) -> Result<Json<Value>, RestError> {
+    let users = people::users(web.store(), &signed_in.actor(), signed_in.tenant()).await?;
+    Ok(Json(json!({ "items": groups::of(&users) })))
+}
+
+async fn join(
+    State(web): State<Web>,
+    signed_in: SignedIn,
+    Path((group, id)): Path<(String, String)>,
+) -> Result<Json<PersonView>, RestError> {
+    let (by, tenant) = (signed_in.actor(), signed_in.tenant());
+    let user = groups::set_member(web.store(), &by, tenant, &group, &id, true).await?;
+    Ok(Json(PersonView::from(&user)))
+}
+
+async fn leave(
+    State(web): State<Web>,
+    signed_in: SignedIn,
+    Path((group, id)): Path<(String, String)>,
+) -> Result<Json<PersonView>, RestError> {
+    let (by, tenant) = (signed_in.actor(), signed_in.tenant());
+    let user = groups::set_member(web.store(), &by, tenant, &group, &id, false).await?;
+    Ok(Json(PersonView::from(&user)))
+}
+
+async fn password_link(
+    State(web): State<Web>,
+    signed_in: SignedIn,
+    Path(id): Path<String>,
+) -> Result<(StatusCode, Json<PasswordLink>), RestError> {
+    let link = new_password::make_link(web.store(), &signed_in.actor(), signed_in.tenant(), &id).await?;
+    Ok((StatusCode::CREATED, Json(link)))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FollowBody {
+    token: String,
+    password: String,
+}
+
+/// For people who lost their password: the token is what they prove.
+async fn follow(State(web): State<Web>, Json(body): Json<FollowBody>) -> Result<StatusCode, RestError> {
+    new_password::follow(web.store(), &body.token, body.password.into()).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 #[derive(Deserialize)]
@@ -116,12 +165,13 @@ async fn password(
     Json(body): Json<PasswordBody>,
 ) -> Result<StatusCode, RestError> {
     let (present, new): (SecretString, SecretString) = (body.present.into(), body.new.into());
-    people::change_own_password(web.store(), signed_in.tenant(), signed_in.user(), present, new).await?;
+    new_password::change_own_password(web.store(), signed_in.tenant(), signed_in.user(), present, new)
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 async fn list_invitations(State(web): State<Web>, signed_in: SignedIn) -> Result<Json<Value>, RestError> {
-    let open = invitations::list(web.store(), &actor(&signed_in), signed_in.tenant()).await?;
+    let open = invitations::list(web.store(), &signed_in.actor(), signed_in.tenant()).await?;
     Ok(Json(json!({ "items": open })))
 }
 
@@ -146,7 +196,7 @@ async fn invite(
         groups: body.groups,
         expires_in_days: body.expires_in_days,
     };
-    let invited = invitations::invite(web.store(), &actor(&signed_in), signed_in.tenant(), request).await?;
+    let invited = invitations::invite(web.store(), &signed_in.actor(), signed_in.tenant(), request).await?;
     Ok((StatusCode::CREATED, Json(invited)))
 }
 
@@ -155,7 +205,7 @@ async fn uninvite(
     signed_in: SignedIn,
     Path(id): Path<String>,
 ) -> Result<Json<InvitationView>, RestError> {
-    let gone = invitations::revoke(web.store(), &actor(&signed_in), signed_in.tenant(), &id).await?;
+    let gone = invitations::revoke(web.store(), &signed_in.actor(), signed_in.tenant(), &id).await?;
     Ok(Json(gone))
 }
 

@@ -11,10 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
-    operate::{
-        Actor,
-        reviews::{self, Answer, TimeWindow},
-    },
+    operate::reviews::{self, Answer, TimeWindow},
     web::{Json, RestError, SignedIn, Web},
 };
 
@@ -40,12 +37,8 @@ enum Given {
     Revoke {},
 }
 
-fn actor(signed_in: &SignedIn) -> Actor {
-    Actor::Person(signed_in.user().clone())
-}
-
 async fn list(State(web): State<Web>, signed_in: SignedIn) -> Result<Json<Value>, RestError> {
-    let all = reviews::list(web.store(), signed_in.tenant(), &actor(&signed_in)).await?;
+    let all = reviews::list(web.store(), signed_in.tenant(), &signed_in.actor()).await?;
     Ok(Json(json!({ "items": all })))
 }
 
@@ -54,7 +47,7 @@ async fn show(
     signed_in: SignedIn,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, RestError> {
-    let by = actor(&signed_in);
+    let by = signed_in.actor();
     let key = web.house().seal_key();
     let shown = reviews::show(web.store(), signed_in.tenant(), &id, &by, key).await?;
     Ok(Json(json!(shown)))

@@ -17,11 +17,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     access::Principal,
-    audit::{RequestFacts, trace_id},
+    audit::RequestFacts,
     domain::{Content, Progress, ToolResult},
     edge::{self, Visit},
     limits::{OverLimit, Usage},
     pipeline::{Answer, Asking, CallError, ToolCall},
+    telemetry::Trace,
     vocabulary::EditionName,
     web::{KeyInHand, Query, RestError, Web, key::too_many, read},
 };
@@ -148,7 +149,7 @@ fn facts(visit: &Visit, headers: &HeaderMap) -> RequestFacts {
         client_version: None,
         protocol_version: "rest",
         address: Some(visit.address),
-        trace_id: text(header::HeaderName::from_static("traceparent")).and_then(trace_id),
+        trace: text(header::HeaderName::from_static("traceparent")).and_then(Trace::read),
     }
 }
 

@@ -6,7 +6,7 @@ use footbridge_server::{
         reviews::{self, Answer, TimeWindow},
         rules,
     },
-    policy::review::ReviewStatus,
+    policy::review::{self, ReviewStatus},
     store::KeyConfirm,
     vocabulary::UserId,
 };
@@ -239,6 +239,54 @@ fn a_review_ends_by_a_no_by_time_and_by_a_record_that_changed() {
         assert_eq!(anew["reason"], "changed_since_preview");
         assert_ne!(anew["confirmation_token"], id.as_str());
         assert_eq!(status(&rooms, &id).await, ReviewStatus::Expired);
+    });
+}
+
+#[test]
+fn reviews_go_with_the_calls_they_are_evidence_of_and_not_before() {
+    for_each_engine(|place| async move {
+        let rooms = rooms(place).await;
+        let ada = rooms.caller(ALL).await;
+        let (_, old) = purge(&rooms, &ada).await;
+        answer(&rooms, &old, "lea", Answer::Reject { reason: None })
+            .await
+            .unwrap();
+        rooms.clock.advance(HOUR);
+        let (_, young) = purge(&rooms, &ada).await;
+        let swept = async |since, most| {
+            rooms
+                .store
+                .write(&tenant("acme"), move |tx| {
+                    Box::pin(async move { review::sweep(tx, since, most).await })
+                })
+                .await
+                .unwrap()
+        };
+        let now = rooms.store.clock().now();
+        assert_eq!(
+            swept(now.plus_millis(-2 * HOUR), 10).await,
+            0,
+            "nothing is that old"
+        );
+        assert_eq!(
+            swept(now.plus_millis(-HOUR / 2), 10).await,
+            1,
+            "the one nothing happened to since"
+        );
+        assert_eq!(swept(now.plus_millis(-HOUR / 2), 10).await, 0);
+        let left = reviews::list(&rooms.store, &tenant("acme"), &Actor::Operator)
+            .await
+            .unwrap();
+        let ids: Vec<_> = left.iter().map(|review| review.id.as_str()).collect();
+        assert_eq!(ids, [young.as_str()]);
+        // No more at once than is asked for.
+        let (_, _third) = purge(&rooms, &ada).await;
+        rooms.clock.advance(1);
+        let now = rooms.store.clock().now();
+        assert_eq!(
+            (swept(now, 1).await, swept(now, 1).await, swept(now, 1).await),
+            (1, 1, 0)
+        );
     });
 }
 

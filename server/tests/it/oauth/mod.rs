@@ -2,6 +2,7 @@
 //! walks through a real one.
 
 mod commands;
+mod console;
 mod forged;
 mod people;
 mod provider;

@@ -21,8 +21,29 @@ use ring::{
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
 };
+
+/// One request, its body included.
+async fn request(stream: &mut TcpStream) -> String {
+    let (mut all, mut chunk) = (Vec::new(), [0; 4096]);
+    loop {
+        let length = stream.read(&mut chunk).await.unwrap_or(0);
+        all.extend_from_slice(&chunk[..length]);
+        let text = String::from_utf8_lossy(&all).into_owned();
+        let whole = text.split_once("\r\n\r\n").is_some_and(|(head, body)| {
+            let declared = head.lines().find_map(|line| {
+                let (name, value) = line.split_once(':')?;
+                name.eq_ignore_ascii_case("content-length")
+                    .then(|| value.trim().parse().unwrap_or(0))
+            });
+            body.len() >= declared.unwrap_or(0)
+        });
+        if whole || length == 0 {
+            return text;
+        }
+    }
+}
 
 /// A key that signs.
 pub(crate) enum Signer {
@@ -118,6 +139,12 @@ pub(crate) struct Provider {
     pub(crate) issuer: String,
     pub(crate) keys: Arc<Mutex<Vec<Value>>>,
     pub(crate) fetches: Arc<AtomicU32>,
+    /// What it gives for any code, once.
+    pub(crate) id_token: Arc<Mutex<Option<String>>>,
+    /// The forms that codes came with.
+    pub(crate) redeemed: Arc<Mutex<Vec<String>>>,
+    /// What it says of a person to whoever holds the access token.
+    pub(crate) user_info: Arc<Mutex<Value>>,
 }
 
 impl Provider {
@@ -129,36 +156,66 @@ impl Provider {
             issuer: issuer.clone(),
             keys: Arc::new(Mutex::new(keys)),
             fetches: Arc::default(),
+            id_token: Arc::default(),
+            redeemed: Arc::default(),
+            user_info: Arc::default(),
         };
-        let (keys, fetches) = (Arc::clone(&provider.keys), Arc::clone(&provider.fetches));
+        let it = Self {
+            issuer,
+            keys: Arc::clone(&provider.keys),
+            fetches: Arc::clone(&provider.fetches),
+            id_token: Arc::clone(&provider.id_token),
+            redeemed: Arc::clone(&provider.redeemed),
+            user_info: Arc::clone(&provider.user_info),
+        };
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
-                let mut request = vec![0; 4096];
-                let length = stream.read(&mut request).await.unwrap_or(0);
-                let text = String::from_utf8_lossy(&request[..length]).into_owned();
-                let body = if text.starts_with("GET /keys ") {
-                    fetches.fetch_add(1, Ordering::SeqCst);
-                    json!({ "keys": *keys.lock() })
-                } else if text.starts_with("GET /.well-known/openid-configuration ") {
-                    json!({
-                        "issuer": issuer,
-                        "jwks_uri": format!("{issuer}/keys"),
-                        "authorization_endpoint": format!("{issuer}/authorize"),
-                        "token_endpoint": format!("{issuer}/token"),
-                        "code_challenge_methods_supported": ["S256"],
-                        "authorization_response_iss_parameter_supported": true,
-                    })
-                } else {
-                    json!({})
-                };
+                let (status, body) = it.answer(&request(&mut stream).await);
                 let body = body.to_string();
                 let head = format!(
-                    "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+                    "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
                     body.len()
                 );
                 let _ = stream.write_all(format!("{head}{body}").as_bytes()).await;
             }
         });
         provider
+    }
+
+    fn answer(&self, request: &str) -> (&'static str, Value) {
+        let issuer = &self.issuer;
+        let of = |form: &str, field: &str| {
+            let mut pairs = form_urlencoded::parse(form.as_bytes());
+            pairs
+                .find(|(name, _)| name == field)
+                .map(|(_, value)| value.into_owned())
+        };
+        let body = if request.starts_with("GET /keys ") {
+            self.fetches.fetch_add(1, Ordering::SeqCst);
+            json!({ "keys": *self.keys.lock() })
+        } else if request.starts_with("GET /.well-known/openid-configuration ") {
+            json!({
+                "issuer": issuer,
+                "jwks_uri": format!("{issuer}/keys"),
+                "authorization_endpoint": format!("{issuer}/authorize"),
+                "token_endpoint": format!("{issuer}/token"),
+                "userinfo_endpoint": format!("{issuer}/me"),
+                "code_challenge_methods_supported": ["S256"],
+                "authorization_response_iss_parameter_supported": true,
+            })
+        } else if request.starts_with("POST /token ") {
+            let form = request.split_once("\r\n\r\n").map_or("", |(_, form)| form);
+            let mut redeemed = self.redeemed.lock();
+            if redeemed.iter().any(|known| of(known, "code") == of(form, "code")) {
+                return ("400 Bad Request", json!({ "error": "invalid_grant" }));
+            }
+            redeemed.push(form.to_owned());
+            json!({ "token_type": "Bearer", "access_token": "a-t0ken", "id_token": *self.id_token.lock() })
+        } else if request.starts_with("GET /me ") && request.contains("authorization: Bearer a-t0ken\r\n") {
+            self.user_info.lock().clone()
+        } else {
+            json!({})
+        };
+        ("200 OK", body)
     }
 }

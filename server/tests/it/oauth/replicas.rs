@@ -5,7 +5,7 @@ use std::sync::Arc;
 use footbridge_server::{
     access::{
         AuthError, Principal,
-        oauth::{IdTokenRequest, OAuth, OAuthLimits, TokenFault},
+        oauth::{CodeRequest, IdTokenRequest, OAuth, OAuthLimits, TokenFault},
     },
     catalogue::{Catalogue, Edition, NamedText},
     operate::{
@@ -180,7 +180,22 @@ fn an_id_token_signs_in_the_person_that_access_tokens_know() {
             }
             signer.token(&json!({ "alg": "ES256", "kid": "k" }), &all)
         };
-        let verify = async |more: Value| replica.oauth.verify_id_token(&token(more), asked).await;
+        let code = CodeRequest {
+            issuer: &provider.issuer,
+            client_id: "console",
+            client_secret: None,
+            code: "",
+            redirect_uri: "http://127.0.0.1/callback",
+            verifier: "v",
+        };
+        let verify = async |more: Value| {
+            *provider.id_token.lock() = Some(token(more.clone()));
+            let code = CodeRequest {
+                code: &more.to_string(),
+                ..code
+            };
+            replica.oauth.identify(code, asked).await
+        };
         let who = verify(json!({})).await.unwrap();
         assert_eq!(
             (who.subject.as_str(), who.email.as_deref()),

@@ -7,7 +7,7 @@ use footbridge_server::{
     operate::{
         Actor,
         keys::{self, KeyNarrowing, Rotation},
-        people,
+        people, tenants,
     },
     store::{KeyLimits, TenantStatus},
     vocabulary::Role,
@@ -316,7 +316,7 @@ async fn each_reason_why_a_key_is_refused_has_its_text() {
         "403 Forbidden: this key is read-only"
     );
 
-    people::set_tenant_status(store, &local(), TenantStatus::Suspended)
+    tenants::set_status(store, &local(), TenantStatus::Suspended)
         .await
         .unwrap();
     let suspended = async {

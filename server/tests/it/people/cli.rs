@@ -70,6 +70,35 @@ fn people_are_invited_changed_and_shut_out_from_the_command_line() {
         (&bob["has_password"], bob.get("password_hash")),
         (&json!(true), None)
     );
+    place.ok(&[
+        "group",
+        "add",
+        "night shift",
+        "bob@example.com",
+        "operator@localhost",
+    ]);
+    place.ok(&["group", "remove", "ops", "bob@example.com"]);
+    let groups = json_of(&place.ok(&["group", "list", "--json"]));
+    assert_eq!(groups, json!([{ "name": "night shift", "members": 2 }]));
+    let link = json_of(&place.ok(&["user", "password-link", "bob@example.com", "--json"]));
+    assert!(link["token"].as_str().unwrap().starts_with("fbr_"), "{link}");
+    let said = place.ok(&[
+        "user",
+        "link",
+        "bob@example.com",
+        "b-1",
+        "--issuer",
+        "https://id.example.com",
+    ]);
+    assert!(
+        said.contains("bob@example.com is b-1 at https://id.example.com"),
+        "{said}"
+    );
+    assert!(
+        place
+            .fails(&["user", "link", "bob@example.com", "b-2"])
+            .contains("--issuer URL")
+    );
     place.ok(&["user", "disable", "bob@example.com"]);
     assert!(place.ok(&["user", "list"]).contains("disabled"));
     place.ok(&["user", "enable", "bob@example.com"]);

@@ -2,6 +2,8 @@
 
 mod access;
 mod cli;
+mod groups;
+mod new_password;
 mod outage;
 mod races;
 mod rest;
@@ -20,7 +22,7 @@ use footbridge_server::{
 
 use crate::house::House;
 
-const CATALOGUE: &str = include_str!("catalogue.toml");
+pub(crate) const CATALOGUE: &str = include_str!("catalogue.toml");
 
 pub(crate) fn local() -> TenantId {
     TenantId::new("local").unwrap()

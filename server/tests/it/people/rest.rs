@@ -121,6 +121,10 @@ async fn no_api_key_opens_any_of_it() {
             ("POST", "/v1/invitations"),
             ("DELETE", "/v1/invitations/x"),
             ("POST", "/v1/me/password"),
+            ("POST", "/v1/users/x/password-link"),
+            ("GET", "/v1/groups"),
+            ("PUT", "/v1/groups/x/members/y"),
+            ("DELETE", "/v1/groups/x/members/y"),
         ] {
             let reply = house.json(method, path, credential, &json!({})).send().await;
             assert_eq!(said(&reply), (401, "unauthorized".to_owned()), "{method} {path}");
@@ -453,7 +457,7 @@ async fn ten_megabytes_are_refused_before_they_are_read() {
 async fn another_tenants_people_and_keys_are_nobody_and_nothing() {
     let house = house().await;
     let acme = footbridge_server::vocabulary::TenantId::new("acme").unwrap();
-    footbridge_server::operate::people::add_tenant(&house.store, "acme", "Acme")
+    footbridge_server::operate::tenants::add(&house.store, "acme", "Acme")
         .await
         .unwrap();
     let theirs = super::add(&house.store, &acme, "boss@acme.test", Role::Owner).await;

@@ -4,8 +4,9 @@ use std::net::IpAddr;
 
 use footbridge_server::{
     operate::{
-        Actor, OperateError, people,
+        Actor, OperateError, new_password, people,
         sign_in::{Attempt, PasswordCheck},
+        tenants,
     },
     store::{Store, TenantStatus, User},
     vocabulary::{Role, TenantId},
@@ -35,7 +36,7 @@ async fn try_at(
 async fn with_ada(place: &Place) -> (Store, PasswordCheck) {
     let store = place.open_with(&["acme"]).await;
     add(&store, &tenant("acme"), "Ada@acme.test", Role::Admin).await;
-    people::set_password(&store, &tenant("acme"), "ada@acme.test", PASSWORD.into())
+    new_password::set_password(&store, &tenant("acme"), "ada@acme.test", PASSWORD.into())
         .await
         .unwrap();
     let check = PasswordCheck::new(store.clone(), 10_000);
@@ -88,7 +89,7 @@ fn whoever_cannot_come_in_reads_the_same() {
         )
         .await
         .unwrap();
-        people::set_tenant_status(&store, &tenant("acme"), TenantStatus::Suspended)
+        tenants::set_status(&store, &tenant("acme"), TenantStatus::Suspended)
             .await
             .unwrap();
         let refused = try_at(&check, "ada@acme.test", PASSWORD, None, here)
@@ -104,7 +105,7 @@ fn an_address_in_two_tenants_names_the_tenant() {
         let (store, check) = with_ada(&place).await;
         add_tenant(&store, "globex").await;
         add(&store, &tenant("globex"), "ada@acme.test", Role::Member).await;
-        people::set_password(
+        new_password::set_password(
             &store,
             &tenant("globex"),
             "ada@acme.test",
@@ -175,7 +176,7 @@ fn a_new_password_needs_the_old_one_and_guessing_it_is_bounded() {
             .await
             .unwrap();
         let change = async |present: &str, new: &str| {
-            people::change_own_password(
+            new_password::change_own_password(
                 &store,
                 &acme,
                 &ada.id,

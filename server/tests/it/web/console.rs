@@ -1,6 +1,7 @@
 //! The console's pages: what they show, and that nothing a stranger wrote is more than text there.
 
 use footbridge_server::{
+    audit::Keeping,
     operate::{
         Actor, keys,
         people::{self, PersonChange},
@@ -143,6 +144,7 @@ async fn markup_in_names_is_text_on_every_page() {
     for markup in MARKUP {
         let change = PersonChange {
             name: Some(markup.to_owned()),
+            groups: Some(vec![markup.to_owned()]),
             ..PersonChange::default()
         };
         people::change_user(
@@ -187,6 +189,7 @@ async fn markup_in_names_is_text_on_every_page() {
             ),
             format!("/console/audit?before={encoded}"),
             "/console/members".to_owned(),
+            format!("/console/members?group={encoded}"),
             format!("/console/members/{}", owner.id),
             format!("/console/editions?key={id}"),
             format!("/console/settings?done={encoded}"),
@@ -231,6 +234,30 @@ async fn nothing_in_an_address_or_a_field_becomes_a_header() {
         .await;
     assert!(!reply.cookies.iter().any(|cookie| cookie.starts_with("x=")));
     assert!(reply.status == 200 || reply.status == 400, "{}", reply.status);
+    // Whatever people are called is refused before it is shown anywhere.
+    let member = house.person(Role::Member).await.id;
+    let at = format!("/console/members/{member}");
+    let evil = "a\r\nset-cookie: x=y";
+    for (path, fields) in [
+        (at.as_str(), [("name", evil), ("role", "member"), ("groups", "")]),
+        (&at, [("name", "a"), ("role", "member"), ("groups", "a\u{7}b")]),
+        (
+            "/console/members/invite",
+            [
+                ("email", "a\r\nx: y@example.com"),
+                ("role", "member"),
+                ("groups", ""),
+            ],
+        ),
+        (
+            "/console/settings/name",
+            [("name", evil), ("role", ""), ("groups", "")],
+        ),
+    ] {
+        let reply = browser.submit("/console/members", path, &fields).await;
+        assert_eq!(reply.status, 400, "{path}: {}", reply.text());
+        assert!(reply.cookies.is_empty() && reply.header("x").is_none(), "{path}");
+    }
 }
 
 #[tokio::test]
@@ -260,7 +287,13 @@ async fn sql_in_a_filter_is_a_word_that_fits_nothing() {
             assert_eq!(reply.status, 200, "{field}={sql}: {}", reply.text());
             assert!(reply.text().contains("Nothing matches"), "{field}={sql}");
         }
-        for path in ["calls?before=", "audit?before=", "keys?before=", "editions?done="] {
+        for path in [
+            "calls?before=",
+            "audit?before=",
+            "keys?before=",
+            "editions?done=",
+            "members?group=",
+        ] {
             let reply = browser.get(&format!("/console/{path}{encoded}")).await;
             assert_eq!(reply.status, 200, "{path}{sql}: {}", reply.text());
         }
@@ -348,7 +381,7 @@ async fn an_invited_person_joins_once_with_the_role_they_were_invited_for() {
     let fields = [
         ("email", "bob@example.com"),
         ("role", "auditor"),
-        ("groups", "staff night"),
+        ("groups", "staff\r\nnight shift"),
     ];
     let page = admin
         .submit("/console/members", "/console/members/invite", &fields)
@@ -428,7 +461,11 @@ async fn an_admin_shuts_a_member_out_and_lets_them_in_again() {
     admin
         .submit(&at, &format!("{at}/active"), &[("active", "yes")])
         .await;
-    let fields = [("name", "Grace"), ("role", "auditor"), ("groups", "a b")];
+    let fields = [
+        ("name", "Grace"),
+        ("role", "auditor"),
+        ("groups", "a b\r\n c, d \r\n\r\n"),
+    ];
     let reply = admin.submit(&at, &at, &fields).await;
     assert_eq!(reply.status, 303, "{}", reply.text());
     assert!(
@@ -438,6 +475,136 @@ async fn an_admin_shuts_a_member_out_and_lets_them_in_again() {
             .text()
             .contains("auditor of local"),
         "their role as of now"
+    );
+    assert_eq!(house.person(Role::Member).await.groups, ["a b", "c, d"]);
+    let page = admin.get("/console/members").await.text();
+    assert!(page.contains("/console/members?group=c%2C+d"), "{page}");
+    let some = admin.get("/console/members?group=c%2C+d").await.text();
+    assert!(some.contains("People in c, d") && some.contains("member@example.com"));
+    assert!(!some.contains("admin@example.com"), "{some}");
+}
+
+#[tokio::test]
+async fn a_lost_password_is_set_anew_by_a_link_that_an_admin_makes() {
+    let house = House::start().await;
+    let email = house.with_password(Role::Member).await;
+    let mut member = house.browser_of(Role::Member).await;
+    let mut admin = house.browser_of(Role::Admin).await;
+    let id = house.person(Role::Member).await.id;
+    let at = format!("/console/members/{id}");
+    let page = admin.submit(&at, &format!("{at}/password-link"), &[]).await;
+    let token = between(&page.text(), "id=\"token\">", "<");
+    assert!(page.text().contains(&format!("/console/password#{token}")));
+    // Not for an owner, and not for the one who asks: their page does not even offer it.
+    for role in [Role::Owner, Role::Admin] {
+        let id = house.person(role).await.id;
+        let at = format!("/console/members/{id}");
+        assert!(
+            !admin.get(&at).await.text().contains("/password-link"),
+            "{role:?}"
+        );
+        let reply = admin.submit(&at, &format!("{at}/password-link"), &[]).await;
+        assert!(
+            (400..500).contains(&reply.status) && !reply.text().contains("fbr_"),
+            "{role:?}"
+        );
+    }
+
+    let mut mia = house.browser();
+    let reply = mia
+        .submit(
+            "/console/password",
+            "/console/password/open",
+            &[("token", "fbr_x")],
+        )
+        .await;
+    assert_eq!(reply.status, 404);
+    assert!(
+        reply.text().contains("This link is not valid"),
+        "{}",
+        reply.text()
+    );
+    let fields = [("token", token.as_str())];
+    let page = mia
+        .submit("/console/password", "/console/password/open", &fields)
+        .await;
+    assert!(page.text().contains(&email), "{}", page.text());
+    let of = |password| [("token", token.as_str()), ("password", password)];
+    let reply = mia
+        .submit("/console/password", "/console/password", &of("short"))
+        .await;
+    assert!(
+        reply.status == 400 && reply.text().contains("12 characters"),
+        "{}",
+        reply.text()
+    );
+    let reply = mia
+        .submit(
+            "/console/password",
+            "/console/password",
+            &of("crossing rivers daily"),
+        )
+        .await;
+    assert_eq!(
+        (reply.status, reply.header("location")),
+        (303, Some("/console/sign-in?done=new-password"))
+    );
+    assert!(
+        !mia.cookies.contains_key("footbridge"),
+        "the link alone opens no session"
+    );
+    assert_eq!(
+        member.get("/console/keys").await.status,
+        303,
+        "sessions of before have ended"
+    );
+    let again = mia
+        .submit(
+            "/console/password",
+            "/console/password",
+            &of("crossing rivers daily"),
+        )
+        .await;
+    assert_eq!(again.status, 404, "once");
+    let fields = [("email", email.as_str()), ("password", "crossing rivers daily")];
+    let reply = mia.submit("/console/sign-in", "/console/sign-in", &fields).await;
+    assert_eq!((reply.status, reply.header("location")), (303, Some("/console")));
+}
+
+#[tokio::test]
+async fn the_page_of_calls_says_what_is_kept_of_arguments() {
+    let text = async |arguments| {
+        let house = House::keeping(Keeping {
+            arguments,
+            ..Keeping::default()
+        })
+        .await;
+        let key = house.key("t:read").await;
+        house
+            .call(&key, "notes.echo", serde_json::json!({ "text": "<b>hello</b>" }))
+            .send()
+            .await;
+        house.store.flush().await.unwrap();
+        house
+            .browser_of(Role::Owner)
+            .await
+            .get("/console/calls")
+            .await
+            .text()
+    };
+    let digest = text(false).await;
+    assert!(
+        digest.contains("only their digest") && !digest.contains("hello"),
+        "{digest}"
+    );
+    let kept = text(true).await;
+    assert!(
+        kept.contains("Arguments are kept, without what looks like a secret"),
+        "{kept}"
+    );
+    assert!(
+        kept.contains("hello") && !kept.contains("<b>hello"),
+        "shown, and as text: {kept}"
     );
 }
 

@@ -7,13 +7,15 @@ use super::{browser::token_in, login::PASSWORD};
 use crate::house::{House, read_all};
 
 /// Every address that takes a form: of visitors, and of people.
-const OF_VISITORS: [(&str, &str); 4] = [
+const OF_VISITORS: [(&str, &str); 6] = [
     ("/console/sign-in", "/console/sign-in"),
     ("/console/setup", "/console/sign-in"),
     ("/console/invitation", "/console/invitation"),
     ("/console/invitation/open", "/console/invitation"),
+    ("/console/password", "/console/password"),
+    ("/console/password/open", "/console/password"),
 ];
-pub(super) const OF_PEOPLE: [&str; 14] = [
+pub(super) const OF_PEOPLE: [&str; 15] = [
     "/console/sign-out",
     "/console/keys/new",
     "/console/keys/key_x/revoke",
@@ -25,6 +27,7 @@ pub(super) const OF_PEOPLE: [&str; 14] = [
     "/console/members/uninvite",
     "/console/members/usr_x",
     "/console/members/usr_x/active",
+    "/console/members/usr_x/password-link",
     "/console/settings/name",
     "/console/settings/password",
     "/console/settings/sign-out-everywhere",

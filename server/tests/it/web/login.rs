@@ -1,6 +1,6 @@
 //! Signing in as a program: `/v1/login`.
 
-use footbridge_server::{operate::people, vocabulary::Role};
+use footbridge_server::{operate::new_password, vocabulary::Role};
 use serde_json::json;
 
 use super::local;
@@ -12,7 +12,7 @@ impl House {
     /// Gives the person with this role a password.
     pub(super) async fn with_password(&self, role: Role) -> String {
         let user = self.person(role).await;
-        people::set_password(&self.store, &local(), user.id.as_str(), PASSWORD.into())
+        new_password::set_password(&self.store, &local(), user.id.as_str(), PASSWORD.into())
             .await
             .unwrap();
         user.email

@@ -2,7 +2,7 @@
 
 mod approvals;
 mod audit;
-mod browser;
+pub(crate) mod browser;
 mod console;
 mod door;
 mod forms;

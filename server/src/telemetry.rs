@@ -1,0 +1,193 @@
+//! Traces: a call comes in with the trace it belongs to, a span goes out to a collector that speaks OpenTelemetry.
+//!
+//! Only a program built with the feature `otel` sends any. Without it, and without a collector in the configuration, a
+//! span is an empty value: calls pay nothing.
+
+#[cfg(feature = "otel")]
+mod export;
+mod trace;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+pub use trace::Trace;
+
+use crate::{store::AuditRecord, vocabulary::TenantId};
+
+/// `[telemetry]`: where traces of calls go. Only a program built with the feature `otel` has this.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TelemetrySettings {
+    /// The collector, as `http://127.0.0.1:4318`: spans go to `/v1/traces` there (OTLP over HTTP). Headers that it asks for
+    /// are read from `OTEL_EXPORTER_OTLP_HEADERS`. Absent, none are sent.
+    pub otlp_endpoint: Option<String>,
+    /// What this server is called among others.
+    pub service_name: String,
+    /// The share of calls that are traced, where their caller does not say: 1 is all of them. Callers that do say are heeded.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub sample_ratio: f64,
+}
+
+impl Default for TelemetrySettings {
+    fn default() -> Self {
+        Self {
+            otlp_endpoint: None,
+            service_name: "footbridge-server".to_owned(),
+            sample_ratio: 1.0,
+        }
+    }
+}
+
+/// Why no traces are sent.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// The program cannot.
+    #[error(
+        "telemetry.otlp_endpoint: this program was built without traces; build it with `--features otel`, or take the line out"
+    )]
+    NotBuilt,
+    /// The address is none.
+    #[error("telemetry.otlp_endpoint: `{0}` is not an address like http://127.0.0.1:4318")]
+    Endpoint(String),
+    /// The exporter cannot be made.
+    #[error("the exporter of traces cannot be made: {0}")]
+    Exporter(String),
+}
+
+impl TelemetrySettings {
+    /// Where spans are sent; `None`: nowhere.
+    ///
+    /// # Errors
+    /// When this program cannot send any, or there is no such place.
+    pub fn traces_url(&self) -> Result<Option<String>, TelemetryError> {
+        let Some(endpoint) = &self.otlp_endpoint else {
+            return Ok(None);
+        };
+        if !cfg!(feature = "otel") {
+            return Err(TelemetryError::NotBuilt);
+        }
+        let bad = || TelemetryError::Endpoint(endpoint.clone());
+        let url = url::Url::parse(endpoint).map_err(|_| bad())?;
+        let good = matches!(url.scheme(), "http" | "https")
+            && url.has_host()
+            && url.username().is_empty()
+            && url.query().is_none();
+        if !good {
+            return Err(bad());
+        }
+        Ok(Some(format!("{}/v1/traces", endpoint.trim_end_matches('/'))))
+    }
+}
+
+/// Whatever sends traces, for as long as the process serves.
+#[derive(Debug)]
+pub struct Telemetry {
+    #[cfg(feature = "otel")]
+    exporter: Option<export::Exporter>,
+}
+
+impl Telemetry {
+    /// Begins to send spans where the settings say.
+    ///
+    /// # Errors
+    /// Why that is not possible.
+    pub fn start(settings: &TelemetrySettings) -> Result<Self, TelemetryError> {
+        let _url = settings.traces_url()?;
+        #[cfg(feature = "otel")]
+        let exporter = _url
+            .map(|url| export::Exporter::start(&url, settings))
+            .transpose()?;
+        Ok(Self {
+            #[cfg(feature = "otel")]
+            exporter,
+        })
+    }
+
+    /// Sends what is left. Waits a few seconds for a collector that is slow, on a thread of its own.
+    pub async fn stop(self) {
+        #[cfg(feature = "otel")]
+        if let Some(exporter) = self.exporter {
+            // A panic in it has told its story already.
+            let _ = tokio::task::spawn_blocking(move || exporter.stop()).await;
+        }
+    }
+}
+
+/// The span of one call, from its first room to its row in the log.
+#[derive(Debug)]
+pub struct CallSpan {
+    #[cfg(feature = "otel")]
+    open: Option<export::Open>,
+}
+
+impl CallSpan {
+    /// Opens a span, below the one that the caller named.
+    #[cfg_attr(
+        not(feature = "otel"),
+        expect(unused_variables, reason = "there is nothing to open")
+    )]
+    pub fn begin(caller: Option<Trace>) -> Self {
+        Self {
+            #[cfg(feature = "otel")]
+            open: export::Open::begin(caller),
+        }
+    }
+
+    /// The trace it is in, as 32 hexadecimal digits; `None` where no spans are made.
+    pub fn trace_id(&self) -> Option<String> {
+        #[cfg(feature = "otel")]
+        return self.open.as_ref().map(export::Open::trace_id);
+        #[cfg(not(feature = "otel"))]
+        None
+    }
+
+    /// Closes it with what became of the call. Only the first close counts.
+    #[cfg_attr(
+        not(feature = "otel"),
+        expect(unused_variables, reason = "there is nothing to close")
+    )]
+    pub fn end(&mut self, tenant: &TenantId, record: &AuditRecord) {
+        #[cfg(feature = "otel")]
+        if let Some(open) = self.open.take() {
+            open.end(tenant, record);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_spans_go_is_said_in_full_or_refused() {
+        let of = |endpoint: &str| {
+            let settings = TelemetrySettings {
+                otlp_endpoint: Some(endpoint.to_owned()),
+                ..TelemetrySettings::default()
+            };
+            settings.traces_url().map_err(|error| error.to_string())
+        };
+        assert!(matches!(TelemetrySettings::default().traces_url(), Ok(None)));
+        if !cfg!(feature = "otel") {
+            assert!(
+                of("http://127.0.0.1:4318")
+                    .unwrap_err()
+                    .contains("--features otel")
+            );
+            return;
+        }
+        for good in ["http://127.0.0.1:4318", "http://127.0.0.1:4318/"] {
+            assert_eq!(
+                of(good).unwrap().as_deref(),
+                Some("http://127.0.0.1:4318/v1/traces")
+            );
+        }
+        assert_eq!(
+            of("https://otel.example.com/in").unwrap().as_deref(),
+            Some("https://otel.example.com/in/v1/traces")
+        );
+        for bad in ["127.0.0.1:4318", "grpc://a", "", "http://a:b@c", "http://a?b=c"] {
+            assert!(of(bad).is_err(), "{bad}");
+        }
+    }
+}
