@@ -31,13 +31,15 @@ impl Dice {
     }
 }
 
+/// A ticket: opened, resolved, its priority, and when its clock was breached.
+type Opened = (i64, Option<i64>, &'static str, Option<i64>);
+
 /// What was put into the store, as the test knows it.
 #[derive(Default)]
 struct Known {
     /// Opened, first answered, resolved, whether by the bot.
     talks: Vec<(i64, Option<i64>, Option<i64>, bool)>,
-    /// Opened, resolved, priority, and when each clock was breached.
-    tickets: Vec<(i64, Option<i64>, &'static str, Option<i64>)>,
+    tickets: Vec<Opened>,
     /// Stage, since when, cents, probability, written down.
     deals: Vec<(&'static str, i64, i64, i64, i64)>,
     end: i64,
@@ -232,7 +234,7 @@ fn reports_equal_a_count_by_other_means() {
             let begin = from + i64::try_from(n).unwrap() * DAY_MS;
             let end = (begin + DAY_MS).min(known.end);
             let on_day = |at: Option<i64>| at.is_some_and(|at| (begin..end).contains(&at));
-            let count = |part: fn(&(i64, Option<i64>, &'static str, Option<i64>)) -> Option<i64>| {
+            let count = |part: fn(&Opened) -> Option<i64>| {
                 known.tickets.iter().filter(|ticket| on_day(part(ticket))).count()
             };
             let breached = count(|(.., breached)| *breached);
