@@ -29,6 +29,7 @@ pub const BUILTIN: &[&[NamedText<'static>]] = &[
     files!(
         "editions/workspace.toml",
         "tools/workspace_crm.toml",
+        "tools/workspace_knowledge.toml",
         "tools/workspace_reports.toml",
         "tools/workspace_flows.toml",
         "tools/workspace_admin.toml"

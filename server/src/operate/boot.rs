@@ -98,6 +98,10 @@ pub async fn boot(
         },
     );
     workspace.register(&mut handlers);
+    let serves_workspace = catalogue
+        .editions()
+        .iter()
+        .any(|edition| edition.name.as_str() == "workspace");
     let per_minute = config.limits.requests_per_minute_per_key;
     let keyring = Keyring::load(store.clone(), &catalogue, per_minute)
         .await
@@ -130,7 +134,7 @@ pub async fn boot(
     let rules = Arc::clone(house.rules());
     let reloader = Arc::new(Reloader::new(Arc::clone(&house), source));
     let stop = CancellationToken::new();
-    let tasks = vec![
+    let mut tasks = vec![
         spawn_until(&stop, keyring.follow()),
         spawn_until(&stop, oauth.follow()),
         spawn_until(&stop, async move { rules.follow().await }),
@@ -146,8 +150,11 @@ pub async fn boot(
             retention::follow(store.clone(), config.audit.retention_days),
         ),
         tokio::spawn(Arc::clone(&context).run(stop.clone())),
-        tokio::spawn(workspace.run(stop.clone())),
     ];
+    // Nobody's workspace is prepared or tended where nobody can reach it.
+    if serves_workspace {
+        tasks.push(tokio::spawn(workspace.run(stop.clone())));
+    }
     Ok(Booted {
         house,
         reloader,

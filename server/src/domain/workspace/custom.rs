@@ -96,20 +96,28 @@ fn fits(name: &str, wanted: &FieldType, value: &Value) -> Result<(), DomainError
     }
 }
 
+/// Judges the name of a field.
+///
+/// # Errors
+/// What a name is made of.
+pub(crate) fn check_name(name: &str) -> Result<(), DomainError> {
+    let good = (1..=64).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    if good {
+        return Ok(());
+    }
+    Err(DomainError::argument(format!(
+        "custom: `{name}` is no name of a field; letters, digits and _ make one"
+    )))
+}
+
 /// Judges one value of a kind without declarations.
 fn plain(name: &str, value: &Value) -> Result<(), DomainError> {
-    let good_name =
-        (1..=64).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    check_name(name)?;
     let good_value = match value {
         Value::String(text) => text.len() <= LONGEST_TEXT,
         Value::Number(_) | Value::Bool(_) => true,
         _ => false,
     };
-    if !good_name {
-        return Err(DomainError::argument(format!(
-            "custom: `{name}` is no name of a field; letters, digits and _ make one"
-        )));
-    }
     if !good_value {
         return Err(DomainError::argument(format!(
             "custom.{name}: must be a text of at most {LONGEST_TEXT} bytes, a number, true or false"

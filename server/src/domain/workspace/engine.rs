@@ -76,6 +76,10 @@ impl Workspace {
 
     /// Does what is to be done without anybody calling, until it is stopped.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+        tokio::join!(self.carry_out(stop.clone()), self.keep_up(stop));
+    }
+
+    async fn carry_out(&self, stop: CancellationToken) {
         match self.flow_worker() {
             Ok(worker) => pump::run(Arc::new(worker), stop).await,
             Err(error) => {
@@ -83,6 +87,10 @@ impl Workspace {
                 stop.cancelled().await;
             }
         }
+    }
+
+    pub(super) fn desk(&self) -> &Desk {
+        &self.desk
     }
 
     /// Carries out what is due of flows now; gives how many jobs that were.

@@ -55,6 +55,8 @@ struct Cursor {
 /// A page of records, not shown yet.
 pub(crate) struct Page<K> {
     pub(crate) items: Vec<Stored<K>>,
+    /// What all of the list meet, however many pages it has.
+    pub(crate) conditions: Vec<Condition>,
     pub(crate) next_cursor: Option<String>,
 }
 
@@ -159,7 +161,40 @@ pub(crate) async fn page<K: Kind>(
             )
         }
     };
-    Ok(Page { items, next_cursor })
+    Ok(Page {
+        items,
+        conditions: query.conditions,
+        next_cursor,
+    })
+}
+
+/// A page of a ranked list, which is made anew for each page: its rows from a place on, and the cursor of the next place.
+///
+/// # Errors
+/// When the cursor belongs to another list.
+pub(crate) fn ranked<T>(
+    desk: &Desk,
+    call: &Call,
+    ranked: Vec<T>,
+) -> Result<(Vec<T>, Option<String>), DomainError> {
+    let map = call.arguments.as_map();
+    let binding = binding(call.permit.principal(), call.permit.tool().name.as_str(), map);
+    let limit = map.get("limit").and_then(Value::as_u64).unwrap_or(25);
+    let limit = usize::try_from(limit).unwrap_or(25);
+    let from = match map.get("cursor").and_then(Value::as_str) {
+        None => 0,
+        Some(sealed) => desk
+            .seal
+            .open_text::<usize>(&binding, sealed)
+            .map_err(|_| DomainError::argument("cursor does not belong to this query"))?,
+    };
+    let more = ranked.len() > from.saturating_add(limit);
+    let page = ranked.into_iter().skip(from).take(limit).collect();
+    let next = more
+        .then(|| desk.seal.seal_text(&binding, &(from + limit)))
+        .transpose()
+        .map_err(DomainError::internal)?;
+    Ok((page, next))
 }
 
 /// What a cursor is bound to: the tenant, the tool, and all that is asked for besides the page.

@@ -4,8 +4,10 @@
 //! In reading order: what a record is (`record`, and one document for each in `kinds`), how it may move (`state`), how
 //! callers name it (`refs`), how it is listed (`listing`), how a change becomes a plan (`change`) and is carried out
 //! (`write`), what happens besides (`events`). `custom` judges the fields that tenants add, `once` keeps creating calls from
-//! creating twice. `flow` carries automations out, `report` counts. `handlers` are the tools; most of them are a registration of the generic ones with the declarations
-//! of a kind.
+//! creating twice. `history`, `related` and `snippet` are what answers show of records; `restore` brings deleted ones back.
+//! `flow` carries automations out, `report` counts; `start` is what a new tenant finds, `demo` a workspace for a first walk,
+//! `upkeep` what is done without a call. `handlers` are the tools; most of them are a registration of the generic ones with
+//! the declarations of a kind.
 
 #![allow(
     dead_code,
@@ -18,14 +20,20 @@ mod engine;
 mod events;
 pub mod flow;
 mod handlers;
+mod history;
 mod kinds;
 mod listing;
 mod once;
 mod record;
 mod refs;
+mod related;
 pub mod report;
+mod restore;
+mod snippet;
+mod start;
 mod state;
 pub mod team;
+mod upkeep;
 mod write;
 
 pub use engine::{Workspace, WorkspaceSettings};

@@ -66,6 +66,18 @@ pub(crate) fn reader<K: Kind>(call: &PlanCall) -> Result<Reader, DomainError> {
 /// # Errors
 /// What of the arguments cannot be: a reference, a rule, a value that another record has.
 pub(crate) async fn create<K: Kind>(tx: &mut ReadTx<'_>, call: &PlanCall) -> Result<Writing<K>, DomainError> {
+    create_with(tx, call, |_| ()).await
+}
+
+/// The same; `shape` has a hand in the document before its rules are asked.
+///
+/// # Errors
+/// As [`create`].
+pub(crate) async fn create_with<K: Kind>(
+    tx: &mut ReadTx<'_>,
+    call: &PlanCall,
+    shape: impl FnOnce(&mut Document<K>) + Send,
+) -> Result<Writing<K>, DomainError> {
     let arguments = call.arguments.as_map();
     let seen = once::look(
         tx,
@@ -86,6 +98,7 @@ pub(crate) async fn create<K: Kind>(tx: &mut ReadTx<'_>, call: &PlanCall) -> Res
         }
     }
     writing.doc.created_by = call.principal().facts().user.to_string();
+    shape(&mut writing.doc);
     settle(tx, call, &mut writing).await?;
     duplicates(tx, call, &mut writing).await?;
     Ok(writing)
@@ -100,6 +113,19 @@ pub(crate) async fn update<K: Kind>(
     call: &PlanCall,
     before: Stored<K>,
 ) -> Result<Writing<K>, DomainError> {
+    update_with(tx, call, before, |_| ()).await
+}
+
+/// The same; `shape` has a hand in the document before its rules are asked.
+///
+/// # Errors
+/// As [`update`].
+pub(crate) async fn update_with<K: Kind>(
+    tx: &mut ReadTx<'_>,
+    call: &PlanCall,
+    before: Stored<K>,
+    shape: impl FnOnce(&mut Document<K>) + Send,
+) -> Result<Writing<K>, DomainError> {
     let wanted = call.arguments.as_map().get("if_version").and_then(Value::as_u64);
     if wanted.is_some_and(|wanted| wanted != u64::from(before.version)) {
         return Err(DomainError::Conflict(format!(
@@ -109,6 +135,7 @@ pub(crate) async fn update<K: Kind>(
     }
     let base = before.doc.clone();
     let mut writing = overlay(tx, call, Some(before), base).await?;
+    shape(&mut writing.doc);
     settle(tx, call, &mut writing).await?;
     Ok(writing)
 }
@@ -160,6 +187,17 @@ async fn overlay<K: Kind>(
             (_, Value::String(text)) if text.is_empty() => {
                 map.remove(name);
                 continue;
+            }
+            (Some((_, Link::Person)), Value::String(text)) if text == "unassigned" => {
+                map.remove(name);
+                continue;
+            }
+            (Some((_, Link::Person)), value) => {
+                let text = value.as_str().unwrap_or_default();
+                let user = refs::user(tx, &call.principal().facts().user, text).await?;
+                refs::working(&user)?;
+                names.add(user.id.as_str(), refs::person(&user));
+                user.id.as_str().into()
             }
             (Some((_, link)), value) => resolved(tx, call, *link, value, &mut names).await?,
             (None, Value::Object(given)) if name == "custom" => {
@@ -278,6 +316,11 @@ async fn duplicates<K: Kind>(
 }
 
 impl<K: Kind> Writing<K> {
+    /// Whether the same call was made before, so that nothing is written.
+    pub(crate) fn is_replay(&self) -> bool {
+        self.replay.is_some()
+    }
+
     /// The plan: `summary`, the fields that differ, and `extra` for what carries it out.
     ///
     /// # Errors

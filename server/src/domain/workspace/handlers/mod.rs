@@ -3,6 +3,7 @@
 mod admin;
 mod crm;
 mod flows;
+mod knowledge;
 mod reports;
 
 use std::sync::Arc;
@@ -12,9 +13,25 @@ pub use reports::charts::{Charts, charts};
 use super::engine::Desk;
 use crate::domain::Handlers;
 
+/// Registers a handler that reads, and gives it the desk.
+macro_rules! reading {
+    ($table:expr, $desk:expr, $name:literal, |$this:ident, $tx:ident, $call:ident| $work:expr) => {{
+        let desk = std::sync::Arc::clone($desk);
+        $table.read($name, move |$tx, $call| {
+            let desk = std::sync::Arc::clone(&desk);
+            Box::pin(async move {
+                let $this = &*desk;
+                $work.await
+            })
+        });
+    }};
+}
+use reading;
+
 /// Registers every handler of the edition.
 pub(super) fn register(desk: &Arc<Desk>, table: &mut Handlers) {
     crm::register(desk, table);
+    knowledge::register(desk, table);
     flows::register(desk, table);
     reports::register(table);
     admin::register(desk, table);

@@ -40,6 +40,50 @@ pub(crate) struct Article {
     pub(crate) published_at: Option<Timestamp>,
     /// Where readers of an archived article go.
     pub(crate) redirect_to: Option<String>,
+    /// Why this revision was made.
+    pub(crate) change_note: Option<String>,
+}
+
+/// A part of an article with the heading above it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Section<'a> {
+    pub(crate) heading: &'a str,
+    pub(crate) text: &'a str,
+}
+
+impl Article {
+    /// Its parts between headings, in their order. Code between fences has no headings.
+    pub(crate) fn sections(&self) -> Vec<Section<'_>> {
+        let body = self.body_markdown.as_str();
+        let mut sections = Vec::new();
+        let (mut heading, mut start, mut at, mut fenced) = ("", 0, 0, false);
+        for line in body.split_inclusive('\n') {
+            if line.trim_start().starts_with("```") {
+                fenced = !fenced;
+            }
+            if !fenced && let Some(next) = heading_of(line) {
+                let text = body.get(start..at).unwrap_or_default();
+                if !heading.is_empty() || !text.trim().is_empty() {
+                    sections.push(Section { heading, text });
+                }
+                (heading, start) = (next, at + line.len());
+            }
+            at += line.len();
+        }
+        let text = body.get(start..).unwrap_or_default();
+        if !heading.is_empty() || !text.trim().is_empty() {
+            sections.push(Section { heading, text });
+        }
+        sections
+    }
+}
+
+/// The text of a Markdown heading.
+fn heading_of(line: &str) -> Option<&str> {
+    let rest = line.trim_start_matches('#');
+    let level = line.len() - rest.len();
+    ((1..=6).contains(&level) && rest.starts_with([' ', '\t']))
+        .then(|| rest.trim().trim_end_matches('#').trim())
 }
 
 impl Kind for Article {
@@ -50,7 +94,7 @@ impl Kind for Article {
     const BODIES: &'static [&'static str] = &["body_markdown"];
     const LINKS: &'static [(&'static str, Link)] =
         &[("author", Link::Person), ("redirect_to", Link::Record("article"))];
-    const QUIET: &'static [&'static str] = &["revision", "published_at"];
+    const QUIET: &'static [&'static str] = &["revision", "published_at", "change_note"];
 
     fn title(&self) -> String {
         self.title.clone()
@@ -61,13 +105,22 @@ impl Kind for Article {
         index.text("title", &self.title);
         index.word("status", self.status.as_str());
         index.word("visibility", self.visibility.as_str());
-        index.word("collection", self.collection.as_deref().unwrap_or_default());
+        index.text("collection", self.collection.as_deref().unwrap_or_default());
         index.word("author", &self.author);
         // What the bot and the widget may quote.
         index.put(
             "quotable",
             self.status == ArticleStatus::Published && self.visibility == Visibility::Public,
         );
+    }
+
+    fn words(&self) -> Option<(String, String)> {
+        // A word of a heading counts twice; one of the title, by the index itself, five times.
+        let headings: Vec<&str> = self.sections().iter().map(|section| section.heading).collect();
+        Some((
+            self.title.clone(),
+            format!("{} {}", self.body_markdown, headings.join(" ")),
+        ))
     }
 
     fn settle(&mut self, before: Option<&Self>, now: Timestamp) -> Result<(), DomainError> {
@@ -89,5 +142,28 @@ impl Kind for Article {
         } else {
             Vec::new()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_article_falls_apart_at_its_headings() {
+        let article = Article {
+            body_markdown: "Before.\n\n# One\nText.\n```\n# no heading\n```\n## Two ##\n#hash\n".to_owned(),
+            ..Article::default()
+        };
+        let sections: Vec<_> = article.sections().iter().map(|s| (s.heading, s.text)).collect();
+        assert_eq!(
+            sections,
+            [
+                ("", "Before.\n\n"),
+                ("One", "Text.\n```\n# no heading\n```\n"),
+                ("Two", "#hash\n")
+            ]
+        );
+        assert_eq!(Article::default().sections(), []);
     }
 }

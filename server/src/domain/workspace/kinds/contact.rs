@@ -4,7 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use super::lead::join;
 use crate::{
-    domain::workspace::record::{Index, Kind, Link},
+    domain::{
+        DomainError,
+        workspace::record::{Index, Kind, Link, phone_digits},
+    },
     vocabulary::Timestamp,
 };
 
@@ -48,7 +51,18 @@ impl Kind for Contact {
     }
 
     fn words(&self) -> Option<(String, String)> {
-        Some((self.name.clone(), join(&[&self.email, &self.phone, &self.title])))
+        let digits = self.phone.as_deref().and_then(phone_digits);
+        Some((
+            self.name.clone(),
+            join(&[&self.email, &self.phone, &digits, &self.title]),
+        ))
+    }
+
+    fn settle(&mut self, _: Option<&Self>, _: Timestamp) -> Result<(), DomainError> {
+        if self.account_id.is_empty() {
+            return Err(DomainError::Rule("a contact needs an account_id".to_owned()));
+        }
+        Ok(())
     }
 
     fn events(before: Option<&Self>, _: &Self) -> Vec<&'static str> {

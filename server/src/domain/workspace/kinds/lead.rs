@@ -7,7 +7,7 @@ use crate::{
     domain::{
         DomainError,
         workspace::{
-            record::{Index, Kind, Link},
+            record::{Index, Kind, Link, phone_digits},
             state,
         },
     },
@@ -70,7 +70,8 @@ impl Kind for Lead {
     }
 
     fn words(&self) -> Option<(String, String)> {
-        let rest = [&self.email, &self.phone, &self.company, &self.title];
+        let digits = self.phone.as_deref().and_then(phone_digits);
+        let rest = [&self.email, &self.phone, &digits, &self.company, &self.title];
         Some((self.name.clone(), join(&rest)))
     }
 

@@ -7,6 +7,7 @@ use crate::{
     domain::{
         DomainError,
         workspace::{
+            listing,
             record::{Index, Kind, Link},
             state,
         },
@@ -101,6 +102,9 @@ impl Kind for Opportunity {
     }
 
     fn settle(&mut self, before: Option<&Self>, now: Timestamp) -> Result<(), DomainError> {
+        if let Some(close) = &mut self.close_date {
+            *close = listing::date("close_date", close)?;
+        }
         if self.currency.is_empty() {
             "USD".clone_into(&mut self.currency);
         }

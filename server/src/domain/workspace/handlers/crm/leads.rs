@@ -1,14 +1,17 @@
 //! `list_leads`, `get_lead`, `create_lead`, `update_lead`, `convert_lead`.
 
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{
     domain::{
-        Apply, Change, DomainError, Plan, PlanCall, ToolResult,
+        Apply, Call, Change, DomainError, HandlerResult, Outcome, Plan, PlanCall, ToolResult,
         workspace::{
-            kinds::{lead::Lead, note::CrmNote},
+            history,
+            kinds::{conversation::Conversation, lead::Lead, note::CrmNote},
             listing::{Filter, Filters},
-            record::{self, Document, Kind, Who},
+            record::{self, Document, Kind, Stored, Who},
+            refs, related,
             write::{self, Carried, object},
         },
     },
@@ -21,6 +24,36 @@ pub(super) const FILTERS: Filters = &[
     ("source", "source", Filter::Word),
     ("owner", "owner", Filter::Person),
 ];
+
+#[derive(Debug, Deserialize)]
+struct GetArguments {
+    id: String,
+    include: Vec<String>,
+}
+
+/// One lead with what is asked for besides.
+pub(super) async fn get(tx: &mut TenantTx<'_>, call: Call) -> HandlerResult {
+    let arguments: GetArguments = call.arguments.parse()?;
+    let lead: Stored<Lead> = refs::get(&mut tx.reading(), &arguments.id, true).await?;
+    let mut out = object(Lead::NAME, lead.view()?);
+    for part in &arguments.include {
+        let value = match part.as_str() {
+            "notes" => related::notes(tx, &lead.id, 25).await?,
+            "history" => history::of(tx, &lead, 50).await?.into(),
+            _ => {
+                // Of whoever wrote before being a contact, and after.
+                let contact = lead.fields().converted_to.as_deref();
+                let mut found = related::by::<Conversation>(tx, "lead_id", &lead.id, 10).await?;
+                if let Some(contact) = contact {
+                    found.extend(related::by::<Conversation>(tx, "contact_id", contact, 10).await?);
+                }
+                related::summaries(&found)?
+            }
+        };
+        out.insert(part.clone(), value);
+    }
+    Ok(Outcome::structured(&out)?.touching([lead.id]))
+}
 
 /// Plans a lead, perhaps with a first note.
 pub(super) async fn plan_create(tx: &mut ReadTx<'_>, call: PlanCall) -> Result<Plan, DomainError> {

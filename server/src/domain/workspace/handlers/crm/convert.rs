@@ -1,0 +1,180 @@
+//! `convert_lead`: a contact, its account and perhaps a deal, made of a lead.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{
+    domain::{
+        Apply, DomainError, Plan, PlanCall, ToolResult,
+        workspace::{
+            change::{self, Names},
+            kinds::{
+                account::Account,
+                contact::Contact,
+                lead::{Lead, LeadStatus},
+                opportunity::{Opportunity, Stage},
+            },
+            record::{self, Document, Kind, Stored, Who},
+            refs,
+            write::{self, object},
+        },
+    },
+    store::{ReadTx, TenantTx},
+};
+
+#[derive(Debug, Deserialize)]
+struct ConvertArguments {
+    account_id: Option<String>,
+    account_name: Option<String>,
+    opportunity: Option<DealArguments>,
+    create_opportunity: bool,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DealArguments {
+    name: Option<String>,
+    amount_cents: Option<i64>,
+    close_date: Option<String>,
+    stage: Option<Stage>,
+}
+
+/// A lead on its way to be a customer. What is new gets its id when it is made.
+#[derive(Debug, Serialize, Deserialize)]
+struct Conversion {
+    lead_id: String,
+    /// The account that is there; `None`: the one below is made.
+    account_id: Option<String>,
+    account: Option<Account>,
+    contact: Contact,
+    opportunity: Option<Opportunity>,
+}
+
+/// Plans what becomes of a lead.
+pub(super) async fn plan(tx: &mut ReadTx<'_>, call: PlanCall) -> Result<Plan, DomainError> {
+    let lead: Stored<Lead> = write::named(tx, &call).await?;
+    let reader = write::reader::<Lead>(&call)?;
+    let now = call.now;
+    let arguments: ConvertArguments = call.arguments.parse()?;
+    let fields = lead.fields().clone();
+    let mut after = lead.doc.clone();
+    after.fields.status = LeadStatus::Converted;
+    after.fields.settle(Some(lead.fields()), now)?;
+
+    let mut names = Names::default();
+    let (account_id, account, account_title) = match (arguments.account_id, arguments.account_name) {
+        (Some(_), Some(_)) => {
+            return Err(DomainError::argument(
+                "account_id, account_name: give at most one of the two",
+            ));
+        }
+        (Some(text), None) => {
+            let found: Stored<Account> = refs::get(tx, &text, reader.shows()).await?;
+            let title = found.fields().title();
+            names.add(&found.id, reader.text(&title).to_owned());
+            (Some(found.id), None, title)
+        }
+        (None, name) => {
+            let name = name.or_else(|| fields.company.clone()).ok_or_else(|| {
+                DomainError::Rule(
+                    "the lead has no company; call again with account_id or account_name".to_owned(),
+                )
+            })?;
+            let mut account = Account {
+                name: name.clone(),
+                owner: fields.owner.clone(),
+                ..Account::default()
+            };
+            account.settle(None, now)?;
+            (None, Some(account), name)
+        }
+    };
+    let contact = Contact {
+        name: fields.name.clone(),
+        account_id: account_id.clone().unwrap_or_else(|| "the new account".to_owned()),
+        email: fields.email.clone(),
+        phone: fields.phone.clone(),
+        title: fields.title.clone(),
+        owner: fields.owner.clone(),
+        last_seen_at: None,
+    };
+    let wanted = arguments.opportunity.unwrap_or_default();
+    let mut opportunity = arguments.create_opportunity.then(|| Opportunity {
+        name: wanted
+            .name
+            .unwrap_or_else(|| format!("{account_title}: {}", fields.name)),
+        account_id: contact.account_id.clone(),
+        stage: wanted.stage.unwrap_or_default(),
+        amount_cents: wanted.amount_cents.or(fields.value_cents).unwrap_or_default(),
+        currency: fields.currency.clone(),
+        close_date: wanted.close_date,
+        owner: fields.owner.clone(),
+        ..Opportunity::default()
+    });
+    if let Some(deal) = &mut opportunity {
+        deal.settle(None, now)?;
+    }
+
+    let summary = format!("Convert {} into a contact", reader.text(&fields.label()));
+    let mut plan = Plan::new(summary);
+    (plan, _) = change::changes(plan, Some(&lead), &after, &reader, &names)?;
+    if let Some(account) = &account {
+        (plan, _) = change::changes(plan, None, &Document::new(account.clone()), &reader, &names)?;
+    }
+    (plan, _) = change::changes(plan, None, &Document::new(contact.clone()), &reader, &names)?;
+    if let Some(deal) = &opportunity {
+        (plan, _) = change::changes(plan, None, &Document::new(deal.clone()), &reader, &names)?;
+    }
+    plan.with_effect("event lead.converted, which flows may follow")
+        .carrying(&Conversion {
+            lead_id: lead.id,
+            account_id,
+            account,
+            contact,
+            opportunity,
+        })
+}
+
+/// Makes what was planned.
+pub(super) async fn carry_out(tx: &mut TenantTx<'_>, apply: Apply) -> Result<ToolResult, DomainError> {
+    let Conversion {
+        lead_id,
+        account_id,
+        account,
+        mut contact,
+        opportunity,
+    } = apply.plan.payload()?;
+    let who = Who::of(apply.permit.principal());
+    let lead: Stored<Lead> = record::get(&mut tx.reading(), &lead_id).await?;
+    let account = match (account_id, account) {
+        (Some(id), _) => record::get::<Account>(&mut tx.reading(), &id).await?,
+        (None, account) => record::insert(tx, Document::new(account.unwrap_or_default()), &who).await?,
+    };
+    contact.account_id.clone_from(&account.id);
+    let mut person = Document::new(contact);
+    person.tags.clone_from(&lead.doc.tags);
+    let contact = record::insert(tx, person, &who).await?;
+    let deal = match opportunity {
+        None => None,
+        Some(mut deal) => {
+            deal.account_id.clone_from(&account.id);
+            deal.contact_ids = vec![contact.id.clone()];
+            Some(record::insert(tx, Document::new(deal), &who).await?)
+        }
+    };
+    let mut doc = lead.doc.clone();
+    doc.fields.status = LeadStatus::Converted;
+    doc.fields.converted_to = Some(contact.id.clone());
+    let version = apply.plan.version_of(Lead::NAME, &lead_id);
+    let lead = record::update(tx, &lead_id, &doc, version, &who).await?;
+    let lead = lead.ok_or_else(|| DomainError::not_found(Lead::NAME, lead_id))?;
+    let mut result = object(Lead::NAME, lead.view()?);
+    result.insert(Account::NAME.to_owned(), account.view()?);
+    result.insert(Contact::NAME.to_owned(), contact.view()?);
+    let mut ids = vec![lead.id, account.id, contact.id];
+    if let Some(deal) = deal {
+        result.insert(Opportunity::NAME.to_owned(), deal.view()?);
+        ids.push(deal.id);
+    }
+    Ok(ToolResult::structured(&Value::Object(result))?.touching(ids))
+}

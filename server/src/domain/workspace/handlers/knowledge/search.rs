@@ -1,0 +1,101 @@
+//! `search_knowledge`: published articles by their words, each with the section that says most.
+
+use std::collections::HashMap;
+
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::{
+    domain::{
+        Call, HandlerResult, Outcome,
+        context::words::words,
+        workspace::{
+            engine::Desk,
+            kinds::article::{Article, ArticleStatus, Section, Visibility},
+            listing,
+            record::{Kind, Stored, fold},
+            snippet,
+        },
+    },
+    store::{Matching, TenantTx},
+};
+
+/// Articles that are ranked.
+const MOST_HITS: u32 = 200;
+
+#[derive(Debug, Deserialize)]
+struct SearchArguments {
+    query: String,
+    visibility: String,
+    collection: Option<String>,
+}
+
+/// Finds published articles, those with all the words before those with some.
+pub(super) async fn search(desk: &Desk, tx: &mut TenantTx<'_>, call: Call) -> HandlerResult {
+    let arguments: SearchArguments = call.arguments.clone().parse()?;
+    let all = listing::question(&arguments.query);
+    let mut any = all.clone();
+    any.matching = Matching::Any;
+    let mut hits = tx.records(Article::NAME).text_candidates(&all, MOST_HITS).await?;
+    let least = hits.last().map_or(f64::INFINITY, |hit| hit.rank);
+    for mut hit in tx.records(Article::NAME).text_candidates(&any, MOST_HITS).await? {
+        if !hits.iter().any(|known| known.row_id == hit.row_id) {
+            hit.rank = hit.rank.min(least);
+            hits.push(hit);
+        }
+    }
+    let rows: Vec<i64> = hits.iter().map(|hit| hit.row_id).collect();
+    let ranks: HashMap<i64, f64> = hits.iter().map(|hit| (hit.row_id, hit.rank)).collect();
+    let wanted = |article: &Article| {
+        let collection = article.collection.as_deref().map(fold);
+        article.status == ArticleStatus::Published
+            && match arguments.visibility.as_str() {
+                "public" => article.visibility == Visibility::Public,
+                "internal" => article.visibility == Visibility::Internal,
+                _ => true,
+            }
+            && arguments
+                .collection
+                .as_deref()
+                .is_none_or(|only| collection == Some(fold(only)))
+    };
+    let mut found = Vec::new();
+    for record in tx.records(Article::NAME).find_rows(&rows).await? {
+        let article = Stored::<Article>::of(&record)?;
+        if wanted(article.fields()) {
+            found.push((ranks.get(&record.row_id).copied().unwrap_or_default(), article));
+        }
+    }
+    let (page, next_cursor) = listing::ranked(desk, &call, found)?;
+    let asked = words(&arguments.query);
+    let mut ids = Vec::new();
+    let items: Vec<_> = page
+        .into_iter()
+        .map(|(score, article)| {
+            let fields = article.fields();
+            let sections = fields.sections();
+            // The first of those that say most; of articles without text, none.
+            let best = sections.iter().rev().max_by_key(|section| {
+                snippet::count(section.heading, &asked) * 2 + snippet::count(section.text, &asked)
+            });
+            let empty = Section {
+                heading: "",
+                text: "",
+            };
+            let best = best.unwrap_or(&empty);
+            ids.push(article.id.clone());
+            json!({
+                "id": article.id,
+                "title": fields.title,
+                "slug": fields.slug,
+                "section": best.heading,
+                "snippet": snippet::around(best.text, &asked),
+                "score": (score * 1_000.0).round() / 1_000.0,
+                "url": format!("kb:{}", fields.slug),
+                "updated_at": article.updated_at,
+            })
+        })
+        .collect();
+    let out = json!({ "items": items, "next_cursor": next_cursor });
+    Ok(Outcome::structured(&out)?.touching(ids))
+}

@@ -1,0 +1,283 @@
+//! What holds for every tool of the edition, generated from the catalogue.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use footbridge_server::{
+    access::Denial,
+    pipeline::CallError,
+    store::KeyLimits,
+    vocabulary::{Effect, Scope},
+};
+use serde_json::{Value, json};
+
+use super::{
+    house::ALL,
+    seed::{Seeded, seeded},
+};
+use crate::store::harness::{Place, for_each_engine, run};
+
+/// Where waiting calls, the log of calls and the last use of keys are written: everything but what tools are about.
+const NOT_OURS: [&str; 4] = ["pending_calls", "audit_log", "audit_heads", "api_keys"];
+
+#[test]
+fn every_example_runs_and_keeps_to_its_schemas() {
+    for_each_engine(|place| async move {
+        let seeded = seeded(place).await;
+        let rooms = &seeded.rooms;
+        let key = rooms.key("acme", ALL).await;
+        for tool in rooms.edition.tools() {
+            let name = tool.name.as_str();
+            let output = tool
+                .output
+                .as_ref()
+                .unwrap_or_else(|| panic!("`{name}` publishes no output"));
+            let output = jsonschema::draft202012::new(output).unwrap();
+            for example in &tool.examples {
+                let arguments = seeded.fill(&example.arguments);
+                let mut answer = rooms.call(&key, name, arguments.clone()).await;
+                for step in ["preview", "result"] {
+                    let fault = output.validate(&answer).err().map(|e| e.to_string());
+                    assert_eq!(fault, None, "{step} of `{name}`: {answer}");
+                    if answer["status"] != "confirmation_required" {
+                        break;
+                    }
+                    answer = rooms
+                        .call(&key, name, super::house::with(&arguments, &answer))
+                        .await;
+                }
+                if tool.effect != Effect::Read {
+                    assert_eq!(answer["status"], "done", "`{name}`: {answer}");
+                }
+                assert_ne!(answer.get("items"), Some(&json!([])), "`{name}` finds nothing");
+            }
+        }
+    });
+}
+
+/// What a call without a yes leaves behind: nothing but the log of calls and the waiting call itself.
+#[test]
+fn no_write_changes_anything_before_the_yes() {
+    run(async {
+        let seeded = seeded(Place::sqlite()).await;
+        let rooms = &seeded.rooms;
+        let key = rooms.key("acme", ALL).await;
+        rooms.store.flush().await.unwrap();
+        let before = rooms.dump(&NOT_OURS).await;
+        let mut asked = 0;
+        for tool in rooms.edition.tools() {
+            for example in &tool.examples {
+                let answer = rooms
+                    .call(&key, tool.name.as_str(), seeded.fill(&example.arguments))
+                    .await;
+                if tool.effect != Effect::Read {
+                    assert_eq!(
+                        answer["status"], "confirmation_required",
+                        "{}: {answer}",
+                        tool.name
+                    );
+                    asked += 1;
+                }
+            }
+        }
+        assert!(asked > 10);
+        rooms.store.flush().await.unwrap();
+        assert_eq!(rooms.dump(&NOT_OURS).await, before);
+    });
+}
+
+/// The table of scopes of catalogue.md §3.4.
+const SCOPES: &[(&str, &[&str])] = &[
+    (
+        "crm:read",
+        &[
+            "list_leads",
+            "get_lead",
+            "list_contacts",
+            "get_contact",
+            "list_accounts",
+            "get_account",
+            "list_opportunities",
+            "get_opportunity",
+            "search_crm",
+        ],
+    ),
+    (
+        "crm:write",
+        &[
+            "create_lead",
+            "update_lead",
+            "convert_lead",
+            "create_contact",
+            "update_contact",
+            "create_account",
+            "update_account",
+            "create_opportunity",
+            "update_opportunity",
+            "add_crm_note",
+            "delete_crm_record",
+        ],
+    ),
+    (
+        "knowledge:read",
+        &[
+            "search_knowledge",
+            "list_knowledge_articles",
+            "get_knowledge_article",
+        ],
+    ),
+    (
+        "knowledge:write",
+        &[
+            "create_knowledge_article",
+            "update_knowledge_article",
+            "archive_knowledge_article",
+        ],
+    ),
+    (
+        "reports:read",
+        &[
+            "get_report_overview",
+            "get_conversation_report",
+            "get_ticket_report",
+            "get_pipeline_report",
+        ],
+    ),
+    ("flows:read", &["list_flows", "get_flow"]),
+    ("flows:trigger", &["trigger_flow_event"]),
+    (
+        "admin:members",
+        &["list_members", "invite_member", "update_member"],
+    ),
+    (
+        "admin:channels",
+        &["list_channels", "create_channel", "update_channel"],
+    ),
+    ("admin:bots", &["list_bots", "update_bot"]),
+    ("admin:widgets", &["list_widgets", "update_widget"]),
+];
+
+#[test]
+fn each_scope_lists_exactly_its_tools() {
+    run(async {
+        let seeded = seeded(Place::sqlite()).await;
+        let rooms = &seeded.rooms;
+        for (scope, names) in SCOPES {
+            let principal = rooms.principal(&rooms.key("acme", scope).await).await;
+            let listed = rooms
+                .edition
+                .tools()
+                .iter()
+                .filter(|tool| principal.visible().contains(tool.index));
+            let listed: Vec<&str> = listed.map(|tool| tool.name.as_str()).collect();
+            assert_eq!(&listed, names, "{scope}");
+        }
+    });
+}
+
+#[test]
+fn every_tool_refuses_every_kind_of_caller_it_must() {
+    run(async {
+        let seeded = seeded(Place::sqlite()).await;
+        let rooms = &seeded.rooms;
+        let stranger = rooms.key("zeta", ALL).await;
+        let limits = KeyLimits {
+            read_only: true,
+            ..KeyLimits::default()
+        };
+        let read_only = rooms.limited_key("acme", None, ALL, limits).await;
+        let read_only = rooms.principal(&read_only).await;
+        let mut without: BTreeMap<String, String> = BTreeMap::new();
+        for tool in rooms.edition.tools() {
+            let name = tool.name.as_str();
+            for needed in tool.scope.scopes() {
+                let needed = needed.as_str();
+                if !without.contains_key(needed) {
+                    let family = |held: &&str| *held != needed && !rooms_cover(&seeded, held, needed);
+                    let held: Vec<&str> = ALL.split_whitespace().filter(family).collect();
+                    without.insert(needed.to_owned(), rooms.key("acme", &held.join(" ")).await);
+                }
+                let principal = rooms.principal(&without[needed]).await;
+                let refused = rooms.call_as(&principal, name, &json!({})).await;
+                assert!(
+                    matches!(&refused, Err(CallError::Denied(Denial::MissingScope(missing)))
+                        if missing.iter().any(|scope| scope.as_str() == needed)),
+                    "`{name}` without {needed}: {refused:?}"
+                );
+            }
+            let reads = tool.effect == Effect::Read;
+            assert_eq!(read_only.visible().contains(tool.index), reads, "`{name}`");
+            if !reads {
+                let refused = rooms.call_as(&read_only, name, &json!({})).await;
+                assert!(
+                    matches!(refused, Err(CallError::Denied(Denial::ReadOnly))),
+                    "`{name}`"
+                );
+            }
+            for example in &tool.examples {
+                let arguments = seeded.fill(&example.arguments);
+                if arguments != serde_json::to_value(&example.arguments).unwrap() {
+                    let text = rooms.refusal(&stranger, name, arguments).await;
+                    assert!(text.starts_with("404 Not Found: "), "`{name}`: {text}");
+                }
+            }
+        }
+    });
+}
+
+/// Whether holding the one scope is as good as holding the other.
+fn rooms_cover(seeded: &Seeded, held: &str, needed: &str) -> bool {
+    let scope = |text: &str| Scope::new(text).unwrap();
+    seeded
+        .rooms
+        .edition
+        .scopes
+        .satisfies(&[scope(held)], &scope(needed))
+}
+
+/// Whatever a tool takes from a caller is bounded, and inputs of one name mean one thing.
+#[test]
+fn every_input_is_bounded() {
+    run(async {
+        let seeded = seeded(Place::sqlite()).await;
+        let mut unbounded = BTreeSet::new();
+        for tool in seeded.rooms.edition.tools() {
+            let input = tool.input.as_json();
+            let properties = input["properties"].as_object().unwrap();
+            for (name, schema) in properties {
+                let has = |key: &str| schema.get(key).is_some();
+                let bounded = match schema["type"].as_str() {
+                    Some("string") => has("maxLength") || has("enum"),
+                    Some("integer") => has("minimum"),
+                    Some("array") => has("maxItems"),
+                    _ => true,
+                };
+                if !bounded {
+                    unbounded.insert(format!("{}.{name}", tool.name));
+                }
+            }
+            assert_eq!(input["additionalProperties"], json!(false), "{}", tool.name);
+        }
+        assert!(unbounded.is_empty(), "{unbounded:#?}");
+    });
+}
+
+/// A list is paid for on every turn: the whole of it stays under the 96 KiB of catalogue.md §2.5.
+#[test]
+fn the_whole_list_is_short() {
+    run(async {
+        let seeded = seeded(Place::sqlite()).await;
+        let tools = seeded.rooms.edition.tools();
+        let bytes: usize = tools
+            .iter()
+            .map(|tool| {
+                let definition = json!({
+                    "name": tool.name.as_str(), "title": tool.title, "description": tool.description,
+                    "inputSchema": tool.input.as_json(), "outputSchema": tool.output.clone().unwrap_or(Value::Null),
+                });
+                definition.to_string().len()
+            })
+            .sum();
+        println!("{} tools: {bytes} bytes, about {} tokens", tools.len(), bytes / 4);
+        assert!(bytes < 96 * 1024, "{bytes}");
+    });
+}

@@ -1,0 +1,78 @@
+//! A workspace in which the placeholders of the catalogue's examples stand for something.
+
+use std::collections::BTreeMap;
+
+use footbridge_server::operate::{Actor, flows};
+use serde_json::{Value, json};
+
+use super::house::{ALL, Rooms};
+use crate::store::harness::{self, Place};
+
+/// A house with two tenants, each with a few records; the placeholders stand for those of `acme`.
+pub(crate) struct Seeded {
+    pub(crate) rooms: Rooms,
+    pub(crate) ids: BTreeMap<&'static str, String>,
+}
+
+/// Makes it.
+pub(crate) async fn seeded(place: Place) -> Seeded {
+    let rooms = Rooms::with(place).await;
+    let mut ids = BTreeMap::new();
+    for tenant in ["zeta", "acme"] {
+        let key = rooms.key(tenant, ALL).await;
+        let id = |answer: &Value, kind: &str| answer[kind]["id"].as_str().unwrap().to_owned();
+        let account = json!({ "name": "Analytical Ltd", "domain": "analytical.test" });
+        let account = id(&rooms.confirmed(&key, "create_account", account).await, "account");
+        let contact =
+            json!({ "name": "Charles Babbage", "email": "charles@analytical.test", "account_id": account });
+        let contact = id(&rooms.confirmed(&key, "create_contact", contact).await, "contact");
+        let deal = json!({ "name": "Engine", "account_id": account, "amount_cents": 100_000 });
+        let deal = id(
+            &rooms.confirmed(&key, "create_opportunity", deal).await,
+            "opportunity",
+        );
+        let lead = json!({ "name": "Ada Lovelace", "company": "Notes & Co", "email": "ada@notes.test" });
+        let lead = id(&rooms.confirmed(&key, "create_lead", lead).await, "lead");
+        let spare = id(
+            &rooms
+                .confirmed(&key, "create_lead", json!({ "name": "Spam" }))
+                .await,
+            "lead",
+        );
+        for (placeholder, id) in [
+            ("$account", account),
+            ("$contact", contact),
+            ("$opportunity", deal),
+            ("$lead", lead),
+            ("$spare_lead", spare),
+        ] {
+            ids.insert(placeholder, id);
+        }
+        let name = harness::tenant(tenant);
+        rooms.workspace.prepare(&name).await.unwrap();
+        let flow = flows::switch(&rooms.store, &Actor::Operator, &name, "Urgent tickets", true).await;
+        ids.insert("$flow_name", flow.unwrap().id);
+        for (placeholder, title) in [("$article", "Refund policy"), ("$spare_article", "Old prices")] {
+            let article = json!({
+                "title": title,
+                "status": "published",
+                "body_markdown": "# Refunds\n\nA refund takes five working days.\n\n## Exceptions\n\nGifts.\n",
+            });
+            let made = rooms.confirmed(&key, "create_knowledge_article", article).await;
+            ids.insert(placeholder, id(&made, "article"));
+        }
+    }
+    Seeded { rooms, ids }
+}
+
+impl Seeded {
+    /// An example's arguments with its placeholders filled in.
+    pub(crate) fn fill(&self, arguments: &toml::Table) -> Value {
+        let mut text = serde_json::to_string(arguments).unwrap();
+        for (placeholder, id) in &self.ids {
+            text = text.replace(&format!("\"{placeholder}\""), &format!("\"{id}\""));
+        }
+        assert!(!text.contains("\"$"), "a placeholder nobody knows: {text}");
+        serde_json::from_str(&text).unwrap()
+    }
+}
