@@ -2,8 +2,9 @@
 
 MODE is {direct,bridge}-{modern,legacy,auto}: over HTTP to the server or over stdio through the bridge, in the 2026
 revision, by the 2025 handshake, or as a host does that tries the new before the old. Reads FOOTBRIDGE_URL,
-FOOTBRIDGE_KEY and FOOTBRIDGE_CAREFUL_KEY (of a tenant that confirms every change), and for the bridge FOOTBRIDGE_BRIDGE
-(its program). One line a check; exit code 1 if any check failed.
+FOOTBRIDGE_KEY, FOOTBRIDGE_CAREFUL_KEY (of a tenant that confirms every change) and FOOTBRIDGE_HUMAN_KEY (whose changes a
+person confirms, with FOOTBRIDGE_SERVER on the data in FOOTBRIDGE_DATA), and for the bridge FOOTBRIDGE_BRIDGE (its program).
+One line a check; exit code 1 if any check failed.
 """
 
 import json
@@ -159,6 +160,39 @@ async def check_confirming(checks, mode, sessionless=False):
             await checks.run(mode, "the user is asked, declines, and nothing happens", declines)
 
 
+async def check_human(checks, mode):
+    """Where the key wants a person's yes and the client cannot ask one, a person gives it at a terminal."""
+    key = f"human-python-{mode}"
+    async with connected(mode, os.environ["FOOTBRIDGE_HUMAN_KEY"]) as client:
+        await client.list_tools()
+
+        async def put(name):
+            return (await client.call_tool("memory_put", {"key": name, "content": "agreed to"})).structured_content
+
+        async def answered(waiting, command):
+            expect(waiting["status"] == "pending_approval", f"got {waiting}")
+            code = waiting["approve"]["command"].rsplit(" ", 1)[1]
+            words = [os.environ["FOOTBRIDGE_SERVER"], command, code, "--tenant", "careful"]
+            await anyio.run_process([*words, "--data", os.environ["FOOTBRIDGE_DATA"]])
+
+        async def approves():
+            waiting = await put(key)
+            expect((await put(key))["status"] == "pending_approval", "ran before anybody agreed")
+            await answered(waiting, "approve")
+            done = await put(key)
+            expect(done["status"] == "done" and done["result"]["memory"]["content"] == "agreed to", f"got {done}")
+
+        async def declines():
+            await answered(await put(f"{key}-declined"), "decline")
+            declined = await put(f"{key}-declined")
+            expect(declined["status"] == "declined", f"got {declined}")
+            stored = await client.call_tool("memory_get", {"key": f"{key}-declined"})
+            expect(stored.is_error, "is stored all the same")
+
+        await checks.run(mode, "a person approves at a terminal, and the repeated call does it", approves)
+        await checks.run(mode, "a person declines at a terminal, and nothing happens", declines)
+
+
 async def forget_session(response):
     """As if the server gave out no session: what older clients, and some proxies, make of one that does."""
     response.headers.pop("mcp-session-id", None)
@@ -186,6 +220,7 @@ async def run_mode(checks, mode):
         # Our server serves both eras, so a host that tries the new one first gets it.
         await check_all(checks, mode, "legacy" if mode.endswith("legacy") else "modern", client)
     await check_confirming(checks, mode)
+    await check_human(checks, mode)
     if mode == "direct-legacy":
         await check_confirming(checks, mode, sessionless=True)
 
@@ -206,7 +241,8 @@ async def main(modes):
 if __name__ == "__main__":
     MODES = [f"{way}-{kind}" for way in ("direct", "bridge") for kind in NEGOTIATION]
     WANTED = sys.argv[1:]
-    if not WANTED or set(WANTED) - set(MODES) or not {"FOOTBRIDGE_URL", "FOOTBRIDGE_KEY", "FOOTBRIDGE_CAREFUL_KEY"} <= set(os.environ):
+    NEEDED = {f"FOOTBRIDGE_{name}" for name in ("URL", "KEY", "CAREFUL_KEY", "HUMAN_KEY", "SERVER", "DATA")}
+    if not WANTED or set(WANTED) - set(MODES) or not NEEDED <= set(os.environ):
         print(__doc__, file=sys.stderr)
         sys.exit(2)
     sys.exit(anyio.run(main, WANTED))

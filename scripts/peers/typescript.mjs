@@ -2,11 +2,14 @@
 //
 // MODE is {direct,bridge}-{modern,legacy,auto}: over HTTP to the server or over stdio through the bridge, in the 2026
 // revision, by the 2025 handshake, or as a host does that tries the new before the old. Reads FOOTBRIDGE_URL,
-// FOOTBRIDGE_KEY and FOOTBRIDGE_CAREFUL_KEY (of a tenant that confirms every change), for the bridge FOOTBRIDGE_BRIDGE (its program), and PEER_PACKAGES (the directory that
+// FOOTBRIDGE_KEY, FOOTBRIDGE_CAREFUL_KEY (of a tenant that confirms every change) and FOOTBRIDGE_HUMAN_KEY (whose changes a
+// person confirms, see approve.mjs), for the bridge FOOTBRIDGE_BRIDGE (its program), and PEER_PACKAGES (the directory that
 // scripts/lib/node-tools printed). One line a check; exit code 1 if any check failed.
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
+
+import { answerInConsole } from './approve.mjs';
 
 const MODERN = '2026-07-28';
 /** A mode that takes longer hangs; the honest ones take well under a second. */
@@ -16,10 +19,10 @@ const INVALID_PARAMS = -32602;
 const NOTE = { query: 'lighthouse keeper', marker: 'Fresnel' };
 
 const [generation, ...modes] = process.argv.slice(2);
-const { FOOTBRIDGE_URL, FOOTBRIDGE_KEY, FOOTBRIDGE_CAREFUL_KEY, FOOTBRIDGE_BRIDGE, PEER_PACKAGES } = process.env;
+const { FOOTBRIDGE_URL, FOOTBRIDGE_KEY, FOOTBRIDGE_CAREFUL_KEY, FOOTBRIDGE_HUMAN_KEY, FOOTBRIDGE_BRIDGE, PEER_PACKAGES } = process.env;
 const known = modes.every((mode) => /^(direct|bridge)-(modern|legacy|auto)$/.test(mode));
-if (!['1', '2'].includes(generation) || modes.length === 0 || !known || !FOOTBRIDGE_URL || !FOOTBRIDGE_KEY || !FOOTBRIDGE_CAREFUL_KEY || !PEER_PACKAGES) {
-    process.stderr.write('usage: FOOTBRIDGE_URL=… FOOTBRIDGE_KEY=… FOOTBRIDGE_CAREFUL_KEY=… PEER_PACKAGES=… typescript.mjs 1|2 {direct,bridge}-{modern,legacy,auto}...\n');
+if (!['1', '2'].includes(generation) || modes.length === 0 || !known || !FOOTBRIDGE_URL || !FOOTBRIDGE_KEY || !FOOTBRIDGE_CAREFUL_KEY || !FOOTBRIDGE_HUMAN_KEY || !PEER_PACKAGES) {
+    process.stderr.write('usage: FOOTBRIDGE_URL=… FOOTBRIDGE_KEY=… FOOTBRIDGE_CAREFUL_KEY=… FOOTBRIDGE_HUMAN_KEY=… PEER_PACKAGES=… typescript.mjs 1|2 {direct,bridge}-{modern,legacy,auto}...\n');
     process.exit(2);
 }
 const require = createRequire(join(PEER_PACKAGES, 'package.json'));
@@ -183,6 +186,34 @@ async function checkConfirming(mode, options, sessionless = false) {
     await client.close();
 }
 
+/** Where the key wants a person's yes and the client cannot ask one, a person gives it in the console. */
+async function checkHuman(mode, options) {
+    const [way] = mode.split('-');
+    const client = new Client({ name: 'footbridge-peer-check', version: '1' }, options);
+    await client.connect(transportFor(way, FOOTBRIDGE_HUMAN_KEY));
+    await client.listTools();
+    const put = async (key) => (await client.callTool({ name: 'memory_put', arguments: { key, content: 'agreed to' } })).structuredContent;
+    const isStored = async (key) => !(await client.callTool({ name: 'memory_get', arguments: { key } })).isError;
+    const key = `human-typescript-${generation}-${mode}`;
+    await check(mode, 'a person approves in the console, and the repeated call does it', async () => {
+        const waiting = await put(key);
+        expect(waiting?.status === 'pending_approval' && waiting.approve?.url && !waiting.confirmation_token, `got ${show(waiting)}`);
+        expect((await put(key))?.status === 'pending_approval', 'ran before anybody agreed');
+        const page = await answerInConsole(waiting.approve.url, 'approve');
+        expect(page.includes('agreed to'), 'the page does not show what would happen');
+        const done = await put(key);
+        expect(done?.status === 'done' && done.result?.memory?.content === 'agreed to', `got ${show(done)}`);
+    });
+    await check(mode, 'a person declines in the console, and nothing happens', async () => {
+        const waiting = await put(`${key}-declined`);
+        await answerInConsole(waiting.approve.url, 'decline');
+        const declined = await put(`${key}-declined`);
+        expect(declined?.status === 'declined', `got ${show(declined)}`);
+        expect(!(await isStored(`${key}-declined`)), 'is stored all the same');
+    });
+    await client.close();
+}
+
 for (const mode of modes) {
     const [way, kind] = mode.split('-');
     if (kind !== 'legacy' && sdk.negotiation === null) {
@@ -204,6 +235,7 @@ for (const mode of modes) {
     if (connected) await checkAll(mode, kind === 'legacy' ? 'legacy' : 'modern', client);
     await client.close();
     if (connected) await check(mode, 'confirms and declines', () => checkConfirming(mode, options));
+    if (connected) await check(mode, 'a person answers elsewhere', () => checkHuman(mode, options));
     if (connected && mode === 'direct-legacy') {
         await check(mode, 'confirms without a session', () => checkConfirming(mode, options, true));
     }

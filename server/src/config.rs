@@ -76,6 +76,9 @@ pub struct ServerSettings {
     /// The operator's own catalogue: files, or folders of `*.toml` files, read in the order of their names. Each file
     /// brings one edition. Read again at SIGHUP and at `catalogue reload`.
     pub catalogue: Vec<PathBuf>,
+    /// Whether catalogue files may name local programs as tools (`[tool.command]`). Such a file says what runs on this
+    /// machine, so a file that came from somewhere else does nothing of the kind until this is set.
+    pub command_tools: bool,
     /// PEM file of the certificate chain; with `tls_key` the server speaks TLS itself.
     pub tls_certificate: Option<PathBuf>,
     /// PEM file of the private key.
@@ -90,6 +93,7 @@ impl Default for ServerSettings {
             data: None,
             editions: Vec::new(),
             catalogue: Vec::new(),
+            command_tools: false,
             tls_certificate: None,
             tls_key: None,
         }

@@ -30,7 +30,7 @@ use tracing::error;
 pub use answer::{Answer, CallError, SignInError};
 pub use house::{BoundEdition, House, HouseBuilder, HouseError};
 pub use offers::Suggestions;
-pub use questions::{Answered, AskClient, ClientAnswer, NoAnswer, OpenQuestion};
+pub use questions::{Answered, AskClient, ClientAnswer, NoAnswer, OpenQuestion, Stoppable};
 pub use refused::{REFUSED, Refused};
 pub use replies::Said;
 pub use sessions::{ClientFacts, ClientSession};

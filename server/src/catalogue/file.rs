@@ -9,7 +9,7 @@ use toml::Spanned;
 
 use super::{
     command::CommandRow,
-    http::HttpRow,
+    http::{HttpRow, VaultRow},
     offers::{PromptRow, ResourceRow},
 };
 use crate::vocabulary::{Consent, EditionName, Effect, NameStyle, Role, Scope};
@@ -26,6 +26,8 @@ pub(super) struct CatalogueFile {
     /// REST APIs that tools of the edition call.
     #[serde(default, rename = "upstream")]
     pub upstreams: toml::Table,
+    /// Where `vault:` references point.
+    pub vault: Option<VaultRow>,
     #[serde(default, rename = "tool")]
     pub tools: Vec<ToolRow>,
     #[serde(default, rename = "prompt")]

@@ -19,7 +19,7 @@ use super::{
     command::CommandCall,
     confirming::TOKEN_ARGUMENT,
     file::{CatalogueFile, EditionRow, ScopeNeed, ScopeRow, ToolRow},
-    http::{HttpCall, Upstream, UpstreamRow},
+    http::{HttpCall, Upstream, UpstreamRow, Vault},
     offers::{self, PromptRow, ResourceRow},
     schema,
     scopes::ScopeRules,
@@ -114,6 +114,7 @@ pub(super) fn edition(files: &[NamedText<'_>]) -> Result<Edition, CatalogueError
     let mut head: Option<(&str, EditionRow)> = None;
     let mut scopes = BTreeMap::new();
     let mut upstreams: Upstreams = BTreeMap::new();
+    let mut vault: Option<Arc<Vault>> = None;
     let mut rows: Vec<(&NamedText<'_>, ToolRow)> = Vec::new();
     let mut prompt_rows: Vec<(&NamedText<'_>, PromptRow)> = Vec::new();
     let mut resource_rows: Vec<(&NamedText<'_>, ResourceRow)> = Vec::new();
@@ -145,11 +146,18 @@ pub(super) fn edition(files: &[NamedText<'_>]) -> Result<Edition, CatalogueError
                 return Err(fault(format!("scope `{name}` is described twice")));
             }
         }
+        if let Some(row) = file.vault {
+            let described = Vault::new(row).map_err(|e| fault(format!("vault: {e}")))?;
+            if vault.replace(Arc::new(described)).is_some() {
+                return Err(fault("a second [vault]; an edition has one".to_owned()));
+            }
+        }
         for (name, row) in file.upstreams {
             let row: UpstreamRow = row
                 .try_into()
                 .map_err(|e| fault(format!("upstream `{name}`: {e}")))?;
-            let upstream = Upstream::new(&name, row).map_err(|e| fault(format!("upstream `{name}`: {e}")))?;
+            let upstream = Upstream::new(&name, row, vault.as_ref())
+                .map_err(|e| fault(format!("upstream `{name}`: {e}")))?;
             if upstreams.insert(name.clone(), Arc::new(upstream)).is_some() {
                 return Err(fault(format!("upstream `{name}` is described twice")));
             }

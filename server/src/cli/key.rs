@@ -141,6 +141,12 @@ pub(crate) struct Narrow {
     /// Spelling of tool names: auto, native or underscore.
     #[arg(long, value_parser = name_style)]
     names: Option<NameStyle>,
+    /// The groups of tools it lists, e.g. crm,tickets; "" for all. What is not listed can be called all the same.
+    #[arg(long, value_name = "A,B", value_delimiter = ',')]
+    toolsets: Option<Vec<String>>,
+    /// Whether it lists three tools that find and call the others.
+    #[arg(long, value_name = "BOOL")]
+    discover: Option<bool>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -286,6 +292,10 @@ impl Narrow {
         let wish = KeyNarrowing {
             name: self.name,
             names: self.names,
+            toolsets: self
+                .toolsets
+                .map(|names| names.into_iter().filter(|name| !name.is_empty()).collect()),
+            discover: self.discover,
             scopes: self.scopes,
             editions: self.editions,
             expires_in_days: self.expires_in_days,

@@ -24,7 +24,7 @@ use crate::{
     access::oauth::Entrance,
     audit::RequestFacts,
     catalogue::Tool,
-    domain::Progress,
+    domain::{DomainError, Progress},
     limits::Usage,
     pipeline::{Answer, Asking, CallError, ClientSession, ToolCall},
     telemetry::Trace,
@@ -75,9 +75,12 @@ impl Desk {
         let _cancel = cancelled.clone().drop_guard();
         let settings = &self.common.settings;
         let streams = line.events() == Events::Welcome;
+        let on_stdio = matches!(mirror, Mirror::Stdio { .. });
+        let session = session.filter(|_| streams);
+        // A process's client cannot lose its connection and live.
         let tape = session
             .as_ref()
-            .filter(|_| streams)
+            .filter(|_| !on_stdio)
             .and_then(|_| Tape::new(&self.common, caller, dialect.version));
         let token = request.progress_token.filter(|_| streams);
         let (progress, reports) = match (token, &tape) {
@@ -96,12 +99,12 @@ impl Desk {
                 (Progress::to(sender), Some((receiver, reports)))
             }
         };
-        let messenger = tape.as_ref().map(|tape| Messenger {
+        let messenger = (on_stdio || tape.is_some()).then_some(Messenger {
             desk: self,
             caller,
             mirror,
             line,
-            tape,
+            tape: tape.as_ref(),
             version: dialect.version,
         });
         let mut capabilities = modern::capabilities(request.capabilities);
@@ -133,9 +136,19 @@ impl Desk {
         let started = std::time::Instant::now();
         // Boxed: every future around this one would be as large as it, and is moved once for each of them.
         let mut call = Box::pin(self.common.house.call(&caller.principal, call));
-        let result = match reports {
-            None => call.as_mut().await,
-            Some((receiver, reports)) => Box::pin(reports.relay(call, receiver)).await,
+        let stoppable = session
+            .as_ref()
+            .filter(|_| !on_stdio && !dialect.is_modern())
+            .map(|session| self.common.house.stoppable(session, &envelope.id.to_string()));
+        let work = async {
+            match reports {
+                None => call.as_mut().await,
+                Some((receiver, reports)) => Box::pin(reports.relay(call, receiver)).await,
+            }
+        };
+        let result = match &stoppable {
+            None => work.await,
+            Some(stoppable) => Box::pin(until_stopped(work, &stoppable.stop)).await,
         };
         self.count(&request.name, &result, started.elapsed());
         let reply = self.reply_to(caller, envelope.id, dialect, result);
@@ -242,6 +255,18 @@ impl Desk {
                 (None, _) => None,
             },
         }
+    }
+}
+
+/// Gives a call up once its client wants it stopped, as if the client had gone away.
+async fn until_stopped(
+    work: impl Future<Output = Result<Answer, CallError>>,
+    stop: &CancellationToken,
+) -> Result<Answer, CallError> {
+    tokio::select! {
+        biased;
+        result = work => result,
+        () = stop.cancelled() => Err(CallError::Domain(DomainError::Cancelled)),
     }
 }
 

@@ -45,6 +45,9 @@ use crate::{
 /// What every JSON-RPC message is held to (protocol.md L-02).
 pub(super) const RULES: Rules = Rules::SERVER;
 
+/// What a legacy client says of a call that it wants stopped.
+const CANCELLED: &str = "notifications/cancelled";
+
 /// What all desks of a server share.
 pub(super) struct Common {
     pub(super) house: Arc<House>,
@@ -261,6 +264,9 @@ impl Desk {
             Message::Notification(notification) => match admit_notification(&notification, mirror) {
                 Ok(()) if notification.params.meta().is_modern_claim() => Reply::accepted(),
                 Ok(()) => match self.session(caller, mirror) {
+                    Ok(Some(session)) if notification.method == CANCELLED => {
+                        Box::pin(self.stop_call(caller, &session, &notification)).await
+                    }
                     Ok(_) => Reply::accepted(),
                     Err(SessionOver) => session_over(None),
                 },
@@ -415,7 +421,7 @@ impl Desk {
     fn takes_batches(&self, mirror: Mirror<'_>) -> bool {
         match mirror {
             Mirror::Http(_) => era::allows_batch(mirror.header(PROTOCOL_VERSION)),
-            Mirror::Stdio { settled } => settled == Some(era::ProtocolVersion::V2025_03_26),
+            Mirror::Stdio { settled, .. } => settled == Some(era::ProtocolVersion::V2025_03_26),
         }
     }
 }

@@ -16,7 +16,7 @@ use http::{HeaderMap, StatusCode};
 use serde_json::value::RawValue;
 
 use super::{legacy, listen::Filter, modern, offers::Completion, reply::Reply, tasks::TaskRequest};
-use crate::{catalogue::Shape, domain::LogLevel};
+use crate::{catalogue::Shape, domain::LogLevel, pipeline::ClientSession};
 
 /// Longest progress token, in bytes as spelled (protocol.md L-02).
 const LONGEST_TOKEN: usize = 256;
@@ -149,7 +149,10 @@ pub(super) enum Mirror<'h> {
     Http(&'h HeaderMap),
     /// There are none on stdio, and nothing is compared; legacy messages are of the revision that `initialize`
     /// settled.
-    Stdio { settled: Option<ProtocolVersion> },
+    Stdio {
+        settled: Option<ProtocolVersion>,
+        session: Option<&'h ClientSession>,
+    },
 }
 
 impl<'h> Mirror<'h> {
@@ -192,7 +195,7 @@ impl<'h> Mirror<'h> {
     fn decide(self, meta: &RequestMeta<'_>, method: &str) -> Result<Served, era::Refusal> {
         match self {
             Self::Http(_) => era::decide(meta, method, self.header(headers::PROTOCOL_VERSION)),
-            Self::Stdio { settled } => {
+            Self::Stdio { settled, .. } => {
                 // The body repeats itself where HTTP has a header.
                 let claimed = meta.protocol_version().ok().flatten();
                 let header = match (&claimed, settled) {

@@ -14,14 +14,12 @@ use http::StatusCode;
 use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use tokio::{
-    sync::broadcast::error::RecvError,
-    time::{Instant, sleep_until},
-};
+use tokio::time::{Instant, sleep_until};
 use tracing::warn;
 
 use super::{
     desk::{Caller, Common, Desk},
+    ears::{Ears, Heard},
     envelope::Mirror,
     gate,
     line::{Events, Line},
@@ -32,7 +30,7 @@ use super::{
 use crate::{
     access::{Credential, Principal},
     pipeline::Watched,
-    store::{Change, Topic},
+    store::Topic,
 };
 
 /// From a notice about keys or people to looking at the caller's rights: the keyring hears the same notice and
@@ -151,9 +149,7 @@ pub(super) async fn listen(
         return too_many(settings, Some(id));
     };
     let _counted = Counted::new(&desk.common);
-    // Subscribed before the acknowledgement: nothing that happens after it is missed.
-    let mut changes = desk.common.house.store().changes();
-    let mut catalogue = desk.common.house.catalogue_changes();
+    let mut ears = Ears::open(&desk.common);
     let house = &desk.common.house;
     let uris = filter.uris.iter().map(String::as_str);
     let watched = match house.watch(&caller.principal, uris).await {
@@ -175,24 +171,15 @@ pub(super) async fn listen(
         caller.principal.clone(),
         Duration::from_millis(settings.listen_fold_ms),
     );
-    let end = Instant::now() + Duration::from_millis(settings.listen_ms);
     loop {
-        tokio::select! {
-            () = desk.common.draining.cancelled() => break,
-            () = sleep_until(end) => break,
-            Ok(()) = catalogue.changed() => watch.hear(Topic::Catalogue),
-            change = changes.recv() => match change {
-                Ok(Change { topic, .. }) => watch.hear(topic),
-                // Too much at once: anything may have changed.
-                Err(RecvError::Lagged(_)) => {
-                    watch.hear(Topic::Catalogue);
-                    watch.hear(Topic::Keys);
-                    watch.hear(Topic::Resources);
-                }
-                Err(RecvError::Closed) => break,
-            },
-            () = watch.due() => {
-                let Some(principal) = still_allowed(desk, caller, mirror).await else { break };
+        match ears.next(&mut watch).await {
+            Heard::End => break,
+            // A modern client has none.
+            Heard::Session => {}
+            Heard::Look => {
+                let Some(principal) = still_allowed(desk, caller, mirror).await else {
+                    break;
+                };
                 for uri in watch.look_at_resources(desk, &principal).await {
                     line.send(updated(id, &uri));
                 }
@@ -300,6 +287,8 @@ impl Watch {
             Topic::Catalogue => Duration::ZERO,
             Topic::Keys | Topic::Users | Topic::Tenants => SETTLE,
             Topic::Resources if !self.watched.is_empty() => Duration::ZERO,
+            // Whoever passes this on wants to look at its session once that was read.
+            Topic::Sessions => SETTLE,
             _ => return,
         };
         self.list_changed |= topic == Topic::Catalogue;

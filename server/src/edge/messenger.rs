@@ -31,7 +31,8 @@ pub(super) struct Messenger<'a> {
     pub(super) caller: &'a Caller,
     pub(super) mirror: Mirror<'a>,
     pub(super) line: &'a Line,
-    pub(super) tape: &'a Tape,
+    /// For clients that can come back for what they missed.
+    pub(super) tape: Option<&'a Tape>,
     pub(super) version: ProtocolVersion,
 }
 
@@ -69,7 +70,10 @@ impl Messenger<'_> {
                 .as_deref()
                 .map(str::as_bytes),
         );
-        self.tape.say(self.line, message).await;
+        match self.tape {
+            Some(tape) => tape.say(self.line, message).await,
+            None => self.line.send(message),
+        }
         match question.answer().await? {
             ClientAnswer::Result(answer) => Ok(answer),
             ClientAnswer::Error(message) => Err(NoAnswer::Refused(message)),

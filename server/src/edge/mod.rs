@@ -23,6 +23,7 @@ mod challenge;
 mod connection;
 mod desk;
 mod discovery;
+mod ears;
 mod envelope;
 mod exchange;
 mod front;

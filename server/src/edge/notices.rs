@@ -7,14 +7,11 @@ use std::time::Duration;
 
 use footbridge_protocol::{era::ProtocolVersion, jsonrpc::write_notification};
 use serde_json::json;
-use tokio::{
-    sync::broadcast::error::RecvError,
-    time::{Instant, sleep_until},
-};
 use tracing::warn;
 
 use super::{
     desk::{Caller, Desk},
+    ears::{Ears, Heard},
     envelope::Mirror,
     legacy,
     line::{Line, Note, Position},
@@ -24,7 +21,7 @@ use super::{
 };
 use crate::{
     pipeline::{ClientSession, House, Watched},
-    store::{Change, StoreError, Topic},
+    store::{StoreError, Topic},
 };
 
 /// The name under which a stream of notices is asked for again. Nothing of it is kept.
@@ -53,9 +50,7 @@ pub(super) async fn notices(
     {
         return Reply::accepted();
     }
-    // Subscribed before the first word: nothing that happens after it is missed.
-    let mut changes = desk.common.house.store().changes();
-    let mut catalogue = desk.common.house.catalogue_changes();
+    let mut ears = Ears::open(&desk.common);
     let primes = legacy::shapes_of(&session.facts.revision) >= ProtocolVersion::V2025_11_25;
     line.note(Note {
         data: Vec::new(),
@@ -81,33 +76,22 @@ pub(super) async fn notices(
     if last.is_some() {
         watch.hear(Topic::Catalogue);
     }
-    let end = Instant::now() + Duration::from_millis(settings.listen_ms);
     loop {
-        tokio::select! {
-            () = desk.common.draining.cancelled() => break,
-            () = sleep_until(end) => break,
-            Ok(()) = catalogue.changed() => watch.hear(Topic::Catalogue),
-            change = changes.recv() => match change {
-                Ok(Change { topic: Topic::Sessions, .. }) => {
-                    if house.session_state(session).ended {
-                        break;
-                    }
-                    match watched_by(house, caller, session).await {
-                        Ok(wanted) => watch.adopt(wanted),
-                        Err(error) => warn!(error = %error, "failed to follow a session's subscriptions"),
-                    }
+        match ears.next(&mut watch).await {
+            Heard::End => break,
+            // Whoever keeps the sessions hears the same and needs a moment to read them.
+            Heard::Session => watch.hear(Topic::Sessions),
+            Heard::Look => {
+                if house.session_state(session).ended {
+                    break;
                 }
-                Ok(Change { topic, .. }) => watch.hear(topic),
-                // Too much at once: anything may have changed.
-                Err(RecvError::Lagged(_)) => {
-                    watch.hear(Topic::Catalogue);
-                    watch.hear(Topic::Keys);
-                    watch.hear(Topic::Resources);
+                let Some(principal) = still_allowed(desk, caller, mirror).await else {
+                    break;
+                };
+                match watched_by(house, caller, session).await {
+                    Ok(wanted) => watch.adopt(wanted),
+                    Err(error) => warn!(error = %error, "failed to follow a session's subscriptions"),
                 }
-                Err(RecvError::Closed) => break,
-            },
-            () = watch.due() => {
-                let Some(principal) = still_allowed(desk, caller, mirror).await else { break };
                 for uri in watch.look_at_resources(desk, &principal).await {
                     tell_updated(&uri, line);
                 }

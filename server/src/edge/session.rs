@@ -6,7 +6,8 @@ use bytes::Bytes;
 use footbridge_protocol::{
     codes, era,
     headers::{HeaderValue, SESSION_ID},
-    jsonrpc::{ErrorObject, ErrorView, Id, Response, ResponseBody},
+    jsonrpc::{ErrorObject, ErrorView, Id, Notification, Response, ResponseBody},
+    meta::ClientInfo,
 };
 use http::StatusCode;
 use serde_json::{json, value::RawValue};
@@ -68,12 +69,32 @@ impl Desk {
         }
     }
 
+    /// A legacy client wants a call of its session stopped.
+    pub(super) async fn stop_call(
+        &self,
+        caller: &Caller,
+        session: &ClientSession,
+        notification: &Notification<'_>,
+    ) -> Reply {
+        let Ok(Some(id)) = notification.params.request_id() else {
+            return Reply::accepted();
+        };
+        let house = &self.common.house;
+        match house.stop_call(&caller.principal, session, &id.to_string()).await {
+            Ok(()) => Reply::accepted(),
+            Err(error) => self.unavailable(caller, None, &error),
+        }
+    }
+
     /// The session that a legacy message names, if any.
     pub(super) fn session(
         &self,
         caller: &Caller,
         mirror: Mirror<'_>,
     ) -> Result<Option<ClientSession>, SessionOver> {
+        if let Mirror::Stdio { session, .. } = mirror {
+            return Ok(session.cloned());
+        }
         if self.common.settings.session_ms == 0 {
             return Ok(None);
         }
@@ -143,17 +164,7 @@ impl Desk {
         // A process on stdio is its client's alone and needs nothing to be known by.
         let session = (settings.session_ms > 0 && caller.address.is_some())
             .then(|| {
-                let mut capabilities = modern::capabilities(capabilities);
-                if revision < era::ProtocolVersion::V2025_06_18 {
-                    capabilities.remove("elicitation");
-                }
-                let client = &envelope.client;
-                let facts = ClientFacts::new(
-                    client.name.as_deref(),
-                    client.version.as_deref(),
-                    capabilities,
-                    version,
-                );
+                let facts = client_facts(&envelope.client, capabilities, version);
                 let lifetime_ms = i64::try_from(settings.session_ms).unwrap_or(i64::MAX);
                 let house = &self.common.house;
                 house.begin_session(&caller.principal, facts, lifetime_ms)
@@ -198,6 +209,13 @@ impl Desk {
         uri: &str,
         wanted: bool,
     ) -> Reply {
+        // Unsubscribing is always right: what was watched may be gone.
+        if wanted && session.is_some() && !self.common.house.may_watch(&caller.principal, uri) {
+            let text = format!("Resource not found: {uri}");
+            let error =
+                ErrorObject::new(codes::LEGACY_RESOURCE_NOT_FOUND, text).with_data(&json!({ "uri": uri }));
+            return Reply::error(StatusCode::OK, Some(id), &error);
+        }
         let uri = uri.to_owned();
         let change = move |state: &mut SessionState| {
             state.uris.retain(|known| *known != uri);
@@ -210,6 +228,24 @@ impl Desk {
         };
         self.change_session(caller, id, session, change).await
     }
+}
+
+/// What a client says of itself in `initialize`.
+pub(super) fn client_facts(
+    client: &ClientInfo<'_>,
+    capabilities: Option<&RawValue>,
+    version: &str,
+) -> ClientFacts {
+    let mut capabilities = modern::capabilities(capabilities);
+    if legacy::shapes_of(version) < era::ProtocolVersion::V2025_06_18 {
+        capabilities.remove("elicitation");
+    }
+    ClientFacts::new(
+        client.name.as_deref(),
+        client.version.as_deref(),
+        capabilities,
+        version,
+    )
 }
 
 /// Capabilities as legacy clients read them, without and with a session.

@@ -9,6 +9,7 @@ use footbridge_protocol::{
     codes,
     era::{self, ProtocolVersion},
     jsonrpc::{ErrorObject, Message, OwnedId, Rules, decode, id_in_prefix, write_error},
+    meta::ClientInfo,
     sse::flatten_newlines,
 };
 use parking_lot::Mutex;
@@ -25,9 +26,14 @@ use super::{
     http::request_id,
     legacy,
     line::{Events, Line, Step, Work},
+    session::client_facts,
     settings::EdgeSettings,
 };
-use crate::{access::Principal, pipeline::House, vocabulary::Listing};
+use crate::{
+    access::Principal,
+    pipeline::{ClientSession, House},
+    vocabulary::Listing,
+};
 
 /// Lines that may wait for a slow reader before calls wait in turn.
 const LINES_WAITING: usize = 64;
@@ -63,6 +69,8 @@ where
         principal,
         lines,
         settled: None,
+        client: None,
+        process: request_id(),
         in_flight: Arc::default(),
         work: TaskTracker::new(),
     };
@@ -148,6 +156,10 @@ struct Session {
     principal: Principal,
     lines: mpsc::Sender<Vec<u8>>,
     settled: Option<ProtocolVersion>,
+    /// What the client said of itself when it shook hands: it can be asked while its calls run.
+    client: Option<ClientSession>,
+    /// What this process is known by.
+    process: String,
     in_flight: Arc<Mutex<HashMap<OwnedId, CancellationToken>>>,
     work: TaskTracker,
 }
@@ -168,7 +180,14 @@ impl Session {
                         .ok()
                         .flatten()
                         .unwrap_or_default();
-                    self.settled = Some(legacy::shapes_of(era::negotiate(&asked)));
+                    let version = era::negotiate(&asked);
+                    self.settled = Some(legacy::shapes_of(version));
+                    let params = &request.params;
+                    let said = params.client_info().ok().flatten();
+                    let info = said.map(ClientInfo::read).unwrap_or_default();
+                    let facts = client_facts(&info, params.capabilities().ok().flatten(), version);
+                    let house = &self.desk.common.house;
+                    self.client = Some(house.process_session(facts, &self.process));
                 }
                 self.run(line.to_vec(), Some(request.id.to_owned()));
             }
@@ -179,8 +198,11 @@ impl Session {
                     cancel.cancel();
                 }
             }
-            // Nothing is ever said to a notification, nor to an answer that nobody asked for.
-            Ok(Message::Notification(_) | Message::Response(_)) => {}
+            // Nothing is ever said to a notification.
+            Ok(Message::Notification(_)) => {}
+            // An answer to a question of a call that runs; one that nobody asked for is dropped there.
+            Ok(Message::Response(_)) if self.client.is_some() => self.run(line.to_vec(), None),
+            Ok(Message::Response(_)) => {}
             Err(_) => self.run(line.to_vec(), None),
         }
     }
@@ -198,13 +220,15 @@ impl Session {
             request_id: request_id(),
             counted: self.desk.common.house.count_request(&self.principal),
         };
-        let (desk, settled) = (Arc::clone(&self.desk), self.settled);
+        let (desk, settled, client) = (Arc::clone(&self.desk), self.settled, self.client.clone());
         let (lines, in_flight) = (self.lines.clone(), Arc::clone(&self.in_flight));
         self.work.spawn(async move {
             let messages = Line::attached(Events::Welcome);
             let own = Arc::clone(&messages);
             let mut work = Work::new(messages, async move {
-                desk.answer(&caller, Mirror::Stdio { settled }, &line, &own).await
+                let session = client.as_ref();
+                let mirror = Mirror::Stdio { settled, session };
+                desk.answer(&caller, mirror, &line, &own).await
             });
             let answered = async {
                 loop {

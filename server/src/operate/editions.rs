@@ -13,7 +13,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tracing::{error, info};
 
 use crate::{
-    catalogue::{BUILTIN, Catalogue, CatalogueError, NamedText},
+    catalogue::{BUILTIN, Catalogue, CatalogueError, Driver, NamedText},
     config::Config,
     pipeline::{House, HouseError},
     store::{Store, StoreError, Topic},
@@ -34,6 +34,17 @@ pub enum SourceError {
     /// What the files say is not in order.
     #[error(transparent)]
     Catalogue(#[from] CatalogueError),
+    /// A local program as a tool, where the configuration has no word of such.
+    #[error(
+        "tool `{tool}` of edition `{edition}` is a local program; set `command_tools = true` under [server] to let catalogue \
+         files run programs on this machine"
+    )]
+    Command {
+        /// The edition.
+        edition: String,
+        /// The tool.
+        tool: String,
+    },
 }
 
 /// Why a new catalogue did not take the old one's place.
@@ -51,6 +62,7 @@ pub enum ReloadError {
 #[derive(Clone, Debug)]
 pub struct CatalogueSource {
     paths: Vec<PathBuf>,
+    command_tools: bool,
     editions: Vec<EditionName>,
 }
 
@@ -64,6 +76,7 @@ impl CatalogueSource {
         };
         Self {
             paths: config.server.catalogue.clone(),
+            command_tools: config.server.command_tools,
             editions: editions.to_vec(),
         }
     }
@@ -93,12 +106,28 @@ impl CatalogueSource {
             .chain(own.iter().map(<[_; 1]>::as_slice))
             .collect();
         let catalogue = Catalogue::load(&groups)?;
+        if !self.command_tools {
+            refuse_programs(&catalogue)?;
+        }
         if self.editions.is_empty() {
             Ok(catalogue.unless_on_request())
         } else {
             Ok(catalogue.narrowed_to(&self.editions)?)
         }
     }
+}
+
+fn refuse_programs(catalogue: &Catalogue) -> Result<(), SourceError> {
+    for edition in catalogue.editions() {
+        let mut tools = edition.tools().iter();
+        if let Some(tool) = tools.find(|tool| matches!(tool.driver, Driver::Command(_))) {
+            return Err(SourceError::Command {
+                edition: edition.name.to_string(),
+                tool: tool.name.to_string(),
+            });
+        }
+    }
+    Ok(())
 }
 
 /// A file itself, or the catalogue files of a folder in the order of their names.
@@ -199,8 +228,30 @@ mod tests {
         assert_eq!(names, ["a.toml", "b.toml"]);
         let source = CatalogueSource {
             paths: vec![folder.path().to_owned()],
+            command_tools: false,
             editions: Vec::new(),
         };
         assert!(source.load().unwrap_err().to_string().contains("a.toml"));
+    }
+
+    #[test]
+    fn a_file_runs_programs_only_where_the_configuration_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("shop.toml");
+        let text = "format = 1\nedition = { name = \"shop\", title = \"Shop\", instructions = \"Ask.\", key_prefix = \"shop_\" }\n\
+                    scopes = { \"s:read\" = { title = \"Read\" } }\n[[tool]]\nname = \"stock\"\nscope = \"s:read\"\neffect = \"read\"\n\
+                    input = {}\ncommand = { argv = [\"/bin/true\"] }\n";
+        std::fs::write(&file, text).unwrap();
+        let source = |command_tools| CatalogueSource {
+            paths: vec![file.clone()],
+            editions: Vec::new(),
+            command_tools,
+        };
+        let refused = source(false).load().unwrap_err().to_string();
+        assert!(
+            refused.contains("`stock`") && refused.contains("command_tools = true"),
+            "{refused}"
+        );
+        assert!(source(true).load().is_ok());
     }
 }

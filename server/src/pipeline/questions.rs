@@ -19,18 +19,21 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::sync::{broadcast::error::RecvError, oneshot};
+use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::House;
+use super::{ClientSession, House};
 use crate::{
     access::Principal,
     domain::InputRequest,
     policy::SealKey,
     store::{Store, StoreError, Topic},
-    vocabulary::{TenantId, UserId},
+    vocabulary::{TenantId, UserId, hexadecimal, sha256},
 };
 
 const PREFIX: &str = "ask_";
+/// How long an order to stop a call is kept for the replica that runs it, in milliseconds: longer than any needs to hear.
+const ORDER_KEPT_MS: i64 = 60_000;
 /// Questions of one person that may be open at once on one replica: a person answers one after the other.
 const MOST_OPEN: usize = 32;
 /// Answers that one look at the table reads.
@@ -84,11 +87,26 @@ struct Waiting {
     tell: oneshot::Sender<Option<ClientAnswer>>,
 }
 
-/// The open questions of this replica.
+/// A running call that its client may stop. It cannot be stopped any more once this is dropped.
+pub struct Stoppable {
+    id: String,
+    questions: Arc<Questions>,
+    /// Fires when the client wants it stopped.
+    pub stop: CancellationToken,
+}
+
+impl Drop for Stoppable {
+    fn drop(&mut self) {
+        self.questions.stoppable.lock().remove(&self.id);
+    }
+}
+
+/// The open questions of this replica, and the calls that their clients may stop.
 pub(super) struct Questions {
     store: Store,
     seal_key: Arc<SealKey>,
     waiting: Mutex<HashMap<String, Waiting>>,
+    stoppable: Mutex<HashMap<String, CancellationToken>>,
     /// The newest answer that was read.
     seen: AtomicI64,
 }
@@ -148,6 +166,12 @@ impl OpenQuestion {
     }
 }
 
+/// What an order to stop a call is known by: nobody can name another session's call.
+fn order_id(session: &ClientSession, request: &str) -> String {
+    let digest = sha256(&format!("{}\n{request}", hexadecimal(session.hash())));
+    format!("stop_{}", hexadecimal(&digest))
+}
+
 /// What a stored answer is bound to.
 fn binding(tenant: &TenantId, id: &str) -> String {
     format!("answer\n{tenant}\n{id}")
@@ -159,6 +183,7 @@ impl Questions {
             store,
             seal_key,
             waiting: Mutex::default(),
+            stoppable: Mutex::default(),
             seen: AtomicI64::new(0),
         }
     }
@@ -173,7 +198,7 @@ impl Questions {
                 Err(RecvError::Lagged(_)) => {}
                 Err(RecvError::Closed) => return,
             }
-            if self.waiting.lock().is_empty() {
+            if self.waiting.lock().is_empty() && self.stoppable.lock().is_empty() {
                 continue;
             }
             if let Err(error) = self.wake().await {
@@ -194,6 +219,9 @@ impl Questions {
             let full = answered.len() >= ANSWERS_AT_ONCE as usize;
             for (id, version) in answered {
                 self.seen.fetch_max(version, Ordering::AcqRel);
+                if let Some(stop) = self.stoppable.lock().remove(&id) {
+                    stop.cancel();
+                }
                 if let Some(waiting) = self.waiting.lock().remove(&id) {
                     // Whoever stopped waiting needs no answer.
                     let _ = waiting.tell.send(None);
@@ -207,6 +235,51 @@ impl Questions {
 }
 
 impl House {
+    /// Lets a session's client stop a call of its own by the id of its request.
+    pub fn stoppable(&self, session: &ClientSession, request: &str) -> Stoppable {
+        let (id, stop) = (order_id(session, request), CancellationToken::new());
+        self.questions.stoppable.lock().insert(id.clone(), stop.clone());
+        Stoppable {
+            id,
+            questions: Arc::clone(&self.questions),
+            stop,
+        }
+    }
+
+    /// Stops a call of a session, on whatever replica it runs. What is over, or was never there, is none of its business.
+    ///
+    /// # Errors
+    /// When another replica cannot be told.
+    pub async fn stop_call(
+        &self,
+        principal: &Principal,
+        session: &ClientSession,
+        request: &str,
+    ) -> Result<(), StoreError> {
+        let id = order_id(session, request);
+        let here = self.questions.stoppable.lock().remove(&id);
+        if let Some(stop) = here {
+            stop.cancel();
+            return Ok(());
+        }
+        // A store of one process has nobody else to tell.
+        if self.store.kind() != "postgres" {
+            return Ok(());
+        }
+        let user = principal.facts().user.clone();
+        self.store
+            .write(principal.tenant(), move |tx| {
+                async move {
+                    // The same order twice is one: the first is still there.
+                    tx.client_questions().close(&id).await?;
+                    tx.client_questions().ask(&id, &user, ORDER_KEPT_MS).await?;
+                    tx.client_questions().answer(&id, &user, &[]).await.map(drop)
+                }
+                .boxed()
+            })
+            .await
+    }
+
     /// Opens a question to a principal's client, for as long as `patience`.
     ///
     /// # Errors

@@ -27,6 +27,8 @@ use crate::{
 const LONGEST_ID: usize = 1024;
 /// Longest name and version of a client that a session keeps, in characters.
 const LONGEST_NAME: usize = 60;
+/// How long what a process's client wants is kept, in milliseconds: longer than any assistant stays open.
+const PROCESS_MS: i64 = 7 * 24 * 60 * 60 * 1000;
 /// Rows that one look at the table reads.
 const ROWS_AT_ONCE: u32 = 1000;
 /// Capabilities that a server may make use of; nothing else of what a client declares is worth its bytes.
@@ -97,6 +99,13 @@ pub struct ClientSession {
     pub state: SessionState,
     hash: [u8; 32],
     expires_at: Timestamp,
+}
+
+impl ClientSession {
+    /// What the session is known by: its id's digest.
+    pub(super) fn hash(&self) -> &[u8; 32] {
+        &self.hash
+    }
 }
 
 /// What is remembered of sessions, in memory.
@@ -192,6 +201,16 @@ impl House {
         };
         let id = self.seal_key.seal_text(&binding(principal), &sealed).ok()?;
         (id.len() <= LONGEST_ID).then_some(id)
+    }
+
+    /// The session of a client that is known by its own process and needs no id.
+    pub fn process_session(&self, facts: ClientFacts, process: &str) -> ClientSession {
+        ClientSession {
+            facts,
+            state: SessionState::default(),
+            hash: sha256(process),
+            expires_at: self.clock.now().plus_millis(PROCESS_MS),
+        }
     }
 
     /// Opens a session's id. `None`: it is not this principal's, not ours, or over.

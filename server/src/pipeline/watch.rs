@@ -112,6 +112,11 @@ impl House {
         Ok(changed)
     }
 
+    /// Whether the principal may watch what is at a URI: some resource or template of theirs is named so.
+    pub fn may_watch(&self, principal: &Principal, uri: &str) -> bool {
+        self.readable(principal, uri).is_some()
+    }
+
     /// The URI as changes spell it, when the principal may read there.
     fn readable(&self, principal: &Principal, uri: &str) -> Option<String> {
         let bound = self.edition_of(principal)?;

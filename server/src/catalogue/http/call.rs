@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{
     path::PathTemplate,
-    row::{FaultCode, HttpRow, Paging},
+    row::{Encoding, FaultCode, HttpRow, Paging},
     upstream::{Upstream, header_name},
 };
 use crate::catalogue::schema::to_json;
@@ -28,9 +28,9 @@ pub enum Place {
     Query(String),
     /// A header.
     Header(HeaderName),
-    /// A member of the JSON body.
+    /// A member of the body.
     Body(String),
-    /// The whole JSON body.
+    /// The whole body.
     WholeBody,
 }
 
@@ -79,6 +79,8 @@ pub struct HttpCall {
     pub rename: Vec<(String, String)>,
     /// What a status means here.
     pub errors: BTreeMap<u16, FaultCode>,
+    /// How the body is written.
+    pub encoding: Encoding,
     /// How to show what would change.
     pub preview: Option<Preview>,
     /// The header that makes a repeated call harmless.
@@ -166,6 +168,7 @@ impl HttpCall {
             drop: row.drop,
             rename: row.rename.into_iter().collect(),
             errors: row.errors.into_iter().map(status).collect::<Result<_, _>>()?,
+            encoding: row.encoding,
             preview,
             idempotency_header: row.idempotency_header.as_deref().map(header_name).transpose()?,
             retry: row.retry,

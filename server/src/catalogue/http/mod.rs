@@ -7,10 +7,12 @@ mod call;
 mod path;
 mod row;
 mod upstream;
+mod vault;
 
 pub(super) use call::WHOLE_BODY;
 pub use call::{Bound, HttpCall, Place, Preview};
 pub use path::{PathFault, PathTemplate};
-pub use row::{FaultCode, Paging};
-pub(super) use row::{HttpRow, UpstreamRow};
+pub use row::{Encoding, FaultCode, Paging};
+pub(super) use row::{HttpRow, UpstreamRow, VaultRow};
 pub use upstream::{Auth, SecretSource, Upstream};
+pub use vault::{Vault, VaultPath};

@@ -1,4 +1,5 @@
-//! A path with holes: `/v1/leads/{id}`. Each hole is one whole segment and stays one, whatever fills it.
+//! A path with holes: `/v1/leads/{id}`, `/Calls/{sid}.json`. Each hole stands within one segment and stays there, whatever
+//! fills it.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -16,7 +17,12 @@ pub enum PathFault {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Segment {
     Fixed(String),
-    Hole(String),
+    /// A hole with what stands before and after it.
+    Hole {
+        before: String,
+        name: String,
+        after: String,
+    },
 }
 
 /// A path whose shape the operator fixed.
@@ -41,7 +47,7 @@ impl PathTemplate {
     /// The names of the holes.
     pub fn holes(&self) -> impl Iterator<Item = &str> {
         self.segments.iter().filter_map(|segment| match segment {
-            Segment::Hole(name) => Some(name.as_str()),
+            Segment::Hole { name, .. } => Some(name.as_str()),
             Segment::Fixed(_) => None,
         })
     }
@@ -59,10 +65,12 @@ impl PathTemplate {
             path.push('/');
             match segment {
                 Segment::Fixed(text) => path.push_str(text),
-                Segment::Hole(name) => {
+                Segment::Hole { before, name, after } => {
                     let fault = |fault| (name.clone(), fault);
                     let value = value(name).ok_or_else(|| fault(PathFault::Empty))?;
+                    path.push_str(before);
                     push_segment(&mut path, &value).map_err(fault)?;
+                    path.push_str(after);
                 }
             }
         }
@@ -71,21 +79,32 @@ impl PathTemplate {
 }
 
 fn segment(text: &str) -> Result<Segment, String> {
-    if let Some(name) = text.strip_prefix('{').and_then(|t| t.strip_suffix('}')) {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "-._~!$&'()*+,;=:@%".contains(c);
+    let hole = text
+        .split_once('{')
+        .and_then(|(before, rest)| Some((before, rest.split_once('}')?)));
+    if let Some((before, (name, after))) = hole {
         let plain = !name.is_empty()
             && name
                 .chars()
                 .all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
-        return if plain {
-            Ok(Segment::Hole(name.to_owned()))
-        } else {
-            Err(format!("`{text}` is not the name of an argument in braces"))
-        };
+        if !plain {
+            return Err(format!("`{text}` is not the name of an argument in braces"));
+        }
+        // Dots alone around a value could make `..` of it.
+        let of_dots = |part: &str| !part.is_empty() && part.chars().all(|c| c == '.');
+        if !before.chars().chain(after.chars()).all(allowed) || of_dots(before) || of_dots(after) {
+            return Err(format!("`{text}` is not a path segment with one hole"));
+        }
+        return Ok(Segment::Hole {
+            before: before.to_owned(),
+            name: name.to_owned(),
+            after: after.to_owned(),
+        });
     }
-    let allowed = |c: char| c.is_ascii_alphanumeric() || "-._~!$&'()*+,;=:@%".contains(c);
     if text == "." || text == ".." || !text.chars().all(allowed) {
         return Err(format!(
-            "`{text}` is not a path segment; a hole is a whole segment, and queries go under `query` or `bind`"
+            "`{text}` is not a path segment; a hole is `{{name}}`, and queries go under `query` or `bind`"
         ));
     }
     Ok(Segment::Fixed(text.to_owned()))
@@ -140,12 +159,21 @@ mod tests {
     #[test]
     fn a_template_that_is_not_a_plain_path_is_refused() {
         for text in [
-            "v1", "/a?b=c", "/a/../b", "/a/{", "/a/{}", "/a/x{id}", "/a/{b c}", "/a#b", "/a b",
+            "v1", "/a?b=c", "/a/../b", "/a/{", "/a/{}", "/a/{b c}", "/a#b", "/a b", "/{a}{b}", "/.{a}",
+            "/{a}..", "/{a}?x",
         ] {
             assert!(PathTemplate::parse(text).is_err(), "{text}");
         }
         let template = PathTemplate::parse("/{a}/b/{c}").unwrap();
         assert_eq!(template.holes().collect::<Vec<_>>(), ["a", "c"]);
+    }
+
+    #[test]
+    fn what_stands_around_a_hole_stays_where_it_is() {
+        assert_eq!(fill("/Calls/{sid}.json", "CA 1/"), Err(PathFault::Escapes));
+        assert_eq!(fill("/Calls/{sid}.json", "CA 1"), Ok("/Calls/CA%201.json".into()));
+        assert_eq!(fill("/v1/lead:{id}:merge", "7"), Ok("/v1/lead:7:merge".into()));
+        assert_eq!(fill("/Calls/{sid}.json", ""), Err(PathFault::Empty));
     }
 
     proptest! {

@@ -35,7 +35,27 @@ fn default_response() -> usize {
     1024
 }
 
-/// How calls are authorised. Secrets are references: `env:NAME` or `file:path`.
+/// Where `vault:PATH#FIELD` references point: a server with the interface of HashiCorp Vault's key-value store, version 2.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::catalogue) struct VaultRow {
+    pub address: String,
+    /// What opens it, by reference: `env:NAME` or `file:path`. Read at every look, since such tokens are renewed beside us.
+    pub token: String,
+    pub namespace: Option<String>,
+    #[serde(default)]
+    pub allow_private: bool,
+    pub ca_file: Option<PathBuf>,
+    /// How long a secret that was read is used before it is read again.
+    #[serde(default = "five_minutes")]
+    pub cache_seconds: u64,
+}
+
+fn five_minutes() -> u64 {
+    300
+}
+
+/// How calls are authorised. Secrets are references: `env:NAME`, `file:path` or `vault:path#field`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub(in crate::catalogue) enum AuthRow {
@@ -79,6 +99,19 @@ fn bearer() -> String {
     "Bearer ".to_owned()
 }
 
+/// How a body is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Encoding {
+    /// As JSON.
+    #[default]
+    Json,
+    /// As a form; a list is its name once for each item.
+    Form,
+    /// As a form; a list's items have their places behind its name: `a[0]`.
+    FormIndexed,
+}
+
 /// What a tool calls.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -111,6 +144,9 @@ pub(in crate::catalogue) struct HttpRow {
     /// Status → what it means here.
     #[serde(default)]
     pub errors: BTreeMap<String, FaultCode>,
+    /// How the body is written.
+    #[serde(default)]
+    pub encoding: Encoding,
     pub preview: Option<PreviewRow>,
     pub idempotency_header: Option<String>,
     /// Whether failed calls that may safely be repeated are; on unless switched off.

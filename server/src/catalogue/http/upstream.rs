@@ -1,11 +1,14 @@
 //! One REST API, judged.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use http::{HeaderName, HeaderValue};
 use url::Url;
 
-use super::row::{AuthRow, UpstreamRow};
+use super::{
+    row::{AuthRow, UpstreamRow},
+    vault::{Vault, VaultPath},
+};
 
 /// A call must end before clients and proxies give up on it (catalogue.md §2.21).
 const LONGEST_TIMEOUT_MS: u64 = 50_000;
@@ -30,6 +33,8 @@ pub enum SecretSource {
     Environment(String),
     /// The first line of a file.
     File(PathBuf),
+    /// A secret in the catalogue's vault.
+    Vault(VaultPath),
 }
 
 /// How calls are authorised.
@@ -75,6 +80,20 @@ pub enum Auth {
     },
 }
 
+impl Auth {
+    fn is_in_vault(&self) -> bool {
+        match self {
+            Self::None => false,
+            Self::Header { secret, .. }
+            | Self::Basic { secret, .. }
+            | Self::ClientCredentials { secret, .. } => {
+                matches!(secret, SecretSource::Vault(_))
+            }
+            Self::PerTenant { reference, .. } => reference.starts_with("vault:"),
+        }
+    }
+}
+
 /// A REST API that tools may call.
 #[derive(Clone, Debug)]
 pub struct Upstream {
@@ -84,6 +103,8 @@ pub struct Upstream {
     pub base: Url,
     /// How calls are authorised.
     pub auth: Auth,
+    /// Where the secret is, when it is in a vault.
+    pub vault: Option<Arc<Vault>>,
     /// Sent with every call.
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// The longest wait for a whole answer.
@@ -105,16 +126,26 @@ impl SecretSource {
         match text.split_once(':') {
             Some(("env", name)) if !name.is_empty() => Ok(Self::Environment(name.to_owned())),
             Some(("file", path)) if !path.is_empty() => Ok(Self::File(path.into())),
-            _ => {
-                Err("a secret is a reference, `env:NAME` or `file:/path`, never the secret itself".to_owned())
-            }
+            Some(("vault", place)) if VaultPath::parse(place).is_some() => VaultPath::parse(place)
+                .map(Self::Vault)
+                .ok_or_else(not_a_reference),
+            _ => Err(not_a_reference()),
         }
     }
 }
 
+fn not_a_reference() -> String {
+    "a secret is a reference, `env:NAME`, `file:/path` or `vault:mount/path#field`, never the secret itself"
+        .to_owned()
+}
+
 impl Upstream {
     /// Judges a row.
-    pub(in crate::catalogue) fn new(name: &str, row: UpstreamRow) -> Result<Self, String> {
+    pub(in crate::catalogue) fn new(
+        name: &str,
+        row: UpstreamRow,
+        vault: Option<&Arc<Vault>>,
+    ) -> Result<Self, String> {
         let mut base = address("base_url", &row.base_url, row.allow_private)?;
         if base.query().is_some() || base.fragment().is_some() {
             return Err("base_url: must have neither query nor fragment".to_owned());
@@ -128,10 +159,15 @@ impl Upstream {
             return Err(format!("max_response_kib: must be 1 to {LARGEST_ANSWER_KIB}"));
         }
         let allow_private = row.allow_private;
+        let auth = auth(row.auth, allow_private)?;
+        if auth.is_in_vault() && vault.is_none() {
+            return Err("auth: the secret is in a vault, and no [vault] says where that is".to_owned());
+        }
         Ok(Self {
             name: name.to_owned(),
             base,
-            auth: auth(row.auth, allow_private)?,
+            vault: vault.filter(|_| auth.is_in_vault()).cloned(),
+            auth,
             headers: fixed_headers(&row.headers)?,
             timeout: Duration::from_millis(row.timeout_ms),
             allow_private,
@@ -142,7 +178,7 @@ impl Upstream {
 }
 
 /// An address that may be called, as far as its text tells.
-fn address(what: &str, text: &str, allow_private: bool) -> Result<Url, String> {
+pub(super) fn address(what: &str, text: &str, allow_private: bool) -> Result<Url, String> {
     let url = Url::parse(text).map_err(|e| format!("{what}: {e}"))?;
     if url.host().is_none() || !url.username().is_empty() || url.password().is_some() {
         return Err(format!(

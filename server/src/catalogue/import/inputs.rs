@@ -8,7 +8,7 @@ use super::{
     ImportError, ImportRequest,
     document::{Document, Found},
     naming,
-    operation::json_schema,
+    operation::{is_form, json_schema},
     schema::{Side, convert, flattened, shortened},
 };
 use crate::catalogue::{http::WHOLE_BODY, load::TENANT_INPUTS};
@@ -25,6 +25,8 @@ pub(super) struct Inputs<'p> {
     pub(super) headers: BTreeMap<String, String>,
     pub(super) body: BTreeMap<String, String>,
     pub(super) bind: BTreeMap<String, &'static str>,
+    /// How the body is written, where that is not JSON.
+    pub(super) encoding: Option<&'static str>,
     pub(super) report: Vec<String>,
 }
 
@@ -40,6 +42,7 @@ impl<'p> Inputs<'p> {
             headers: BTreeMap::new(),
             body: BTreeMap::new(),
             bind: BTreeMap::new(),
+            encoding: None,
             report: Vec::new(),
         }
     }
@@ -178,8 +181,15 @@ impl<'p> Inputs<'p> {
             return Ok(());
         };
         let body = document.resolve(body, self.place)?;
-        let Some(raw) = json_schema(body.get("content")) else {
-            return Ok(());
+        let raw = match json_schema(body.get("content")) {
+            Some(raw) => raw,
+            None => match form(body.get("content")) {
+                Some((raw, encoding)) => {
+                    self.encoding = Some(encoding);
+                    raw
+                }
+                None => return Ok(()),
+            },
         };
         let must = body.get("required") == Some(&Value::Bool(true));
         let converted = flattened(convert(document, raw, Side::Input, self.place)?);
@@ -231,6 +241,24 @@ impl<'p> Inputs<'p> {
 }
 
 fn holes(path: &str) -> impl Iterator<Item = &str> {
-    path.split('/')
-        .filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'))
+    path.split('/').filter_map(hole)
+}
+
+/// The hole of a segment.
+pub(super) fn hole(segment: &str) -> Option<&str> {
+    segment.split_once('{')?.1.split_once('}').map(|(name, _)| name)
+}
+
+/// The schema of a form, and how the catalogue calls the way it is written: what is said of one list holds for all.
+fn form(content: Option<&Value>) -> Option<(&Value, &'static str)> {
+    let (_, media) = content?.as_object()?.iter().find(|(kind, _)| is_form(kind))?;
+    let encodings = media.get("encoding").and_then(Value::as_object);
+    let indexed = encodings.is_some_and(|all| {
+        all.values()
+            .any(|one| one.get("style").and_then(Value::as_str) == Some("deepObject"))
+    });
+    Some((
+        media.get("schema")?,
+        if indexed { "form_indexed" } else { "form" },
+    ))
 }

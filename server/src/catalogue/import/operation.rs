@@ -45,6 +45,8 @@ pub(super) struct Operation {
     pub(super) headers: BTreeMap<String, String>,
     pub(super) body: BTreeMap<String, String>,
     pub(super) bind: BTreeMap<String, &'static str>,
+    /// How the body is written, where that is not JSON.
+    pub(super) encoding: Option<&'static str>,
     /// The path where the record can be read before it is changed.
     pub(super) preview: Option<String>,
 }
@@ -104,6 +106,7 @@ impl Operation {
             headers: inputs.headers,
             body: inputs.body,
             bind: inputs.bind,
+            encoding: inputs.encoding,
             place,
         }))
     }
@@ -153,9 +156,11 @@ pub(super) fn why_not(document: &Document, found: &Found<'_>) -> Result<Option<S
             .get("content")
             .and_then(Value::as_object);
         let kinds: Vec<&String> = content.into_iter().flat_map(Map::keys).collect();
-        if !kinds.is_empty() && !kinds.iter().any(|kind| is_json(kind)) {
+        if !kinds.is_empty() && !kinds.iter().any(|kind| is_json(kind) || is_form(kind)) {
             let kinds = kinds.iter().map(|k| k.as_str()).collect::<Vec<_>>().join(", ");
-            return Ok(Some(format!("it takes {kinds}, and JSON is what is sent")));
+            return Ok(Some(format!(
+                "it takes {kinds}, and JSON or a form is what is sent"
+            )));
         }
     }
     let streams = success(document, found, place)?
@@ -170,6 +175,10 @@ pub(super) fn why_not(document: &Document, found: &Found<'_>) -> Result<Option<S
 fn is_json(media: &str) -> bool {
     let media = media.split(';').next().unwrap_or_default().trim();
     media == "application/json" || media.ends_with("+json") || media == "*/*"
+}
+
+pub(super) fn is_form(media: &str) -> bool {
+    media.split(';').next().unwrap_or_default().trim() == "application/x-www-form-urlencoded"
 }
 
 /// The answer that an operation documents for success.
@@ -223,12 +232,13 @@ fn output(document: &Document, found: &Found<'_>, place: &str) -> Result<Option<
 
 /// The path with its holes named after the inputs, if the catalogue can fill it.
 fn template(path: &str, renamed: &BTreeMap<String, String>) -> Result<String, String> {
-    let path = path.trim_end_matches('/');
+    // Some documents tell operations of one path apart by a fragment, which no request carries.
+    let path = path.split('#').next().unwrap_or_default().trim_end_matches('/');
     let path = if path.is_empty() { "/" } else { path };
     let segments = path.split('/').map(|segment| {
-        let hole = segment.strip_prefix('{').and_then(|s| s.strip_suffix('}'));
-        match hole.and_then(|hole| renamed.get(hole)) {
-            Some(input) => format!("{{{input}}}"),
+        let hole = super::inputs::hole(segment);
+        match hole.and_then(|hole| Some((hole, renamed.get(hole)?))) {
+            Some((hole, input)) => segment.replace(&format!("{{{hole}}}"), &format!("{{{input}}}")),
             None => segment.to_owned(),
         }
     });
@@ -241,11 +251,7 @@ fn name(found: &Found<'_>, said: &Said) -> Result<String, ImportError> {
         Some(id) => naming::snake(id),
         None => naming::snake(&found.place()),
     });
-    let mut name = source;
-    if name.len() > LONGEST_NAME {
-        let end = (0..=LONGEST_NAME).rev().find(|end| name.is_char_boundary(*end));
-        name.truncate(end.unwrap_or_default());
-    }
+    let name = fitting(source);
     if RESERVED.contains(&name.as_str()) {
         return Err(ImportError::Rule(format!(
             "{}: the name `{name}` is reserved: no catalogue may offer it; leave it out with --exclude, or name it with x-footbridge",
@@ -253,6 +259,19 @@ fn name(found: &Found<'_>, said: &Said) -> Result<String, ImportError> {
         )));
     }
     Ok(name)
+}
+
+/// A name that is too long, without its middle: many long names differ at their ends.
+fn fitting(name: String) -> String {
+    const END: usize = 24;
+    if name.len() <= LONGEST_NAME {
+        return name;
+    }
+    let letters: Vec<char> = name.chars().filter(char::is_ascii).collect();
+    let (begin, _) = letters.split_at(letters.len().min(LONGEST_NAME - END - 1));
+    let (_, end) = letters.split_at(letters.len().saturating_sub(END));
+    let (begin, end): (String, String) = (begin.iter().collect(), end.iter().collect());
+    format!("{}_{}", begin.trim_end_matches('_'), end.trim_start_matches('_'))
 }
 
 fn scope(document: &Document, found: &Found<'_>, said: &Said, report: &mut Vec<String>) -> String {

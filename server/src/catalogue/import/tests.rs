@@ -202,3 +202,51 @@ fn drift_tells_what_a_caller_would_notice() {
         "{found:?}"
     );
 }
+
+#[test]
+fn forms_fragments_and_holes_beside_text_are_what_real_documents_have() {
+    let text = r##"{"openapi":"3.0.1","servers":[{"url":"https://api.example.com"}],"paths":{
+        "/2010/Accounts/{AccountSid}/Calls/{Sid}.json":{"post":{"operationId":"UpdateCall",
+            "parameters":[{"name":"AccountSid","in":"path","required":true,"schema":{"type":"string"}},
+                {"name":"Sid","in":"path","required":true,"schema":{"type":"string"}}],
+            "requestBody":{"content":{"application/x-www-form-urlencoded":{"schema":{"type":"object",
+                "properties":{"Status":{"type":"string"}}}}}}}},
+        "/v1/charges":{"post":{"operationId":"PostCharges","requestBody":{"required":true,"content":
+            {"application/x-www-form-urlencoded":{"encoding":{"metadata":{"style":"deepObject","explode":true}},
+            "schema":{"type":"object","required":["amount"],"properties":{"amount":{"type":"integer"},
+            "metadata":{"type":"object"}}}}}}}},
+        "/files/{file_id}#get_shared_link":{"get":{"operationId":"get_link",
+            "parameters":[{"name":"file_id","in":"path","required":true,"schema":{"type":"string"}}]}},
+        "/files/{file_id}":{"get":{"operationId":"get_file",
+            "parameters":[{"name":"file_id","in":"path","required":true,"schema":{"type":"string"}}]}}
+    }}"##;
+    let imported = import_text(text, &request()).unwrap();
+    assert!(
+        !imported.report.iter().any(|line| line.contains("left out")),
+        "{:?}",
+        imported.report
+    );
+    for part in [
+        "encoding = \"form\"",
+        "encoding = \"form_indexed\"",
+        "/Calls/{Sid}.json\"",
+        "path = \"/files/{file_id}\"",
+    ] {
+        assert!(imported.toml.contains(part), "{part} in\n{}", imported.toml);
+    }
+    let catalogue = load(&imported.toml);
+    assert_eq!(catalogue.editions()[0].tools().len(), 4);
+    // Names that are too long keep what tells them apart.
+    let long = "Get".to_owned() + &"VeryLong".repeat(12);
+    let ids = text
+        .replace("UpdateCall", &format!("{long}First"))
+        .replace("PostCharges", &format!("{long}Second"));
+    let imported = import_text(&ids, &request()).unwrap().toml;
+    assert!(
+        imported.contains("_first\"") && imported.contains("_second\""),
+        "{imported}"
+    );
+    load(&imported);
+    let charge = catalogue.editions()[0].find("post_charges").unwrap();
+    assert_eq!(charge.input.as_json()["required"], serde_json::json!(["amount"]));
+}

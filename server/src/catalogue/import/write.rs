@@ -133,6 +133,9 @@ fn tool(operation: &Operation, upstream: &str) -> String {
             line(name, inline(map));
         }
     }
+    if let Some(encoding) = operation.encoding {
+        line("encoding", quoted(encoding));
+    }
     if let Some(path) = operation
         .preview
         .as_ref()

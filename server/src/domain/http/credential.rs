@@ -1,7 +1,10 @@
 //! The credential that a call to an API carries. Secrets are read from where their reference points, kept apart from
 //! everything that is printed, and never come from a caller.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{HeaderName, HeaderValue, Method, header};
@@ -10,9 +13,9 @@ use serde::Deserialize;
 use tokio::sync::Mutex;
 use url::Url;
 
-use super::{DomainError, UpstreamFault, remote::RemoteError};
+use super::{DomainError, UpstreamFault, remote::RemoteError, vault::OpenVault};
 use crate::{
-    catalogue::http::{Auth, SecretSource},
+    catalogue::http::{Auth, SecretSource, Upstream, VaultPath},
     outgoing::{Outgoing, read_capped},
     vocabulary::TenantId,
 };
@@ -31,19 +34,53 @@ pub(super) enum Credential {
         name: HeaderName,
         value: SecretString,
     },
+    /// A secret in a vault, with what makes a header of it.
+    InVault {
+        name: HeaderName,
+        shape: Shape,
+        place: VaultPath,
+        vault: Arc<OpenVault>,
+    },
     Granted(Grant),
     PerTenant {
         name: HeaderName,
         prefix: String,
         reference: String,
+        vault: Option<Arc<OpenVault>>,
     },
+}
+
+/// What makes a header's value of a secret.
+pub(super) enum Shape {
+    /// Something before it.
+    Behind(String),
+    /// A user's name beside it, as HTTP basic authentication writes the two.
+    Basic(String),
+}
+
+impl Shape {
+    fn of(&self, secret: &SecretString) -> SecretString {
+        match self {
+            Self::Behind(prefix) => SecretString::from(format!("{prefix}{}", secret.expose_secret())),
+            Self::Basic(user) => {
+                let pair = format!("{user}:{}", secret.expose_secret());
+                SecretString::from(format!("Basic {}", STANDARD.encode(pair)))
+            }
+        }
+    }
+}
+
+/// Where the secret of a client is.
+enum ClientSecret {
+    Read(SecretString),
+    InVault(VaultPath, Arc<OpenVault>),
 }
 
 /// Tokens of the client credentials grant, one at a time for all calls.
 pub(super) struct Grant {
     token_url: Url,
     client_id: String,
-    secret: SecretString,
+    secret: ClientSecret,
     scopes: Vec<String>,
     held: Mutex<Option<Held>>,
 }
@@ -60,38 +97,51 @@ struct TokenAnswer {
 }
 
 /// Reads a secret from where its reference points.
-fn read(source: &SecretSource) -> Result<SecretString, RemoteError> {
+pub(super) fn read(source: &SecretSource) -> Result<SecretString, RemoteError> {
     let text = match source {
         SecretSource::Environment(name) => std::env::var(name)
             .map_err(|_| RemoteError::Secret(format!("the environment variable {name} is not set")))?,
         SecretSource::File(path) => std::fs::read_to_string(path)
             .map_err(|e| RemoteError::Secret(format!("{}: {e}", path.display())))?,
+        // Whoever has a vault asks it; this is read on the spot.
+        SecretSource::Vault(_) => return Err(RemoteError::Secret("it is in a vault".to_owned())),
     };
     let line = text.lines().next().unwrap_or_default().trim();
     if line.is_empty() {
         return Err(RemoteError::Secret(match source {
             SecretSource::Environment(name) => format!("the environment variable {name} is empty"),
             SecretSource::File(path) => format!("{} is empty", path.display()),
+            SecretSource::Vault(_) => "it is empty".to_owned(),
         }));
     }
     Ok(SecretString::from(line))
 }
 
 impl Credential {
-    /// Reads the secrets of an API.
-    pub(super) fn open(auth: &Auth) -> Result<Self, RemoteError> {
-        Ok(match auth {
-            Auth::None => Self::None,
-            Auth::Header { name, prefix, secret } => Self::Fixed {
+    /// Reads the secrets of an API, those in a vault later.
+    pub(super) fn open(upstream: &Upstream) -> Result<Self, RemoteError> {
+        let vault = upstream
+            .vault
+            .as_ref()
+            .map(|vault| OpenVault::new(vault).map(Arc::new));
+        let vault = vault.transpose()?;
+        let header = |name: &HeaderName, shape: Shape, secret: &SecretSource| match (secret, &vault) {
+            (SecretSource::Vault(place), Some(vault)) => Ok(Self::InVault {
                 name: name.clone(),
-                value: SecretString::from(format!("{prefix}{}", read(secret)?.expose_secret())),
-            },
+                shape,
+                place: place.clone(),
+                vault: Arc::clone(vault),
+            }),
+            (secret, _) => Ok::<_, RemoteError>(Self::Fixed {
+                name: name.clone(),
+                value: shape.of(&read(secret)?),
+            }),
+        };
+        Ok(match &upstream.auth {
+            Auth::None => Self::None,
+            Auth::Header { name, prefix, secret } => header(name, Shape::Behind(prefix.clone()), secret)?,
             Auth::Basic { user, secret } => {
-                let pair = format!("{user}:{}", read(secret)?.expose_secret());
-                Self::Fixed {
-                    name: header::AUTHORIZATION,
-                    value: SecretString::from(format!("Basic {}", STANDARD.encode(pair))),
-                }
+                header(&header::AUTHORIZATION, Shape::Basic(user.clone()), secret)?
             }
             Auth::ClientCredentials {
                 token_url,
@@ -101,7 +151,12 @@ impl Credential {
             } => Self::Granted(Grant {
                 token_url: token_url.clone(),
                 client_id: client_id.clone(),
-                secret: read(secret)?,
+                secret: match (secret, &vault) {
+                    (SecretSource::Vault(place), Some(vault)) => {
+                        ClientSecret::InVault(place.clone(), Arc::clone(vault))
+                    }
+                    (secret, _) => ClientSecret::Read(read(secret)?),
+                },
                 scopes: scopes.clone(),
                 held: Mutex::new(None),
             }),
@@ -113,6 +168,7 @@ impl Credential {
                 name: name.clone(),
                 prefix: prefix.clone(),
                 reference: reference.clone(),
+                vault,
             },
         })
     }
@@ -136,22 +192,31 @@ impl Credential {
                     SecretString::from(format!("Bearer {}", token.expose_secret())),
                 )
             }
+            Self::InVault {
+                name,
+                shape,
+                place,
+                vault,
+            } => {
+                let secret = vault.secret(place).await.map_err(|error| {
+                    tracing::warn!(%error, "failed to read the secret of an API");
+                    DomainError::from(UpstreamFault::unreachable("upstream's credential cannot be read"))
+                })?;
+                (name.clone(), shape.of(&secret))
+            }
             Self::PerTenant {
                 name,
                 prefix,
                 reference,
+                vault,
             } => {
-                let source = of_tenant(reference, tenant).map_err(DomainError::internal)?;
-                let secret = tokio::task::spawn_blocking(move || read(&source))
-                    .await
-                    .map_err(DomainError::internal)?
-                    .map_err(|error| {
-                        tracing::warn!(tenant.id = %tenant, %error, "failed to read a tenant's secret for an API");
-                        DomainError::Rule(
-                            "this workspace is not connected to the API behind the tool; its administrator has to store the API's key"
-                                .to_owned(),
-                        )
-                    })?;
+                let secret = secret_of(reference, tenant, vault.as_deref()).await.map_err(|error| {
+                    tracing::warn!(tenant.id = %tenant, %error, "failed to read a tenant's secret for an API");
+                    DomainError::Rule(
+                        "this workspace is not connected to the API behind the tool; its administrator has to store the API's key"
+                            .to_owned(),
+                    )
+                })?;
                 (
                     name.clone(),
                     SecretString::from(format!("{prefix}{}", secret.expose_secret())),
@@ -165,25 +230,59 @@ impl Credential {
         Ok(Some((name, value)))
     }
 
-    /// The API refused the credential: a token that was granted is asked for anew next time.
-    pub(super) async fn refused(&self) {
-        if let Self::Granted(grant) = self {
-            *grant.held.lock().await = None;
+    /// The API refused the credential: what was granted, or read from a vault, is asked for anew next time.
+    pub(super) async fn refused(&self, tenant: &TenantId) {
+        match self {
+            Self::Granted(grant) => *grant.held.lock().await = None,
+            Self::InVault { place, vault, .. } => vault.forget(place).await,
+            Self::PerTenant {
+                reference,
+                vault: Some(vault),
+                ..
+            } => {
+                if let Ok(SecretSource::Vault(place)) = of_tenant(reference, tenant) {
+                    vault.forget(&place).await;
+                }
+            }
+            Self::None | Self::Fixed { .. } | Self::PerTenant { .. } => {}
         }
     }
 
     /// Replaces the secret in words that an API sent back.
     pub(super) fn redact(&self, text: String) -> String {
-        let Self::Fixed { value, .. } = self else {
-            return text;
-        };
-        // What stands behind `Bearer ` or `Basic ` is the secret itself.
-        let secret = value.expose_secret().rsplit(' ').next().unwrap_or_default();
-        if secret.len() < 4 {
-            text
-        } else {
-            text.replace(secret, "[redacted]")
+        match self {
+            Self::Fixed { value, .. } => without(text, value),
+            Self::InVault { vault, .. }
+            | Self::PerTenant {
+                vault: Some(vault), ..
+            } => vault.known().iter().fold(text, without),
+            Self::None | Self::Granted(_) | Self::PerTenant { vault: None, .. } => text,
         }
+    }
+}
+
+/// A text without a secret that stands in it.
+fn without(text: String, secret: &SecretString) -> String {
+    // What stands behind `Bearer ` or `Basic ` is the secret itself.
+    let secret = secret.expose_secret().rsplit(' ').next().unwrap_or_default();
+    if secret.len() < 4 {
+        text
+    } else {
+        text.replace(secret, "[redacted]")
+    }
+}
+
+/// The secret of a tenant.
+async fn secret_of(
+    reference: &str,
+    tenant: &TenantId,
+    vault: Option<&OpenVault>,
+) -> Result<SecretString, RemoteError> {
+    match (of_tenant(reference, tenant)?, vault) {
+        (SecretSource::Vault(place), Some(vault)) => vault.secret(&place).await,
+        (source, _) => tokio::task::spawn_blocking(move || read(&source))
+            .await
+            .map_err(|_| RemoteError::Secret("reading it broke off".to_owned()))?,
     }
 }
 
@@ -230,10 +329,14 @@ impl Grant {
             tracing::warn!(%error, "failed to get a token for an API");
             DomainError::from(UpstreamFault::unreachable("upstream gave Footbridge no token"))
         };
+        let secret = match &self.secret {
+            ClientSecret::Read(secret) => secret.clone(),
+            ClientSecret::InVault(place, vault) => vault.secret(place).await.map_err(|e| failed(&e))?,
+        };
         let response = outgoing
             .request(Method::POST, self.token_url.clone())
             .map_err(|e| failed(&e))?
-            .basic_auth(&self.client_id, Some(self.secret.expose_secret()))
+            .basic_auth(&self.client_id, Some(secret.expose_secret()))
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
             .header(header::ACCEPT, "application/json")
             .body(self.form())

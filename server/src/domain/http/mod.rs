@@ -11,6 +11,7 @@ mod plan;
 mod remote;
 mod request;
 mod shape;
+mod vault;
 
 use std::sync::Arc;
 

@@ -59,7 +59,7 @@ impl Remotes {
         let remote = Arc::new(Remote {
             upstream: Arc::clone(upstream),
             outgoing,
-            credential: Credential::open(&upstream.auth)?,
+            credential: Credential::open(upstream)?,
         });
         self.open.insert(Arc::as_ptr(upstream), Arc::clone(&remote));
         Ok(remote)
@@ -177,9 +177,7 @@ impl Remote {
             request = request.header(name, value);
         }
         if let Some(body) = prepared.body.clone() {
-            request = request
-                .header(header::CONTENT_TYPE, "application/json")
-                .body(body);
+            request = request.header(header::CONTENT_TYPE, body.media).body(body.bytes);
         }
         let response = match request.send().await {
             Ok(response) => response,
@@ -187,7 +185,7 @@ impl Remote {
         };
         let (status, headers) = (response.status(), response.headers().clone());
         if status == StatusCode::UNAUTHORIZED {
-            self.credential.refused().await;
+            self.credential.refused(tenant).await;
         }
         let body = match read_capped(response, self.upstream.most_bytes).await {
             Ok(body) => body,

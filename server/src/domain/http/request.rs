@@ -9,7 +9,7 @@ use url::Url;
 use super::DomainError;
 use crate::{
     access::PrincipalFacts,
-    catalogue::http::{Bound, HttpCall, Paging, PathTemplate, Place},
+    catalogue::http::{Bound, Encoding, HttpCall, Paging, PathTemplate, Place},
     vocabulary::{Timestamp, new_id},
 };
 
@@ -18,7 +18,14 @@ use crate::{
 pub(super) struct Prepared {
     pub(super) url: Url,
     pub(super) headers: HeaderMap,
-    pub(super) body: Option<Vec<u8>>,
+    pub(super) body: Option<Body>,
+}
+
+/// A body and what it is.
+#[derive(Clone, Debug)]
+pub(super) struct Body {
+    pub(super) media: &'static str,
+    pub(super) bytes: Vec<u8>,
 }
 
 impl Prepared {
@@ -80,8 +87,60 @@ pub(super) fn prepare(
     Ok(Prepared {
         url,
         headers,
-        body: body.map(|body| body.to_string().into_bytes()),
+        body: body.map(|body| written(&body, call.encoding)),
     })
+}
+
+fn written(body: &Value, encoding: Encoding) -> Body {
+    if encoding == Encoding::Json {
+        return Body {
+            media: "application/json",
+            bytes: body.to_string().into_bytes(),
+        };
+    }
+    let indexed = encoding == Encoding::FormIndexed;
+    let mut form = url::form_urlencoded::Serializer::new(String::new());
+    match body {
+        Value::Object(members) => {
+            for (name, value) in members {
+                push_field(&mut form, name, value, indexed);
+            }
+        }
+        other => push_field(&mut form, "value", other, true),
+    }
+    Body {
+        media: "application/x-www-form-urlencoded",
+        bytes: form.finish().into_bytes(),
+    }
+}
+
+/// Adds a value under its name: members and, where they are indexed or no plain values, items in brackets behind it.
+fn push_field(
+    form: &mut url::form_urlencoded::Serializer<'_, String>,
+    name: &str,
+    value: &Value,
+    indexed: bool,
+) {
+    match value {
+        Value::Object(members) => {
+            for (member, value) in members {
+                push_field(form, &format!("{name}[{member}]"), value, indexed);
+            }
+        }
+        Value::Array(items) => {
+            for (at, item) in items.iter().enumerate() {
+                match !indexed && !item.is_object() && !item.is_array() {
+                    true => push_field(form, name, item, indexed),
+                    false => push_field(form, &format!("{name}[{at}]"), item, indexed),
+                }
+            }
+        }
+        other => {
+            if let Some(text) = text_of(other) {
+                form.append_pair(name, &text);
+            }
+        }
+    }
 }
 
 /// An address below the API's base.
@@ -159,4 +218,26 @@ fn header_value(name: &str, text: &str) -> Result<HeaderValue, DomainError> {
 
 fn fresh_key(now: Timestamp) -> Result<HeaderValue, DomainError> {
     HeaderValue::from_str(&new_id("idem", now)).map_err(DomainError::internal)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_form_is_written_as_its_api_reads_it() {
+        let body = json!({ "a": 1, "b": ["x", "y&z"], "c": { "d": true, "e": [{ "f": "g" }] }, "n": null });
+        let text = |encoding| String::from_utf8(written(&body, encoding).bytes).unwrap();
+        assert_eq!(
+            text(Encoding::Form),
+            "a=1&b=x&b=y%26z&c%5Bd%5D=true&c%5Be%5D%5B0%5D%5Bf%5D=g"
+        );
+        assert_eq!(
+            text(Encoding::FormIndexed),
+            "a=1&b%5B0%5D=x&b%5B1%5D=y%26z&c%5Bd%5D=true&c%5Be%5D%5B0%5D%5Bf%5D=g"
+        );
+        assert_eq!(text(Encoding::Json), body.to_string());
+    }
 }

@@ -19,6 +19,10 @@ pub struct KeyNarrowing {
     pub name: Option<String>,
     /// Spelling of tool names. Not a right either.
     pub names: Option<NameStyle>,
+    /// Groups of tools that it lists; none: all. No right: what is not listed can be called all the same.
+    pub toolsets: Option<Vec<String>>,
+    /// Whether it lists three tools that find and call the others. Not a right either.
+    pub discover: Option<bool>,
     /// All scopes it keeps.
     pub scopes: Option<Vec<Scope>>,
     /// All editions it keeps.
@@ -145,6 +149,20 @@ fn narrowed(
         rights.expires_at = Some(end);
     }
     let limits = &mut rights.limits;
+    if let Some(toolsets) = wish.toolsets {
+        let unknown = |name: &&String| {
+            let one = std::slice::from_ref(*name);
+            !chosen.iter().any(|edition| edition.toolsets(one).is_ok())
+        };
+        if let Some(unknown) = toolsets.iter().find(unknown) {
+            let unknown: String = unknown.chars().take(128).collect();
+            return Err(OperateError::Invalid(format!(
+                "toolsets: none of the key's editions has tools in a group `{unknown}`"
+            )));
+        }
+        limits.listing.toolsets = toolsets;
+    }
+    limits.listing.discover = wish.discover.unwrap_or(limits.listing.discover);
     lower("monthly_cap", &mut limits.monthly_cap, wish.monthly_cap, None)?;
     lower(
         "rate_per_minute",

@@ -183,6 +183,8 @@ struct NarrowBody {
     confirm: Option<KeyConfirm>,
     tools_allow: Option<Vec<String>>,
     tools_deny: Option<Vec<String>>,
+    toolsets: Option<Vec<String>>,
+    discover: Option<bool>,
 }
 
 async fn narrow(
@@ -194,6 +196,8 @@ async fn narrow(
     let wish = KeyNarrowing {
         name: body.name,
         names: body.names,
+        toolsets: body.toolsets,
+        discover: body.discover,
         scopes: body.scopes,
         editions: body.editions,
         expires_in_days: body.expires_in_days,

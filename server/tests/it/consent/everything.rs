@@ -133,6 +133,7 @@ impl World {
         std::fs::write(&file, text).unwrap();
         let mut config = Config::default();
         config.server.catalogue = vec![file];
+        config.server.command_tools = true;
         let data = place.folder().join("data");
         let booted = boot(store.clone(), &config, &data, &[]).await.unwrap();
         Self {

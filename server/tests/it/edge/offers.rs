@@ -411,6 +411,40 @@ async fn a_stream_hears_of_the_resources_that_it_subscribed_to() {
 }
 
 #[tokio::test]
+async fn a_legacy_client_subscribes_to_what_is_there_alone() {
+    let house = House::serving(CATALOGUE).await;
+    let key = house.key("t:read").await;
+    let params = json!({
+        "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": { "name": "t", "version": "1" },
+    });
+    let hello = json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params });
+    let session = house.post(&key, hello).send().await;
+    let session = session.header("mcp-session-id").unwrap().to_owned();
+    let subscribe = |method: &'static str, uri: &'static str| {
+        let post = house.legacy(&key, "2025-11-25", method, json!({ "uri": uri }));
+        let post = post.header("mcp-session-id", &session);
+        async move { post.send().await.json() }
+    };
+    for there in ["test://welcome", "test://echo/a"] {
+        assert_eq!(
+            subscribe("resources/subscribe", there).await["result"],
+            json!({}),
+            "{there}"
+        );
+    }
+    // What is not there and what may not be read look the same.
+    for nowhere in ["test://nowhere", "test://secret"] {
+        let refused = subscribe("resources/subscribe", nowhere).await;
+        assert_eq!(refused["error"]["code"], -32002, "{refused}");
+        assert_eq!(refused["error"]["data"], json!({ "uri": nowhere }));
+        assert_eq!(
+            subscribe("resources/unsubscribe", nowhere).await["result"],
+            json!({})
+        );
+    }
+}
+
+#[tokio::test]
 async fn every_get_and_read_has_its_row_in_the_call_log() {
     let house = House::serving(CATALOGUE).await;
     let key = house.key("t:read").await;

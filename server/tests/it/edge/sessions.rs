@@ -388,3 +388,53 @@ async fn notices_and_log_levels_are_a_sessions_own() {
     assert_eq!(found.state.log_level.as_deref(), Some("error"));
     assert_eq!(found.facts.name.as_deref(), Some("tester"));
 }
+
+#[tokio::test]
+async fn a_client_stops_a_call_of_its_session_and_nobody_elses() {
+    let house = House::start().await;
+    let key = house.key("t:read").await;
+    let (session, _) = begin(&house, &key, VERSION, json!({ "elicitation": {} })).await;
+    let (other, _) = begin(&house, &key, VERSION, json!({ "elicitation": {} })).await;
+    let long = json!({ "milliseconds": 60_000 });
+    let mut stream = call(&house, &key, &session, "slow", long).open().await;
+    house.noticed.reach(|noticed| &noticed.started, 1).await;
+    let cancel = |session: String, request: Value| {
+        let params = json!({ "requestId": request, "reason": "changed my mind" });
+        let body = json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": params });
+        let post = house
+            .post(&key, body)
+            .header("mcp-protocol-version", VERSION)
+            .header("mcp-session-id", &session);
+        async move { post.send().await.status }
+    };
+    // Of another session, another request, or the same id as a text: it is not this call.
+    for (session, request) in [(&other, json!(1)), (&session, json!(2)), (&session, json!("1"))] {
+        assert_eq!(cancel(session.clone(), request).await, 202);
+    }
+    assert_eq!(house.noticed.stopped.load(std::sync::atomic::Ordering::SeqCst), 0);
+    assert_eq!(cancel(session.clone(), json!(1)).await, 202);
+    house.noticed.reach(|noticed| &noticed.stopped, 1).await;
+    let said = read_until(&mut stream, "isError").await;
+    assert!(said.contains("499 Client Closed Request"), "{said}");
+    // A question that is open ends with its call.
+    let mut asking = call(&house, &key, &session, "ask", json!({})).open().await;
+    hear(&mut asking, "elicitation/create").await;
+    assert_eq!(cancel(session, json!(1)).await, 202);
+    read_until(&mut asking, "499 Client Closed Request").await;
+}
+
+#[tokio::test]
+async fn a_stream_of_notices_ends_with_its_session() {
+    let house = House::start().await;
+    let key = house.key("t:read").await;
+    let (session, _) = begin(&house, &key, VERSION, json!({})).await;
+    let mut get = in_session(&house, &key, &session, "x", json!({}));
+    (get.method, get.body) = ("GET", String::new());
+    let get = get.set("accept", "text/event-stream");
+    let mut stream = get.open().await;
+    read_until(&mut stream, "notices.0").await;
+    let mut delete = get;
+    delete.method = "DELETE";
+    assert_eq!(delete.send().await.status, 204);
+    crate::house::read_all(&mut stream).await;
+}

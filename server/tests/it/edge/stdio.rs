@@ -203,3 +203,44 @@ async fn lines_that_are_no_message_are_answered_once_and_the_rest_goes_on() {
     pipe.say(legacy(7, "ping", json!({}))).await;
     assert_eq!(pipe.hear().await["id"], 7);
 }
+
+#[tokio::test]
+async fn a_legacy_client_is_asked_while_its_call_runs() {
+    let house = House::start().await;
+    let mut pipe = Pipe::open(&house).await;
+    let hello = |capabilities: Value| {
+        json!({
+            "protocolVersion": "2025-11-25", "capabilities": capabilities, "clientInfo": { "name": "t", "version": "1" },
+        })
+    };
+    pipe.say(legacy(1, "initialize", hello(json!({ "elicitation": {} }))))
+        .await;
+    pipe.hear().await;
+    pipe.say(legacy(2, "tools/call", json!({ "name": "ask" }))).await;
+    let question = pipe.hear().await;
+    assert_eq!(question["method"], "elicitation/create", "{question}");
+    // Meanwhile other calls are answered, and an answer to nothing is dropped.
+    pipe.say(json!({ "jsonrpc": "2.0", "id": "ask_nothing", "result": {} }))
+        .await;
+    pipe.say(legacy(3, "ping", json!({}))).await;
+    assert_eq!(pipe.hear().await["id"], 3);
+    let yes = json!({ "action": "accept", "content": { "ok": true } });
+    pipe.say(json!({ "jsonrpc": "2.0", "id": question["id"], "result": yes }))
+        .await;
+    let answer = pipe.hear().await;
+    assert_eq!(answer["id"], 2);
+    assert_eq!(
+        answer["result"]["structuredContent"],
+        json!({ "accepted": true, "state": "remembered" })
+    );
+    // One that cannot be asked is told so.
+    pipe.say(legacy(4, "initialize", hello(json!({})))).await;
+    pipe.hear().await;
+    pipe.say(legacy(5, "tools/call", json!({ "name": "ask" }))).await;
+    let told = pipe.hear().await;
+    assert_eq!(
+        (&told["id"], &told["result"]["isError"]),
+        (&json!(5), &json!(true)),
+        "{told}"
+    );
+}

@@ -455,6 +455,15 @@ async fn a_key_only_ever_gets_narrower() {
             },
         ),
     ];
+    let unknown = KeyNarrowing {
+        toolsets: Some(vec!["nothing".to_owned()]),
+        ..KeyNarrowing::default()
+    };
+    let refused = narrow(unknown).await.unwrap_err().to_string();
+    assert!(
+        refused.starts_with("toolsets: none of the key's editions"),
+        "{refused}"
+    );
     for (field, wish) in wishes {
         let refused = narrow(wish).await.unwrap_err();
         assert!(refused.to_string().starts_with(field), "{refused}");
@@ -468,6 +477,8 @@ async fn a_key_only_ever_gets_narrower() {
         rate_per_hour: Some(5),
         read_only: Some(true),
         confirm: Some(footbridge_server::store::KeyConfirm::Human),
+        toolsets: Some(vec!["crm".to_owned()]),
+        discover: Some(true),
         tools_allow: Some(vec!["crm.list".to_owned(), "memory_get".to_owned()]),
         tools_deny: Some(vec!["find".to_owned(), "crm_add".to_owned()]),
         ..KeyNarrowing::default()

@@ -1,0 +1,69 @@
+//! What a stream of notices listens to, the same for both eras: changes in the store, another catalogue, its own end.
+
+use std::time::Duration;
+
+use tokio::{
+    sync::{
+        broadcast::{Receiver, error::RecvError},
+        watch,
+    },
+    time::{Instant, sleep_until},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{desk::Common, listen::Watch};
+use crate::store::{Change, Topic};
+
+/// What a stream hears next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// It is time to look what there is to tell.
+    Look,
+    /// Something of a session changed, or may have.
+    Session,
+    /// The stream is over.
+    End,
+}
+
+/// The ears of one stream. Invariant: they are opened before the stream's first word, so that nothing after it is missed.
+pub(super) struct Ears {
+    changes: Receiver<Change>,
+    catalogue: watch::Receiver<u64>,
+    draining: CancellationToken,
+    end: Instant,
+}
+
+impl Ears {
+    pub(super) fn open(common: &Common) -> Self {
+        Self {
+            changes: common.house.store().changes(),
+            catalogue: common.house.catalogue_changes(),
+            draining: common.draining.clone(),
+            end: Instant::now() + Duration::from_millis(common.settings.listen_ms),
+        }
+    }
+
+    /// Waits for what comes next; `watch` takes note of everything in between.
+    pub(super) async fn next(&mut self, watch: &mut Watch) -> Heard {
+        loop {
+            tokio::select! {
+                () = self.draining.cancelled() => return Heard::End,
+                () = sleep_until(self.end) => return Heard::End,
+                Ok(()) = self.catalogue.changed() => watch.hear(Topic::Catalogue),
+                change = self.changes.recv() => match change {
+                    Ok(Change { topic: Topic::Sessions, .. }) => return Heard::Session,
+                    Ok(Change { topic, .. }) => watch.hear(topic),
+                    // Too much at once: anything may have changed, the end of a session too.
+                    Err(RecvError::Lagged(_)) => {
+                        for topic in [Topic::Catalogue, Topic::Keys, Topic::Resources] {
+                            watch.hear(topic);
+                        }
+                        return Heard::Session;
+                    }
+                    Err(RecvError::Closed) => return Heard::End,
+                },
+                () = watch.due() => return Heard::Look,
+            }
+        }
+    }
+}
