@@ -4,7 +4,6 @@
 //! order turns, so that a machine that gets slower hits both sides. Slowness never fails a run; an error does.
 
 mod bridge;
-mod flows;
 mod forged;
 mod search;
 mod server;
@@ -111,7 +110,7 @@ pub(crate) fn main(mut parser: lexopt::Parser) -> Result<(), Failure> {
         }
     }
     if sections.is_empty() || sections.iter().any(|name| name == "all") {
-        sections = ["server", "forged", "bridge", "search", "flows"]
+        sections = ["server", "forged", "bridge", "search"]
             .map(str::to_owned)
             .to_vec();
     }
@@ -137,12 +136,10 @@ fn run(settings: &Settings, names: &[String]) -> Result<(), Failure> {
             "forged" => forged::measure(settings),
             "bridge" => bridge::measure(settings),
             "search" => search::measure(settings),
-            "flows" => flows::measure(settings),
             other => {
-                return Err(format!(
-                    "there is no section `{other}`: server, forged, bridge, search, flows, all"
-                )
-                .into());
+                return Err(
+                    format!("there is no section `{other}`: server, forged, bridge, search, all").into(),
+                );
             }
         };
         match section {

@@ -62,8 +62,7 @@ impl Town {
             sum(|seen| seen.under_way),
         );
         if first != 1 {
-            self.violations
-                .push(format!("one token took effect {first} times"));
+            self.violations.push(format!("one token took effect {first} times"));
         }
         let read = Call::tool(Era::Modern, READ_TOOL, &json!({ "key": KEY }).to_string());
         let kept = tool_result(&call_once(some, &read, PATIENCE)?)?;
