@@ -1,9 +1,9 @@
-"""usage: bridge_readme.py crates [--write] | sizes ROW... | figures FILE    the tables of bridge/README.md that are made
+"""usage: bridge_readme.py crates [--write] | sizes [--check] ROW... | figures FILE    the tables of bridge/README.md that are made
 
 Nothing in them is typed by hand.
 
 crates: every crate that the bridge names, with its reason. Without --write it fails where the README says otherwise.
-sizes: each ROW is "features=bytes"; writes the table.
+sizes: each ROW is "features=bytes"; writes the table, or with --check fails where the table is far from it.
 figures: FILE is what scripts/bench has written; puts the bridge's section of it into the README.
 """
 
@@ -88,6 +88,19 @@ def between(text: str, mark: str, table: str) -> str:
     return pattern.sub(lambda found: f"{found[1]}{table}\n{found[2]}", text)
 
 
+# A compiler of another patch level makes a program of a slightly different size.
+TOLERANCE_BYTES = 50_000
+
+
+def check_sizes(text: str, rows: list[str]) -> None:
+    """What the README says of some variants, against what was built."""
+    for row in rows:
+        features, size = row.split("=")
+        said = re.search(rf"^\| {re.escape(features)} \| ([0-9.]+) MB \|$", text, re.M)
+        if not said or abs(float(said[1]) * 1_000_000 - int(size)) > TOLERANCE_BYTES:
+            raise SystemExit(f"bridge/README.md is wrong about the size with `{features}`: scripts/bridge-size --write")
+
+
 def short(value: float | None) -> str:
     """Three figures that carry meaning, as scripts/bench prints them."""
     if value is None:
@@ -126,6 +139,8 @@ def main() -> None:
             README.write_text(wanted)
         elif wanted != text:
             raise SystemExit("bridge/README.md lists other crates: python3 scripts/lib/bridge_readme.py crates --write")
+    elif arguments[:2] == ["sizes", "--check"]:
+        check_sizes(text, arguments[2:])
     elif arguments[:1] == ["sizes"] and len(arguments) > 1:
         rows = ["| Features | Size |", "|---|---|"]
         for row in arguments[1:]:

@@ -378,6 +378,25 @@ fn toml_entries_are_updated_in_place_too() {
 }
 
 #[test]
+fn yaml_entries_are_updated_in_place_and_keep_their_comments() {
+    let home = Home::of("linux");
+    let file = |program: &str, url: &str, key: &str| {
+        format!(
+            "GOOSE_PROVIDER: x # mine\nextensions:\n  # ours\n  footbridge: # it\n    name: footbridge\n    type: stdio\n    # where\n    \
+             cmd: \"{program}\" # there\n    args: []\n    envs: # all of it\n      # the server\n      FOOTBRIDGE_URL: \"{url}\" # this one\n      \
+             FOOTBRIDGE_LOG: debug\n{key}    # not now\n    enabled: false\n    timeout: 7\n  other: {{ type: builtin }} # theirs\n"
+        )
+    };
+    home.write(
+        ".config/goose/config.yaml",
+        &file("/old/footbridge", "https://old/mcp", ""),
+    );
+    home.ok(&["goose", "--bridge", "--yes"]);
+    let key = format!("      FOOTBRIDGE_KEY: {KEY}\n");
+    assert_eq!(home.read(".config/goose/config.yaml"), file(PROGRAM, URL, &key));
+}
+
+#[test]
 fn a_project_in_a_work_tree_gets_a_reference_or_nothing() {
     let home = Home::of("linux");
     std::fs::create_dir(home.path("project/.git")).unwrap();
