@@ -201,6 +201,11 @@ impl Role {
         }
     }
 
+    /// Whether somebody of this role may give the other one, and change people who have it: owners all, admins all but owners.
+    pub fn commands(self, other: Self) -> bool {
+        self == Self::Owner || (self == Self::Admin && other != Self::Owner)
+    }
+
     /// Whether the role passes a gate for administrators.
     pub fn is_admin(self) -> bool {
         matches!(self, Self::Owner | Self::Admin)

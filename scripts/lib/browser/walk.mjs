@@ -221,6 +221,8 @@ async function walk(scripted) {
     for (const [place, name] of [
       ["/console/members", "members"],
       ["/console/audit", "audit"],
+      ["/console/flows", "flows"],
+      ["/console/reports", "reports"],
       ["/console/reviews", "reviews"],
       ["/console/editions", "editions"],
       ["/console/settings", "settings"],

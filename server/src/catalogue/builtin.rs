@@ -32,6 +32,8 @@ pub const BUILTIN: &[&[NamedText<'static>]] = &[
         "tools/workspace_conversations.toml",
         "tools/workspace_tickets.toml",
         "tools/workspace_knowledge.toml",
-        "tools/workspace_flows.toml"
+        "tools/workspace_reports.toml",
+        "tools/workspace_flows.toml",
+        "tools/workspace_admin.toml"
     ),
 ];

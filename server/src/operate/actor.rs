@@ -93,7 +93,7 @@ impl Standing {
     /// For whoever may give this role, or take it from somebody.
     pub(super) fn must_command(&self, role: Role) -> Result<(), OperateError> {
         self.must_manage()?;
-        if role == Role::Owner && self.role().is_some_and(|mine| mine != Role::Owner) {
+        if self.role().is_some_and(|mine| !mine.commands(role)) {
             return Err(OperateError::Forbidden(
                 "owner access required: only an owner makes, changes or acts for an owner".to_owned(),
             ));

@@ -12,6 +12,7 @@ use super::{
     people::{NewPerson, PersonView, insert},
 };
 use crate::{
+    domain::workspace::team,
     outbox::{InvitationToken, hash_of_token},
     store::{Invitation, NewInvitation, Store, TenantTx, User},
     vocabulary::{Role, TenantId, Timestamp, UserId, new_id},
@@ -272,6 +273,7 @@ pub async fn accept(
                     inviter => inviter.map(drop)?,
                 }
                 let user = insert(&mut tx, person, Some(password_hash)).await?;
+                team::arrived(&mut tx, &user).await?;
                 let by = Standing::Person(Box::new(user.clone()));
                 let after = logged(&PersonView::from(&user));
                 note(&mut tx, &by, "user.join", user.id.as_str(), None, after);

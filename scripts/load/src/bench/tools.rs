@@ -38,7 +38,12 @@ pub(super) fn measure(settings: &Settings, section: &mut Section) -> Result<(), 
     let data = settings.folder("data-tools")?;
     let file = data.join("rest.toml");
     std::fs::write(&file, catalogue(port))?;
-    let product = ours::Server::new(&settings.server, &data, None, &format!("[server]\ncatalogue = [{file:?}]\n"))?;
+    let product = ours::Server::new(
+        &settings.server,
+        &data,
+        None,
+        &format!("[server]\ncatalogue = [{file:?}]\n"),
+    )?;
     let key = |edition: &str, options: &[&str]| product.mint_for(edition, options);
     let rest_key = key(REST, &[])?.secret;
     let plain_key = key(ours::EDITION, &[])?.secret;
@@ -51,7 +56,10 @@ pub(super) fn measure(settings: &Settings, section: &mut Section) -> Result<(), 
     )?;
     wait_for_port(&mut running, own_port)?;
     let at = |path: &str, key: &str| {
-        Target::parse(&format!("http://127.0.0.1:{own_port}/{path}"), Some(key.to_owned()))
+        Target::parse(
+            &format!("http://127.0.0.1:{own_port}/{path}"),
+            Some(key.to_owned()),
+        )
     };
     let rest = at(&format!("{REST}/mcp"), &rest_key)?;
     let direct = Target::parse(&format!("http://127.0.0.1:{port}/v1/leads/7"), None)?;
@@ -86,7 +94,11 @@ pub(super) fn measure(settings: &Settings, section: &mut Section) -> Result<(), 
             beside: "the tool called by its name",
             targets: [&discover, &plain],
             actions: [
-                calls(&discover, "call_tool", |_| json!({ "name": READ_TOOL, "arguments": read })),
+                calls(
+                    &discover,
+                    "call_tool",
+                    |_| json!({ "name": READ_TOOL, "arguments": read }),
+                ),
                 calls(&plain, READ_TOOL, |_| read.clone()),
             ],
         },
@@ -103,7 +115,12 @@ pub(super) fn measure(settings: &Settings, section: &mut Section) -> Result<(), 
     let mut samples = Samples::default();
     for round in 0..settings.rounds() {
         for pair in &pairs {
-            progress(&format!("tools: round {} of {}, {}", round + 1, settings.rounds(), pair.name));
+            progress(&format!(
+                "tools: round {} of {}, {}",
+                round + 1,
+                settings.rounds(),
+                pair.name
+            ));
             for turn in 0..2 {
                 let side = (turn + round) % 2;
                 let (Some(target), Some(action)) = (pair.targets.get(side), pair.actions.get(side)) else {
@@ -118,9 +135,12 @@ pub(super) fn measure(settings: &Settings, section: &mut Section) -> Result<(), 
         }
     }
     for pair in &pairs {
-        let side = |side: usize, connections: usize| samples.get(&format!("{} {side} {connections}", pair.name));
+        let side =
+            |side: usize, connections: usize| samples.get(&format!("{} {side} {connections}", pair.name));
         let figure = format!("{}, one connection: p50 µs", pair.name);
-        section.rows.push(Row::new(figure, side(0, 1), side(1, 1), Goal::None));
+        section
+            .rows
+            .push(Row::new(figure, side(0, 1), side(1, 1), Goal::None));
         let per_second = |samples: Vec<f64>| samples.into_iter().map(|us| 1e6 / us.max(0.001)).collect();
         section.rows.push(Row::new(
             format!("  {SEVERAL} connections: calls/s"),
@@ -128,7 +148,9 @@ pub(super) fn measure(settings: &Settings, section: &mut Section) -> Result<(), 
             per_second(side(1, SEVERAL)),
             Goal::None,
         ));
-        section.notes.push(format!("{}: the other side is {}", pair.name, pair.beside));
+        section
+            .notes
+            .push(format!("{}: the other side is {}", pair.name, pair.beside));
     }
     let tokens = |target: &Target| -> Result<Vec<f64>, Failure> {
         let bytes = call_once(target, &Call::list(Era::Modern), PATIENCE)?.len();
@@ -166,7 +188,11 @@ fn memory(prefix: &str, number: usize) -> Value {
     json!({ "key": format!("{prefix}-{number}"), "content": "A note, as an assistant would keep it." })
 }
 
-fn calls<'a>(target: &'a Target, tool: &'a str, arguments: impl Fn(usize) -> Value + Sync + 'a) -> Action<'a> {
+fn calls<'a>(
+    target: &'a Target,
+    tool: &'a str,
+    arguments: impl Fn(usize) -> Value + Sync + 'a,
+) -> Action<'a> {
     Box::new(move |stream, number| call(stream, target, tool, &arguments(number)).map(drop))
 }
 
@@ -214,7 +240,12 @@ fn confirmed(stream: &mut TcpStream, target: &Target, number: usize) -> Result<(
 
 /// Has every connection act again and again. With one connection the median time of an action in microseconds, with more
 /// the time for which an action took the whole side.
-fn drive(settings: &Settings, target: &Target, action: &Action<'_>, connections: usize) -> Result<f64, Failure> {
+fn drive(
+    settings: &Settings,
+    target: &Target,
+    action: &Action<'_>,
+    connections: usize,
+) -> Result<f64, Failure> {
     let lasting = Duration::from_millis(if settings.quick { 300 } else { 1_000 });
     let warm_up = lasting / 4;
     let all = Mutex::new(Vec::new());

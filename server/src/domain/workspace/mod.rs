@@ -40,10 +40,12 @@ mod snippet;
 mod start;
 mod state;
 mod talk;
+pub mod team;
 mod upkeep;
 mod write;
 
 pub use engine::{Workspace, WorkspaceSettings};
+pub use handlers::{Charts, charts};
 pub use mail::Skim;
 pub use talk::{
     Act, ChannelSecrets, ConversationPage, Guest, Inbox, InboxItem, Knock, Pile, Refused, Said, WidgetView,

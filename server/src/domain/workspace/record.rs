@@ -330,7 +330,8 @@ impl Who {
         }
     }
 
-    fn actor(&self) -> store::Actor {
+    /// As the change log names them.
+    pub(crate) fn actor(&self) -> store::Actor {
         let actor = self.actor.as_deref();
         actor.cloned().unwrap_or_else(store::Actor::operator)
     }

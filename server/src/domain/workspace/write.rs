@@ -192,8 +192,7 @@ async fn overlay<K: Kind>(
                 map.remove(name);
                 continue;
             }
-            (Some((_, Link::Person)), value) => {
-                let text = value.as_str().unwrap_or_default();
+            (Some((_, Link::Person)), Value::String(text)) => {
                 let user = refs::user(tx, &call.principal().facts().user, text).await?;
                 refs::working(&user)?;
                 names.add(user.id.as_str(), refs::person(&user));

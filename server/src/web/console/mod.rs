@@ -18,6 +18,7 @@ mod connect;
 mod deliveries;
 mod editions;
 mod entry;
+mod flows;
 mod form;
 mod inbox;
 mod keys;
@@ -26,6 +27,7 @@ mod members;
 mod oidc;
 mod page;
 mod person;
+mod reports;
 mod reviews;
 mod settings;
 mod text;
@@ -50,6 +52,8 @@ pub(super) fn router() -> Router<Web> {
         .merge(calls::router())
         .merge(audit::router())
         .merge(members::router())
+        .merge(flows::router())
+        .merge(reports::router())
         .merge(oidc::router())
         .merge(inbox::router())
         .merge(deliveries::router())

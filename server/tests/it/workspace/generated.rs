@@ -157,6 +157,27 @@ const SCOPES: &[(&str, &[&str])] = &[
             "archive_knowledge_article",
         ],
     ),
+    (
+        "reports:read",
+        &[
+            "get_report_overview",
+            "get_conversation_report",
+            "get_ticket_report",
+            "get_pipeline_report",
+        ],
+    ),
+    ("flows:read", &["list_flows", "get_flow"]),
+    ("flows:trigger", &["trigger_flow_event"]),
+    (
+        "admin:members",
+        &["list_members", "invite_member", "update_member"],
+    ),
+    (
+        "admin:channels",
+        &["list_channels", "create_channel", "update_channel"],
+    ),
+    ("admin:bots", &["list_bots", "update_bot"]),
+    ("admin:widgets", &["list_widgets", "update_widget"]),
 ];
 
 #[test]

@@ -28,7 +28,7 @@ use footbridge_server::{
         Actor,
         keys::{MintRequest, mint},
     },
-    pipeline::{Answer, Asking, CallError, House, HouseBuilder, ToolCall},
+    pipeline::{Answer, Asking, CallError, House, HouseBuilder, SignInError, ToolCall},
     policy::SealKey,
     store::{KeyLimits, NewUser, Store},
     vocabulary::{Clock, EditionName, Role, Scope, UserId},
@@ -165,6 +165,18 @@ impl Rooms {
             .unwrap();
         self.keyring.refresh().await.unwrap();
         minted.key
+    }
+
+    /// Lets the house see by itself what changes with keys and people, until the test ends.
+    pub(crate) fn follow_people(&self) {
+        let (keyring, stop) = (Arc::clone(&self.keyring), self.stop.clone());
+        tokio::spawn(async move { stop.run_until_cancelled(keyring.follow()).await });
+    }
+
+    /// Whom a key stands for, if it still opens anything.
+    pub(crate) async fn try_principal(&self, key: &str) -> Result<Principal, SignInError> {
+        let home = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        self.house.authenticate(Some(key), &self.edition, home).await
     }
 
     pub(crate) async fn principal(&self, key: &str) -> Principal {

@@ -1,5 +1,6 @@
 //! The workspace edition (catalogue.md §3).
 
+mod admin;
 mod chat;
 mod clocks;
 mod crm;
@@ -11,6 +12,7 @@ mod generated;
 pub(crate) mod house;
 mod knowledge;
 mod post_office;
+mod reports;
 mod search;
 pub(crate) mod seed;
 mod talk;

@@ -1,12 +1,16 @@
 //! The functions behind the tools of catalogue.md §3.4, one module for each of its areas.
 
+mod admin;
 mod conversations;
 mod crm;
 mod flows;
 mod knowledge;
+mod reports;
 mod tickets;
 
 use std::sync::Arc;
+
+pub use reports::charts::{Charts, charts};
 
 use super::engine::Desk;
 use crate::domain::Handlers;
@@ -33,4 +37,6 @@ pub(super) fn register(desk: &Arc<Desk>, table: &mut Handlers) {
     tickets::register(desk, table);
     knowledge::register(desk, table);
     flows::register(desk, table);
+    reports::register(table);
+    admin::register(desk, table);
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::workspace::record::{Index, Kind};
+use crate::domain::workspace::record::{Index, Kind, Link};
 
 /// Words that make the bot do something.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +52,7 @@ impl Kind for Bot {
     const PREFIX: &'static str = "bot";
     const READ: &'static str = "admin:bots";
     const KEYS: &'static [&'static str] = &["name"];
+    const LINKS: &'static [(&'static str, Link)] = &[("channels", Link::Record("channel"))];
 
     fn title(&self) -> String {
         self.name.clone()

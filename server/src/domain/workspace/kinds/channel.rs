@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::words::words;
-use crate::domain::workspace::record::{Index, Kind};
+use crate::domain::workspace::record::{Index, Kind, Link};
 
 words! {
     /// What a channel is made of.
@@ -49,6 +49,7 @@ impl Kind for Channel {
     const PREFIX: &'static str = "chn";
     const READ: &'static str = "admin:channels";
     const KEYS: &'static [&'static str] = &["slug", "name"];
+    const LINKS: &'static [(&'static str, Link)] = &[("members", Link::Person)];
     const SECRETS: &'static [&'static str] = &["secret_hash"];
 
     fn title(&self) -> String {

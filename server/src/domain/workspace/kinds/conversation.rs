@@ -111,6 +111,7 @@ impl Kind for Conversation {
         index.word("assignee", self.assignee.as_deref().unwrap_or_default());
         index.word("ticket_id", self.ticket_id.as_deref().unwrap_or_default());
         index.put("unread", self.unread);
+        index.put("resolved_at", self.resolved_at.unwrap_or_default());
         index.put("last_message_at", self.last_message_at.unwrap_or_default());
     }
 

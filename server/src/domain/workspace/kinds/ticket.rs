@@ -44,6 +44,8 @@ impl TicketStatus {
     }
 }
 
+/// Times that a ticket was opened again that are remembered: more are no news.
+const MOST_REOPENINGS: usize = 20;
 /// The counter that numbers a tenant's tickets.
 pub(crate) const NUMBERS: &str = "ticket";
 /// How long after its end a ticket can be opened again, in milliseconds.
@@ -71,6 +73,8 @@ pub(crate) struct Ticket {
     pub(crate) resolution: Option<String>,
     pub(crate) resolved_at: Option<Timestamp>,
     pub(crate) closed_at: Option<Timestamp>,
+    /// When it was opened again, the last few times.
+    pub(crate) reopened_at: Vec<Timestamp>,
     /// Where the two clocks of catalogue.md §3.6 stand.
     pub(crate) sla: Option<Value>,
     /// The clocks themselves.
@@ -122,6 +126,7 @@ impl Kind for Ticket {
         "channel_id",
         "resolved_at",
         "closed_at",
+        "reopened_at",
         "sla",
         "clocks",
     ];
@@ -185,6 +190,11 @@ impl Kind for Ticket {
             self.closed_at = (to == TicketStatus::Closed).then_some(now);
         } else {
             (self.resolved_at, self.closed_at) = (None, None);
+            if from.is_done() {
+                self.reopened_at.push(now);
+                let spare = self.reopened_at.len().saturating_sub(MOST_REOPENINGS);
+                self.reopened_at.drain(..spare);
+            }
         }
         Ok(())
     }
