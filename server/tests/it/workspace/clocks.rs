@@ -62,7 +62,8 @@ fn due_soon_and_breached_are_told_once_whoever_looks() {
         for _ in 0..12 {
             rooms.clock.advance(MINUTE_MS);
             let looks = tokio::join!(rooms.workspace.look_at_clocks(), other.look_at_clocks());
-            (looks.0.unwrap(), looks.1.unwrap());
+            looks.0.unwrap();
+            looks.1.unwrap();
         }
         assert_eq!(
             rooms.sla_events().await,

@@ -370,7 +370,7 @@ fn notes_assignments_closing_and_escalation_show_what_they_do() {
                 json!({ "assignee": "ben", "channel": "support" }),
             )
             .await;
-        assert_eq!(column(&mine, "id"), [id.clone()]);
+        assert_eq!(column(&mine, "id"), std::slice::from_ref(&id));
         let back = rooms
             .confirmed(
                 &key,

@@ -395,7 +395,7 @@ impl World {
         };
         let now = tx.now();
         let rules = rules::of(&mut tx.reading(), Some(SUPPORT)).await?;
-        let inbound = line % 2 == 0;
+        let inbound = line.is_multiple_of(2);
         let found = match made::<Conversation>(tx, &self.conversations, number).await? {
             Some(found) => found,
             None => {
