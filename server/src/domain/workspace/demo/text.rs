@@ -46,7 +46,7 @@ pub(super) const COMPANIES: [(&str, &str); 40] = [
 
 /// First names.
 pub(super) const FIRST: [&str; 24] = [
-    "Amara", "Ben", "Carla", "Daniel", "Elif", "Felix", "Grace", "Hugo", "Ines", "Jonas", "Kiran", "Lena",
+    "Amara", "Ben", "Carla", "Daniel", "Elif", "Felix", "Grace", "Hugo", "Irene", "Jonas", "Kiran", "Lena",
     "Marco", "Nadia", "Oscar", "Priya", "Quentin", "Rosa", "Samir", "Tara", "Uma", "Viktor", "Wendy",
     "Yusuf",
 ];
