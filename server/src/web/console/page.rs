@@ -51,9 +51,11 @@ enum For {
     Workspace,
 }
 
-const PLACES: [(&str, &str, For); 10] = [
+const PLACES: [(&str, &str, For); 12] = [
     ("/console/connect", "Connect", For::Everybody),
     ("/console/inbox", "Inbox", For::Workspace),
+    ("/console/flows", "Flows", For::Workspace),
+    ("/console/reports", "Reports", For::Workspace),
     ("/console/keys", "Keys", For::Everybody),
     ("/console/calls", "Calls", For::Everybody),
     ("/console/reviews", "Reviews", For::Everybody),
