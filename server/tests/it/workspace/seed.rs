@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use footbridge_server::operate::{Actor, flows};
+use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 use super::house::{ALL, Rooms};
@@ -54,6 +55,16 @@ pub(crate) async fn seeded(place: Place) -> Seeded {
         ids.insert("$ticket", ticket);
         let name = harness::tenant(tenant);
         rooms.workspace.prepare(&name).await.unwrap();
+        let help = json!({ "slug": "help", "name": "Help", "routing": "manual", "members": [] });
+        let help = rooms.channel(tenant, help).await;
+        let made = rooms.workspace.new_channel_secret(&name, &help).await.unwrap();
+        let knock = rooms.workspace.knock(made.inbound.expose_secret()).await.unwrap();
+        let message = json!({ "from": { "email": "charles@analytical.test" }, "subject": "Printer", "body": "It is stuck." });
+        let said = knock.unwrap().json(message.to_string().as_bytes()).await.unwrap();
+        let conversation = said["conversation_id"].as_str().unwrap().to_owned();
+        let mine = json!({ "id": conversation, "assignee": "me" });
+        rooms.confirmed(&key, "assign_conversation", mine).await;
+        ids.insert("$conversation", conversation);
         let flow = flows::switch(&rooms.store, &Actor::Operator, &name, "Urgent tickets", true).await;
         ids.insert("$flow_name", flow.unwrap().id);
         for (placeholder, title) in [("$article", "Refund policy"), ("$spare_article", "Old prices")] {
