@@ -5,7 +5,7 @@
 // colour schemes (axe-core, a screenshot into OUT).
 
 import { execFile, spawn } from "node:child_process";
-import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -46,9 +46,10 @@ async function inspect(page, name) {
 
 const data = await mkdtemp(path.join(tmpdir(), "footbridge-chat-"));
 const profile = await mkdtemp(path.join(tmpdir(), "footbridge-chat-profile-"));
-const child = spawn(server, ["serve", "--edition", "workspace", "--listen", "127.0.0.1:0", "--data", data], {
-  stdio: ["ignore", "pipe", "pipe"],
-});
+const config = path.join(data, "server.toml");
+await writeFile(config, '[server]\neditions = ["workspace"]\n');
+const place = ["--data", data, "--config", config];
+const child = spawn(server, ["serve", "--listen", "127.0.0.1:0", ...place], { stdio: ["ignore", "pipe", "pipe"] });
 let log = "";
 child.stderr.on("data", (chunk) => (log += chunk));
 let base, token;
@@ -109,7 +110,7 @@ try {
   await page.getByRole("heading", { name: "Nothing here" }).waitFor();
   await inspect(page, "inbox-empty");
 
-  const minted = await run(server, ["key", "mint", "--data", data, "--edition", "workspace", "--scopes", "admin:*", "--name", "chat"]);
+  const minted = await run(server, ["key", "mint", ...place, "--edition", "workspace", "--scopes", "admin:*", "--name", "chat"]);
   const key = minted.stdout.match(/hmcp_\w+/)[0];
   const made = await confirmed(key, "create_channel", {
     name: "Chat",
