@@ -118,7 +118,7 @@ impl Message {
     /// # Errors
     /// When its time has no place in an index, which is our fault.
     pub(crate) fn cursor(message: &Stored<Self>) -> Result<RecordCursor, StoreError> {
-        RecordCursor::at(&message.fields().place().into(), &message.id)
+        RecordCursor::of(&message.fields().place().into(), message.created_at, &message.id)
     }
 }
 
@@ -139,10 +139,6 @@ impl Kind for Message {
         if let Some(id) = &self.mail_id {
             index.word("mail_id", &mail_key(&self.channel_id, id));
         }
-    }
-
-    fn words(&self) -> Option<(String, String)> {
-        Some((String::new(), self.body.clone()))
     }
 
     fn events(before: Option<&Self>, after: &Self) -> Vec<&'static str> {
