@@ -195,16 +195,25 @@ impl Session {
         if self.is_postgres() { "" } else { " NOT INDEXED" }
     }
 
-    /// The numbers of a JSON list that is a parameter of a statement, as a select of its own: any number of them is one
+    /// Whether a column is one of the numbers that [`Session::numbers`] wrote into a parameter: any number of them is one
     /// statement to prepare.
-    pub(crate) fn numbers(&self, slot: usize) -> String {
+    pub(crate) fn is_among(&self, column: &str, slot: usize) -> String {
         if self.is_postgres() {
-            format!(
-                "SELECT CAST(number AS BIGINT) FROM json_array_elements_text(CAST(CAST(${slot} AS TEXT) AS JSON)) AS numbers (number)"
-            )
+            format!("{column} = ANY (CAST(CAST(${slot} AS TEXT) AS BIGINT[]))")
         } else {
-            format!("SELECT value FROM json_each(${slot})")
+            format!("{column} IN (SELECT value FROM json_each(${slot}))")
         }
+    }
+
+    /// Numbers as the parameter of a statement.
+    pub(crate) fn numbers(&self, numbers: &[i64]) -> String {
+        let listed: Vec<String> = numbers.iter().map(i64::to_string).collect();
+        let (open, close) = if self.is_postgres() {
+            ('{', '}')
+        } else {
+            ('[', ']')
+        };
+        format!("{open}{}{close}", listed.join(","))
     }
 
     /// Raises the counter of a topic and gives its new value. Whoever listens hears of it after the commit,

@@ -1,12 +1,7 @@
 //! One question over records of several kinds.
 
 use crate::{
-    store::{
-        StoreError, TenantTx, TextQuery,
-        memory::in_order,
-        row::{params, to_json},
-        text::Shelf,
-    },
+    store::{StoreError, TenantTx, TextQuery, memory::in_order, row::params, text::Shelf},
     vocabulary::Timestamp,
 };
 
@@ -43,11 +38,11 @@ impl TenantTx<'_> {
         let row_ids: Vec<i64> = hits.iter().map(|hit| hit.row_id).collect();
         let sql = format!(
             "SELECT row_id, kind, id, updated_at FROM records{} WHERE tenant_id = $1 AND deleted_at IS NULL
-             AND row_id IN ({})",
+             AND {}",
             session.by_row_number(),
-            session.numbers(2)
+            session.is_among("row_id", 2)
         );
-        let numbers = to_json(&row_ids)?;
+        let numbers = session.numbers(&row_ids);
         let found = session
             .query(&sql, params![tenant.as_str(), &numbers], |row| {
                 Ok(Found {

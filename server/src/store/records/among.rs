@@ -7,7 +7,7 @@ use super::{
 use crate::store::{
     StoreError,
     memory::in_order,
-    row::{RowRef, params, to_json},
+    row::{RowRef, params},
 };
 
 /// Records up to this many are sorted here. More that meet a condition are at least a hundredth of 100 000, so that the walk
@@ -77,11 +77,11 @@ impl Records<'_> {
     ) -> Result<RecordPage, StoreError> {
         let sql = format!(
             "SELECT {HEAD} FROM records AS r{} WHERE r.tenant_id = $1 AND r.kind = $2 AND r.deleted_at IS NULL
-             AND r.row_id IN ({})",
+             AND {}",
             self.session.by_row_number(),
-            self.session.numbers(3)
+            self.session.is_among("r.row_id", 3)
         );
-        let numbers = to_json(&row_ids)?;
+        let numbers = self.session.numbers(row_ids);
         let params = params![self.tenant.as_str(), self.kind, &numbers];
         let heads = self.session.query(&sql, params, |row| head(row, 0)).await?;
         self.page_among(query, heads).await
@@ -93,13 +93,8 @@ impl Records<'_> {
         statement.push(&format!("SELECT {HEAD} FROM (SELECT DISTINCT s.id"));
         statement.entries(self.tenant, self.kind, condition.field());
         statement.meets(condition)?;
-        statement
-            .push(") AS page JOIN records AS r ON r.tenant_id = ")
-            .text(self.tenant.as_str());
-        statement
-            .push(" AND r.kind = ")
-            .text(self.kind)
-            .push(" AND r.id = page.id");
+        let postgres = self.session.is_postgres();
+        statement.records_of_page(postgres, self.tenant, self.kind);
         self.session
             .query(&statement.sql, &statement.params(), |row| head(row, 0))
             .await
@@ -168,8 +163,7 @@ impl Records<'_> {
         let mut cursors: std::collections::HashMap<i64, RecordCursor> = listed.into_iter().collect();
         let rows = records
             .into_iter()
-            .filter_map(|record| Some((cursors.remove(&record.row_id), record)))
-            .filter_map(|(cursor, record)| Some((record, cursor?)))
+            .filter_map(|record| cursors.remove(&record.row_id).map(|cursor| (record, cursor)))
             .collect();
         Ok(RecordPage::of(rows, query.limit))
     }
@@ -181,11 +175,11 @@ impl Records<'_> {
         }
         let sql = format!(
             "SELECT {COLUMNS} FROM records{} WHERE tenant_id = $1 AND kind = $2 AND deleted_at IS NULL
-             AND row_id IN ({})",
+             AND {}",
             self.session.by_row_number(),
-            self.session.numbers(3)
+            self.session.is_among("row_id", 3)
         );
-        let numbers = to_json(&row_ids)?;
+        let numbers = self.session.numbers(row_ids);
         let params = params![self.tenant.as_str(), self.kind, &numbers];
         let found = self.session.query(&sql, params, record).await?;
         Ok(in_order(row_ids, found, |record| record.row_id))

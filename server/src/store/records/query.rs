@@ -133,7 +133,8 @@ impl Records<'_> {
             .conditions
             .iter()
             .filter(|one| {
-                !(one.is_range() && one.field() == query.sort) && !(by_age && one.window().is_some())
+                let walked = one.is_range() && one.field() == query.sort;
+                !walked && !(by_age && one.window().is_some())
             })
             .collect();
         match others.as_slice() {
@@ -257,13 +258,8 @@ impl Records<'_> {
         statement
             .sql
             .insert_str(0, &format!("SELECT page.at, page.id, {value}, {columns} FROM ("));
-        statement
-            .push(") AS page JOIN records AS r ON r.tenant_id = ")
-            .text(self.tenant.as_str());
-        statement.push(" AND r.kind = ").text(self.kind);
-        statement.push(&format!(
-            " AND r.id = page.id ORDER BY {order}page.at{down}, page.id{down}"
-        ));
+        statement.records_of_page(self.session.is_postgres(), self.tenant, self.kind);
+        statement.push(&format!(" ORDER BY {order}page.at{down}, page.id{down}"));
         self.session
             .query(&statement.sql, &statement.params(), |row| {
                 let at = row.int(0)?;

@@ -29,6 +29,9 @@ pub(super) enum Along<'a> {
     Value(&'a str, &'a FieldValue),
 }
 
+/// OFFSET keeps PostgreSQL from making a join of it, which would read all entries before the first row comes.
+const SAME_RECORD: &str = " AND f.at = s.at AND f.id = s.id LIMIT 1 OFFSET 0)";
+
 impl Statement {
     pub(super) fn push(&mut self, sql: &str) -> &mut Self {
         self.sql.push_str(sql);
@@ -108,17 +111,55 @@ impl Statement {
     /// The record of the entry has another one that meets a condition. An entry is found by its value, the moment its record
     /// was made and the record's id; a range of values cannot be, so each of its entries is looked at.
     pub(super) fn probe(&mut self, condition: &Condition) -> Result<(), StoreError> {
-        self.push(
-            " AND EXISTS (SELECT 1 FROM record_fields AS f WHERE f.tenant_id = s.tenant_id AND f.kind = s.kind AND f.field = ",
-        );
-        self.text(condition.field());
         match condition {
-            Condition::OneOf(_, values) => self.one_of("f", values)?,
-            Condition::Between(_, from, to) => self.between("f", from.as_ref(), to.as_ref())?,
+            Condition::OneOf(field, values) => {
+                // Each value by itself: a list of values leaves PostgreSQL free to read all entries of the field.
+                self.push(" AND (");
+                for (at, value) in values.iter().enumerate() {
+                    self.push(if at == 0 { "" } else { " OR " });
+                    self.other_entry(field);
+                    self.push(" AND f.value = ").bind(Bound::Bytes(value.to_bytes()?));
+                    self.push(SAME_RECORD);
+                }
+                self.push(")");
+            }
+            Condition::Between(field, from, to) => {
+                self.push(" AND ");
+                self.other_entry(field);
+                self.between("f", from.as_ref(), to.as_ref())?;
+                self.push(SAME_RECORD);
+            }
         }
-        // OFFSET keeps PostgreSQL from making a join of it, which would read all entries before the first row comes.
-        self.push(" AND f.at = s.at AND f.id = s.id LIMIT 1 OFFSET 0)");
         Ok(())
+    }
+
+    fn other_entry(&mut self, field: &str) {
+        self.push(
+            "EXISTS (SELECT 1 FROM record_fields AS f WHERE f.tenant_id = s.tenant_id AND f.kind = s.kind AND f.field = ",
+        );
+        self.text(field);
+    }
+
+    /// The records of the page, one look-up for each of its entries and nothing else: PostgreSQL might read the whole table
+    /// to join it, where it takes the page for longer than it is.
+    pub(super) fn records_of_page(&mut self, postgres: bool, tenant: &TenantId, kind: &str) {
+        self.push(if postgres {
+            ") AS page JOIN LATERAL (SELECT * FROM records AS one WHERE one.tenant_id = "
+        } else {
+            ") AS page JOIN records AS r ON r.tenant_id = "
+        });
+        self.text(tenant.as_str());
+        self.push(if postgres {
+            " AND one.kind = "
+        } else {
+            " AND r.kind = "
+        })
+        .text(kind);
+        self.push(if postgres {
+            " AND one.id = page.id OFFSET 0) AS r ON TRUE"
+        } else {
+            " AND r.id = page.id"
+        });
     }
 
     /// Goes on after a page end.
