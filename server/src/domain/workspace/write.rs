@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     change::{self, Names},
-    custom,
+    custom, grammar,
     once::{self, Once, Seen},
     record::{self, Document, Kind, Link, Stored, Who, fold},
     refs,
@@ -290,7 +290,7 @@ async fn duplicates<K: Kind>(
         let Some(other) = tx.records(kind).list(&query).await?.records.pop() else {
             continue;
         };
-        let said = format!("a {kind} has the {field} {value} already");
+        let said = format!("{} has the {field} {value} already", grammar::a(kind));
         if call
             .arguments
             .as_map()
