@@ -1,12 +1,12 @@
 //! What comes in from outside becomes a message of a conversation: the sender is recognised or becomes a lead, the thread is
 //! found or begun, the channel's rule finds somebody to answer (catalogue.md §3.1). One transaction for one message.
 
+mod sender;
+mod thread;
+
 use serde::Serialize;
 
-use super::{
-    assign, moves, outbound,
-    sender::{self, Sender},
-};
+use super::{assign, moves, outbound};
 use crate::{
     domain::{
         DomainError,
@@ -26,9 +26,12 @@ use crate::{
             },
         },
     },
-    store::{Condition, ReadTx, RecordQuery, TenantTx},
-    vocabulary::{Timestamp, UserId, hexadecimal, new_id, sha256},
+    store::{ReadTx, TenantTx},
+    vocabulary::{Timestamp, UserId, new_id},
 };
+use sender::Sender;
+use thread::{by_mail_id, thread};
+pub(crate) use thread::{mail_key, of_visitor};
 
 /// A message from outside, whatever brought it.
 #[derive(Clone, Debug, Default)]
@@ -222,81 +225,6 @@ fn own_address(channel: &Channel) -> Option<String> {
         .rsplit_once('<')
         .map_or(target, |(_, rest)| rest.trim_end_matches('>'));
     crate::domain::workspace::mail::email(address)
-}
-
-/// The key under which a message is found by an id that its sender chose. Ids of one channel say nothing in another.
-pub(crate) fn mail_key(channel: &str, id: &str) -> String {
-    hexadecimal(&sha256(&format!("{channel}\n{id}")))
-}
-
-async fn by_mail_id(
-    tx: &mut ReadTx<'_>,
-    channel: &str,
-    id: &str,
-) -> Result<Option<Stored<Message>>, DomainError> {
-    let query = RecordQuery {
-        conditions: vec![Condition::is("mail_id", mail_key(channel, id))],
-        limit: 1,
-        ..RecordQuery::default()
-    };
-    let found = tx.records(Message::NAME).list(&query).await?.records;
-    Ok(found.first().map(Stored::of).transpose()?)
-}
-
-/// The conversation that a message continues. Whatever its headers say, it must be one of this channel and of this sender:
-/// ids of messages are no secrets, and nobody may write into a conversation of others by naming them.
-async fn thread(
-    tx: &mut ReadTx<'_>,
-    channel: &Stored<Channel>,
-    arrival: &Arrival,
-) -> Result<Option<Stored<Conversation>>, DomainError> {
-    let is_theirs = |conversation: &Conversation| {
-        let same = |a: &Option<String>, b: &Option<String>| a.is_some() && a == b;
-        conversation.channel_id == channel.id
-            && (same(&conversation.email, &arrival.email)
-                || same(&conversation.visitor, &arrival.visitor)
-                || same(&conversation.external_id, &arrival.sender_id))
-    };
-    if let Some(id) = &arrival.conversation_id {
-        let found = record::find::<Conversation>(tx, id).await?;
-        if let Some(found) = found.filter(|found| is_theirs(found.fields())) {
-            return Ok(Some(found));
-        }
-    }
-    for id in &arrival.answers {
-        let Some(message) = by_mail_id(tx, &channel.id, id).await? else {
-            continue;
-        };
-        let found = record::find::<Conversation>(tx, &message.fields().conversation_id).await?;
-        if let Some(found) = found.filter(|found| is_theirs(found.fields())) {
-            return Ok(Some(found));
-        }
-    }
-    let Some(visitor) = &arrival.visitor else {
-        return Ok(None);
-    };
-    of_visitor(tx, channel, visitor).await
-}
-
-/// The last conversation of a chat window's visitor.
-///
-/// # Errors
-/// When the store fails.
-pub(crate) async fn of_visitor(
-    tx: &mut ReadTx<'_>,
-    channel: &Stored<Channel>,
-    visitor: &str,
-) -> Result<Option<Stored<Conversation>>, DomainError> {
-    let query = RecordQuery {
-        conditions: vec![
-            Condition::is("visitor", visitor),
-            Condition::is("channel_id", channel.id.as_str()),
-        ],
-        limit: 1,
-        ..RecordQuery::default()
-    };
-    let found = tx.records(Conversation::NAME).list(&query).await?.records;
-    Ok(found.first().map(Stored::of).transpose()?)
 }
 
 async fn begin(

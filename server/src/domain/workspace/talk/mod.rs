@@ -11,7 +11,6 @@ pub(crate) mod outbound;
 mod pages;
 mod routing;
 pub(crate) mod secret;
-mod sender;
 pub(crate) mod tickets;
 mod widget;
 

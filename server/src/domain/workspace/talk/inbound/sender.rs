@@ -1,6 +1,6 @@
 //! Who wrote a message: a contact, a lead, or nobody whom we can name (catalogue.md §3.1).
 
-use super::inbound::Arrival;
+use super::Arrival;
 use crate::{
     domain::{
         DomainError,
