@@ -26,8 +26,9 @@ pub(super) fn cost(catalogue: &Catalogue) -> Result<()> {
             let definition = tool.definition(Shape::Full, ListedNames::Native, edition.consent(tool));
             let bytes = definition.to_string().len();
             total += bytes;
-            let shown = ["name", "description", "inputSchema"].map(|part| definition[part].to_string().len());
-            read += shown.iter().sum::<usize>();
+            let parts = ["name", "description", "inputSchema"].into_iter();
+            let shown = parts.filter_map(|part| definition.get(part));
+            read += shown.map(|part| part.to_string().len()).sum::<usize>();
             rows.push(row(tool.name.as_str(), &tool.toolset, bytes));
         }
         let three = discovery::definitions(edition, &everything, Shape::Full);
