@@ -220,6 +220,10 @@ pub(super) fn edition(files: &[NamedText<'_>]) -> Result<Edition, CatalogueError
         file: file.to_owned(),
         message,
     })?;
+    offers::check_changes(&offers, &tools).map_err(|message| CatalogueError::Edition {
+        file: file.to_owned(),
+        message,
+    })?;
     if let Some(row) = offers.rows().find(|row| by_name.contains_key(row.name.as_str())) {
         return Err(CatalogueError::Edition {
             file: file.to_owned(),
