@@ -45,6 +45,9 @@ const REACHABLE: u32 = 10_000;
 /// Records that a text filter looks at, newest first: a word in more than that says too little to look further.
 const MOST_HITS: u32 = 1_000;
 
+/// Records of another kind, newest first, in which a text filter looks for the words too.
+const MOST_SPOKEN: u32 = 300;
+
 /// Where a page ended, as it is sealed.
 #[derive(Serialize, Deserialize)]
 struct Cursor {
@@ -334,11 +337,37 @@ async fn matching<K: Kind>(
     q: &str,
     query: &RecordQuery,
 ) -> Result<RecordPage, DomainError> {
-    let rows = tx
+    let mut rows = tx
         .records(K::NAME)
         .newest_with_text(&question(q), MOST_HITS)
         .await?;
+    for (kind, field) in K::SPOKEN_IN {
+        let found = spoken_in::<K>(tx, (kind, field), q).await?;
+        rows.extend(found);
+    }
+    rows.sort_unstable();
+    rows.dedup();
     Ok(tx.records(K::NAME).list_among(query, &rows).await?)
+}
+
+/// The records that others of `kind`, which hold the words asked for, name in `field`.
+async fn spoken_in<K: Kind>(
+    tx: &mut TenantTx<'_>,
+    (kind, field): (&'static str, &str),
+    q: &str,
+) -> Result<Vec<i64>, DomainError> {
+    let rows = tx
+        .records(kind)
+        .newest_with_text(&question(q), MOST_SPOKEN)
+        .await?;
+    let mut named = Vec::new();
+    for saying in tx.records(kind).find_rows(&rows).await? {
+        let fields: Map<String, Value> = saying.parse()?;
+        if let Some(id) = fields.get(field).and_then(Value::as_str) {
+            named.push(id.to_owned());
+        }
+    }
+    Ok(tx.records(K::NAME).row_ids(&named).await?)
 }
 
 #[cfg(test)]

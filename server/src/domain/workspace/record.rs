@@ -46,6 +46,8 @@ pub(crate) trait Kind:
     const QUIET: &'static [&'static str] = &[];
     /// Fields that no answer shows.
     const SECRETS: &'static [&'static str] = &[];
+    /// Kinds whose words are found as this one's, and their field that names it.
+    const SPOKEN_IN: &'static [(&'static str, &'static str)] = &[];
     /// Sort orders whose index has another name.
     const SORTS: &'static [(&'static str, &'static str)] = &[];
 

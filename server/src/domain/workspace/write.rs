@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     change::Names,
-    custom,
+    custom, grammar,
     once::{self, Once, Seen},
     record::{Document, Kind, Stored, fold},
     refs,
@@ -184,7 +184,7 @@ async fn duplicates<K: Kind>(
         let Some(other) = tx.records(kind).list(&query).await?.records.pop() else {
             continue;
         };
-        let said = format!("a {kind} has the {field} {value} already");
+        let said = format!("{} has the {field} {value} already", grammar::a(kind));
         if call
             .arguments
             .as_map()

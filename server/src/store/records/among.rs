@@ -7,7 +7,7 @@ use super::{
 use crate::store::{
     StoreError,
     memory::in_order,
-    row::{RowRef, params},
+    row::{RowRef, params, to_json},
 };
 
 /// Records up to this many are sorted here. More that meet a condition are at least a hundredth of 100 000, so that the walk
@@ -166,6 +166,25 @@ impl Records<'_> {
             .filter_map(|record| cursors.remove(&record.row_id).map(|cursor| (record, cursor)))
             .collect();
         Ok(RecordPage::of(rows, query.limit))
+    }
+
+    /// Row numbers of the records of these ids, those of deleted ones among them, in no particular order.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn row_ids(&mut self, ids: &[String]) -> Result<Vec<i64>, StoreError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let among = if self.session.is_postgres() {
+            "= ANY (ARRAY(SELECT json_array_elements_text(CAST(CAST($3 AS TEXT) AS JSON))))"
+        } else {
+            "IN (SELECT value FROM json_each($3))"
+        };
+        let sql = format!("SELECT row_id FROM records WHERE tenant_id = $1 AND kind = $2 AND id {among}");
+        let listed = to_json(&ids)?;
+        let params = params![self.tenant.as_str(), self.kind, &listed];
+        self.session.query(&sql, params, |row| row.int(0)).await
     }
 
     /// Records by their row numbers, in the order of the numbers given; deleted ones are left out.

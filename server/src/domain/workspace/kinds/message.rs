@@ -141,6 +141,10 @@ impl Kind for Message {
         }
     }
 
+    fn words(&self) -> Option<(String, String)> {
+        Some((String::new(), self.body.clone()))
+    }
+
     fn events(before: Option<&Self>, after: &Self) -> Vec<&'static str> {
         let came_in = after.kind == MessageKind::Message && after.direction == Direction::In;
         if before.is_none() && came_in {

@@ -29,7 +29,7 @@ use crate::{
     store::{ReadTx, TenantTx},
     vocabulary::{Timestamp, UserId, new_id},
 };
-use sender::{Sender, author, recognised};
+use sender::Sender;
 use thread::{by_mail_id, thread};
 pub(crate) use thread::{mail_key, of_visitor};
 
@@ -174,7 +174,8 @@ pub(crate) async fn receive(
     let now = tx.now();
     let rules = rules::of_channel(&mut tx.reading(), Some(channel.fields())).await?;
     let thread = thread(&mut tx.reading(), channel, &arrival).await?;
-    let author = author(tx, channel, &arrival, thread.as_ref(), &who).await?;
+    let author = sender::find(tx, channel, &arrival, thread.as_ref(), &who).await?;
+    author.seen(tx, &who).await?;
     let message = Message {
         channel_id: channel.id.clone(),
         direction: Direction::In,
@@ -247,7 +248,7 @@ async fn begin(
         unread: true,
         ..Conversation::default()
     };
-    recognised(&mut conversation, sender);
+    sender.recognise(&mut conversation);
     conversation.set_clocks(rules.start(Priority::Medium, now));
     moves::note_message(&mut conversation, message, now);
     let made = record::insert(tx, Document::new(conversation), who).await?;
@@ -265,15 +266,8 @@ async fn go_on(
 ) -> Result<Stored<Conversation>, DomainError> {
     let now = tx.now();
     let mut doc = found.doc.clone();
-    if let Sender::Contact(_) | Sender::Lead(_) = sender {
-        let email = match sender {
-            Sender::Contact(contact) => contact.fields().email.clone(),
-            Sender::Lead(lead) => lead.fields().email.clone(),
-            Sender::Nobody => None,
-        };
-        doc.fields.email = doc.fields.email.or(email);
-    }
-    recognised(&mut doc.fields, sender);
+    doc.fields.email = doc.fields.email.or_else(|| sender.email());
+    sender.recognise(&mut doc.fields);
     let works = works(&mut tx.reading(), doc.fields.assignee.as_deref()).await?;
     moves::came_in(&mut doc.fields, rules, works, now);
     moves::note_message(&mut doc.fields, message, now);

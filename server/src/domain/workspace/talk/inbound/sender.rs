@@ -1,4 +1,4 @@
-//! Who wrote: somebody known, or a new lead.
+//! Who wrote a message: a contact, a lead, or nobody whom we can name (catalogue.md §3.1).
 
 use super::Arrival;
 use crate::{
@@ -18,6 +18,10 @@ use crate::{
     store::{Condition, ReadTx, RecordQuery, TenantTx},
 };
 
+/// How exactly it is known when a contact was last here. Each line of a chat would otherwise be a version of the contact, and
+/// whoever is about to change it would have to look again.
+const SEEN_EVERY_MS: i64 = 5 * 60 * 1000;
+
 /// Who wrote: somebody known, or a new lead.
 pub(super) enum Sender {
     Contact(Stored<Contact>),
@@ -27,6 +31,45 @@ pub(super) enum Sender {
 }
 
 impl Sender {
+    /// Their address, if we know it.
+    pub(super) fn email(&self) -> Option<String> {
+        match self {
+            Self::Contact(contact) => contact.fields().email.clone(),
+            Self::Lead(lead) => lead.fields().email.clone(),
+            Self::Nobody => None,
+        }
+    }
+
+    /// Notes on a conversation whose it is.
+    pub(super) fn recognise(&self, conversation: &mut Conversation) {
+        match self {
+            Self::Contact(contact) => conversation.contact_id = Some(contact.id.clone()),
+            Self::Lead(lead) if conversation.contact_id.is_none() => {
+                conversation.lead_id = Some(lead.id.clone());
+            }
+            _ => {}
+        }
+    }
+
+    /// Notes on a contact that they were here.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(super) async fn seen(&self, tx: &mut TenantTx<'_>, who: &Who) -> Result<(), DomainError> {
+        let Self::Contact(contact) = self else {
+            return Ok(());
+        };
+        let now = tx.now();
+        let last = contact.fields().last_seen_at;
+        if last.is_some_and(|last| now.as_millis() - last.as_millis() < SEEN_EVERY_MS) {
+            return Ok(());
+        }
+        let mut doc = contact.doc.clone();
+        doc.fields.last_seen_at = Some(now);
+        record::update(tx, &contact.id, &doc, None, who).await.map(drop)
+    }
+
+    /// As the author of what they write.
     pub(super) fn as_author(&self, arrival: &Arrival) -> Author {
         let (id, name) = match self {
             Self::Contact(contact) => (contact.id.clone(), contact.fields().name.clone()),
@@ -58,7 +101,11 @@ async fn first_with_email<K: Kind>(
     Ok(found.first().map(Stored::of).transpose()?)
 }
 
-pub(super) async fn author(
+/// Finds who wrote; a stranger becomes a lead.
+///
+/// # Errors
+/// When the store fails.
+pub(super) async fn find(
     tx: &mut TenantTx<'_>,
     channel: &Stored<Channel>,
     arrival: &Arrival,
@@ -89,14 +136,4 @@ pub(super) async fn author(
     };
     lead.settle(None, tx.now())?;
     Ok(Sender::Lead(record::insert(tx, Document::new(lead), who).await?))
-}
-
-pub(super) fn recognised(conversation: &mut Conversation, sender: &Sender) {
-    match sender {
-        Sender::Contact(contact) => conversation.contact_id = Some(contact.id.clone()),
-        Sender::Lead(lead) if conversation.contact_id.is_none() => {
-            conversation.lead_id = Some(lead.id.clone());
-        }
-        _ => {}
-    }
 }
