@@ -134,7 +134,7 @@ impl Records<'_> {
             .iter()
             .filter(|one| {
                 let walked = one.is_range() && one.field() == query.sort;
-                !walked && !(by_age && one.window().is_some())
+                !(walked || by_age && one.window().is_some())
             })
             .collect();
         match others.as_slice() {
