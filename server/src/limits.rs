@@ -249,7 +249,7 @@ impl Meter {
 /// their kind in all tenants.
 fn meter_key(principal: &Principal) -> Cow<'_, str> {
     match &principal.facts().credential {
-        Credential::Token { .. } | Credential::LegacyToken => {
+        Credential::Token { .. } | Credential::LegacyToken | Credential::Session => {
             Cow::Owned(format!("{}/{}", principal.tenant(), principal.facts().user))
         }
         Credential::ApiKey { .. } | Credential::Local => Cow::Borrowed(meter_name(principal)),
@@ -260,7 +260,9 @@ fn meter_key(principal: &Principal) -> Cow<'_, str> {
 fn meter_name(principal: &Principal) -> &str {
     match &principal.facts().credential {
         Credential::ApiKey { id, .. } => id.as_str(),
-        Credential::Token { .. } | Credential::LegacyToken => principal.facts().user.as_str(),
+        Credential::Token { .. } | Credential::LegacyToken | Credential::Session => {
+            principal.facts().user.as_str()
+        }
         Credential::Local => "",
     }
 }

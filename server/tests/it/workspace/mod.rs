@@ -6,6 +6,7 @@ mod clocks;
 mod crm;
 mod delivery;
 mod demo;
+mod desk;
 mod first;
 mod flows;
 mod generated;
