@@ -5,16 +5,15 @@
 
 mod addresses;
 mod caps;
+mod meter;
 mod month;
+mod over;
 mod window;
 
 use std::{
     borrow::Cow,
     collections::HashMap,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -24,11 +23,13 @@ use tracing::warn;
 
 pub use addresses::{AddressMeters, Meters};
 pub use caps::Usage;
+pub use meter::{Slot, Ticket};
 pub use month::Month;
+pub use over::{CapError, OverLimit};
 pub use window::RateState;
 
-use caps::{Budget, Reservation};
-use window::Window;
+use caps::Budget;
+use meter::Meter;
 
 use crate::{
     access::{CapOf, Credential, Principal},
@@ -41,75 +42,6 @@ const TALLY: Duration = Duration::from_secs(5);
 /// The name of a tenant's counter; a key's is `calls:<key id>`.
 const CALLS: &str = "calls";
 
-/// A limit was reached.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum OverLimit {
-    /// Too many requests in the last minute or hour.
-    #[error("retry in {} s", seconds(*.retry_after))]
-    Rate {
-        /// When the next one will pass.
-        retry_after: Duration,
-        /// Requests that pass in that time.
-        limit: u32,
-    },
-    /// Too many calls at once.
-    #[error("{most} calls are already running for this key; wait for one to finish")]
-    Concurrency {
-        /// Calls that may run at once.
-        most: u32,
-    },
-    /// The month's calls are used up.
-    #[error("monthly cap {cap} reached, resets {resets}")]
-    Cap {
-        /// Calls that pass in a month.
-        cap: u64,
-        /// When the next month begins.
-        resets: String,
-        /// The time until then.
-        retry_after: Duration,
-    },
-}
-
-impl OverLimit {
-    /// Seconds for `Retry-After`, at least one.
-    pub fn retry_after_seconds(&self) -> u64 {
-        match self {
-            Self::Rate { retry_after, .. } | Self::Cap { retry_after, .. } => seconds(*retry_after),
-            Self::Concurrency { .. } => 1,
-        }
-    }
-}
-
-impl OverLimit {
-    /// The rate that refuses, with nothing left of it.
-    pub fn rate(&self) -> Option<RateState> {
-        match self {
-            Self::Rate { retry_after, limit } => Some(RateState {
-                limit: *limit,
-                remaining: 0,
-                reset: *retry_after,
-            }),
-            Self::Concurrency { .. } | Self::Cap { .. } => None,
-        }
-    }
-}
-
-/// Whole seconds after which so much time has surely passed, at least one.
-fn seconds(time: Duration) -> u64 {
-    (time.as_secs() + u64::from(time.subsec_nanos() > 0)).max(1)
-}
-
-/// Why a month's calls give none.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum CapError {
-    /// They are used up.
-    #[error(transparent)]
-    Over(OverLimit),
-    /// The counter cannot be asked, so nothing passes.
-    #[error(transparent)]
-    Store(StoreError),
-}
-
 /// The meters of all principals.
 #[derive(Debug)]
 pub struct Limits {
@@ -120,129 +52,6 @@ pub struct Limits {
     /// This process, as leases name it.
     holder: Arc<str>,
     started: Instant,
-}
-
-/// What one principal has used.
-#[derive(Debug)]
-struct Meter {
-    tenant: TenantId,
-    /// As its counters in the store are named.
-    name: String,
-    used: Mutex<Used>,
-    running: Arc<AtomicU32>,
-    of_key: OnceLock<Arc<Budget>>,
-    of_tenant: OnceLock<Arc<Budget>>,
-}
-
-#[derive(Debug)]
-struct Used {
-    minute: Window,
-    hour: Option<Box<Window>>,
-    /// Calls not written down yet: those of the key, and those among them that a tenant without a cap counts too.
-    tally: (u64, u64),
-    month: Month,
-}
-
-/// A place among the running calls of a principal; given back when dropped.
-#[derive(Debug)]
-pub struct Slot {
-    running: Arc<AtomicU32>,
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        self.running.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
-/// One call of the month. Dropped, nothing was used; [`Ticket::spend`] makes it count.
-#[derive(Debug)]
-#[must_use = "a call counts when its ticket is spent"]
-pub struct Ticket {
-    meter: Arc<Meter>,
-    reservation: Option<Reservation>,
-    cap: Option<CapOf>,
-    now: Timestamp,
-}
-
-impl Ticket {
-    /// The call is let through to its handler or answered with a preview: it counts.
-    pub fn spend(self) {
-        if self.cap != Some(CapOf::Key) {
-            self.meter.tally(self.cap.is_none(), self.now);
-        }
-        if let Some(reservation) = self.reservation {
-            reservation.spend();
-        }
-    }
-}
-
-impl Meter {
-    fn new(tenant: TenantId, name: &str) -> Self {
-        Self {
-            tenant,
-            name: name.to_owned(),
-            used: Mutex::new(Used {
-                minute: Window::of(Duration::from_secs(60)),
-                hour: None,
-                tally: (0, 0),
-                month: Month::of(Timestamp(0)),
-            }),
-            running: Arc::default(),
-            of_key: OnceLock::new(),
-            of_tenant: OnceLock::new(),
-        }
-    }
-
-    fn count(&self, now_ms: u64, per_minute: u32, per_hour: Option<u32>) -> Result<RateState, OverLimit> {
-        let over = |limit| move |retry_after| OverLimit::Rate { retry_after, limit };
-        let mut used = self.used.lock();
-        let mut state = used.minute.look(now_ms, per_minute).map_err(over(per_minute))?;
-        if let Some(per_hour) = per_hour {
-            let hour = used
-                .hour
-                .get_or_insert_with(|| Box::new(Window::of(Duration::from_secs(3600))));
-            let of_hour = hour.look(now_ms, per_hour).map_err(over(per_hour))?;
-            hour.count();
-            if of_hour.remaining < state.remaining {
-                state = of_hour;
-            }
-        }
-        used.minute.count();
-        state.remaining = state.remaining.saturating_sub(1);
-        Ok(state)
-    }
-
-    fn enter(&self, most: u32) -> Result<Slot, OverLimit> {
-        let free = |running| (running < most).then_some(running + 1);
-        match self
-            .running
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, free)
-        {
-            Ok(_) => Ok(Slot {
-                running: Arc::clone(&self.running),
-            }),
-            Err(_) => Err(OverLimit::Concurrency { most }),
-        }
-    }
-
-    fn tally(&self, for_tenant: bool, now: Timestamp) {
-        let mut used = self.used.lock();
-        if !used.month.contains(now) && used.tally == (0, 0) {
-            used.month = Month::of(now);
-        }
-        // In the few seconds in which the old month's are not written down yet, the new one's go with them.
-        used.tally.0 += 1;
-        used.tally.1 += u64::from(for_tenant);
-    }
-
-    fn is_quiet(&self, now_ms: u64) -> bool {
-        let mut used = self.used.lock();
-        used.tally == (0, 0)
-            && self.running.load(Ordering::Acquire) == 0
-            && used.minute.is_empty(now_ms)
-            && used.hour.as_mut().is_none_or(|hour| hour.is_empty(now_ms))
-    }
 }
 
 /// What a principal's counts of this process are found under: user ids, unlike those of keys, are not the only ones of

@@ -3,14 +3,17 @@
 //! Nothing here imports anything of ours, so any room may import it.
 
 mod canonical;
+mod comment;
 mod consent;
 mod listing;
 
 use std::{fmt, sync::Arc};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use canonical::{canonical, hexadecimal, sha256};
+pub use comment::prose;
 pub use consent::Consent;
 pub use listing::Listing;
 
@@ -142,7 +145,7 @@ impl ToolName {
 }
 
 /// What running a tool does (design.md D2). MCP hints are derived from it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Effect {
     /// Reads and changes nothing.
@@ -174,7 +177,7 @@ impl Effect {
 }
 
 /// What a member may do in a tenant (catalogue.md §2.4).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Holds every right in the tenant.
@@ -233,7 +236,7 @@ impl std::str::FromStr for Role {
 }
 
 /// How names are listed (catalogue.md §2.19).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum NameStyle {
     /// Underscored for clients known to be strict, native otherwise.

@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use footbridge_protocol::codes;
 use footbridge_protocol::era::Era;
-use footbridge_protocol::headers::SESSION_ID;
+use footbridge_protocol::headers::{METHOD, SESSION_ID};
 use footbridge_protocol::jsonrpc::{ErrorView, Message, ResponseBody, Rules, decode};
 use hyper::StatusCode;
 use hyper::header::{HeaderMap, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde_json::value::RawValue;
 
 use super::{Exchange, Failure, Kind, RETRY_AFTER_MOST, Remedy, Report, Shared};
+use crate::challenge::parameter;
 use crate::error::{BridgeError, quote};
 use crate::probe::{Known, contradicts_legacy};
 use crate::upstream::Reply;
@@ -53,6 +54,10 @@ pub(super) async fn read(exchange: &Exchange, reply: Reply, headers: &HeaderMap,
     if let (Some(pause), true) = (waiting.pause, first && may_wait(exchange, status)) {
         return Failure::Again(pause, exchange.describe(status, &challenge, &waiting, &text));
     }
+    if is_hopeless(exchange, status, &challenge) {
+        let error = exchange.describe(status, &challenge, &waiting, &text);
+        let _ = exchange.shared.stop.set(error);
+    }
     let theirs = if is_json {
         own_error(exchange, text)
     } else {
@@ -79,6 +84,23 @@ pub(super) async fn read(exchange: &Exchange, reply: Reply, headers: &HeaderMap,
         exchange.shared.probe.learn(Known::Unknown);
     }
     Failure::Refused(remedy(exchange, status, headers, said), report)
+}
+
+/// Says whether the very first word was refused for want of a credential that this process will never have: the
+/// environment it was started with does not change, and the server offers no sign-in. Then it ends once the host has its
+/// answer, so that the client's log says which variable to set.
+fn is_hopeless(exchange: &Exchange, status: StatusCode, challenge: &str) -> bool {
+    let greets = exchange.kind == Kind::Initialize
+        || exchange
+            .headers
+            .get(METHOD)
+            .is_some_and(|method| method == "server/discover");
+    let upstream = &exchange.shared.upstream;
+    status == StatusCode::UNAUTHORIZED
+        && greets
+        && !upstream.has_key()
+        && !upstream.is_signed_in()
+        && parameter(challenge, "resource_metadata").is_none()
 }
 
 /// What can be done about a refusal with this status and this JSON-RPC error, if it had one.

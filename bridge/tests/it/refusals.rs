@@ -1,6 +1,6 @@
 //! What the server may answer instead of a result, and what the host reads (security.md §4.1, second half).
 
-use crate::harness::{Bridge, KEY, Stub, call, modern};
+use crate::harness::{Bridge, INITIALIZE, KEY, Stub, call, modern};
 
 /// What the host reads when a server answers a call with this.
 fn refused(
@@ -150,6 +150,31 @@ fn m8_a_missing_or_refused_key_names_what_to_set() {
         error["message"].as_str().unwrap().contains("Set FOOTBRIDGE_KEY"),
         "{error}"
     );
+}
+
+#[test]
+fn m8_a_first_word_without_a_key_ends_the_bridge_with_the_variable_on_stderr() {
+    let answers: [(&'static [&'static str], &'static str); 2] = [
+        (&[], ""),
+        (
+            &["content-type: application/json"],
+            r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32010,"message":"401 Unauthorized"}}"#,
+        ),
+    ];
+    for (headers, body) in answers {
+        for greeting in [INITIALIZE.to_owned(), modern("1", "server/discover", "")] {
+            let stub = Stub::start(move |_, wire| wire.respond(401, headers, body.as_bytes()));
+            let mut bridge =
+                Bridge::to_with(&stub, &[("FOOTBRIDGE_KEY", ""), ("FOOTBRIDGE_SIGN_IN", "never")]);
+            bridge.send(&greeting);
+            let answer = bridge.json();
+            assert!(answer["error"]["code"].is_i64(), "{answer}");
+            let ended = bridge.wait();
+            assert_eq!(ended.status.code(), Some(1), "{}", ended.stderr);
+            assert!(ended.stderr.contains("Set FOOTBRIDGE_KEY"), "{}", ended.stderr);
+            assert!(ended.lines.is_empty(), "{:?}", ended.lines);
+        }
+    }
 }
 
 #[test]

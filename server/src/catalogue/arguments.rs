@@ -367,4 +367,40 @@ mod tests {
         let schema = json!({"type":"object","properties":{"a":{"$ref":"https://example.com/s.json"}}});
         assert!(InputSchema::new(schema, vec![]).is_err());
     }
+
+    #[test]
+    fn an_older_name_of_an_input_is_taken_and_not_published() {
+        let aliased = |pairs: &[(&str, &str)]| {
+            let aliases = pairs
+                .iter()
+                .map(|(alias, meant)| ((*alias).to_owned(), (*meant).to_owned()));
+            schema().with_aliases(aliases.collect())
+        };
+        let schema = aliased(&[("q", "query"), ("text", "query")]).unwrap();
+        let read = |value: Value| {
+            schema
+                .check(value)
+                .map(|arguments| arguments.as_map()["query"].clone())
+        };
+        assert_eq!(read(json!({ "q": " ab ", "priority": "low" })).unwrap(), "ab");
+        assert_eq!(read(json!({ "text": "cd", "priority": "low" })).unwrap(), "cd");
+        assert_eq!(read(json!({ "query": "ef", "priority": "low" })).unwrap(), "ef");
+        // Both at once: the published name is meant, and the other is as unknown as it looks.
+        let both = read(json!({ "query": "ef", "q": "ab", "priority": "low" })).unwrap_err();
+        assert!(both.to_string().contains("unknown field `q`"), "{both}");
+        // What is wrong with its value is said of the name that is published.
+        let long = read(json!({ "q": "abcdef", "priority": "low" })).unwrap_err();
+        assert!(long.to_string().starts_with("query: "), "{long}");
+        assert!(!schema.as_json().to_string().contains("\"q\""));
+        assert!(
+            aliased(&[("limit", "query")])
+                .unwrap_err()
+                .contains("is an input itself")
+        );
+        assert!(
+            aliased(&[("q", "nothing")])
+                .unwrap_err()
+                .contains("no input `nothing`")
+        );
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// A call must end before clients and proxies give up on it.
@@ -11,11 +12,12 @@ const LARGEST_OUTPUT_KIB: usize = 1024;
 const MIB: u64 = 1024 * 1024;
 
 /// The program as it stands in a file.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::catalogue) struct CommandRow {
     /// The program's absolute path and its fixed arguments. What a caller says comes on stdin alone.
     pub argv: Vec<String>,
+    /// The longest it may take, in seconds.
     #[serde(default = "thirty")]
     pub timeout_s: u64,
     /// Variables of the server's environment that the program sees; no others are there.
@@ -23,14 +25,16 @@ pub(in crate::catalogue) struct CommandRow {
     pub env: Vec<String>,
     /// Where it runs; an empty folder of its own that goes when it ends, when absent.
     pub folder: Option<PathBuf>,
+    /// Address space of each of its processes, in MiB.
     #[serde(default = "half_a_gibibyte")]
     pub memory_mib: u64,
     /// Processes it may have at once, itself included.
     #[serde(default = "sixteen")]
     pub processes: u64,
+    /// The longest answer, in KiB.
     #[serde(default = "quarter_of_a_mebibyte")]
     pub output_kib: usize,
-    /// The largest file it may write.
+    /// The largest file it may write, in MiB.
     #[serde(default = "sixty_four")]
     pub file_mib: u64,
 }

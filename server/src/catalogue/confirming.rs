@@ -33,7 +33,9 @@ pub(super) fn input(schema: &Value) -> Value {
     schema
 }
 
-/// One object whose fields are all optional except `status`: strict clients hold every answer to one schema.
+/// One object whose fields are all optional except `status`: strict clients hold every answer to one schema. Answers say more
+/// (`next_step`, `approve`, `reason`, `expires_at`, `replayed`); a list is paid for on every turn, so it declares only what a
+/// program has to find.
 pub(super) fn output(result: Option<&Value>) -> Value {
     let mut result = result.cloned();
     // References inside point to the root of the document.
@@ -41,19 +43,13 @@ pub(super) fn output(result: Option<&Value>) -> Value {
         .as_mut()
         .and_then(Value::as_object_mut)
         .and_then(|result| result.remove("$defs"));
-    let text = || json!({ "type": "string" });
     let mut properties = Map::from_iter([
         (
             "status".to_owned(),
             json!({ "type": "string", "enum": ["confirmation_required", "pending_approval", "declined", "done"] }),
         ),
-        ("reason".to_owned(), text()),
         ("preview".to_owned(), json!({ "type": "object" })),
-        (TOKEN_ARGUMENT.to_owned(), text()),
-        ("approve".to_owned(), json!({ "type": "object" })),
-        ("expires_at".to_owned(), text()),
-        ("next_step".to_owned(), text()),
-        ("replayed".to_owned(), json!({ "type": "boolean" })),
+        (TOKEN_ARGUMENT.to_owned(), json!({ "type": "string" })),
     ]);
     if let Some(result) = result {
         properties.insert("result".to_owned(), result);

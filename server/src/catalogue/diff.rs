@@ -4,10 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::{
-    offers::Address,
-    tool::{Edition, ListedNames, Shape, Tool},
-};
+use super::tool::{Edition, ListedNames, Shape, Tool};
 
 /// One difference.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,11 +80,7 @@ fn rows(edition: &Edition) -> BTreeMap<String, Value> {
     }
     for resource in edition.offers.resources() {
         let mut row = definition(&resource.row);
-        let address = match &resource.address {
-            Address::Fixed(uri) => uri.as_str(),
-            Address::Template(template) => template.as_str(),
-        };
-        row.insert("address".to_owned(), json!(address));
+        row.insert("address".to_owned(), json!(resource.address.as_str()));
         row.insert("mime_type".to_owned(), json!(resource.mime_type));
         out.insert(format!("resource {}", resource.name), Value::Object(row));
     }

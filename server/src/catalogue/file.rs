@@ -4,51 +4,65 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
 
 use super::{
     command::CommandRow,
-    http::{HttpRow, VaultRow},
+    http::{HttpRow, UpstreamRow, VaultRow},
     offers::{PromptRow, ResourceRow},
 };
 use crate::vocabulary::{Consent, EditionName, Effect, NameStyle, Role, Scope};
 
 /// One file: an edition's head, tools, or both.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CatalogueFile {
     /// The file format; 1 today.
     pub format: u32,
+    /// The edition that the tools belong to. Files of one folder may share one.
     pub edition: Option<EditionRow>,
+    /// Scope → what is said of it.
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, ScopeRow>")]
     pub scopes: toml::Table,
     /// REST APIs that tools of the edition call.
     #[serde(default, rename = "upstream")]
+    #[schemars(with = "BTreeMap<String, UpstreamRow>")]
     pub upstreams: toml::Table,
     /// Where `vault:` references point.
     pub vault: Option<VaultRow>,
+    /// The tools.
     #[serde(default, rename = "tool")]
     pub tools: Vec<ToolRow>,
+    /// The prompts.
     #[serde(default, rename = "prompt")]
     pub prompts: Vec<PromptRow>,
+    /// The resources.
     #[serde(default, rename = "resource")]
     pub resources: Vec<ResourceRow>,
 }
 
 /// The head of an edition.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct EditionRow {
+    /// Part of its address, `/<name>/mcp`: lowercase letters, digits and hyphens.
+    #[schemars(with = "String")]
     pub name: EditionName,
+    /// For people.
     pub title: String,
     /// Told to clients that ask who we are; short, because it is paid for on every conversation.
     pub instructions: String,
+    /// How tools are listed: `native`: as they are written; `underscore`: with underscores for dots; `auto`: by what the client can read.
     #[serde(default)]
     pub names: NameStyle,
+    /// What its keys begin with, so that people and scanners know one when they see it.
     pub key_prefix: String,
-    /// The path of catalogue.md §1.2 that one edition may own besides `/<edition>/mcp`.
+    /// A short path of its own besides `/<edition>/mcp`, such as `/mcp` (catalogue.md §1.2). No two editions share one.
     pub bare_path: Option<String>,
+    /// Clients that do not speak MCP get errors as the HTTP status alone, with a flat body.
     #[serde(default)]
     pub flat_for_bare_callers: bool,
     /// Served only where the configuration names it.
@@ -63,12 +77,14 @@ pub(super) struct EditionRow {
 }
 
 /// What is said of one scope.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ScopeRow {
+    /// For people who choose scopes for a key.
     pub title: String,
     /// Scopes that holding this one brings along.
     #[serde(default)]
+    #[schemars(with = "Vec<String>")]
     pub implies: Vec<Scope>,
     /// Never matched by `*` or `*:verb`: it must be granted by its own name.
     #[serde(default)]
@@ -79,9 +95,11 @@ pub(super) struct ScopeRow {
 }
 
 /// One tool.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ToolRow {
+    /// What it is called by: words of lowercase letters, digits and underscores, with dots between groups.
+    #[schemars(with = "String")]
     pub name: Spanned<String>,
     /// For people; the name in words when absent.
     #[serde(default)]
@@ -89,10 +107,14 @@ pub(super) struct ToolRow {
     /// For the model; the title when absent.
     #[serde(default)]
     pub description: String,
+    /// What a key must hold: one scope, `{ all = […] }` or `{ any = […] }`.
     pub scope: ScopeNeed,
+    /// What it does to the world; every hint for clients follows from it.
     pub effect: Effect,
+    /// Whether it reaches systems beyond the one that keeps its records.
     #[serde(default)]
     pub open_world: bool,
+    /// What must happen before it runs. The edition, the tenant and the key can only ask for more.
     #[serde(default)]
     pub policy: PolicyRow,
     /// Never confirmed by a token in an argument: a person answers (catalogue.md §2.8).
@@ -119,10 +141,14 @@ pub(super) struct ToolRow {
     /// Other spellings of inputs → the input that is meant.
     #[serde(default)]
     pub aliases: BTreeMap<String, String>,
+    /// Input → what it accepts.
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, ParameterRow>")]
     pub input: toml::Table,
     /// A whole JSON Schema in place of `input`.
     pub input_schema: Option<String>,
+    /// The JSON Schema of the answer.
+    #[schemars(with = "Option<serde_json::Map<String, serde_json::Value>>")]
     pub output: Option<toml::Table>,
     /// A whole JSON Schema in place of `output`.
     pub output_schema: Option<String>,
@@ -131,12 +157,13 @@ pub(super) struct ToolRow {
     /// Whether a call may go on after its reply, for clients that know how to look at it again.
     #[serde(default)]
     pub task: TaskRule,
+    /// Calls that work: tests run them, and readers learn from them.
     #[serde(default, rename = "example")]
     pub examples: Vec<ExampleRow>,
 }
 
 /// Whether calls of a tool go on after their reply (protocol.md §5).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum TaskRule {
     /// Never: every call ends with its reply.
@@ -149,16 +176,22 @@ pub enum TaskRule {
 }
 
 /// One scope, or a set of them.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub(super) enum ScopeNeed {
-    One(Scope),
-    All { all: Vec<Scope> },
-    Any { any: Vec<Scope> },
+    One(#[schemars(with = "String")] Scope),
+    All {
+        #[schemars(with = "Vec<String>")]
+        all: Vec<Scope>,
+    },
+    Any {
+        #[schemars(with = "Vec<String>")]
+        any: Vec<Scope>,
+    },
 }
 
 /// The rule that a row asks for (catalogue.md §2.7).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum PolicyRow {
     /// Runs at once.
@@ -192,37 +225,54 @@ impl PolicyRow {
 }
 
 /// A call that runs in the whole-catalogue test, and documentation for a reader.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Example {
     /// What the example shows.
     pub title: String,
     /// The arguments of the call.
     #[serde(default)]
+    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     pub arguments: toml::Table,
 }
 pub(super) type ExampleRow = Example;
 
 /// One input field.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ParameterRow {
+    /// `string`, `integer`, `number`, `boolean`, `array` or `object`.
     #[serde(rename = "type")]
     pub kind: String,
+    /// Whether a call must bring it.
     #[serde(default)]
     pub required: bool,
+    /// For the model: what it means, with its unit.
     pub description: Option<String>,
+    /// The values it may have.
     #[serde(rename = "enum")]
+    #[schemars(with = "Option<Vec<serde_json::Value>>")]
     pub choices: Option<Vec<toml::Value>>,
+    /// What holds when a call does not bring it.
+    #[schemars(with = "Option<serde_json::Value>")]
     pub default: Option<toml::Value>,
+    /// Fewest characters.
     pub min_length: Option<u64>,
+    /// Most characters.
     pub max_length: Option<u64>,
+    /// The smallest number.
     pub minimum: Option<i64>,
+    /// The largest number.
     pub maximum: Option<i64>,
+    /// A regular expression that the text matches.
     pub pattern: Option<String>,
+    /// A format of JSON Schema, such as `date-time`, `email` or `uri`.
     pub format: Option<String>,
+    /// What the items of an array accept.
     pub items: Option<Box<ParameterRow>>,
+    /// Fewest items.
     pub min_items: Option<u64>,
+    /// Most items.
     pub max_items: Option<u64>,
     /// Mirrored into `Mcp-Param-<name>` by modern clients (protocol.md S-33).
     pub header: Option<String>,

@@ -15,6 +15,7 @@ pub mod import;
 mod list;
 mod load;
 pub mod offers;
+pub mod reference;
 mod schema;
 mod scopes;
 mod tool;

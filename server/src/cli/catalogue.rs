@@ -45,6 +45,8 @@ pub(crate) enum CatalogueCommand {
     },
     /// Make a catalogue file of an OpenAPI document, to edit and commit.
     Import(Box<super::import::Import>),
+    /// Print the JSON Schema of catalogue files, for editors that complete TOML.
+    Schema,
     /// Show one tool's definition as clients read it.
     Show {
         /// The tool's name.
@@ -67,6 +69,10 @@ impl CatalogueCommand {
                 catalogue_cost::diff(&file, old.as_deref(), || place.catalogue())
             }
             Self::Import(import) => import.run(),
+            Self::Schema => {
+                let schema = footbridge_server::catalogue::reference::schema();
+                Ok(print::line(&serde_json::to_string_pretty(&schema)?)?)
+            }
             Self::Reload { place } => {
                 let catalogue = place.catalogue().context("nothing was reloaded")?;
                 let store = place.open().await?;

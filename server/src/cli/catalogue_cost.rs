@@ -19,17 +19,22 @@ pub(super) fn cost(catalogue: &Catalogue) -> Result<()> {
     for edition in catalogue.editions() {
         print::line(&format!("{} — {}\n", edition.name, edition.title))?;
         let mut everything = ToolSet::default();
-        let mut total = 0;
+        let (mut total, mut read) = (0, 0);
         let mut rows = Vec::new();
         for tool in edition.tools() {
             everything.insert(tool.index);
             let definition = tool.definition(Shape::Full, ListedNames::Native, edition.consent(tool));
             let bytes = definition.to_string().len();
             total += bytes;
+            let parts = ["name", "description", "inputSchema"].into_iter();
+            let shown = parts.filter_map(|part| definition.get(part));
+            read += shown.map(|part| part.to_string().len()).sum::<usize>();
             rows.push(row(tool.name.as_str(), &tool.toolset, bytes));
         }
         let three = discovery::definitions(edition, &everything, Shape::Full);
         rows.push(row("all of them", "", total));
+        // What a program alone reads is not: titles, outputs, hints.
+        rows.push(row("of that, for the model", "", read));
         rows.push(row("discovery mode", "", three.to_string().len()));
         print::table(["TOOL", "TOOLSET", "BYTES", "TOKENS"], &rows)?;
         print::line("")?;

@@ -6,6 +6,7 @@ use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
 use super::Config;
+use crate::vocabulary::prose;
 
 /// Where one setting stands and what may stand there.
 #[derive(Clone, Debug, PartialEq)]
@@ -136,17 +137,7 @@ pub(super) fn kind(property: &Value) -> &str {
 }
 
 fn text(schema: &Value, key: &str) -> String {
-    let text = schema.get(key).and_then(Value::as_str).unwrap_or_default();
-    // Comments are wrapped by hand.
-    let mut text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    // Where a rule comes from is for whoever reads the source.
-    while let Some(begin) = text.find(".md ").and_then(|at| text.get(..at)?.rfind(" (")) {
-        let Some(end) = text.get(begin..).and_then(|rest| rest.find(')')) else {
-            break;
-        };
-        text.replace_range(begin..=begin + end, "");
-    }
-    text
+    prose(schema.get(key).and_then(Value::as_str).unwrap_or_default())
 }
 
 /// The default configuration as a commented file.

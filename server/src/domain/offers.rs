@@ -3,7 +3,7 @@
 //! What a row holds comes in, a [`Handler`] goes out. A file is read anew each time, below its folder and nowhere
 //! else: cap-std refuses every path that leads out of it, links included.
 
-use std::{io::Read as _, sync::Arc};
+use std::{io::Read as _, sync::Arc, time::SystemTime};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use cap_std::{ambient_authority, fs::Dir};
@@ -85,6 +85,17 @@ fn bytes(stored: &Stored, data: String) -> Content {
     }
 }
 
+/// How a file stands: when it was written last, and its length.
+pub type FileStand = (SystemTime, u64);
+
+/// How a file behind a resource stands; `None` while there is none to read.
+pub fn file_stand(file: &FileBody, arguments: &Map<String, Value>) -> Option<FileStand> {
+    let path = path_of(file, arguments).ok()?;
+    let found = open_folder(file).ok()?.metadata(path).ok()?;
+    let modified = found.modified().ok()?.into_std();
+    found.is_file().then_some((modified, found.len()))
+}
+
 /// The path that the arguments make. Each of them is one visible name.
 fn path_of(file: &FileBody, arguments: &Map<String, Value>) -> Result<String, DomainError> {
     for hole in file.path.holes() {
@@ -97,14 +108,18 @@ fn path_of(file: &FileBody, arguments: &Map<String, Value>) -> Result<String, Do
     Ok(file.path.fill(arguments))
 }
 
-fn contents(file: &FileBody, path: &str) -> Result<Vec<u8>, DomainError> {
-    let missing = |_| DomainError::not_found("resource", path);
+fn open_folder(file: &FileBody) -> std::io::Result<Dir> {
     let folder = if file.folder.as_os_str().is_empty() {
         ".".as_ref()
     } else {
         file.folder.as_path()
     };
-    let folder = Dir::open_ambient_dir(folder, ambient_authority()).map_err(DomainError::internal)?;
+    Dir::open_ambient_dir(folder, ambient_authority())
+}
+
+fn contents(file: &FileBody, path: &str) -> Result<Vec<u8>, DomainError> {
+    let missing = |_| DomainError::not_found("resource", path);
+    let folder = open_folder(file).map_err(DomainError::internal)?;
     let found = folder.metadata(path).map_err(missing)?;
     // A pipe would be waited for.
     if !found.is_file() {

@@ -63,6 +63,7 @@ impl Ears {
                     Err(RecvError::Closed) => return Heard::End,
                 },
                 () = watch.due() => return Heard::Look,
+                () = watch.files_due() => watch.look_at_files(),
             }
         }
     }

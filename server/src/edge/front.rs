@@ -208,6 +208,7 @@ impl Front {
         }
         if path == "/metrics" && self.names.allow_host(&parts.uri, &parts.headers) {
             let figures = well_known::metrics(&self.common, peer, &parts.method, &parts.headers);
+            let figures = Box::pin(figures).await;
             if let Some(response) = figures.filter(|_| self.names.allow_origin(&parts.headers)) {
                 return response;
             }

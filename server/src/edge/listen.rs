@@ -165,12 +165,7 @@ pub(super) async fn listen(
     };
     let filter = filter.on(desk);
     line.send(acknowledgement(id, &filter, &watched));
-    let mut watch = Watch::new(
-        desk,
-        watched,
-        caller.principal.clone(),
-        Duration::from_millis(settings.listen_fold_ms),
-    );
+    let mut watch = Watch::new(desk, watched, caller.principal.clone());
     loop {
         match ears.next(&mut watch).await {
             Heard::End => break,
@@ -242,6 +237,15 @@ pub(super) async fn still_allowed(desk: &Desk, caller: &Caller, mirror: Mirror<'
     }
 }
 
+/// The times that a stream keeps.
+#[derive(Clone, Copy)]
+struct Times {
+    /// The shortest between two notices.
+    fold: Duration,
+    /// Between two looks at files.
+    files: Duration,
+}
+
 /// What was heard and not yet told.
 pub(super) struct Watch {
     principal: Principal,
@@ -253,7 +257,9 @@ pub(super) struct Watch {
     resource_changed: bool,
     /// The store could not be asked: there is another look.
     again: bool,
-    fold: Duration,
+    /// When to look at files that are watched.
+    files_at: Option<Instant>,
+    times: Times,
     /// The lists are known to have changed, not only the rights of somebody.
     list_changed: bool,
     /// When to look; `None` while nothing was heard.
@@ -263,14 +269,20 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    pub(super) fn new(desk: &Desk, watched: Watched, principal: Principal, fold: Duration) -> Self {
+    pub(super) fn new(desk: &Desk, watched: Watched, principal: Principal) -> Self {
+        let settings = &desk.common.settings;
+        let times = Times {
+            fold: Duration::from_millis(settings.listen_fold_ms),
+            files: Duration::from_millis(settings.file_look_ms),
+        };
         Self {
+            files_at: watched.has_files().then(|| Instant::now() + times.files),
+            times,
             watched,
             resource_changed: false,
             again: false,
             offered: desk.offered_to(&principal),
             principal,
-            fold,
             list_changed: false,
             look_at: None,
             quiet_until: Instant::now(),
@@ -280,6 +292,29 @@ impl Watch {
     /// Watches what is wanted now instead; what was watched before stays as it was last seen.
     pub(super) fn adopt(&mut self, wanted: Watched) {
         self.watched.adopt(wanted);
+        self.plan_files();
+    }
+
+    fn plan_files(&mut self) {
+        let next = Instant::now() + self.times.files;
+        self.files_at = match self.watched.has_files() {
+            true => Some(self.files_at.map_or(next, |at| at.min(next))),
+            false => None,
+        };
+    }
+
+    /// When files that are watched have to be looked at again.
+    pub(super) async fn files_due(&self) {
+        match self.files_at {
+            Some(at) => sleep_until(at).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Has files looked at, like everything else.
+    pub(super) fn look_at_files(&mut self) {
+        self.files_at = Some(Instant::now() + self.times.files);
+        self.hear(Topic::Resources);
     }
 
     pub(super) fn hear(&mut self, topic: Topic) {
@@ -292,7 +327,8 @@ impl Watch {
             _ => return,
         };
         self.list_changed |= topic == Topic::Catalogue;
-        self.resource_changed |= topic == Topic::Resources;
+        // A text of the catalogue is a resource as well.
+        self.resource_changed |= matches!(topic, Topic::Resources | Topic::Catalogue);
         let at = (Instant::now() + settle).max(self.quiet_until);
         self.look_at = Some(self.look_at.map_or(at, |earlier| earlier.max(at)));
     }
@@ -312,8 +348,9 @@ impl Watch {
         match desk.common.house.changed(now, &mut self.watched).await {
             Ok(changed) => {
                 if !changed.is_empty() {
-                    self.quiet_until = Instant::now() + self.fold;
+                    self.quiet_until = Instant::now() + self.times.fold;
                 }
+                self.plan_files();
                 changed
             }
             Err(error) => {
@@ -341,9 +378,9 @@ impl Watch {
         self.principal = now;
         self.offered = offered;
         self.list_changed = false;
-        self.look_at = std::mem::take(&mut self.again).then(|| Instant::now() + self.fold);
+        self.look_at = std::mem::take(&mut self.again).then(|| Instant::now() + self.times.fold);
         if !changed.is_empty() {
-            self.quiet_until = Instant::now() + self.fold;
+            self.quiet_until = Instant::now() + self.times.fold;
         }
         changed
     }

@@ -2,10 +2,14 @@
 //! cannot make the set of series grow.
 
 use std::{
-    sync::{Arc, atomic::AtomicI64},
+    sync::{
+        Arc,
+        atomic::{AtomicI64, AtomicU64},
+    },
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use futures_util::FutureExt;
 use http::StatusCode;
 use prometheus_client::{
     collector::Collector,
@@ -26,6 +30,7 @@ use crate::{
     access::AuthError,
     limits::OverLimit,
     pipeline::House,
+    store::StoreError,
     vocabulary::{EditionName, ToolName},
 };
 
@@ -96,6 +101,12 @@ struct LimitLabel {
     limit: &'static str,
 }
 
+/// Queues are named by our own code.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct QueueLabel {
+    queue: String,
+}
+
 /// The figures, and the registry that prints them.
 pub(super) struct Metrics {
     registry: Registry,
@@ -105,6 +116,8 @@ pub(super) struct Metrics {
     refusals: Family<RefusalLabels, Counter>,
     sign_in_failures: Family<ReasonLabel, Counter>,
     limits_reached: Family<LimitLabel, Counter>,
+    jobs_waiting: Family<QueueLabel, Gauge>,
+    jobs_late: Family<QueueLabel, Gauge<f64, AtomicU64>>,
     /// Connections open now.
     pub(super) connections: Gauge<i64, AtomicI64>,
     /// Requests under way now.
@@ -122,13 +135,24 @@ impl Metrics {
         let call_seconds = Family::new_with_constructor(histogram as fn() -> Histogram);
         let (refusals, sign_in_failures, limits_reached) =
             (Family::default(), Family::default(), Family::default());
+        let (jobs_waiting, jobs_late) = (Family::default(), Family::default());
+        registry.register(
+            "jobs_waiting",
+            "Webhooks, mails and other work that waits or is being done, by queue",
+            jobs_waiting.clone(),
+        );
+        registry.register(
+            "jobs_late_seconds",
+            "By how much the longest due job of a queue is late",
+            jobs_late.clone(),
+        );
         let (connections, in_flight, listen_streams) = (Gauge::default(), Gauge::default(), Gauge::default());
         registry.register(
             "build",
             "The program that runs",
             Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]),
         );
-        let started: Gauge<f64, std::sync::atomic::AtomicU64> = Gauge::default();
+        let started: Gauge<f64, AtomicU64> = Gauge::default();
         started.set(
             SystemTime::now()
                 .duration_since(UNIX_EPOCH)
@@ -197,6 +221,8 @@ impl Metrics {
             refusals,
             sign_in_failures,
             limits_reached,
+            jobs_waiting,
+            jobs_late,
             connections,
             in_flight,
             listen_streams,
@@ -277,6 +303,25 @@ impl Metrics {
                 reason: reason(error),
             };
             self.sign_in_failures.get_or_create(&labels).inc();
+        }
+    }
+
+    /// Looks how much there is to do. While the store cannot be asked nothing is said of it: a figure that stands still
+    /// would look like a queue that does.
+    pub(super) async fn look_at_queues(&self, house: &House) {
+        let look = house.store().system_read(|tx| {
+            async move { Ok::<_, StoreError>((tx.jobs().queues().await?, tx.now())) }.boxed()
+        });
+        let found = look.await;
+        self.jobs_waiting.clear();
+        self.jobs_late.clear();
+        let Ok((queues, now)) = found else { return };
+        for depth in queues {
+            let label = QueueLabel { queue: depth.queue };
+            self.jobs_waiting.get_or_create(&label).set(depth.jobs);
+            let late_ms = now.as_millis().saturating_sub(depth.next_at.as_millis()).max(0);
+            #[expect(clippy::cast_precision_loss, reason = "a span of time")]
+            self.jobs_late.get_or_create(&label).set(late_ms as f64 / 1000.0);
         }
     }
 

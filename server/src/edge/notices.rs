@@ -3,8 +3,6 @@
 //! Notices come from the store, so any replica can serve any stream, and a client that was away is told that anything
 //! may have changed.
 
-use std::time::Duration;
-
 use footbridge_protocol::{era::ProtocolVersion, jsonrpc::write_notification};
 use serde_json::json;
 use tracing::warn;
@@ -67,13 +65,9 @@ pub(super) async fn notices(
             return Reply::later(None, "the server cannot look at resources right now", RETRY_AFTER);
         }
     };
-    let mut watch = Watch::new(
-        desk,
-        watched,
-        caller.principal.clone(),
-        Duration::from_millis(settings.listen_fold_ms),
-    );
-    if last.is_some() {
+    let mut watch = Watch::new(desk, watched, caller.principal.clone());
+    let mut was_away = last.is_some();
+    if was_away {
         watch.hear(Topic::Catalogue);
     }
     loop {
@@ -99,8 +93,8 @@ pub(super) async fn notices(
                     let mut notice = Vec::with_capacity(80);
                     write_notification(&mut notice, &format!("notifications/{list}/list_changed"), None);
                     line.send(notice);
-                    // What the catalogue holds changes with it.
-                    if list == "resources" {
+                    // Nobody knows what changed in between.
+                    if list == "resources" && std::mem::take(&mut was_away) {
                         for uri in house.session_state(session).uris {
                             tell_updated(&uri, line);
                         }

@@ -103,6 +103,9 @@ pub struct EdgeSettings {
     /// Shortest time between two notices on a listen stream; what happens between is folded into one.
     #[schemars(range(min = 10, max = 600_000))]
     pub listen_fold_ms: u64,
+    /// How often a stream looks at the files that its client subscribed to: nobody says when they change.
+    #[schemars(range(min = 100, max = 3_600_000))]
+    pub file_look_ms: u64,
     /// Quiet streams send a comment this often. Below the 30 s at which the strictest proxies cut a quiet answer.
     #[schemars(range(min = 100, max = 600_000))]
     pub keep_alive_ms: u64,
@@ -152,6 +155,7 @@ impl Default for EdgeSettings {
             listen_streams: 32,
             listen_ms: 60 * 60 * 1000,
             listen_fold_ms: 1000,
+            file_look_ms: 2000,
             keep_alive_ms: 20_000,
             progress_burst: 4,
             progress_per_second: 4,

@@ -184,7 +184,7 @@ pub(super) fn health(common: &Common, method: &Method, path: &str) -> Option<Res
 
 /// `/metrics`, for the operator: from loopback unless a proxy stands in between, or with the operator's token. To
 /// others there is nothing at this path.
-pub(super) fn metrics(
+pub(super) async fn metrics(
     common: &Common,
     peer: &Peer,
     method: &Method,
@@ -197,13 +197,15 @@ pub(super) fn metrics(
     if !at_home && !has_token(common, headers) {
         return None;
     }
-    Some(only_get(method).unwrap_or_else(|| {
-        plain(
-            StatusCode::OK,
-            "application/openmetrics-text; version=1.0.0; charset=utf-8",
-            common.metrics.to_text(),
-        )
-    }))
+    if let Some(refused) = only_get(method) {
+        return Some(refused);
+    }
+    common.metrics.look_at_queues(&common.house).await;
+    Some(plain(
+        StatusCode::OK,
+        "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        common.metrics.to_text(),
+    ))
 }
 
 fn has_token(common: &Common, headers: &HeaderMap) -> bool {

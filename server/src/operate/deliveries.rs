@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::{Actor, OperateError, note};
 use crate::{
-    outbox::{Parcel, QUEUE},
+    outbox::{ATTEMPTS, Parcel, QUEUE},
     store::{Job, JobState, Store},
     vocabulary::{TenantId, Timestamp},
 };
@@ -52,7 +52,8 @@ impl Delivery {
             to,
             state: job.state.as_str(),
             attempt: job.attempt,
-            max_attempts: job.max_attempts,
+            // What is leased after the last attempt sends nothing.
+            max_attempts: job.max_attempts.min(ATTEMPTS),
             next_attempt_at: (job.state == JobState::Queued).then_some(job.run_at),
             last_error: job.last_error,
             created_at: job.created_at,

@@ -9,8 +9,8 @@ use tracing::warn;
 use url::Url;
 
 use super::{
-    Dispatch, Dispatcher, Event, Fate, InvitationToken, NotificationSettings, OutboxError, Parcel, QUEUE,
-    Recipients, Way, backoff,
+    ATTEMPTS, Dispatch, Dispatcher, Event, Fate, InvitationToken, NotificationSettings, OutboxError, Parcel,
+    QUEUE, Recipients, Way, backoff,
     mail::Mailer,
     webhook::{Notice, Poster, Webhook},
 };
@@ -25,6 +25,8 @@ use crate::{
 const AT_ONCE: u32 = 16;
 /// Longer than any delivery may take; what is held longer was lost.
 const LEASE_MS: u32 = 120_000;
+/// What a message says whose last attempt never came to an end.
+const LOST: &str = "the server stopped during the last attempt; it may have arrived";
 /// For one delivery, the mail server's patience included.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(60);
 /// How often the queue is looked at when nobody said that something is in it.
@@ -157,6 +159,12 @@ impl Courier {
         let Ok(parcel) = serde_json::from_value::<Parcel>(job.payload.clone()) else {
             return self.end(job, Err("this version cannot read it".to_owned())).await;
         };
+        if let Parcel::Dispatch { dispatch } = &parcel
+            && job.attempt > ATTEMPTS
+        {
+            let dispatch = dispatch.clone();
+            return self.end_dispatch(job, dispatch, Err(LOST.to_owned())).await;
+        }
         let work = async {
             let page = |event: &Event| format!("{}{}", self.base_url, event.letter.path);
             match &parcel {
@@ -247,8 +255,8 @@ impl Courier {
                             }
                         }
                         Err(why) => {
-                            let again = later(tx.now(), pause);
-                            match tx.jobs().fail(&job, &why, Some(again)).await? {
+                            let again = (job.attempt < ATTEMPTS).then(|| later(tx.now(), pause));
+                            match tx.jobs().fail(&job, &why, again).await? {
                                 None => return Ok(()),
                                 Some(JobState::Queued) => Fate::Waits(why),
                                 Some(_) => Fate::Failed(why),
@@ -256,7 +264,11 @@ impl Courier {
                         }
                     };
                     match dispatcher {
-                        Some(dispatcher) => dispatcher.report(tx, &dispatch, job.attempt, fate).await,
+                        Some(dispatcher) => {
+                            dispatcher
+                                .report(tx, &dispatch, job.attempt.min(ATTEMPTS), fate)
+                                .await
+                        }
                         None => Ok(()),
                     }
                 }

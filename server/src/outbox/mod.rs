@@ -34,7 +34,10 @@ use crate::{
 /// The queue of all that goes out.
 pub const QUEUE: &str = "outbox";
 /// Attempts over a day (catalogue.md §3.1), after which a person has to look.
-const ATTEMPTS: u32 = 6;
+pub const ATTEMPTS: u32 = 6;
+/// Leases of a message to somebody outside after its last attempt, which send nothing: if that attempt's worker went away,
+/// the next one writes down on the message that it failed, or the one after that.
+const SETTLINGS: u32 = 4;
 
 /// Something that happened, as it is told to others.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -156,7 +159,10 @@ impl Parcel {
             queue: QUEUE.to_owned(),
             payload: serde_json::to_value(&self).map_err(|e| StoreError::Invalid { what: e.to_string() })?,
             run_at: now,
-            max_attempts: ATTEMPTS,
+            max_attempts: match &self {
+                Self::Dispatch { .. } => ATTEMPTS + SETTLINGS,
+                _ => ATTEMPTS,
+            },
         })
     }
 

@@ -11,7 +11,7 @@ use super::{SignInError, Wanted, questions::Questions, sessions::Sessions};
 use crate::{
     access::{
         AuthError, Keyring, Principal,
-        oauth::{Entrance, OAuth},
+        oauth::{Entrance, OAuth, Origin},
     },
     audit::Keeping,
     catalogue::{
@@ -349,7 +349,11 @@ impl House {
         let now = self.clock.now();
         let by_token = match (credential, entrance) {
             (Some(token), Some(entrance)) => {
-                Box::pin(self.oauth.admit(entrance, edition, token, address, now)).await
+                let origin = Origin {
+                    address,
+                    is_suspect: &|| self.failed_sign_ins.is_used_up(address),
+                };
+                Box::pin(self.oauth.admit(entrance, edition, token, origin, now)).await
             }
             _ => Ok(None),
         };

@@ -310,6 +310,17 @@ impl Jobs<'_> {
     }
 }
 
+/// How much there is to do in one queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueueDepth {
+    /// The queue's name.
+    pub queue: String,
+    /// Jobs that wait, for their moment or a worker, or are being worked on.
+    pub jobs: i64,
+    /// When the next of them is due; of those being worked on, when they would be taken from a worker that is gone.
+    pub next_at: Timestamp,
+}
+
 impl SystemJobs<'_> {
     /// Leases due jobs of a queue, the longest due first. `owner` must be new for each call of each worker,
     /// because it is what a lease is recognised by.
@@ -345,6 +356,22 @@ impl SystemJobs<'_> {
             .await?;
         jobs.sort_by(|a, b| a.created_at.cmp(&b.created_at).then_with(|| a.id.cmp(&b.id)));
         Ok(jobs)
+    }
+
+    /// What waits in each queue that is not empty, and what is being worked on.
+    pub async fn queues(&mut self) -> Result<Vec<QueueDepth>, StoreError> {
+        const DEPTHS: &str =
+            "SELECT queue, COUNT(*), MIN(run_at) FROM jobs WHERE state IN ('queued', 'leased')
+            GROUP BY queue";
+        self.session
+            .query(DEPTHS, params![], |row| {
+                Ok(QueueDepth {
+                    queue: row.text(0)?.to_owned(),
+                    jobs: row.int(1)?,
+                    next_at: row.time(2)?,
+                })
+            })
+            .await
     }
 
     /// When the next job of a queue is due, so that a worker knows how long to sleep.

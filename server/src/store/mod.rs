@@ -66,7 +66,7 @@ pub use error::StoreError;
 pub use figures::{Durations, StoreFigures};
 pub use futures_util::future::BoxFuture;
 pub use invitations::{Invitation, Invitations, NewInvitation, SystemInvitations};
-pub use jobs::{Job, JobState, Jobs, NewJob, SystemJobs};
+pub use jobs::{Job, JobState, Jobs, NewJob, QueueDepth, SystemJobs};
 pub use keys::{Key, KeyConfirm, KeyLimits, KeyRights, Keys, NewKey, SystemKeys};
 pub use log::{Kept, Log, LogEntry, LogPage, MOST_LOOKED_AT};
 pub use memory::{Memories, Memory, MemoryVersion, NewMemory};

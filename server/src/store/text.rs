@@ -8,17 +8,17 @@
 //! nothing. [`Ranking::Auto`] therefore takes words from the rarest on while a budget lasts; the frequent
 //! rest only helps to rank. When every word is frequent, the newest rows that hold all of them are ranked.
 
+mod dialect;
+mod fts5;
 mod later;
+mod lexemes;
 mod words;
 
 pub(crate) use later::Later;
 
 use later::Entry;
 
-use super::{
-    Engine, Session, StoreError,
-    row::{Param, params},
-};
+use super::{Session, StoreError, row::params};
 use crate::vocabulary::TenantId;
 
 /// Rows that [`Ranking::Auto`] may rank for one question.
@@ -141,67 +141,6 @@ fn cut(text: &str) -> &str {
         end -= 1;
     }
     text.get(..end).unwrap_or_default()
-}
-
-/// Both dialects put expressions together the same way, from other signs.
-struct Dialect {
-    quote: char,
-    sequence: &'static str,
-    prefix: &'static str,
-    or: &'static str,
-    and: &'static str,
-}
-
-const FTS5: Dialect = Dialect {
-    quote: '"',
-    sequence: " + ",
-    prefix: " *",
-    or: " OR ",
-    and: " AND ",
-};
-const TSQUERY: Dialect = Dialect {
-    quote: '\'',
-    sequence: " <-> ",
-    prefix: ":*",
-    or: " | ",
-    and: " & ",
-};
-
-impl Dialect {
-    fn term(&self, words: &[String], open_end: bool) -> String {
-        let quoted: Vec<String> = words
-            .iter()
-            .map(|word| format!("{0}{word}{0}", self.quote))
-            .collect();
-        let end = if open_end { self.prefix } else { "" };
-        format!("({}{end})", quoted.join(self.sequence))
-    }
-
-    fn terms(&self, terms: &[Vec<String>], matching: Matching, open_end: bool) -> String {
-        let last = terms.len().saturating_sub(1);
-        let each = terms
-            .iter()
-            .enumerate()
-            .map(|(at, term)| self.term(term, open_end && at == last));
-        let between = if matching == Matching::All {
-            self.and
-        } else {
-            self.or
-        };
-        format!("({})", each.collect::<Vec<_>>().join(between))
-    }
-
-    /// What must hold, and what only counts in the rank.
-    fn whole(&self, query: &TextQuery) -> String {
-        let must = self.terms(&query.terms, query.matching, query.prefix_last);
-        if query.helpers.is_empty() {
-            return must;
-        }
-        // The second half is true wherever the first is; it is there to count in the rank.
-        let helpers = self.terms(&query.helpers, Matching::Any, false);
-        let all = self.terms(&query.terms, Matching::Any, query.prefix_last);
-        format!("({must}{}({all}{}{helpers}))", self.and, self.or)
-    }
 }
 
 impl Session {
@@ -351,184 +290,6 @@ impl Session {
         hits.truncate(limit as usize);
         Ok(hits)
     }
-
-    async fn find_fts5(
-        &mut self,
-        table: &str,
-        query: &TextQuery,
-        tag: Option<&str>,
-        limit: u32,
-    ) -> Result<Vec<TextHit>, StoreError> {
-        let mut expression = FTS5.whole(query);
-        if let Some(tag) = tag {
-            expression = format!("({expression}) AND tag : \"{}\"", tag_word(tag));
-        }
-        // A word in the title weighs as much as five in the text. bm25() is smaller for better rows.
-        let hit = |row: &super::row::RowRef<'_>| {
-            Ok(TextHit {
-                row_id: row.int(0)?,
-                rank: -row.real(1)?,
-            })
-        };
-        let rank = format!("bm25({table}, 5.0, 1.0, 0.0)");
-        if let Ranking::Newest(rows) = query.ranking {
-            let sql = format!(
-                "SELECT rowid, {rank} FROM {table} WHERE {table} MATCH $1 ORDER BY rowid DESC LIMIT $2"
-            );
-            let mut hits = self.query(&sql, params![&expression, rows], hit).await?;
-            hits.sort_by(|a, b| b.rank.total_cmp(&a.rank).then(b.row_id.cmp(&a.row_id)));
-            hits.truncate(limit as usize);
-            return Ok(hits);
-        }
-        let sql = format!(
-            "SELECT rowid, {rank} AS rank_of FROM {table} WHERE {table} MATCH $1 ORDER BY rank_of, rowid DESC LIMIT $2"
-        );
-        self.query(&sql, params![&expression, limit], hit).await
-    }
-
-    /// Turns a question into steps of bounded cost; a later step is taken when the earlier ones gave too little.
-    fn affordable(&mut self, table: &str, query: TextQuery) -> Result<Vec<TextQuery>, StoreError> {
-        let Engine::Sqlite(connection) = &mut self.engine else {
-            return Ok(vec![query]);
-        };
-        // The open end of the last word may stand for any number of words; it is never counted.
-        let open = if query.prefix_last {
-            query.terms.len() - 1
-        } else {
-            usize::MAX
-        };
-        let mut counted = Vec::with_capacity(query.terms.len());
-        for (at, term) in query.terms.iter().enumerate() {
-            let mut rows = u64::MAX;
-            for word in term {
-                rows = rows.min(connection.rows_with(table, word)?);
-            }
-            counted.push((if at == open { 0 } else { rows }, at));
-        }
-        counted.sort_unstable();
-        let most = match query.matching {
-            // Terms that must all be there cost what the rarest costs.
-            Matching::All => counted.first().map_or(0, |(rows, _)| *rows),
-            Matching::Any => counted
-                .iter()
-                .fold(0_u64, |sum, (rows, _)| sum.saturating_add(*rows)),
-        };
-        if most <= RANKED_ROWS {
-            return Ok(vec![TextQuery {
-                ranking: Ranking::All,
-                ..query
-            }]);
-        }
-        let (rare, frequent) = within(&counted, RANKED_ROWS);
-        let pick = |places: &[usize]| -> Vec<Vec<String>> {
-            let picked = places.iter().filter_map(|at| query.terms.get(*at));
-            picked.cloned().collect()
-        };
-        if query.matching == Matching::All || rare.is_empty() {
-            // The rarest of the frequent words say most; those past the budget would say next to nothing.
-            let (mut kept, _) = within(&counted, COUNTED_ROWS);
-            if kept.is_empty() || query.matching == Matching::All {
-                let most = if query.matching == Matching::All {
-                    counted.len()
-                } else {
-                    1
-                };
-                kept = counted.iter().take(most).map(|(_, at)| *at).collect();
-            }
-            // The order of terms is kept, because the last one may be open.
-            kept.sort_unstable();
-            let newest = |matching| TextQuery {
-                terms: pick(&kept),
-                matching,
-                helpers: Vec::new(),
-                prefix_last: kept.last() == Some(&open),
-                ranking: Ranking::Newest(NEWEST_ROWS),
-            };
-            let mut steps = vec![newest(Matching::All)];
-            if query.matching == Matching::Any && kept.len() > 1 {
-                steps.push(newest(Matching::Any));
-            }
-            return Ok(steps);
-        }
-        let mut places = rare;
-        places.sort_unstable();
-        let (helping, _) = within(&frequent, COUNTED_ROWS);
-        let mut helpers = query.helpers.clone();
-        helpers.extend(pick(&helping));
-        Ok(vec![TextQuery {
-            terms: pick(&places),
-            helpers,
-            prefix_last: places.last() == Some(&open),
-            ranking: Ranking::All,
-            matching: Matching::Any,
-        }])
-    }
-
-    async fn find_lexemes(
-        &mut self,
-        tenant: &TenantId,
-        shelf: Shelf,
-        query: &TextQuery,
-        tag: Option<&str>,
-        limit: u32,
-    ) -> Result<Vec<TextHit>, StoreError> {
-        const FIND: &str = "SELECT row_id, ts_rank_cd('{0.2, 0.2, 0.4, 1.0}', lexemes, CAST(CAST($1 AS TEXT) AS tsquery))::FLOAT8 AS rank_of
-            FROM (SELECT row_id, lexemes FROM texts
-                  WHERE tenant_id = $2 AND shelf = $3 AND lexemes @@ CAST(CAST($4 AS TEXT) AS tsquery) LIMIT $5) AS found
-            ORDER BY rank_of DESC, row_id DESC LIMIT $6";
-        let rows = match query.ranking {
-            Ranking::Newest(rows) => i64::from(rows),
-            Ranking::All | Ranking::Auto => POSTGRES_ROWS,
-        };
-        let mut hits: Vec<TextHit> = Vec::new();
-        // Rows with all the words are few and the best; the others fill up.
-        let both = query.ranking == Ranking::Auto && query.matching == Matching::Any && query.terms.len() > 1;
-        let matchings: &[Matching] = if both {
-            &[Matching::All, Matching::Any]
-        } else {
-            &[query.matching]
-        };
-        // Each word that a row holds adds to its rank, the helping ones too.
-        let all: Vec<_> = query.helpers.iter().chain(&query.terms).cloned().collect();
-        let ranked = TSQUERY.terms(&all, Matching::Any, query.prefix_last);
-        for matching in matchings {
-            let must = TSQUERY.terms(&query.terms, *matching, query.prefix_last);
-            let mut asked = format!("'{}' & {must}", home(tenant, shelf));
-            if let Some(tag) = tag {
-                asked = format!("'{}' & {asked}", tag_word(tag));
-            }
-            let params: &[Param<'_>] = params![&ranked, tenant.as_str(), shelf.as_str(), &asked, rows, limit];
-            let found = self
-                .query(FIND, params, |row| {
-                    Ok(TextHit {
-                        row_id: row.int(0)?,
-                        rank: row.real(1)?,
-                    })
-                })
-                .await?;
-            append(&mut hits, found);
-            if hits.len() >= limit as usize {
-                break;
-            }
-        }
-        hits.truncate(limit as usize);
-        Ok(hits)
-    }
-}
-
-/// A term's rows, and its place in the question.
-type Counted = (u64, usize);
-
-/// Splits terms, rarest first, into the places of those whose rows fit a budget and the rest.
-fn within(counted: &[Counted], budget: u64) -> (Vec<usize>, Vec<Counted>) {
-    let mut spent = 0_u64;
-    let fits = |(rows, _): &&Counted| {
-        spent = spent.saturating_add(*rows);
-        spent <= budget
-    };
-    let kept: Vec<usize> = counted.iter().take_while(fits).map(|(_, at)| *at).collect();
-    let rest = counted.get(kept.len()..).unwrap_or_default().to_vec();
-    (kept, rest)
 }
 
 /// Adds the hits of a later step, which never rank above those of an earlier one.
@@ -549,7 +310,10 @@ fn home(tenant: &TenantId, shelf: Shelf) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        dialect::{FTS5, TSQUERY},
+        *,
+    };
 
     fn query(terms: &[&[&str]], matching: Matching) -> TextQuery {
         let terms = terms

@@ -1,10 +1,13 @@
 //! How much consent a call needs before it runs.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How much consent a call needs, from none to that of other people. The order is the strictness of catalogue.md
 /// §2.7: of several rules the greatest holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Consent {
     /// Runs at once.

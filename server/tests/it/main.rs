@@ -7,6 +7,7 @@
     reason = "tests stop in the plainest way and pass json!() literals; clippy's own exceptions end at #[test] functions"
 )]
 
+mod catalogue_cli;
 mod cli;
 #[cfg(target_os = "linux")]
 mod commands;

@@ -165,6 +165,13 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
+    /// A header's value.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let lines = self.head.lines().filter_map(|line| line.split_once(':'));
+        let mut named = lines.filter(|(other, _)| other.eq_ignore_ascii_case(name));
+        named.next().map(|(_, value)| value.trim())
+    }
+
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|e| panic!("{e} in {self:?}"))
     }
@@ -203,7 +210,7 @@ impl Server {
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
         Reply {
             status,
-            head: head.to_ascii_lowercase(),
+            head: head.to_owned(),
             body: body.to_owned(),
         }
     }

@@ -1,6 +1,10 @@
 //! Two server processes on one store are one server: any call may land on either (design.md D10).
 
-use std::time::{Duration, Instant};
+use std::{
+    net::TcpListener,
+    sync::mpsc,
+    time::{Duration, Instant},
+};
 
 use serde_json::json;
 
@@ -158,4 +162,85 @@ fn a_role_that_ends_ends_on_every_replica() {
             200
         );
     }
+}
+
+/// A tool behind an API that takes requests and keeps quiet.
+const SLOW: &str = r#"
+format = 1
+[edition]
+name = "slow"
+title = "Slow"
+instructions = "Wait."
+key_prefix = "slow_"
+[scopes."t:read"]
+title = "Read"
+[upstream.quiet]
+base_url = "http://127.0.0.1:$port/"
+allow_private = true
+timeout_ms = 50000
+[[tool]]
+name = "wait"
+scope = "t:read"
+effect = "read"
+timeout_seconds = 50
+[tool.http]
+upstream = "quiet"
+method = "GET"
+path = "/"
+"#;
+
+#[test]
+fn a_client_stops_its_call_through_another_replica() {
+    let Some(database) = harness::Place::postgres() else {
+        return;
+    };
+    let place = Place::on(&database.url);
+    let api = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = api.local_addr().unwrap().port();
+    let (reached, was_reached) = mpsc::channel();
+    // What it takes it keeps to the end of the test: it neither answers nor hangs up.
+    std::thread::spawn(move || {
+        api.incoming()
+            .map_while(|taken| reached.send(taken).ok())
+            .for_each(drop)
+    });
+    let file = place.path().join("slow.toml");
+    std::fs::write(&file, SLOW.replace("$port", &port.to_string())).unwrap();
+    std::fs::write(place.config(), format!("[server]\ncatalogue = [{file:?}]\n")).unwrap();
+    let (first, second) = (place.serve(), place.serve());
+    let key = place.ok(&["key", "mint", "--edition", "slow", "--scopes", "t:read"]);
+    let bearer = format!("Bearer {}", key.trim());
+    let post = |server: &Server, session: Option<&str>, body: serde_json::Value| {
+        let mut headers = vec![
+            ("Authorization", bearer.as_str()),
+            ("Content-Type", "application/json"),
+            ("Accept", "application/json, text/event-stream"),
+            ("MCP-Protocol-Version", "2025-11-25"),
+        ];
+        headers.extend(session.map(|id| ("Mcp-Session-Id", id)));
+        server.request("POST", "/slow/mcp", &headers, &body.to_string())
+    };
+    let hello = json!({ "protocolVersion": "2025-11-25", "capabilities": {},
+        "clientInfo": { "name": "tester", "version": "1" } });
+    let begun = post(
+        &first,
+        None,
+        json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": hello }),
+    );
+    let session = begun.header("mcp-session-id").expect("a session");
+    std::thread::scope(|scope| {
+        let call = scope.spawn(|| {
+            let wanted = json!({ "name": "wait", "arguments": {} });
+            let body = json!({ "jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": wanted });
+            post(&first, Some(session), body)
+        });
+        let Ok(_held) = was_reached.recv_timeout(Duration::from_secs(20)) else {
+            panic!("the call does not reach the API: {:?}", call.join());
+        };
+        let order = json!({ "requestId": 7 });
+        let order = json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": order });
+        assert_eq!(post(&second, Some(session), order).status, 202);
+        let stopped = call.join().unwrap();
+        assert!(stopped.body.contains("499 Client Closed Request"), "{stopped:?}");
+    });
 }

@@ -19,7 +19,7 @@ mod signature;
 mod token;
 mod verified;
 
-pub use guard::{Entrance, OAuth};
+pub use guard::{Entrance, OAuth, Origin};
 pub use issuer::ProviderFault;
 pub use limits::OAuthLimits;
 pub use oidc::{CodeRequest, IdTokenRequest, ProviderEndpoints};

@@ -66,6 +66,9 @@ pub enum TokenFault {
     /// Not signed by its provider, or changed since.
     #[error("signature does not fit")]
     Signature,
+    /// One of many of an address that sent too many forged ones.
+    #[error("signature not looked at: too many tokens from this address are forged")]
+    Unchecked,
     /// It was to be had for a code that its provider does not take, or takes no more.
     #[error("code not redeemed")]
     Code,

@@ -10,7 +10,7 @@ use super::{
     row::{Encoding, FaultCode, HttpRow, Paging},
     upstream::{Upstream, header_name},
 };
-use crate::catalogue::schema::to_json;
+use crate::catalogue::{offers::Address, schema::to_json};
 
 /// The input that continues a list, and the member of the answer that says where.
 const CURSOR: &str = "cursor";
@@ -83,6 +83,8 @@ pub struct HttpCall {
     pub encoding: Encoding,
     /// How to show what would change.
     pub preview: Option<Preview>,
+    /// Where else the outcome is read: whoever subscribed there hears of it. Holes are required inputs.
+    pub changes: Vec<Address>,
     /// The header that makes a repeated call harmless.
     pub idempotency_header: Option<HeaderName>,
     /// Whether calls that may safely be repeated are.
@@ -128,10 +130,10 @@ impl HttpCall {
             }
         }
         let required = input.get("required").and_then(Value::as_array);
+        let is_required = |hole: &str| required.is_some_and(|all| all.iter().any(|name| name == hole));
         let holes_of = |template: &PathTemplate| {
             template.holes().try_for_each(|hole| {
-                let is_required = required.is_some_and(|all| all.iter().any(|name| name == hole));
-                if is_required || bound.iter().any(|(name, _)| name == hole) {
+                if is_required(hole) || bound.iter().any(|(name, _)| name == hole) {
                     Ok(())
                 } else {
                     Err(format!(
@@ -143,6 +145,8 @@ impl HttpCall {
         holes_of(&path)?;
         let preview = row.preview.map(|p| preview(&p.current)).transpose()?;
         preview.as_ref().map_or(Ok(()), |p| holes_of(&p.path))?;
+        let changes = row.changes.iter().map(|text| changed(text, &is_required));
+        let changes = changes.collect::<Result<Vec<_>, _>>()?;
         if row.paging.is_some() && !inputs.contains_key(CURSOR) {
             return Err("a tool with `paging` has an input `cursor` of type string".to_owned());
         }
@@ -170,6 +174,7 @@ impl HttpCall {
             errors: row.errors.into_iter().map(status).collect::<Result<_, _>>()?,
             encoding: row.encoding,
             preview,
+            changes,
             idempotency_header: row.idempotency_header.as_deref().map(header_name).transpose()?,
             retry: row.retry,
         })
@@ -280,6 +285,15 @@ fn preview(text: &str) -> Result<Preview, String> {
     Ok(Preview {
         path: PathTemplate::parse(path)?,
     })
+}
+
+/// A resource that a call changes.
+fn changed(text: &str, is_required: &impl Fn(&str) -> bool) -> Result<Address, String> {
+    let address = Address::parse(text).map_err(|fault| format!("changes: {fault}"))?;
+    if let Some(hole) = address.names().find(|hole| !is_required(hole)) {
+        return Err(format!("changes: `{{{hole}}}` is no required input"));
+    }
+    Ok(address)
 }
 
 fn pointer_of(paging: &Paging) -> Option<&String> {

@@ -2,13 +2,16 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// One REST API.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::catalogue) struct UpstreamRow {
+    /// Where its paths begin: `https://host/prefix/`.
     pub base_url: String,
+    /// How calls are authorised.
     #[serde(default)]
     pub auth: AuthRow,
     /// Sent with every call.
@@ -36,15 +39,19 @@ fn default_response() -> usize {
 }
 
 /// Where `vault:PATH#FIELD` references point: a server with the interface of HashiCorp Vault's key-value store, version 2.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::catalogue) struct VaultRow {
+    /// `https://host:port`.
     pub address: String,
     /// What opens it, by reference: `env:NAME` or `file:path`. Read at every look, since such tokens are renewed beside us.
     pub token: String,
+    /// Its namespace, where it has some.
     pub namespace: Option<String>,
+    /// Whether it may stand on a private or loopback address, and be spoken to without TLS.
     #[serde(default)]
     pub allow_private: bool,
+    /// PEM file of authorities to trust besides the public ones.
     pub ca_file: Option<PathBuf>,
     /// How long a secret that was read is used before it is read again.
     #[serde(default = "five_minutes")]
@@ -56,36 +63,52 @@ fn five_minutes() -> u64 {
 }
 
 /// How calls are authorised. Secrets are references: `env:NAME`, `file:path` or `vault:path#field`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub(in crate::catalogue) enum AuthRow {
+    /// Not at all.
     #[default]
     None,
+    /// `Authorization: Bearer …`.
     Bearer {
+        /// The token.
         secret: String,
     },
+    /// A header of the API's own.
     Header {
+        /// Its name.
         name: String,
+        /// Its value.
         secret: String,
     },
+    /// HTTP basic authentication (RFC 7617).
     Basic {
+        /// The user.
         user: String,
+        /// The password.
         secret: String,
     },
     /// The client credentials grant (RFC 6749 §4.4).
     #[serde(rename = "oauth2_client")]
     ClientCredentials {
+        /// Where tokens are given out.
         token_url: String,
+        /// The client.
         client_id: String,
+        /// Its secret.
         secret: String,
+        /// Scopes to ask for.
         #[serde(default)]
         scopes: Vec<String>,
     },
     /// A secret of the caller's tenant: `{tenant}` in the reference is its name.
     PerTenant {
+        /// The secret, with `{tenant}` in it.
         secret: String,
+        /// The header that takes it.
         #[serde(default = "authorization")]
         header: String,
+        /// What stands before it there.
         #[serde(default = "bearer")]
         prefix: String,
     },
@@ -100,7 +123,7 @@ fn bearer() -> String {
 }
 
 /// How a body is written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Encoding {
     /// As JSON.
@@ -113,11 +136,14 @@ pub enum Encoding {
 }
 
 /// What a tool calls.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::catalogue) struct HttpRow {
+    /// The `[upstream]` that is called.
     pub upstream: String,
+    /// GET, HEAD, POST, PUT, PATCH or DELETE.
     pub method: String,
+    /// The path below the base, with `{argument}` holes; each takes one piece of a path.
     pub path: String,
     /// Argument → name of a query parameter.
     #[serde(default)]
@@ -129,8 +155,11 @@ pub(in crate::catalogue) struct HttpRow {
     #[serde(default)]
     pub body: BTreeMap<String, String>,
     /// Values that the caller cannot set, placed like arguments.
+    /// `$principal.tenant`, `$principal.user`, `$principal.email` and `$principal.role` are the caller's own.
     #[serde(default)]
+    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     pub bind: toml::Table,
+    /// How long lists go on.
     pub paging: Option<Paging>,
     /// Pointers to what alone is kept of the answer; `*` stands for every item.
     #[serde(default)]
@@ -147,7 +176,12 @@ pub(in crate::catalogue) struct HttpRow {
     /// How the body is written.
     #[serde(default)]
     pub encoding: Encoding,
+    /// How to show what a call would change. With it, a change is made with `If-Match`, and only if nobody changed the record since.
     pub preview: Option<PreviewRow>,
+    /// Resources of the edition that read otherwise after a call: URIs, with `{argument}` holes.
+    #[serde(default)]
+    pub changes: Vec<String>,
+    /// The header that makes a repeated call harmless; the input `idempotency_key` goes there.
     pub idempotency_header: Option<String>,
     /// Whether failed calls that may safely be repeated are; on unless switched off.
     #[serde(default = "yes")]
@@ -159,7 +193,7 @@ fn yes() -> bool {
 }
 
 /// How to show what a call would change.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::catalogue) struct PreviewRow {
     /// `GET /path/{id}`: where the record stands as it is now.
@@ -167,7 +201,7 @@ pub(in crate::catalogue) struct PreviewRow {
 }
 
 /// How an API hands out long lists. The tool's input `cursor` continues, its answer's `next_cursor` says where.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Paging {
     /// The answer names the next page.
@@ -209,7 +243,7 @@ pub enum Paging {
 }
 
 /// What an upstream's status means to the caller (catalogue.md §2.10).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FaultCode {
     /// The arguments are wrong.

@@ -59,10 +59,7 @@ pub(in crate::catalogue) fn offers(prompts: Vec<Prompt>, resources: Vec<Resource
     }
     let mut addresses = HashSet::new();
     for resource in &resources {
-        let address = match &resource.address {
-            Address::Fixed(uri) => uri.as_str(),
-            Address::Template(template) => template.as_str(),
-        };
+        let address = resource.address.as_str();
         if !addresses.insert(address) {
             return Err(format!("two resources are read at `{address}`"));
         }
@@ -71,6 +68,27 @@ pub(in crate::catalogue) fn offers(prompts: Vec<Prompt>, resources: Vec<Resource
         prompts: prompts.into_iter().map(Arc::new).collect(),
         resources: resources.into_iter().map(Arc::new).collect(),
     })
+}
+
+/// Whether tools say of resources that are there that they change them.
+pub(in crate::catalogue) fn check_changes(offers: &Offers, tools: &[Arc<Tool>]) -> Result<(), String> {
+    let known = |text: &str| {
+        let mut resources = offers.resources().iter();
+        resources.any(|resource| resource.address.as_str() == text) || offers.resource(text).is_some()
+    };
+    for tool in tools {
+        let Driver::Http(call) = &tool.driver else {
+            continue;
+        };
+        if let Some(stray) = call.changes.iter().find(|address| !known(address.as_str())) {
+            return Err(format!(
+                "the tool `{}` changes `{}`, and no resource is read there",
+                tool.name,
+                stray.as_str()
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Judges one prompt.
@@ -125,10 +143,7 @@ pub(in crate::catalogue) fn resource(
         (None, Some(template)) => Address::Template(UriTemplate::parse(&template)?),
         _ => return Err("give one of `uri` and `uri_template`".to_owned()),
     };
-    let names: Vec<&str> = match &address {
-        Address::Fixed(_) => Vec::new(),
-        Address::Template(template) => template.names().collect(),
-    };
+    let names: Vec<&str> = address.names().collect();
     let mut described = inputs("variable", row.variables, true)?;
     if let Some(stray) = described
         .iter()
@@ -154,7 +169,7 @@ pub(in crate::catalogue) fn resource(
     let schema = schema(&variables);
     let stored = |body| {
         let mime_type = row.mime_type.clone();
-        Driver::Stored(Arc::new(Stored { body, mime_type }))
+        Driver::Stored(Arc::new(Stored::new(body, mime_type)))
     };
     let driver = match (row.text, row.blob, row.file, row.handler, row.http) {
         (Some(text), None, None, None, None) => {

@@ -17,7 +17,7 @@ pub use resource::{Address, Body, FileBody, Resource, Stored};
 pub use text::TextTemplate;
 pub use uri::{UriTemplate, Variables, one_segment};
 
-pub(super) use judge::{Beside, offers, prompt, resource};
+pub(super) use judge::{Beside, check_changes, offers, prompt, resource};
 pub(super) use row::{PromptRow, ResourceRow};
 
 use super::Tool;

@@ -1,8 +1,16 @@
 //! A resource as the running server holds it.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    path::PathBuf,
+    sync::Arc,
+};
 
-use super::{prompt::Input, text::TextTemplate, uri::UriTemplate};
+use super::{
+    prompt::Input,
+    text::TextTemplate,
+    uri::{UriTemplate, Variables, check_uri},
+};
 use crate::catalogue::Tool;
 
 /// Something to read by its URI, or a template of such things.
@@ -29,6 +37,45 @@ pub enum Address {
     Template(UriTemplate),
 }
 
+impl Address {
+    /// Reads a URI, or a template where there is a hole.
+    ///
+    /// # Errors
+    /// When it is neither.
+    pub(in crate::catalogue) fn parse(text: &str) -> Result<Self, String> {
+        if text.contains('{') {
+            return UriTemplate::parse(text).map(Self::Template);
+        }
+        check_uri(text)?;
+        Ok(Self::Fixed(text.to_owned()))
+    }
+
+    /// As its row spells it.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Fixed(uri) => uri,
+            Self::Template(template) => template.as_str(),
+        }
+    }
+
+    /// The names of its holes, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let template = match self {
+            Self::Fixed(_) => None,
+            Self::Template(template) => Some(template),
+        };
+        template.into_iter().flat_map(UriTemplate::names)
+    }
+
+    /// The one spelling of the URI with these values, as changes of the resource name it.
+    pub fn fill(&self, values: &Variables) -> String {
+        match self {
+            Self::Fixed(uri) => uri.clone(),
+            Self::Template(template) => template.fill(values),
+        }
+    }
+}
+
 /// A resource that the catalogue itself brings.
 #[derive(Clone, Debug)]
 pub struct Stored {
@@ -36,10 +83,24 @@ pub struct Stored {
     pub body: Body,
     /// Its media type.
     pub mime_type: Option<String>,
+    /// Tells two of them apart, within one process.
+    pub digest: u64,
+}
+
+impl Stored {
+    pub(super) fn new(body: Body, mime_type: Option<String>) -> Self {
+        let mut hasher = DefaultHasher::new();
+        (&body, &mime_type).hash(&mut hasher);
+        Self {
+            digest: hasher.finish(),
+            body,
+            mime_type,
+        }
+    }
 }
 
 /// What is read.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub enum Body {
     /// A text.
     Text(TextTemplate),
@@ -50,7 +111,7 @@ pub enum Body {
 }
 
 /// A file beside the catalogue file.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct FileBody {
     /// The folder that the file may not leave.
     pub folder: PathBuf,

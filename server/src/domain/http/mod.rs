@@ -15,16 +15,19 @@ mod vault;
 
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use jsonschema::Validator;
 use serde_json::{Map, Value};
+use tracing::warn;
 
 pub use fault::UpstreamFault;
 pub use remote::{Remote, RemoteError, Remotes};
 
-use super::{Apply, Call, DomainError, Handler, HandlerResult, Handlers, Outcome, ToolResult};
+use super::{Apply, Call, DomainError, Handler, HandlerResult, Handlers, Outcome, TenantStore, ToolResult};
 use crate::{
     access::Principal,
-    catalogue::{Tool, http::HttpCall},
+    catalogue::{Tool, http::HttpCall, offers::Variables},
+    store::StoreError,
     vocabulary::{Effect, Timestamp},
 };
 
@@ -70,9 +73,9 @@ pub fn handler(tool: &Tool, call: &Arc<HttpCall>, remotes: &mut Remotes) -> Resu
                 let http = Arc::clone(&planner);
                 Box::pin(async move { http.plan(work).await })
             },
-            move |_, work| {
+            move |store, work| {
                 let http = Arc::clone(&http);
-                Box::pin(async move { http.apply(work).await })
+                Box::pin(async move { http.apply(store, work).await })
             },
         );
     }
@@ -90,17 +93,45 @@ impl HttpTool {
     }
 
     /// A change that was begun is brought to its end although nobody waits for it any more.
-    async fn apply(&self, work: Apply) -> Result<ToolResult, DomainError> {
+    async fn apply(&self, store: TenantStore, work: Apply) -> Result<ToolResult, DomainError> {
         let plan::Payload { arguments, etag } = work.plan.payload()?;
         let principal = work.permit.principal();
         let result = self
             .send(&arguments, principal, work.now, etag.as_deref())
             .await?;
+        self.tell(store, &arguments).await;
         let structured = serde_json::value::to_raw_value(&result).map_err(DomainError::internal)?;
         Ok(ToolResult {
             structured: Some(structured),
             ..ToolResult::default()
         })
+    }
+
+    /// Tells whoever subscribed to what the call changed. The change stands whether or not they hear of it.
+    async fn tell(&self, store: TenantStore, arguments: &Map<String, Value>) {
+        if self.call.changes.is_empty() {
+            return;
+        }
+        let values: Variables = arguments
+            .iter()
+            .map(|(name, value)| match value {
+                Value::String(text) => (name.clone(), text.clone()),
+                other => (name.clone(), other.to_string()),
+            })
+            .collect();
+        let uris: Vec<String> = self.call.changes.iter().map(|uri| uri.fill(&values)).collect();
+        let told = store.write(move |tx| {
+            async move {
+                for uri in &uris {
+                    tx.resources().touch(uri).await?;
+                }
+                Ok::<_, StoreError>(())
+            }
+            .boxed()
+        });
+        if let Err(error) = told.await {
+            warn!(tool = self.title, error = %error, "failed to tell subscribers of a changed resource");
+        }
     }
 
     async fn send(

@@ -76,6 +76,27 @@ pub(crate) async fn check(
     Ok(())
 }
 
+/// The own fields of one kind that another kind takes too, and the names of those that it does not.
+///
+/// # Errors
+/// When the store fails.
+pub(crate) async fn carried_over(
+    tx: &mut ReadTx<'_>,
+    to: &str,
+    custom: &Map<String, Value>,
+) -> Result<(Map<String, Value>, Vec<String>), DomainError> {
+    let (mut taken, mut left) = (Map::new(), Vec::new());
+    for (name, value) in custom {
+        let one = Map::from_iter([(name.clone(), value.clone())]);
+        match check(tx, to, &one).await {
+            Ok(()) => taken.extend(one),
+            Err(DomainError::Store(error)) => return Err(error.into()),
+            Err(_) => left.push(name.clone()),
+        }
+    }
+    Ok((taken, left))
+}
+
 /// Judges one value by its declaration.
 fn fits(name: &str, wanted: &FieldType, value: &Value) -> Result<(), DomainError> {
     let fault = |accepted: &str| {

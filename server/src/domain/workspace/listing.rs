@@ -1,6 +1,8 @@
 //! Lists of one kind: what callers filter and sort by becomes a query over declared fields, and a page with a sealed cursor
 //! comes back (catalogue.md §2.14).
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -12,7 +14,9 @@ use super::{
 use crate::{
     access::Principal,
     domain::{Call, DomainError, HandlerResult, Outcome, context::words::words},
-    store::{Condition, FieldValue, Matching, RecordCursor, RecordPage, RecordQuery, TenantTx, TextQuery},
+    store::{
+        Condition, FieldValue, Matching, Record, RecordCursor, RecordPage, RecordQuery, TenantTx, TextQuery,
+    },
     vocabulary::{Timestamp, canonical, hexadecimal, sha256},
 };
 
@@ -44,6 +48,9 @@ pub(crate) type Filters = &'static [(&'static str, &'static str, Filter)];
 const REACHABLE: u32 = 10_000;
 /// Records that a text filter looks at, best first.
 const MOST_HITS: u32 = 2_000;
+
+/// Records of another kind, best first, in which a text filter looks for the words too. Each may name a record to be read.
+const MOST_SPOKEN: u32 = 300;
 
 /// Where a page ended, as it is sealed.
 #[derive(Serialize, Deserialize)]
@@ -339,8 +346,12 @@ async fn matching<K: Kind>(
         .text_candidates(&question(q), MOST_HITS)
         .await?;
     let rows: Vec<i64> = hits.iter().map(|hit| hit.row_id).collect();
+    let mut found = tx.records(K::NAME).find_rows(&rows).await?;
+    for (kind, field) in K::SPOKEN_IN {
+        spoken_in::<K>(tx, (kind, field), q, &mut found).await?;
+    }
     let mut sorted = Vec::new();
-    for record in tx.records(K::NAME).find_rows(&rows).await? {
+    for record in found {
         let index = Stored::<K>::of(&record)?.doc.index();
         if let Some(value) = query.sort_value(&record, index.fields())? {
             sorted.push((
@@ -376,6 +387,33 @@ async fn matching<K: Kind>(
         records: page.into_iter().map(|(_, record)| record).collect(),
         next,
     })
+}
+
+/// Adds the records that others of `kind`, which hold the words asked for, name in `field`.
+async fn spoken_in<K: Kind>(
+    tx: &mut TenantTx<'_>,
+    (kind, field): (&'static str, &str),
+    q: &str,
+    found: &mut Vec<Record>,
+) -> Result<(), DomainError> {
+    let hits = tx
+        .records(kind)
+        .text_candidates(&question(q), MOST_SPOKEN)
+        .await?;
+    let rows: Vec<i64> = hits.iter().map(|hit| hit.row_id).collect();
+    let mut seen: HashSet<String> = found.iter().map(|record| record.id.clone()).collect();
+    for saying in tx.records(kind).find_rows(&rows).await? {
+        let fields: Map<String, Value> = saying.parse()?;
+        let Some(id) = fields.get(field).and_then(Value::as_str) else {
+            continue;
+        };
+        if seen.insert(id.to_owned())
+            && let Some(record) = tx.records(K::NAME).find(id).await?
+        {
+            found.push(record);
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

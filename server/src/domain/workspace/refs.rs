@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::{
     flow::run::Run,
+    grammar::plural,
     kinds::{
         account::Account, article::Article, bot::Bot, channel::Channel, comment::Comment, contact::Contact,
         conversation::Conversation, flow::Flow, lead::Lead, member::Member, message::Message, note::CrmNote,
@@ -184,14 +185,6 @@ fn ambiguous(
         message,
         details: json!({ "candidates": candidates }),
     })
-}
-
-/// The word for several of a kind.
-pub(crate) fn plural(name: &str) -> String {
-    match name.strip_suffix('y') {
-        Some(stem) => format!("{stem}ies"),
-        None => format!("{name}s"),
-    }
 }
 
 /// The user whom `text` means: `me` (the caller), an id, an e-mail address, or a name. Whether they may be given

@@ -98,12 +98,15 @@ pub(super) async fn judge_minting(
             .roles
             .contains(&role_in(&gate.edition, owner.role, &owner.groups))
     };
-    if let Some(Gate { scope, .. }) = gates.iter().find(closed) {
-        return Err(OperateError::Rule(format!(
-            "scope `{scope}` is not for the role {} of {}",
-            owner.role.as_str(),
-            owner.email
-        )));
+    if let Some(Gate { scope, roles, .. }) = gates.iter().find(closed) {
+        let role = owner.role.as_str();
+        let said = format!("scope `{scope}` is not for the role {role} of {}", owner.email);
+        // Whoever asks for themselves lacks the access; whoever asks for somebody else has named the wrong person.
+        return Err(if by.is(&owner.id) && roles.contains(&Role::Admin) {
+            OperateError::Forbidden(format!("admin access required: {said}"))
+        } else {
+            OperateError::Rule(said)
+        });
     }
     if by.user().is_some() {
         if scopes.iter().any(|scope| scope.as_str() == "*") {

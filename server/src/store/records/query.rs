@@ -93,7 +93,7 @@ impl RecordQuery {
     /// # Errors
     /// When a value is too long for an index.
     pub fn sort_value(&self, record: &Record, fields: &[Field]) -> Result<Option<Vec<u8>>, StoreError> {
-        let entries = super::entries_of(fields, record.created_at, record.updated_at)?;
+        let entries = super::change::entries_of(fields, record.created_at, record.updated_at)?;
         for condition in &self.conditions {
             let (Condition::OneOf(field, _) | Condition::Between(field, ..)) = condition;
             let mut holds = false;

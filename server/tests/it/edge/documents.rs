@@ -1,5 +1,10 @@
 //! Health, figures and discovery documents.
 
+use footbridge_server::{
+    store::{NewJob, StoreError},
+    vocabulary::{TenantId, Timestamp},
+};
+use futures_util::FutureExt;
 use serde_json::json;
 
 use crate::house::House;
@@ -21,6 +26,24 @@ async fn health_is_told_to_everybody() {
     assert_eq!(post.send().await.status, 405);
 }
 
+/// Queues a job that nobody takes.
+async fn enqueue(house: &House, id: &str, run_at: Timestamp) {
+    let job = NewJob {
+        id: id.to_owned(),
+        queue: "tests".to_owned(),
+        payload: json!({}),
+        run_at,
+        max_attempts: 1,
+    };
+    let queued: Result<bool, StoreError> = house
+        .store
+        .write(&TenantId::new("local").unwrap(), move |tx| {
+            async move { tx.jobs().enqueue(&job).await }.boxed()
+        })
+        .await;
+    assert!(queued.unwrap());
+}
+
 #[tokio::test]
 async fn figures_are_for_the_operator() {
     let house = House::with(|s| s.operator_token = Some("operator-token".to_owned().into())).await;
@@ -28,6 +51,8 @@ async fn figures_are_for_the_operator() {
     house.call(&key, "plain", json!({})).send().await;
     house.call(&key, "a_name_of_the_callers", json!({})).send().await;
     house.post("", "{}").send().await;
+    enqueue(&house, "late", Timestamp(0)).await;
+    enqueue(&house, "later", Timestamp(i64::MAX)).await;
     let figures = house.get("/metrics").send().await;
     assert_eq!(figures.status, 200);
     let text = figures.text();
@@ -48,10 +73,17 @@ async fn figures_are_for_the_operator() {
         "footbridge_audit_lag_seconds ",
         "footbridge_store_write_duration_seconds_count ",
         "footbridge_connections 1",
+        r#"footbridge_jobs_waiting{queue="tests"} 2"#,
     ] {
         assert!(text.contains(line), "{line} in\n{text}");
     }
     assert!(!text.contains("a_name_of_the_callers"));
+    let late = text
+        .split_once(r#"footbridge_jobs_late_seconds{queue="tests"} "#)
+        .unwrap()
+        .1;
+    let late: f64 = late.lines().next().unwrap().parse().unwrap();
+    assert!(late > 1e9, "due since 1970: {late}");
     let through_proxy = house.get("/metrics").header("x-forwarded-for", "192.0.2.9");
     assert_eq!(
         through_proxy.send().await.status,
@@ -157,6 +189,7 @@ async fn dashboard_and_alerts_ask_for_figures_that_there_are() {
     let key = house.key("t:read").await;
     house.call(&key, "plain", json!({})).send().await;
     house.post("", "{}").send().await;
+    enqueue(&house, "one", Timestamp(0)).await;
     let there = house.get("/metrics").send().await.text();
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging/monitoring");
     let mut asked = 0;

@@ -2,6 +2,7 @@
 
 mod bound;
 mod calls;
+mod changes;
 mod confirm;
 mod discovery;
 mod documents;

@@ -1,9 +1,11 @@
 //! Tokens that nobody may come in with: each rule of security.md K6 with a token that breaks that rule alone.
 
+use std::net::IpAddr;
+
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use footbridge_server::access::{
     AuthError,
-    oauth::{Entrance, TokenFault},
+    oauth::{Entrance, Origin, TokenFault},
 };
 use ring::hmac;
 use serde_json::{Value, json};
@@ -15,10 +17,16 @@ async fn judged(walk: &Walk, token: &str) -> Result<bool, TokenFault> {
     let house = &walk.house.rooms;
     let edition = &house.editions()[0].edition;
     let entrance: Entrance = house.oauth().entrance(&edition.name, "/mcp/oauth").unwrap();
-    let address = [127, 0, 0, 1].into();
+    let address = IpAddr::from([127, 0, 0, 1]);
     let result = house
         .oauth()
-        .admit(&entrance, edition, token, address, house.clock().now())
+        .admit(
+            &entrance,
+            edition,
+            token,
+            Origin::from(address),
+            house.clock().now(),
+        )
         .await;
     match result {
         Ok(principal) => Ok(principal.is_some()),
@@ -262,4 +270,58 @@ async fn every_kind_of_key_that_providers_use_is_taken() {
         &rsa.public_bytes(),
     );
     assert_eq!(judged(&walk, &confused).await, Err(TokenFault::Algorithm));
+}
+
+#[tokio::test]
+async fn a_flood_of_forged_tokens_is_mostly_not_looked_at_and_locks_nobody_out() {
+    let walk = Walk::start().await;
+    let house = &walk.house.rooms;
+    let edition = &house.editions()[0].edition;
+    let entrance = house.oauth().entrance(&edition.name, "/mcp/oauth").unwrap();
+    let suspect = Origin {
+        address: IpAddr::from([127, 0, 0, 1]),
+        is_suspect: &|| true,
+    };
+    let known = walk.token(&json!({ "jti": "known" }));
+    assert_eq!(judged(&walk, &known).await, Ok(true));
+    let came = async |token: String| {
+        let now = house.clock().now();
+        match house
+            .oauth()
+            .admit(&entrance, edition, &token, suspect, now)
+            .await
+        {
+            Ok(principal) => Ok(principal.is_some()),
+            Err(AuthError::Token(fault)) => Err(fault),
+            Err(other) => panic!("{other}"),
+        }
+    };
+    let mut fates = Vec::new();
+    for number in 0..32 {
+        let good = walk.token(&json!({ "jti": number.to_string() }));
+        let (message, _) = good.rsplit_once('.').unwrap();
+        // Good ones and forged ones in turn, four of each.
+        let token = if number % 8 < 4 {
+            good
+        } else {
+            format!("{message}.AAAA")
+        };
+        fates.push(came(token).await);
+        assert_eq!(came(known.clone()).await, Ok(true), "verified before");
+    }
+    let count = |fate: Result<bool, TokenFault>| fates.iter().filter(|one| **one == fate).count();
+    assert_eq!(
+        count(Ok(true)) + count(Err(TokenFault::Signature)),
+        4,
+        "{fates:?}"
+    );
+    assert_eq!(count(Err(TokenFault::Unchecked)), 28);
+    assert!(count(Ok(true)) > 0);
+    // Whoever tries again gets in.
+    let patient = walk.token(&json!({ "jti": "patient" }));
+    let mut tries = 0;
+    while came(patient.clone()).await != Ok(true) {
+        tries += 1;
+        assert!(tries < 8);
+    }
 }

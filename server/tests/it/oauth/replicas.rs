@@ -1,6 +1,6 @@
 //! Two servers on one store, of either engine: what one writes the other acts on, and nobody is made twice.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use footbridge_server::{
     access::{
@@ -55,7 +55,13 @@ impl Replica {
         let now = self.store.clock().now();
         let result = self
             .oauth
-            .admit(&entrance, &self.edition, token, [127, 0, 0, 1].into(), now)
+            .admit(
+                &entrance,
+                &self.edition,
+                token,
+                IpAddr::from([127, 0, 0, 1]).into(),
+                now,
+            )
             .await;
         Some(result.map(|found| found.expect("a token of the provider")))
     }

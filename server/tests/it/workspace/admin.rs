@@ -316,6 +316,19 @@ fn channels_are_added_and_changed_without_showing_their_secret() {
                 json!({ "members": ["nobody@acme.test"] }),
                 "member nobody@acme.test",
             ),
+            (
+                json!({ "business_hours": { "time_zone": "Mars/Base", "weekly": { "mon": ["09:00-17:00"] } } }),
+                "business_hours: `Mars/Base` is no time zone",
+            ),
+            (
+                json!({ "business_hours": { "time_zone": "UTC", "weekly": { "mon": ["17:00-09:00"] } } }),
+                "business_hours: `17:00-09:00` is no window",
+            ),
+            (
+                json!({ "sla": { "urgent": { "first_response_minutes": "soon", "resolution_minutes": 480 } } }),
+                "sla: ",
+            ),
+            (json!({ "sla": { "whenever": {} } }), "sla: "),
         ] {
             let mut wish = json!({ "name": "Other", "type": "api" });
             wish.as_object_mut()
@@ -325,6 +338,22 @@ fn channels_are_added_and_changed_without_showing_their_secret() {
             assert!(refused.contains(said), "{refused}");
         }
         let id = channel["id"].as_str().unwrap().to_owned();
+        for wish in [
+            json!({ "business_hours": { "time_zone": "UTC", "weekly": {} } }),
+            json!({ "sla": { "low": { "first_response_minutes": 5 } } }),
+        ] {
+            let mut change = json!({ "id": id });
+            change
+                .as_object_mut()
+                .unwrap()
+                .extend(wish.as_object().unwrap().clone());
+            let refused = rooms.refusal(&key, "update_channel", change).await;
+            assert!(refused.starts_with("400 Bad Request: "), "{wish}: {refused}");
+        }
+        // An empty object takes a channel's own hours away: the tenant's hold.
+        let none = json!({ "id": id, "business_hours": {} });
+        let changed = rooms.confirmed(&key, "update_channel", none).await;
+        assert_eq!(changed["changed"], json!(["business_hours"]));
         conversation(&rooms, "cnv_1", &id, "usr_ben").await;
         let refused = rooms
             .refusal(
@@ -334,7 +363,7 @@ fn channels_are_added_and_changed_without_showing_their_secret() {
             )
             .await;
         assert!(
-            refused.starts_with("409 Conflict: the channel has 1 open conversations"),
+            refused.starts_with("409 Conflict: the channel has 1 open conversation;"),
             "{refused}"
         );
         let other = rooms

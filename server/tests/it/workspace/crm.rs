@@ -139,7 +139,7 @@ fn the_same_address_is_not_taken_twice_unless_somebody_wants_it() {
         let account = json!({ "name": "Copy", "domain": "Analytical.test" });
         let text = rooms.refusal(&key, "create_account", account).await;
         assert!(
-            text.starts_with("409 Conflict: a account has the domain"),
+            text.starts_with("409 Conflict: an account has the domain"),
             "{text}"
         );
         lead["on_duplicate"] = json!("create");

@@ -3,6 +3,7 @@
 
 use footbridge_server::{
     outbox::{Courier, NotificationSettings},
+    store::Job,
     vocabulary::hexadecimal,
 };
 use ring::hmac;
@@ -148,6 +149,47 @@ fn what_no_mail_server_takes_fails_after_six_attempts() {
         courier.deliver_due().await.unwrap();
         assert_eq!(rooms.newest_delivery(&key, &id).await["attempts"], 6);
         assert_eq!(office.taken().len(), 0);
+    });
+}
+
+/// A server that is killed while it sends leaves the job leased to nobody who lives.
+#[test]
+fn what_was_lost_on_its_way_each_time_is_said_to_have_failed() {
+    for_each_engine(|place| async move {
+        let rooms = Rooms::with(place).await;
+        let key = rooms.key("acme", ALL).await;
+        rooms.channel("acme", json!({})).await;
+        let path = rooms.inbound("acme", "support").await;
+        let outside = rooms.open_doors();
+        bring(&outside, &path, &mail_from("ada@analytical.test")).await;
+        let id = rooms.only_conversation(&key).await["id"].clone();
+        let reply = json!({ "id": id, "body": "Oil it." });
+        rooms.confirmed(&key, "reply_to_conversation", reply).await;
+        for _ in 0..6 {
+            let leased = rooms.store.system_write(|tx| {
+                Box::pin(async move { tx.jobs().lease("outbox", "a worker that dies", 1_000, 10).await })
+            });
+            let leased: Vec<Job> = leased.await.unwrap();
+            assert_eq!(leased.len(), 1);
+            rooms.clock.advance(A_DAY_MS);
+        }
+        assert_eq!(rooms.newest_delivery(&key, &id).await["status"], "queued");
+        let office = PostOffice::open().await;
+        let courier = rooms.courier(&office.url);
+        courier.deliver_due().await.unwrap();
+        let delivery = rooms.newest_delivery(&key, &id).await;
+        assert_eq!(
+            (&delivery["status"], &delivery["attempts"]),
+            (&json!("failed"), &json!(6)),
+            "{delivery}"
+        );
+        assert!(
+            delivery["error"].as_str().unwrap().contains("may have arrived"),
+            "{delivery}"
+        );
+        assert_eq!(office.taken().len(), 0, "what may have arrived is not sent again");
+        rooms.clock.advance(A_DAY_MS);
+        assert_eq!(courier.deliver_due().await.unwrap(), 0);
     });
 }
 

@@ -21,7 +21,7 @@ use crate::{
 const HOUR_MS: i64 = 60 * 60 * 1000;
 
 /// Puts a flow in and switches it on.
-async fn put(rooms: &Rooms, flow: Value) -> String {
+pub(super) async fn put(rooms: &Rooms, flow: Value) -> String {
     let definition = Definition::of(&flow).unwrap();
     let acme = tenant("acme");
     let row = flows::apply(&rooms.store, &Actor::Operator, &acme, definition)
@@ -35,7 +35,7 @@ async fn put(rooms: &Rooms, flow: Value) -> String {
 }
 
 /// Carries flows out until nothing is due.
-async fn settle(rooms: &Rooms) {
+pub(super) async fn settle(rooms: &Rooms) {
     while rooms.workspace.carry_out_flows().await.unwrap() > 0 {}
 }
 
@@ -57,7 +57,7 @@ async fn records(rooms: &Rooms, kind: &'static str) -> Vec<Value> {
         .collect()
 }
 
-async fn runs(rooms: &Rooms, key: &str, flow: &str) -> Vec<Value> {
+pub(super) async fn runs(rooms: &Rooms, key: &str, flow: &str) -> Vec<Value> {
     let got = rooms
         .call(key, "get_flow", json!({ "id": flow, "runs": 50 }))
         .await;

@@ -1,9 +1,5 @@
 //! The workspace edition in one process: a store of either engine, the real catalogue and handlers, two tenants with
 //! people, and calls that walk through every room, over HTTP where a test asks for it.
-#![allow(
-    dead_code,
-    reason = "the house stands before all the tests that live in it; removed with the last of them"
-)]
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -47,7 +43,6 @@ pub(crate) struct Rooms {
     pub(crate) house: Arc<House>,
     pub(crate) workspace: Arc<Workspace>,
     pub(crate) store: Store,
-    pub(crate) handlers: Handlers,
     pub(crate) edition: Arc<Edition>,
     pub(crate) clock: Clock,
     keyring: Arc<Keyring>,
@@ -90,7 +85,7 @@ impl Rooms {
         let house = HouseBuilder {
             store: store.clone(),
             catalogue: load(),
-            handlers: handlers.clone(),
+            handlers,
             keyring: Arc::clone(&keyring),
             oauth: oauth.unwrap(),
             seal_key: seal(),
@@ -103,7 +98,6 @@ impl Rooms {
         let rooms = Self {
             house: Arc::new(house.build().unwrap()),
             workspace,
-            handlers,
             edition,
             clock: place.clock.clone(),
             store,

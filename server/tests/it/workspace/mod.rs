@@ -3,14 +3,17 @@
 mod admin;
 mod chat;
 mod clocks;
+mod convert;
 mod crm;
 mod delivery;
 mod demo;
 mod desk;
 mod first;
+mod flow_talk;
 mod flows;
 mod generated;
 pub(crate) mod house;
+mod inbox;
 mod knowledge;
 mod post_office;
 mod reports;

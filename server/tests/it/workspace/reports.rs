@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use super::house::{ALL, Rooms};
 use crate::store::harness::{Place, for_each_engine, run, write};
 
-const HOUR_MS: i64 = 60 * 60 * 1000;
+const MINUTE_MS: i64 = 60 * 1000;
+const HOUR_MS: i64 = 60 * MINUTE_MS;
 const DAY_MS: i64 = 24 * HOUR_MS;
 /// Records of each kind, four hours apart: forty days.
 const COUNT: i64 = 240;
@@ -34,11 +35,15 @@ impl Dice {
 /// A ticket: opened, resolved, its priority, and when its clock was breached.
 type Opened = (i64, Option<i64>, &'static str, Option<i64>);
 
+/// A conversation: began, first answered, resolved, whether by the bot, whether in the channel with hours of its own.
+type Talk = (i64, Option<i64>, Option<i64>, bool, bool);
+
 /// What was put into the store, as the test knows it.
 #[derive(Default)]
 struct Known {
-    /// Opened, first answered, resolved, whether by the bot.
-    talks: Vec<(i64, Option<i64>, Option<i64>, bool)>,
+    talks: Vec<Talk>,
+    /// The holiday of the channel with hours of its own, as days since 1970 where it is.
+    holiday: i64,
     tickets: Vec<Opened>,
     /// Stage, since when, cents, probability, written down.
     deals: Vec<(&'static str, i64, i64, i64, i64)>,
@@ -56,27 +61,76 @@ async fn insert(rooms: &Rooms, kind: &'static str, id: String, doc: Value, field
     .await;
 }
 
+/// How far the clocks of the channel with hours of its own, in Kolkata, are ahead. They are never changed.
+const AHEAD_MS: i64 = 330 * MINUTE_MS;
+/// Its hours, from Monday to Friday, in minutes of the day.
+const HOURS: std::ops::Range<i64> = 9 * 60..17 * 60 + 30;
+
+/// Seconds of that channel's hours between two moments, counted minute by minute.
+fn worked_s(from: i64, to: i64, holiday: i64) -> i64 {
+    let mut minute = whole_minute(from);
+    let mut sum = 0;
+    while minute < to {
+        let there = minute + AHEAD_MS;
+        let (day, of_day) = (there.div_euclid(DAY_MS), there.rem_euclid(DAY_MS) / MINUTE_MS);
+        // The first of January 1970 was a Thursday.
+        let is_workday = (day + 3).rem_euclid(7) < 5 && day != holiday;
+        if is_workday && HOURS.contains(&of_day) {
+            sum += (minute + MINUTE_MS).min(to) - minute.max(from);
+        }
+        minute += MINUTE_MS;
+    }
+    sum / 1000
+}
+
+fn whole_minute(moment: i64) -> i64 {
+    moment - moment.rem_euclid(MINUTE_MS)
+}
+
+impl Known {
+    /// Seconds that count between two moments of a conversation.
+    fn seconds(&self, from: i64, to: i64, has_hours: bool) -> i64 {
+        if has_hours {
+            worked_s(from, to, self.holiday)
+        } else {
+            (to - from) / 1000
+        }
+    }
+}
+
 async fn fill(rooms: &Rooms) -> Known {
     let mut dice = Dice(42);
     let start = rooms.clock.now().0;
     let end = start + COUNT * 4 * HOUR_MS;
+    // A Wednesday of the last days.
+    let mut holiday = (end + AHEAD_MS).div_euclid(DAY_MS) - 1;
+    while (holiday + 3).rem_euclid(7) != 2 {
+        holiday -= 1;
+    }
     let mut known = Known {
         end,
+        holiday,
         ..Known::default()
     };
+    let day = Timestamp(holiday * DAY_MS).to_string()[..10].to_owned();
+    let window = ["09:00-17:30"];
+    let hours = json!({ "time_zone": "Asia/Kolkata", "holidays": [day],
+        "weekly": { "mon": window, "tue": window, "wed": window, "thu": window, "fri": window } });
+    let channel = json!({ "name": "Day", "slug": "day", "active": true, "business_hours": hours });
+    insert(rooms, "channel", "chn_day".to_owned(), channel, Vec::new()).await;
     for n in 0..COUNT {
         let now = rooms.clock.now().0;
         let later =
             |dice: &mut Dice, most: u64| Some(now + dice.roll(most) * 7 * 60_000).filter(|at| *at < end);
         let (answered, resolved) = (later(&mut dice, 400), later(&mut dice, 2_000));
-        let by_bot = dice.roll(3) == 0;
+        let (by_bot, has_hours) = (dice.roll(3) == 0, n % 2 == 0);
         let at = |moment: Option<i64>| moment.map(|moment| Timestamp(moment).to_string());
         insert(
             rooms,
             "conversation",
             format!("cnv_{n}"),
             json!({
-                "channel_id": "chn_x", "status": if resolved.is_some() { "resolved" } else { "open" }, "bot_handled": by_bot,
+                "channel_id": if has_hours { "chn_day" } else { "chn_x" }, "status": if resolved.is_some() { "resolved" } else { "open" }, "bot_handled": by_bot,
                 "first_response_at": at(answered), "resolved_at": at(resolved), "assignee": "usr_ben",
             }),
             vec![
@@ -85,7 +139,7 @@ async fn fill(rooms: &Rooms) -> Known {
             ],
         )
         .await;
-        known.talks.push((now, answered, resolved, by_bot));
+        known.talks.push((now, answered, resolved, by_bot, has_hours));
 
         let (resolved, late) = (later(&mut dice, 3_000), later(&mut dice, 4_000));
         // A clock that was met is never breached.
@@ -194,17 +248,17 @@ fn reports_equal_a_count_by_other_means() {
         let resolved: Vec<_> = known
             .talks
             .iter()
-            .filter(|(_, _, at, _)| at.as_ref().is_some_and(inside))
+            .filter(|(_, _, at, ..)| at.as_ref().is_some_and(inside))
             .collect();
         let responses: Vec<i64> = opened
             .iter()
-            .filter_map(|(at, answered, ..)| Some((answered.as_ref()? - at) / 1000))
+            .filter_map(|(at, answered, .., hours)| Some(known.seconds(*at, (*answered)?, *hours)))
             .collect();
         let resolutions: Vec<i64> = resolved
             .iter()
-            .filter_map(|(at, _, done, _)| Some((done.as_ref()? - at) / 1000))
+            .filter_map(|(at, _, done, _, hours)| Some(known.seconds(*at, (*done)?, *hours)))
             .collect();
-        let by_bot = resolved.iter().filter(|(.., by_bot)| *by_bot).count();
+        let by_bot = resolved.iter().filter(|(.., by_bot, _)| *by_bot).count();
         assert!(by_bot > 0 && responses.len() > 10, "the data say something");
         assert_eq!(
             talks["totals"],
@@ -328,7 +382,7 @@ fn reports_equal_a_count_by_other_means() {
         assert_eq!(
             overview["open_now"],
             json!({
-                "conversations": known.talks.iter().filter(|(_, _, done, _)| done.is_none()).count(),
+                "conversations": known.talks.iter().filter(|(_, _, done, ..)| done.is_none()).count(),
                 "tickets": known.tickets.iter().filter(|(_, done, ..)| done.is_none()).count(),
                 "breached": breached,
             })

@@ -11,19 +11,25 @@ use crate::{
     domain::{
         DomainError,
         workspace::{
+            grammar,
             kinds::{
                 account::Account,
+                channel::Channel,
                 comment::Comment,
                 contact::Contact,
-                conversation::{Conversation, ConversationStatus},
+                conversation::Conversation,
                 lead::Lead,
-                message::{Author, AuthorType, Direction, Message, MessageKind},
+                message::{Author, AuthorType},
                 note::CrmNote,
                 opportunity::Opportunity,
                 ticket::Ticket,
             },
             record::{self, Document, Kind, Link, Stored, Who},
             refs,
+            talk::{
+                acts::{self, Hand, Meant},
+                tickets,
+            },
         },
     },
     outbox::{self, Letter, Recipients},
@@ -136,9 +142,12 @@ async fn update_field(
         "contact" => set::<Contact>(tx, scene.who, &id, field, value).await,
         "account" => set::<Account>(tx, scene.who, &id, field, value).await,
         "opportunity" => set::<Opportunity>(tx, scene.who, &id, field, value).await,
-        "ticket" => set::<Ticket>(tx, scene.who, &id, field, value).await,
+        "ticket" => set_ticket(tx, scene.who, &id, field, value).await,
         "conversation" => set::<Conversation>(tx, scene.who, &id, field, value).await,
-        other => Err(DomainError::Rule(format!("flows do not set fields of a {other}"))),
+        other => Err(DomainError::Rule(format!(
+            "flows do not set fields of {}",
+            grammar::a(other)
+        ))),
     }
 }
 
@@ -150,10 +159,41 @@ async fn set<K: Kind>(
     field: &str,
     value: &Value,
 ) -> Result<Value, DomainError> {
+    let stored = record::get::<K>(&mut tx.reading(), id).await?;
+    let Some(doc) = with(tx, &stored, field, value).await? else {
+        return Ok(json!({ "id": id, "unchanged": true }));
+    };
+    let written = record::update(tx, id, &doc, Some(stored.version), who).await?;
+    let written = written.ok_or_else(|| DomainError::not_found(K::NAME, id))?;
+    Ok(json!({ "id": written.id, "version": written.version }))
+}
+
+/// The same for a ticket, whose clocks follow.
+async fn set_ticket(
+    tx: &mut TenantTx<'_>,
+    who: &Who,
+    id: &str,
+    field: &str,
+    value: &Value,
+) -> Result<Value, DomainError> {
+    let stored = record::get::<Ticket>(&mut tx.reading(), id).await?;
+    let Some(doc) = with(tx, &stored, field, value).await? else {
+        return Ok(json!({ "id": id, "unchanged": true }));
+    };
+    let saved = tickets::save(tx, id, doc, Some(stored.version), who).await?;
+    Ok(json!({ "id": saved.id, "version": saved.version }))
+}
+
+/// The document of a record with one field set. `None`: it is so already.
+async fn with<K: Kind>(
+    tx: &mut TenantTx<'_>,
+    stored: &Stored<K>,
+    field: &str,
+    value: &Value,
+) -> Result<Option<Document<K>>, DomainError> {
     if let Some(what) = step::wrong_word(&format!("{}.{field}", K::NAME), value) {
         return Err(DomainError::Rule(format!("{field}: {what}")));
     }
-    let stored = record::get::<K>(&mut tx.reading(), id).await?;
     let mut map = stored.doc.to_map()?;
     if let Some(name) = field.strip_prefix("custom.") {
         let custom = map.entry("custom").or_insert_with(|| Value::Object(Map::new()));
@@ -178,28 +218,18 @@ async fn set<K: Kind>(
     let mut doc: Document<K> = serde_json::from_value(Value::Object(map))
         .map_err(|error| DomainError::Rule(format!("{field}: {error}")))?;
     doc.fields.settle(Some(stored.fields()), tx.now())?;
-    if serde_json::to_value(&doc).ok() == serde_json::to_value(&stored.doc).ok() {
-        return Ok(json!({ "id": id, "unchanged": true }));
-    }
-    write(tx, &stored, &doc, who).await
+    let same = serde_json::to_value(&doc).ok() == serde_json::to_value(&stored.doc).ok();
+    Ok((!same).then_some(doc))
 }
 
-async fn write<K: Kind>(
-    tx: &mut TenantTx<'_>,
-    stored: &Stored<K>,
-    doc: &Document<K>,
-    who: &Who,
-) -> Result<Value, DomainError> {
-    let written = record::update(tx, &stored.id, doc, Some(stored.version), who).await?;
-    let written = written.ok_or_else(|| DomainError::not_found(K::NAME, stored.id.as_str()))?;
-    Ok(json!({ "id": written.id, "version": written.version }))
+/// Nobody calls a flow: `me` is nobody's name.
+fn nobody() -> Result<UserId, DomainError> {
+    UserId::new("flow").map_err(DomainError::internal)
 }
 
 /// The id of a member who works here.
 async fn person(tx: &mut TenantTx<'_>, who: &str) -> Result<String, DomainError> {
-    // Nobody calls a flow: `me` is nobody's name.
-    let nobody = UserId::new("flow").map_err(DomainError::internal)?;
-    let user = refs::user(&mut tx.reading(), &nobody, who.trim()).await?;
+    let user = refs::user(&mut tx.reading(), &nobody()?, who.trim()).await?;
     refs::working(&user)?;
     Ok(user.id.to_string())
 }
@@ -217,51 +247,52 @@ async fn create_ticket(
         let id = scene.facts.now(&format!("{kind}.id"))?.as_str()?;
         Some(id.to_owned())
     };
+    let conversation = match id(Conversation::NAME) {
+        Some(id) => record::find::<Conversation>(&mut tx.reading(), &id).await?,
+        None => None,
+    };
     let mut fields = Ticket {
-        number: tx
-            .counters()
-            .next(crate::domain::workspace::kinds::ticket::NUMBERS)
-            .await?,
         title: title.chars().take(200).collect(),
         description: description.to_owned(),
         assignee,
         requester: id("contact"),
         account_id: id("account"),
-        conversation_id: id("conversation"),
+        channel_id: conversation
+            .as_ref()
+            .map(|found| found.fields().channel_id.clone()),
+        conversation_id: conversation.map(|found| found.id),
         ..Ticket::default()
     };
     if let Some(word) = priority {
         fields.priority = serde_json::from_value(word.into()).map_err(DomainError::internal)?;
     }
-    fields.settle(None, tx.now())?;
-    let ticket = record::insert(tx, Document::new(fields), scene.who).await?;
+    let ticket = tickets::open(tx, Document::new(fields), scene.who).await?;
+    tickets::link(tx, &ticket, scene.who).await?;
     Ok(json!({ "id": ticket.id, "number": ticket.fields().number }))
 }
 
 async fn assign(tx: &mut TenantTx<'_>, scene: &Scene<'_>, assignee: &str) -> Result<Value, DomainError> {
-    let assignee = match assignee.trim() {
-        "unassigned" => None,
-        who => Some(person(tx, who).await?),
-    };
+    let assignee = assignee.trim();
     match scene.record(&[Ticket::NAME, Conversation::NAME]) {
         Some((Ticket::NAME, id)) => {
             let stored = record::get::<Ticket>(&mut tx.reading(), &id).await?;
             let mut doc = stored.doc.clone();
-            doc.fields.assignee = assignee;
+            doc.fields.assignee = match assignee {
+                "unassigned" => None,
+                who => Some(person(tx, who).await?),
+            };
             doc.fields.settle(Some(stored.fields()), tx.now())?;
-            write(tx, &stored, &doc, scene.who).await
+            let saved = tickets::save(tx, &id, doc, Some(stored.version), scene.who).await?;
+            Ok(json!({ "id": saved.id, "version": saved.version }))
         }
         Some((_, id)) => {
             let stored = record::get::<Conversation>(&mut tx.reading(), &id).await?;
-            let mut doc = stored.doc.clone();
-            doc.fields.status = match (doc.fields.status, &assignee) {
-                (ConversationStatus::Open, Some(_)) => ConversationStatus::Assigned,
-                (ConversationStatus::Assigned, None) => ConversationStatus::Open,
-                (status, _) => status,
-            };
-            doc.fields.assignee = assignee;
-            doc.fields.settle(Some(stored.fields()), tx.now())?;
-            write(tx, &stored, &doc, scene.who).await
+            let channel = record::get::<Channel>(&mut tx.reading(), &stored.fields().channel_id).await?;
+            let Meant { user, by_rule } =
+                acts::meant(&mut tx.reading(), &channel, &nobody()?, assignee).await?;
+            let user = user.map(|user| user.id.to_string());
+            let saved = acts::assign(tx, &id, Some(stored.version), user, by_rule, &hand(scene)).await?;
+            Ok(json!({ "id": saved.id, "version": saved.version }))
         }
         None => Err(rule("the event has neither ticket nor conversation")),
     }
@@ -292,17 +323,7 @@ async fn add_note(tx: &mut TenantTx<'_>, scene: &Scene<'_>, body: &str) -> Resul
             };
             record::insert(tx, Document::new(comment), scene.who).await?.id
         }
-        Conversation::NAME => {
-            let message = Message {
-                conversation_id: id,
-                kind: MessageKind::Note,
-                direction: Direction::Out,
-                author: author(scene),
-                body: body.to_owned(),
-                ..Message::default()
-            };
-            record::insert(tx, Document::new(message), scene.who).await?.id
-        }
+        Conversation::NAME => acts::note(tx, &id, body, Vec::new(), &hand(scene)).await?.id,
         _ => crm_note(tx, scene, (kind, id), body, &[]).await?,
     };
     Ok(json!({ "id": made }))
@@ -315,6 +336,11 @@ fn author(scene: &Scene<'_>) -> Author {
         id: scene.who.name.clone(),
         name: scene.flow.to_owned(),
     }
+}
+
+/// The flow's hand, for whatever people do by the same means.
+fn hand(scene: &Scene<'_>) -> Hand {
+    Hand::of_program(scene.who.clone(), author(scene))
 }
 
 async fn crm_note(

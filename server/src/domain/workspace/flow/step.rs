@@ -76,7 +76,7 @@ pub enum Step {
     },
     /// Gives the event's ticket or conversation to somebody.
     Assign {
-        /// A member, or `unassigned`.
+        /// A member, `unassigned`, or for a conversation `auto`: whom its channel's rule chooses.
         assignee: String,
     },
     /// Adds a note that only the team sees.

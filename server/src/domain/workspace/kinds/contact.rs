@@ -31,6 +31,7 @@ impl Kind for Contact {
     const KEYS: &'static [&'static str] = &["email", "name"];
     const LINKS: &'static [(&'static str, Link)] =
         &[("account_id", Link::Record("account")), ("owner", Link::Person)];
+    const QUIET: &'static [&'static str] = &["last_seen_at"];
     const DUPLICATES: &'static [(&'static str, &'static str)] = &[("contact", "email"), ("lead", "email")];
 
     fn title(&self) -> String {
@@ -65,9 +66,11 @@ impl Kind for Contact {
         Ok(())
     }
 
-    fn events(before: Option<&Self>, _: &Self) -> Vec<&'static str> {
+    fn events(before: Option<&Self>, after: &Self) -> Vec<&'static str> {
         match before {
             None => vec!["customer.created"],
+            // Being seen is no change that anybody made.
+            Some(before) if before.last_seen_at != after.last_seen_at => Vec::new(),
             Some(_) => vec!["contact.updated"],
         }
     }

@@ -97,6 +97,7 @@ impl Kind for Conversation {
         "bot_silent",
         "handed_to",
     ];
+    const SPOKEN_IN: &'static [(&'static str, &'static str)] = &[("message", "conversation_id")];
     const SECRETS: &'static [&'static str] = &["visitor", "clocks", "bot_unanswered", "bot_silent"];
 
     fn title(&self) -> String {

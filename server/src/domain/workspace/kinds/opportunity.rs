@@ -31,11 +31,6 @@ impl Stage {
             Self::Lost => 0,
         }
     }
-
-    /// Whether it is still to be decided.
-    pub(crate) fn is_open(self) -> bool {
-        !matches!(self, Self::Won | Self::Lost)
-    }
 }
 
 /// A deal.

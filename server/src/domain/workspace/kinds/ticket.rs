@@ -46,8 +46,6 @@ impl TicketStatus {
 
 /// Times that a ticket was opened again that are remembered: more are no news.
 const MOST_REOPENINGS: usize = 20;
-/// The counter that numbers a tenant's tickets.
-pub(crate) const NUMBERS: &str = "ticket";
 /// How long after its end a ticket can be opened again, in milliseconds.
 const REOPEN_MS: i64 = 30 * 24 * 60 * 60 * 1000;
 

@@ -15,6 +15,7 @@ macro_rules! words {
         impl $name {
             /// Every value, in the order of its declaration.
             #[cfg(test)]
+            #[allow(dead_code, reason = "tests walk through the states of those that have a machine")]
             pub(crate) const ALL: &'static [Self] = &[Self::$first $(, Self::$variant)*];
 
             /// The word.

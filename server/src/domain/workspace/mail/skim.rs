@@ -118,6 +118,7 @@ impl Skim {
 
 impl Skimmed {
     /// A whole mail.
+    #[cfg(test)]
     pub(crate) fn of(bytes: &[u8]) -> Self {
         let mut skim = Skim::default();
         skim.push(bytes);

@@ -1,23 +1,5 @@
 //! The arithmetic of reports (catalogue.md §3.7).
 
-use crate::vocabulary::Timestamp;
-
-/// Seconds that count between two moments: business hours of a channel or tenant, or all of them.
-pub trait BusinessTime {
-    /// Whole business seconds from one moment to a later one; 0 if it is not later.
-    fn seconds(&self, from: Timestamp, to: Timestamp) -> i64;
-}
-
-/// Every second counts.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct AllHours;
-
-impl BusinessTime for AllHours {
-    fn seconds(&self, from: Timestamp, to: Timestamp) -> i64 {
-        (to.as_millis().saturating_sub(from.as_millis()) / 1000).max(0)
-    }
-}
-
 /// The value at a percentile by nearest rank: the smallest one that at least `percent` of 100 values do not exceed. `None`
 /// without values. The order of the values does not matter; they are sorted in place.
 pub fn nearest_rank(values: &mut [i64], percent: u32) -> Option<i64> {
@@ -134,11 +116,5 @@ mod tests {
         assert_eq!(change_percent(12.0, 8.0), Some(50.0));
         assert_eq!(change_percent(5.0, 7.0), Some(-28.6));
         assert_eq!(change_percent(1.0, 0.0), None);
-    }
-
-    #[test]
-    fn all_hours_count_whole_seconds_forward() {
-        assert_eq!(AllHours.seconds(Timestamp(0), Timestamp(1_999)), 1);
-        assert_eq!(AllHours.seconds(Timestamp(5_000), Timestamp(0)), 0);
     }
 }

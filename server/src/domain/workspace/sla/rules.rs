@@ -81,21 +81,43 @@ pub(crate) async fn of(tx: &mut ReadTx<'_>, channel: Option<&str>) -> Result<Rul
     of_channel(tx, channel.as_ref().map(|channel| &channel.doc.fields)).await
 }
 
+/// Judges what a channel says of its service levels.
+///
+/// # Errors
+/// What of it cannot be used.
+pub(crate) fn judge(channel: &Channel) -> Result<(), DomainError> {
+    said(channel.sla.as_ref())
+        .map(|value| promises(&value))
+        .transpose()?;
+    said(channel.business_hours.as_ref())
+        .map(|value| calendar(&value))
+        .transpose()?;
+    Ok(())
+}
+
+/// When time counts in a channel that has hours of its own.
+pub(crate) fn own_hours(channel: &Channel) -> Option<Calendar> {
+    let said = said(channel.business_hours.as_ref())?;
+    Some(usable(Some(calendar(&said))))
+}
+
+/// What is said; an empty object says nothing.
+fn said(value: Option<&Value>) -> Option<Value> {
+    value
+        .filter(|value| value.as_object().is_none_or(|map| !map.is_empty()))
+        .cloned()
+}
+
 /// The same where the channel is at hand.
 ///
 /// # Errors
 /// When the store fails.
 pub(crate) async fn of_channel(tx: &mut ReadTx<'_>, channel: Option<&Channel>) -> Result<Rules, DomainError> {
-    let said = |value: &Option<Value>| {
-        value
-            .clone()
-            .filter(|value| value.as_object().is_some_and(|map| !map.is_empty()))
-    };
-    let sla = match channel.and_then(|channel| said(&channel.sla)) {
+    let sla = match channel.and_then(|channel| said(channel.sla.as_ref())) {
         Some(value) => Some(value),
         None => tx.settings().get::<Value>(SLA_SETTING).await?,
     };
-    let hours = match channel.and_then(|channel| said(&channel.business_hours)) {
+    let hours = match channel.and_then(|channel| said(channel.business_hours.as_ref())) {
         Some(value) => Some(value),
         None => tx.settings().get::<Value>(HOURS_SETTING).await?,
     };

@@ -17,10 +17,11 @@ use crate::{
                 message::{Author, AuthorType, Direction, Format, Message, MessageKind},
             },
             record::{self, Document, Kind, Stored, Who},
+            refs,
             sla::{rules, timers},
         },
     },
-    store::TenantTx,
+    store::{ReadTx, TenantTx, User},
     vocabulary::{Timestamp, UserId, new_id},
 };
 
@@ -31,6 +32,11 @@ pub(crate) struct Hand {
 }
 
 impl Hand {
+    /// The hand of a part of the workspace, which writes under a name of its own.
+    pub(crate) fn of_program(who: Who, author: Author) -> Self {
+        Self { who, author }
+    }
+
     /// The hand of a user.
     ///
     /// # Errors
@@ -133,6 +139,44 @@ pub(crate) async fn note(
         ..Message::default()
     };
     outbound::add(tx, &new_id(Message::PREFIX, tx.now()), note, &hand.who).await
+}
+
+/// Whom an assignment means.
+pub(crate) struct Meant {
+    /// Nobody, if `None`.
+    pub(crate) user: Option<User>,
+    /// Whether the channel's rule chose.
+    pub(crate) by_rule: bool,
+}
+
+/// Finds whom `text` means in a channel: `unassigned`, `auto` for whom its rule chooses, or somebody who works in it.
+///
+/// # Errors
+/// When nobody is called so, or they are deactivated or not in the channel.
+pub(crate) async fn meant(
+    tx: &mut ReadTx<'_>,
+    channel: &Stored<Channel>,
+    me: &UserId,
+    text: &str,
+) -> Result<Meant, DomainError> {
+    let by_rule = text == "auto";
+    let user = match text {
+        "unassigned" => None,
+        "auto" => by_rule::choose(tx, channel).await?,
+        text => {
+            let user = refs::user(tx, me, text).await?;
+            refs::working(&user)?;
+            if !by_rule::is_in(channel.fields(), &user.id) {
+                return Err(DomainError::Rule(format!(
+                    "{} is not in the channel \"{}\"",
+                    refs::person(&user),
+                    channel.fields().name
+                )));
+            }
+            Some(user)
+        }
+    };
+    Ok(Meant { user, by_rule })
 }
 
 /// Gives a conversation to somebody or nobody. `chosen`: whether the channel's rule chose them.

@@ -1,6 +1,9 @@
 //! What comes in from outside becomes a message of a conversation: the sender is recognised or becomes a lead, the thread is
 //! found or begun, the channel's rule finds somebody to answer (catalogue.md §3.1). One transaction for one message.
 
+mod sender;
+mod thread;
+
 use serde::Serialize;
 
 use super::{assign, moves, outbound};
@@ -10,24 +13,25 @@ use crate::{
         workspace::{
             bot,
             kinds::{
-                channel::{Channel, ChannelType},
-                contact::Contact,
+                channel::Channel,
                 conversation::{Conversation, ConversationStatus},
-                lead::{Lead, LeadSource},
-                message::{Author, AuthorType, Direction, Enclosure, Message},
+                message::{Direction, Enclosure, Message},
                 ticket::{Priority, Ticket, TicketStatus},
             },
             mail::{Ignored, Mail},
-            record::{self, Document, Kind, Stored, Who, fold},
+            record::{self, Document, Kind, Stored, Who},
             sla::{
                 rules::{self, Rules},
                 timers::{self, Timed},
             },
         },
     },
-    store::{Condition, ReadTx, RecordQuery, TenantTx},
-    vocabulary::{Timestamp, UserId, hexadecimal, new_id, sha256},
+    store::{ReadTx, TenantTx},
+    vocabulary::{Timestamp, UserId, new_id},
 };
+use sender::Sender;
+use thread::{by_mail_id, thread};
+pub(crate) use thread::{mail_key, of_visitor};
 
 /// A message from outside, whatever brought it.
 #[derive(Clone, Debug, Default)]
@@ -170,7 +174,8 @@ pub(crate) async fn receive(
     let now = tx.now();
     let rules = rules::of_channel(&mut tx.reading(), Some(channel.fields())).await?;
     let thread = thread(&mut tx.reading(), channel, &arrival).await?;
-    let author = author(tx, channel, &arrival, thread.as_ref(), &who).await?;
+    let author = sender::find(tx, channel, &arrival, thread.as_ref(), &who).await?;
+    author.seen(tx, &who).await?;
     let message = Message {
         channel_id: channel.id.clone(),
         direction: Direction::In,
@@ -222,164 +227,6 @@ fn own_address(channel: &Channel) -> Option<String> {
     crate::domain::workspace::mail::email(address)
 }
 
-/// The key under which a message is found by an id that its sender chose. Ids of one channel say nothing in another.
-pub(crate) fn mail_key(channel: &str, id: &str) -> String {
-    hexadecimal(&sha256(&format!("{channel}\n{id}")))
-}
-
-async fn by_mail_id(
-    tx: &mut ReadTx<'_>,
-    channel: &str,
-    id: &str,
-) -> Result<Option<Stored<Message>>, DomainError> {
-    let query = RecordQuery {
-        conditions: vec![Condition::is("mail_id", mail_key(channel, id))],
-        limit: 1,
-        ..RecordQuery::default()
-    };
-    let found = tx.records(Message::NAME).list(&query).await?.records;
-    Ok(found.first().map(Stored::of).transpose()?)
-}
-
-/// The conversation that a message continues. Whatever its headers say, it must be one of this channel and of this sender:
-/// ids of messages are no secrets, and nobody may write into a conversation of others by naming them.
-async fn thread(
-    tx: &mut ReadTx<'_>,
-    channel: &Stored<Channel>,
-    arrival: &Arrival,
-) -> Result<Option<Stored<Conversation>>, DomainError> {
-    let is_theirs = |conversation: &Conversation| {
-        let same = |a: &Option<String>, b: &Option<String>| a.is_some() && a == b;
-        conversation.channel_id == channel.id
-            && (same(&conversation.email, &arrival.email)
-                || same(&conversation.visitor, &arrival.visitor)
-                || same(&conversation.external_id, &arrival.sender_id))
-    };
-    if let Some(id) = &arrival.conversation_id {
-        let found = record::find::<Conversation>(tx, id).await?;
-        if let Some(found) = found.filter(|found| is_theirs(found.fields())) {
-            return Ok(Some(found));
-        }
-    }
-    for id in &arrival.answers {
-        let Some(message) = by_mail_id(tx, &channel.id, id).await? else {
-            continue;
-        };
-        let found = record::find::<Conversation>(tx, &message.fields().conversation_id).await?;
-        if let Some(found) = found.filter(|found| is_theirs(found.fields())) {
-            return Ok(Some(found));
-        }
-    }
-    let Some(visitor) = &arrival.visitor else {
-        return Ok(None);
-    };
-    of_visitor(tx, channel, visitor).await
-}
-
-/// The last conversation of a chat window's visitor.
-///
-/// # Errors
-/// When the store fails.
-pub(crate) async fn of_visitor(
-    tx: &mut ReadTx<'_>,
-    channel: &Stored<Channel>,
-    visitor: &str,
-) -> Result<Option<Stored<Conversation>>, DomainError> {
-    let query = RecordQuery {
-        conditions: vec![
-            Condition::is("visitor", visitor),
-            Condition::is("channel_id", channel.id.as_str()),
-        ],
-        limit: 1,
-        ..RecordQuery::default()
-    };
-    let found = tx.records(Conversation::NAME).list(&query).await?.records;
-    Ok(found.first().map(Stored::of).transpose()?)
-}
-
-/// Who wrote: somebody known, or a new lead.
-enum Sender {
-    Contact(Stored<Contact>),
-    Lead(Stored<Lead>),
-    /// A visitor who said no address.
-    Nobody,
-}
-
-impl Sender {
-    fn as_author(&self, arrival: &Arrival) -> Author {
-        let (id, name) = match self {
-            Self::Contact(contact) => (contact.id.clone(), contact.fields().name.clone()),
-            Self::Lead(lead) => (lead.id.clone(), lead.fields().name.clone()),
-            Self::Nobody => (
-                String::new(),
-                arrival.name.clone().unwrap_or_else(|| "Visitor".to_owned()),
-            ),
-        };
-        Author {
-            kind: AuthorType::Contact,
-            id,
-            name,
-        }
-    }
-}
-
-async fn first_with_email<K: Kind>(
-    tx: &mut ReadTx<'_>,
-    email: &str,
-) -> Result<Option<Stored<K>>, DomainError> {
-    let query = RecordQuery {
-        conditions: vec![Condition::is("email", fold(email))],
-        descending: false,
-        limit: 1,
-        ..RecordQuery::default()
-    };
-    let found = tx.records(K::NAME).list(&query).await?.records;
-    Ok(found.first().map(Stored::of).transpose()?)
-}
-
-async fn author(
-    tx: &mut TenantTx<'_>,
-    channel: &Stored<Channel>,
-    arrival: &Arrival,
-    thread: Option<&Stored<Conversation>>,
-    who: &Who,
-) -> Result<Sender, DomainError> {
-    // A visitor gives the address once; the conversation keeps it.
-    let known = thread.and_then(|thread| thread.fields().email.clone());
-    let Some(email) = arrival.email.clone().or(known) else {
-        return Ok(Sender::Nobody);
-    };
-    if let Some(contact) = first_with_email::<Contact>(&mut tx.reading(), &email).await? {
-        return Ok(Sender::Contact(contact));
-    }
-    if let Some(lead) = first_with_email::<Lead>(&mut tx.reading(), &email).await? {
-        return Ok(Sender::Lead(lead));
-    }
-    let local = email.split('@').next().unwrap_or(&email).to_owned();
-    let mut lead = Lead {
-        name: arrival.name.clone().unwrap_or(local),
-        email: Some(email),
-        source: match channel.fields().kind {
-            ChannelType::Email => LeadSource::Email,
-            ChannelType::Web => LeadSource::Web,
-            ChannelType::Api => LeadSource::Api,
-        },
-        ..Lead::default()
-    };
-    lead.settle(None, tx.now())?;
-    Ok(Sender::Lead(record::insert(tx, Document::new(lead), who).await?))
-}
-
-fn recognised(conversation: &mut Conversation, sender: &Sender) {
-    match sender {
-        Sender::Contact(contact) => conversation.contact_id = Some(contact.id.clone()),
-        Sender::Lead(lead) if conversation.contact_id.is_none() => {
-            conversation.lead_id = Some(lead.id.clone());
-        }
-        _ => {}
-    }
-}
-
 async fn begin(
     tx: &mut TenantTx<'_>,
     channel: &Stored<Channel>,
@@ -401,7 +248,7 @@ async fn begin(
         unread: true,
         ..Conversation::default()
     };
-    recognised(&mut conversation, sender);
+    sender.recognise(&mut conversation);
     conversation.set_clocks(rules.start(Priority::Medium, now));
     moves::note_message(&mut conversation, message, now);
     let made = record::insert(tx, Document::new(conversation), who).await?;
@@ -419,15 +266,8 @@ async fn go_on(
 ) -> Result<Stored<Conversation>, DomainError> {
     let now = tx.now();
     let mut doc = found.doc.clone();
-    if let Sender::Contact(_) | Sender::Lead(_) = sender {
-        let email = match sender {
-            Sender::Contact(contact) => contact.fields().email.clone(),
-            Sender::Lead(lead) => lead.fields().email.clone(),
-            Sender::Nobody => None,
-        };
-        doc.fields.email = doc.fields.email.or(email);
-    }
-    recognised(&mut doc.fields, sender);
+    doc.fields.email = doc.fields.email.or_else(|| sender.email());
+    sender.recognise(&mut doc.fields);
     let works = works(&mut tx.reading(), doc.fields.assignee.as_deref()).await?;
     moves::came_in(&mut doc.fields, rules, works, now);
     moves::note_message(&mut doc.fields, message, now);

@@ -4,7 +4,10 @@ use crate::{
     domain::{
         DomainError,
         workspace::{
-            kinds::ticket::{Ticket, TicketStatus},
+            kinds::{
+                conversation::Conversation,
+                ticket::{Ticket, TicketStatus},
+            },
             record::{self, Document, Kind, Stored, Who},
             sla::{
                 rules,
@@ -35,6 +38,27 @@ pub(crate) async fn open(
     let made = record::insert(tx, doc, who).await?;
     timers::schedule(tx, &made.id, made.fields()).await?;
     Ok(made)
+}
+
+/// Lets the conversation that a ticket came from know of it, unless it has another one.
+///
+/// # Errors
+/// When the store fails.
+pub(crate) async fn link(
+    tx: &mut TenantTx<'_>,
+    ticket: &Stored<Ticket>,
+    who: &Who,
+) -> Result<(), DomainError> {
+    let Some(id) = &ticket.fields().conversation_id else {
+        return Ok(());
+    };
+    let found = record::find::<Conversation>(&mut tx.reading(), id).await?;
+    if let Some(found) = found.filter(|found| found.fields().ticket_id.is_none()) {
+        let mut doc = found.doc;
+        doc.fields.ticket_id = Some(ticket.id.clone());
+        record::update(tx, id, &doc, Some(found.version), who).await?;
+    }
+    Ok(())
 }
 
 /// Writes a change of a ticket, whose clocks follow its status and priority.

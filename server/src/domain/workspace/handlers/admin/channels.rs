@@ -13,10 +13,12 @@ use crate::{
         Apply, DomainError, Handlers, Plan, PlanCall, ToolResult,
         workspace::{
             engine::Desk,
+            grammar,
             kinds::{channel::Channel, conversation::Conversation},
             listing::{self, Filter, Filters},
             record::{self, Kind, Stored, Who, fold},
             refs,
+            sla::rules,
             write::{self, Carried, object},
         },
     },
@@ -115,7 +117,8 @@ async fn plan_update(tx: &mut ReadTx<'_>, call: PlanCall, allow_private: bool) -
     }
     if open > 0 && move_to.is_none() {
         return Err(DomainError::Conflict(format!(
-            "the channel has {open} open conversations; name the channel that takes them with move_to"
+            "the channel has {}; name the channel that takes them with move_to",
+            grammar::counted(open, "open conversation")
         )));
     }
     let label = writing.reader.text(&channel.label()).to_owned();
@@ -126,7 +129,8 @@ async fn plan_update(tx: &mut ReadTx<'_>, call: PlanCall, allow_private: bool) -
     let plan = writing.plan(&format!("Change {label}"), &besides)?;
     Ok(match moved {
         Some(to) => plan.with_effect(format!(
-            "{open} open conversations move to {}",
+            "{} to be moved to {}",
+            grammar::counted(open, "open conversation"),
             to.fields().label()
         )),
         None => plan,
@@ -194,8 +198,9 @@ async fn free(tx: &mut ReadTx<'_>, name: &str, slug: &str, but: Option<&str>) ->
     Ok(())
 }
 
-/// Judges what no schema can: where replies go.
+/// Judges what no schema can: when time counts, what is promised, and where replies go.
 fn judge(channel: &Channel, allow_private: bool) -> Result<(), DomainError> {
+    rules::judge(channel)?;
     let target = channel.delivery.target.as_deref().unwrap_or_default();
     match channel.delivery.adapter.as_str() {
         "webhook" => judge_webhook(target, allow_private),

@@ -16,7 +16,10 @@ use crate::{
             record::{self, Kind, Stored},
             refs,
             sla::rules,
-            talk::{acts, assign as by_rule, moves},
+            talk::{
+                acts::{self, Meant},
+                moves,
+            },
             write::{self, object},
         },
     },
@@ -45,22 +48,10 @@ pub(super) async fn plan_assign(tx: &mut ReadTx<'_>, call: PlanCall) -> Result<P
     let me = call.principal().facts().user.clone();
     let arguments: AssignArguments = call.arguments.parse()?;
     let channel = record::get::<Channel>(tx, &before.fields().channel_id).await?;
-    let chosen = match arguments.assignee.as_str() {
-        "unassigned" => None,
-        "auto" => by_rule::choose(tx, &channel).await?,
-        text => {
-            let user = refs::user(tx, &me, text).await?;
-            refs::working(&user)?;
-            if !by_rule::is_in(channel.fields(), &user.id) {
-                return Err(DomainError::Rule(format!(
-                    "{} is not in the channel \"{}\"",
-                    refs::person(&user),
-                    channel.fields().name
-                )));
-            }
-            Some(user)
-        }
-    };
+    let Meant {
+        user: chosen,
+        by_rule,
+    } = acts::meant(tx, &channel, &me, &arguments.assignee).await?;
     let mut after = before.doc.clone();
     let assignee = chosen.as_ref().map(|user| user.id.to_string());
     moves::assign(&mut after.fields, assignee.clone());
@@ -75,7 +66,7 @@ pub(super) async fn plan_assign(tx: &mut ReadTx<'_>, call: PlanCall) -> Result<P
     if changed.is_empty() {
         plan = plan.with_warning("nothing would change");
     }
-    if arguments.assignee == "auto" && chosen.is_none() {
+    if by_rule && chosen.is_none() {
         plan = plan.with_warning("the channel's rule finds nobody; the conversation stays with nobody");
     }
     if let Some(note) = &arguments.note {
@@ -83,7 +74,7 @@ pub(super) async fn plan_assign(tx: &mut ReadTx<'_>, call: PlanCall) -> Result<P
     }
     let assign = Assign {
         assignee,
-        by_rule: arguments.assignee == "auto",
+        by_rule,
         note: arguments.note,
     };
     planned::carrying(plan, &before.id, &assign, None)

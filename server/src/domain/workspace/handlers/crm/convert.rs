@@ -1,17 +1,19 @@
 //! `convert_lead`: a contact, its account and perhaps a deal, made of a lead.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::{
     domain::{
-        Apply, DomainError, Plan, PlanCall, ToolResult,
+        Apply, Change, DomainError, Plan, PlanCall, Reader, ToolResult,
         workspace::{
             change::{self, Names},
+            custom, grammar,
             kinds::{
                 account::Account,
                 contact::Contact,
                 lead::{Lead, LeadStatus},
+                note::CrmNote,
                 opportunity::{Opportunity, Stage},
             },
             record::{self, Document, Kind, Stored, Who},
@@ -19,8 +21,11 @@ use crate::{
             write::{self, object},
         },
     },
-    store::{ReadTx, TenantTx},
+    store::{Condition, ReadTx, RecordQuery, TenantTx},
 };
+
+/// Notes that go over to a contact in one call.
+const MOST_NOTES: u32 = 500;
 
 #[derive(Debug, Deserialize)]
 struct ConvertArguments {
@@ -47,6 +52,8 @@ struct Conversion {
     account_id: Option<String>,
     account: Option<Account>,
     contact: Contact,
+    /// Own fields of the lead that a contact has too.
+    custom: Map<String, Value>,
     opportunity: Option<Opportunity>,
 }
 
@@ -119,11 +126,39 @@ pub(super) async fn plan(tx: &mut ReadTx<'_>, call: PlanCall) -> Result<Plan, Do
     let mut plan = Plan::new(summary);
     (plan, _) = change::changes(plan, Some(&lead), &after, &reader, &names)?;
     if let Some(account) = &account {
-        (plan, _) = change::changes(plan, None, &Document::new(account.clone()), &reader, &names)?;
+        plan = made(plan, &Document::new(account.clone()), &reader, &names)?;
     }
-    (plan, _) = change::changes(plan, None, &Document::new(contact.clone()), &reader, &names)?;
+    let (custom, left) = custom::carried_over(tx, Contact::NAME, &lead.doc.custom).await?;
+    let mut person = Document::new(contact.clone());
+    person.tags.clone_from(&lead.doc.tags);
+    person.custom.clone_from(&custom);
+    plan = made(plan, &person, &reader, &names)?;
+    if !left.is_empty() && reader.shows() {
+        plan = plan.with_warning(format!(
+            "contacts have no such fields, so they stay with the lead: {}",
+            left.join(", ")
+        ));
+    }
+    match tx
+        .records(CrmNote::NAME)
+        .count(&notes_of(&lead.id), MOST_NOTES + 1)
+        .await?
+    {
+        0 => {}
+        many if many > i64::from(MOST_NOTES) => {
+            plan = plan.with_effect(format!(
+                "the contact gets the newest {MOST_NOTES} notes of the lead"
+            ));
+        }
+        many => {
+            plan = plan.with_effect(format!(
+                "the contact gets {} of the lead",
+                grammar::counted(many, "note")
+            ));
+        }
+    }
     if let Some(deal) = &opportunity {
-        (plan, _) = change::changes(plan, None, &Document::new(deal.clone()), &reader, &names)?;
+        plan = made(plan, &Document::new(deal.clone()), &reader, &names)?;
     }
     plan.with_effect("event lead.converted, which flows may follow")
         .carrying(&Conversion {
@@ -131,8 +166,49 @@ pub(super) async fn plan(tx: &mut ReadTx<'_>, call: PlanCall) -> Result<Plan, Do
             account_id,
             account,
             contact,
+            custom,
             opportunity,
         })
+}
+
+/// A new record in a plan. What it takes over from the lead is shown to whoever may read that.
+fn made<K: Kind>(plan: Plan, doc: &Document<K>, reader: &Reader, names: &Names) -> Result<Plan, DomainError> {
+    if reader.shows() {
+        return Ok(change::changes(plan, None, doc, reader, names)?.0);
+    }
+    Ok(plan.with(Change::create(
+        K::NAME,
+        "fields",
+        reader.show(Value::Null).visible(),
+    )))
+}
+
+/// Notes that belong to a record.
+fn notes_of(id: &str) -> Vec<Condition> {
+    vec![Condition::is("object_id", id)]
+}
+
+/// Gives the notes of a lead to the contact that it became: nobody looks for them at a lead that is read-only.
+async fn hand_notes_over(
+    tx: &mut TenantTx<'_>,
+    lead: &str,
+    contact: &str,
+    who: &Who,
+) -> Result<(), DomainError> {
+    let query = RecordQuery {
+        conditions: notes_of(lead),
+        limit: MOST_NOTES,
+        ..RecordQuery::default()
+    };
+    for record in tx.records(CrmNote::NAME).list(&query).await?.records {
+        let Stored {
+            id, mut doc, version, ..
+        } = Stored::<CrmNote>::of(&record)?;
+        Contact::NAME.clone_into(&mut doc.fields.object_type);
+        contact.clone_into(&mut doc.fields.object_id);
+        record::update(tx, &id, &doc, Some(version), who).await?;
+    }
+    Ok(())
 }
 
 /// Makes what was planned.
@@ -142,6 +218,7 @@ pub(super) async fn carry_out(tx: &mut TenantTx<'_>, apply: Apply) -> Result<Too
         account_id,
         account,
         mut contact,
+        custom,
         opportunity,
     } = apply.plan.payload()?;
     let who = Who::of(apply.permit.principal());
@@ -153,7 +230,9 @@ pub(super) async fn carry_out(tx: &mut TenantTx<'_>, apply: Apply) -> Result<Too
     contact.account_id.clone_from(&account.id);
     let mut person = Document::new(contact);
     person.tags.clone_from(&lead.doc.tags);
+    person.custom = custom;
     let contact = record::insert(tx, person, &who).await?;
+    hand_notes_over(tx, &lead_id, &contact.id, &who).await?;
     let deal = match opportunity {
         None => None,
         Some(mut deal) => {

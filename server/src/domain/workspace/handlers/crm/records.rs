@@ -7,6 +7,7 @@ use crate::{
     domain::{
         Apply, Change, DomainError, Plan, PlanCall, ToolResult,
         workspace::{
+            grammar,
             kinds::{
                 account::Account, contact::Contact, lead::Lead, note::CrmNote, opportunity::Opportunity,
             },
@@ -38,8 +39,8 @@ pub(super) async fn plan_note(tx: &mut ReadTx<'_>, call: PlanCall) -> Result<Pla
     })
     .await?;
     let summary = format!(
-        "Add a {} to the {kind} \"{}\"",
-        writing.doc.fields.kind,
+        "Add {} to the {kind} \"{}\"",
+        grammar::a(writing.doc.fields.kind.as_str()),
         reader.text(&named.title)
     );
     writing.plan(&summary, &())
@@ -139,8 +140,7 @@ async fn held(tx: &mut ReadTx<'_>, kind: &str, id: &str) -> Result<(), DomainErr
     for (kind, words, conditions) in what {
         match tx.records(kind).count(&conditions, 1_000).await? {
             0 => {}
-            1 => said.push(format!("1 {words}")),
-            many => said.push(format!("{many} {}", refs::plural(words))),
+            many => said.push(grammar::counted(many, words)),
         }
     }
     match said.pop() {

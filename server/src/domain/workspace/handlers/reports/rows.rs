@@ -19,10 +19,10 @@ use crate::{
             record::{Kind, Stored},
             report::{
                 conversations::ConversationRow,
-                formula::{AllHours, BusinessTime},
                 pipeline::DealRow,
                 tickets::{Clock, TicketRow},
             },
+            sla::{Calendar, rules},
         },
     },
     store::{Extract, Extracted, FieldValue, RecordQuery, TenantTx, User},
@@ -121,13 +121,19 @@ fn named(names: &HashMap<String, String>, id: Option<&str>) -> Option<String> {
     id.map(|id| names.get(id).cloned().unwrap_or_else(|| id.to_owned()))
 }
 
+/// A channel as rows know it.
 struct Lane {
     name: String,
-    hours: Box<dyn BusinessTime + Send + Sync>,
+    /// When time counts in it.
+    hours: Calendar,
 }
 
-/// Every channel with its name and the hours that count in it.
-async fn channels(tx: &mut TenantTx<'_>) -> Result<HashMap<String, Lane>, DomainError> {
+/// Every channel, and one for whatever is in none that is known: there the tenant's hours count.
+async fn channels(tx: &mut TenantTx<'_>) -> Result<(HashMap<String, Lane>, Lane), DomainError> {
+    let nowhere = Lane {
+        name: "unknown".to_owned(),
+        hours: rules::of_channel(&mut tx.reading(), None).await?.calendar,
+    };
     let query = RecordQuery {
         limit: MOST_CHANNELS,
         ..RecordQuery::default()
@@ -135,11 +141,11 @@ async fn channels(tx: &mut TenantTx<'_>) -> Result<HashMap<String, Lane>, Domain
     let mut lanes = HashMap::new();
     for record in tx.records(Channel::NAME).list(&query).await?.records {
         let channel = Stored::<Channel>::of(&record)?;
-        let hours: Box<dyn BusinessTime + Send + Sync> = Box::new(AllHours);
+        let hours = rules::own_hours(channel.fields()).unwrap_or_else(|| nowhere.hours.clone());
         let name = channel.fields().name.clone();
         lanes.insert(channel.id, Lane { name, hours });
     }
-    Ok(lanes)
+    Ok((lanes, nowhere))
 }
 
 /// Conversations that began or were resolved between two moments.
@@ -161,17 +167,15 @@ pub(super) async fn conversations(
             .add::<Conversation>(tx, field, Vec::new(), Some((from, to)))
             .await?;
     }
-    let (names, lanes) = (people(tx).await?, channels(tx).await?);
+    let names = people(tx).await?;
+    let (lanes, nowhere) = channels(tx).await?;
     let rows = finder.found.iter().map(|row| {
-        let lane = text(row, 0).and_then(|id| lanes.get(id));
-        let seconds = |end: Timestamp| match lane {
-            Some(lane) => lane.hours.seconds(row.created_at, end),
-            None => AllHours.seconds(row.created_at, end),
-        };
+        let lane = text(row, 0).and_then(|id| lanes.get(id)).unwrap_or(&nowhere);
+        let seconds = |end: Timestamp| lane.hours.between(row.created_at, end) / 1000;
         let resolved_at = moment(row, 3);
         ConversationRow {
             created_at: row.created_at,
-            channel: lane.map_or_else(|| "unknown".to_owned(), |lane| lane.name.clone()),
+            channel: lane.name.clone(),
             member: named(&names, text(row, 1)),
             first_response_s: moment(row, 2).map(seconds),
             resolved_at,

@@ -63,14 +63,7 @@ pub(super) async fn create(tx: &mut TenantTx<'_>, apply: Apply) -> Result<ToolRe
     }
     let who = Who::of(apply.permit.principal());
     let ticket = tickets::open(tx, carried.doc()?, &who).await?;
-    if let Some(id) = &ticket.fields().conversation_id
-        && let Some(conversation) = record::find::<Conversation>(&mut tx.reading(), id).await?
-        && conversation.fields().ticket_id.is_none()
-    {
-        let mut doc = conversation.doc;
-        doc.fields.ticket_id = Some(ticket.id.clone());
-        record::update(tx, id, &doc, Some(conversation.version), &who).await?;
-    }
+    tickets::link(tx, &ticket, &who).await?;
     let result = object(Ticket::NAME, ticket.view()?);
     carried.answer(tx, result, [ticket.id]).await
 }

@@ -1,0 +1,138 @@
+//! Questions to SQLite's full-text tables, and what they may cost.
+
+use super::{
+    COUNTED_ROWS, Matching, NEWEST_ROWS, RANKED_ROWS, Ranking, TextHit, TextQuery, dialect::FTS5, tag_word,
+};
+use crate::store::{
+    Engine, Session, StoreError,
+    row::{RowRef, params},
+};
+
+impl Session {
+    pub(super) async fn find_fts5(
+        &mut self,
+        table: &str,
+        query: &TextQuery,
+        tag: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<TextHit>, StoreError> {
+        let mut expression = FTS5.whole(query);
+        if let Some(tag) = tag {
+            expression = format!("({expression}) AND tag : \"{}\"", tag_word(tag));
+        }
+        // A word in the title weighs as much as five in the text. bm25() is smaller for better rows.
+        let hit = |row: &RowRef<'_>| {
+            Ok(TextHit {
+                row_id: row.int(0)?,
+                rank: -row.real(1)?,
+            })
+        };
+        let rank = format!("bm25({table}, 5.0, 1.0, 0.0)");
+        if let Ranking::Newest(rows) = query.ranking {
+            let sql = format!(
+                "SELECT rowid, {rank} FROM {table} WHERE {table} MATCH $1 ORDER BY rowid DESC LIMIT $2"
+            );
+            let mut hits = self.query(&sql, params![&expression, rows], hit).await?;
+            hits.sort_by(|a, b| b.rank.total_cmp(&a.rank).then(b.row_id.cmp(&a.row_id)));
+            hits.truncate(limit as usize);
+            return Ok(hits);
+        }
+        let sql = format!(
+            "SELECT rowid, {rank} AS rank_of FROM {table} WHERE {table} MATCH $1 ORDER BY rank_of, rowid DESC LIMIT $2"
+        );
+        self.query(&sql, params![&expression, limit], hit).await
+    }
+
+    /// Turns a question into steps of bounded cost; a later step is taken when the earlier ones gave too little.
+    pub(super) fn affordable(&mut self, table: &str, query: TextQuery) -> Result<Vec<TextQuery>, StoreError> {
+        let Engine::Sqlite(connection) = &mut self.engine else {
+            return Ok(vec![query]);
+        };
+        // The open end of the last word may stand for any number of words; it is never counted.
+        let open = if query.prefix_last {
+            query.terms.len() - 1
+        } else {
+            usize::MAX
+        };
+        let mut counted = Vec::with_capacity(query.terms.len());
+        for (at, term) in query.terms.iter().enumerate() {
+            let mut rows = u64::MAX;
+            for word in term {
+                rows = rows.min(connection.rows_with(table, word)?);
+            }
+            counted.push((if at == open { 0 } else { rows }, at));
+        }
+        counted.sort_unstable();
+        let most = match query.matching {
+            // Terms that must all be there cost what the rarest costs.
+            Matching::All => counted.first().map_or(0, |(rows, _)| *rows),
+            Matching::Any => counted
+                .iter()
+                .fold(0_u64, |sum, (rows, _)| sum.saturating_add(*rows)),
+        };
+        if most <= RANKED_ROWS {
+            return Ok(vec![TextQuery {
+                ranking: Ranking::All,
+                ..query
+            }]);
+        }
+        let (rare, frequent) = within(&counted, RANKED_ROWS);
+        let pick = |places: &[usize]| -> Vec<Vec<String>> {
+            let picked = places.iter().filter_map(|at| query.terms.get(*at));
+            picked.cloned().collect()
+        };
+        if query.matching == Matching::All || rare.is_empty() {
+            // The rarest of the frequent words say most; those past the budget would say next to nothing.
+            let (mut kept, _) = within(&counted, COUNTED_ROWS);
+            if kept.is_empty() || query.matching == Matching::All {
+                let most = if query.matching == Matching::All {
+                    counted.len()
+                } else {
+                    1
+                };
+                kept = counted.iter().take(most).map(|(_, at)| *at).collect();
+            }
+            // The order of terms is kept, because the last one may be open.
+            kept.sort_unstable();
+            let newest = |matching| TextQuery {
+                terms: pick(&kept),
+                matching,
+                helpers: Vec::new(),
+                prefix_last: kept.last() == Some(&open),
+                ranking: Ranking::Newest(NEWEST_ROWS),
+            };
+            let mut steps = vec![newest(Matching::All)];
+            if query.matching == Matching::Any && kept.len() > 1 {
+                steps.push(newest(Matching::Any));
+            }
+            return Ok(steps);
+        }
+        let mut places = rare;
+        places.sort_unstable();
+        let (helping, _) = within(&frequent, COUNTED_ROWS);
+        let mut helpers = query.helpers.clone();
+        helpers.extend(pick(&helping));
+        Ok(vec![TextQuery {
+            terms: pick(&places),
+            helpers,
+            prefix_last: places.last() == Some(&open),
+            ranking: Ranking::All,
+            matching: Matching::Any,
+        }])
+    }
+}
+
+/// A term's rows, and its place in the question.
+type Counted = (u64, usize);
+
+/// Splits terms, rarest first, into the places of those whose rows fit a budget and the rest.
+fn within(counted: &[Counted], budget: u64) -> (Vec<usize>, Vec<Counted>) {
+    let mut spent = 0_u64;
+    let fits = |(rows, _): &&Counted| {
+        spent = spent.saturating_add(*rows);
+        spent <= budget
+    };
+    let kept: Vec<usize> = counted.iter().take_while(fits).map(|(_, at)| *at).collect();
+    let rest = counted.get(kept.len()..).unwrap_or_default().to_vec();
+    (kept, rest)
+}
