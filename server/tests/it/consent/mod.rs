@@ -9,3 +9,4 @@ mod house;
 mod registry;
 mod reviews;
 mod tokens;
+mod world;
