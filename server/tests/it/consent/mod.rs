@@ -5,6 +5,7 @@
 mod desk;
 mod doors;
 mod everything;
+mod furnish;
 mod house;
 mod registry;
 mod reviews;
