@@ -1,5 +1,8 @@
 //! The editions compiled into the binary. They are catalogue files like anybody's.
 
+use super::file::CatalogueFile;
+use crate::vocabulary::EditionName;
+
 /// A catalogue file's text with the name that errors give it.
 #[derive(Clone, Copy, Debug)]
 pub struct NamedText<'a> {
@@ -37,3 +40,41 @@ pub const BUILTIN: &[&[NamedText<'static>]] = &[
         "tools/workspace_admin.toml"
     ),
 ];
+
+/// The groups of [`BUILTIN`] that are served when `wanted` are named, or nothing is. To compile the others takes time at each
+/// start, and memory, for nothing.
+pub fn builtin_for(wanted: &[EditionName]) -> impl Iterator<Item = &'static [NamedText<'static>]> {
+    BUILTIN.iter().copied().filter(|group| {
+        let head = group
+            .first()
+            .and_then(|file| toml::from_str::<CatalogueFile>(file.text).ok());
+        match head.and_then(|file| file.edition) {
+            Some(edition) if wanted.is_empty() => !edition.on_request,
+            Some(edition) => wanted.contains(&edition.name),
+            // Whoever loads it says what is wrong with it.
+            None => true,
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_wanted_is_compiled() {
+        let names = |wanted: &[&str]| {
+            let wanted: Vec<_> = wanted
+                .iter()
+                .map(|name| EditionName::new(name).unwrap())
+                .collect();
+            builtin_for(&wanted)
+                .map(|group| group[0].name)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(names(&[]), ["editions/context.toml"]);
+        assert_eq!(names(&["workspace"]), ["editions/workspace.toml"]);
+        assert_eq!(names(&["workspace", "context"]).len(), BUILTIN.len());
+        assert!(names(&["leads"]).is_empty());
+    }
+}

@@ -13,7 +13,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tracing::{error, info};
 
 use crate::{
-    catalogue::{BUILTIN, Catalogue, CatalogueError, Driver, NamedText},
+    catalogue::{BUILTIN, Catalogue, CatalogueError, Driver, NamedText, builtin_for},
     config::Config,
     pipeline::{House, HouseError},
     store::{Store, StoreError, Topic},
@@ -100,12 +100,18 @@ impl CatalogueSource {
             .iter()
             .map(|(name, text)| [NamedText { name, text }])
             .collect();
-        let groups: Vec<&[NamedText<'_>]> = BUILTIN
-            .iter()
-            .copied()
-            .chain(own.iter().map(<[_; 1]>::as_slice))
-            .collect();
-        let catalogue = Catalogue::load(&groups)?;
+        let with = |builtin: &[&'static [NamedText<'static>]]| {
+            let mut groups: Vec<&[NamedText<'_>]> = Vec::with_capacity(builtin.len() + own.len());
+            groups.extend(builtin);
+            groups.extend(own.iter().map(<[_; 1]>::as_slice));
+            Catalogue::load(&groups)
+        };
+        let wanted: Vec<_> = builtin_for(&self.editions).collect();
+        let mut catalogue = with(&wanted)?;
+        if self.editions.iter().any(|name| catalogue.edition(name).is_none()) {
+            // One that is not there: the error names all there are.
+            catalogue = with(BUILTIN)?;
+        }
         if !self.command_tools {
             refuse_programs(&catalogue)?;
         }
