@@ -1,6 +1,8 @@
 //! Lists of one kind: what callers filter and sort by becomes a query over declared fields, and a page with a sealed cursor
 //! comes back (catalogue.md §2.14).
 
+mod text;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -11,10 +13,11 @@ use super::{
 };
 use crate::{
     access::Principal,
-    domain::{Call, DomainError, HandlerResult, Outcome, context::words::words},
-    store::{Condition, FieldValue, Matching, RecordCursor, RecordPage, RecordQuery, TenantTx, TextQuery},
+    domain::{Call, DomainError, HandlerResult, Outcome},
+    store::{Condition, FieldValue, RecordCursor, RecordQuery, TenantTx},
     vocabulary::{Timestamp, canonical, hexadecimal, sha256},
 };
+pub(crate) use text::question;
 
 /// What an argument of a list asks for.
 #[derive(Clone, Copy, Debug)]
@@ -42,12 +45,6 @@ pub(crate) type Filters = &'static [(&'static str, &'static str, Filter)];
 
 /// Rows that can be reached by paging (catalogue.md §2.11).
 const REACHABLE: u32 = 10_000;
-/// Records that a text filter looks at, newest first: a word in more than that says too little to look further.
-const MOST_HITS: u32 = 1_000;
-
-/// Records of another kind, newest first, in which a text filter looks for the words too.
-const MOST_SPOKEN: u32 = 300;
-
 /// Where a page ended, as it is sealed.
 #[derive(Serialize, Deserialize)]
 struct Cursor {
@@ -143,7 +140,7 @@ pub(crate) async fn page<K: Kind>(
     }
     let found = match text("q") {
         None => tx.records(K::NAME).list(&query).await?,
-        Some(q) => matching::<K>(tx, q, &query).await?,
+        Some(q) => text::matching::<K>(tx, q, &query).await?,
     };
     let items = found
         .records
@@ -319,55 +316,6 @@ pub(crate) fn date(name: &str, text: &str) -> Result<String, DomainError> {
     let moment = Timestamp::parse(text).map(|moment| moment.to_string());
     let date = moment.and_then(|moment| moment.get(..10).map(str::to_owned));
     date.ok_or_else(|| DomainError::argument(format!("{name}: must be a date, such as 2026-11-30")))
-}
-
-/// The full-text question that a filter is: all its words, the last one still being typed.
-pub(crate) fn question(text: &str) -> TextQuery {
-    TextQuery {
-        terms: words(text).into_iter().map(|word| vec![word]).collect(),
-        matching: Matching::All,
-        prefix_last: true,
-        ..TextQuery::default()
-    }
-}
-
-/// The page of those that hold the words asked for.
-async fn matching<K: Kind>(
-    tx: &mut TenantTx<'_>,
-    q: &str,
-    query: &RecordQuery,
-) -> Result<RecordPage, DomainError> {
-    let mut rows = tx
-        .records(K::NAME)
-        .newest_with_text(&question(q), MOST_HITS)
-        .await?;
-    for (kind, field) in K::SPOKEN_IN {
-        let found = spoken_in::<K>(tx, (kind, field), q).await?;
-        rows.extend(found);
-    }
-    rows.sort_unstable();
-    rows.dedup();
-    Ok(tx.records(K::NAME).list_among(query, &rows).await?)
-}
-
-/// The records that others of `kind`, which hold the words asked for, name in `field`.
-async fn spoken_in<K: Kind>(
-    tx: &mut TenantTx<'_>,
-    (kind, field): (&'static str, &str),
-    q: &str,
-) -> Result<Vec<i64>, DomainError> {
-    let rows = tx
-        .records(kind)
-        .newest_with_text(&question(q), MOST_SPOKEN)
-        .await?;
-    let mut named = Vec::new();
-    for saying in tx.records(kind).find_rows(&rows).await? {
-        let fields: Map<String, Value> = saying.parse()?;
-        if let Some(id) = fields.get(field).and_then(Value::as_str) {
-            named.push(id.to_owned());
-        }
-    }
-    Ok(tx.records(K::NAME).row_ids(&named).await?)
 }
 
 #[cfg(test)]
