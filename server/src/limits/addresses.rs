@@ -87,7 +87,7 @@ impl AddressMeters {
 
     /// Whether an address has used up its minute; it counts nothing.
     pub fn is_used_up(&self, address: IpAddr) -> bool {
-        self.0.is_used_up_at(network(address), self.0.now_ms())
+        self.0.is_used_up_at(&network(address), self.0.now_ms())
     }
 
     /// Forgets addresses that have been quiet, so that the table does not grow with every stranger.
@@ -136,9 +136,9 @@ impl<K: Eq + Hash> Meters<K> {
             })
     }
 
-    fn is_used_up_at(&self, key: K, now_ms: u64) -> bool {
+    fn is_used_up_at(&self, key: &K, now_ms: u64) -> bool {
         let table = self.table.lock();
-        let mut counts = table.by_key.get(&key).copied().unwrap_or_default();
+        let mut counts = table.by_key.get(key).copied().unwrap_or_default();
         counts.count(now_ms, self.per_minute).is_err()
     }
 
@@ -189,13 +189,13 @@ mod tests {
     fn to_look_whether_a_minute_is_used_up_uses_nothing() {
         let failures = Meters::new(2);
         for _ in 0..3 {
-            assert!(!failures.is_used_up_at(address(1), 0));
+            assert!(!failures.is_used_up_at(&address(1), 0));
         }
         failures.count_at(address(1), 0).unwrap();
         failures.count_at(address(1), 0).unwrap();
-        assert!(failures.is_used_up_at(address(1), 0));
-        assert!(!failures.is_used_up_at(address(2), 0));
-        assert!(!failures.is_used_up_at(address(1), 2 * MINUTE_MS));
+        assert!(failures.is_used_up_at(&address(1), 0));
+        assert!(!failures.is_used_up_at(&address(2), 0));
+        assert!(!failures.is_used_up_at(&address(1), 2 * MINUTE_MS));
     }
 
     #[test]
