@@ -78,6 +78,7 @@ impl Draft {
             ),
             Credential::Token { .. } => (None, None, ScopeKind::Jwt),
             Credential::LegacyToken => (None, None, ScopeKind::Legacy),
+            Credential::Session => (None, None, ScopeKind::Session),
             Credential::Local => (None, None, ScopeKind::Operator),
         };
         let mut record = AuditRecord::new(now, AuditStatus::Allow, scope_kind);

@@ -58,7 +58,7 @@ pub struct Limits {
 /// their kind in all tenants.
 fn meter_key(principal: &Principal) -> Cow<'_, str> {
     match &principal.facts().credential {
-        Credential::Token { .. } | Credential::LegacyToken => {
+        Credential::Token { .. } | Credential::LegacyToken | Credential::Session => {
             Cow::Owned(format!("{}/{}", principal.tenant(), principal.facts().user))
         }
         Credential::ApiKey { .. } | Credential::Local => Cow::Borrowed(meter_name(principal)),
@@ -69,7 +69,9 @@ fn meter_key(principal: &Principal) -> Cow<'_, str> {
 fn meter_name(principal: &Principal) -> &str {
     match &principal.facts().credential {
         Credential::ApiKey { id, .. } => id.as_str(),
-        Credential::Token { .. } | Credential::LegacyToken => principal.facts().user.as_str(),
+        Credential::Token { .. } | Credential::LegacyToken | Credential::Session => {
+            principal.facts().user.as_str()
+        }
         Credential::Local => "",
     }
 }

@@ -14,5 +14,7 @@ mod table;
 pub use api_key::{ApiKey, Fault as KeyFault};
 pub use groups::role_in;
 pub use keyring::{AuthError, Keyring};
-pub use principal::{CapOf, Credential, MonthlyCap, Principal, PrincipalFacts, local_principal};
+pub use principal::{
+    CapOf, Credential, MonthlyCap, Principal, PrincipalFacts, local_principal, session_principal,
+};
 pub use scope::{Denial, Grant, judge, visible_tools};

@@ -2,10 +2,10 @@
 
 use std::{fmt, sync::Arc};
 
-use super::scope::visible_tools;
+use super::{groups::role_in, scope::visible_tools};
 use crate::{
     catalogue::{Edition, ToolSet},
-    store::KeyConfirm,
+    store::{KeyConfirm, SignIn},
     vocabulary::{EditionName, KeyId, Listing, NameStyle, Role, Scope, TenantId, UserId},
 };
 
@@ -26,6 +26,8 @@ pub enum Credential {
     },
     /// A token that says nothing of scopes, judged by its owner's role alone (catalogue.md §4.6).
     LegacyToken,
+    /// A person who is signed in at the console.
+    Session,
     /// None at all: test fixtures and a local `mcp stdio` process, which whoever starts it owns.
     Local,
 }
@@ -122,17 +124,50 @@ impl Principal {
 
 /// The principal of whoever started this process on their own data: every scope of the edition.
 pub fn local_principal(edition: &Edition, tenant: TenantId, user: UserId, rate_per_minute: u32) -> Principal {
+    let whom = Whom {
+        tenant,
+        user,
+        email: String::new(),
+        role: Role::Owner,
+        credential: Credential::Local,
+    };
+    without_key(edition, whom, rate_per_minute)
+}
+
+/// The principal of somebody at the console: every scope of the edition, as far as their role lets them use it.
+/// Invariant: `session` was found good for this very request.
+pub fn session_principal(edition: &Edition, session: &SignIn, rate_per_minute: u32) -> Principal {
+    let whom = Whom {
+        tenant: session.tenant.clone(),
+        user: session.user.clone(),
+        email: session.email.clone(),
+        role: role_in(&edition.name, session.role, &session.groups),
+        credential: Credential::Session,
+    };
+    without_key(edition, whom, rate_per_minute)
+}
+
+/// Who calls without a key that narrows them.
+struct Whom {
+    tenant: TenantId,
+    user: UserId,
+    email: String,
+    role: Role,
+    credential: Credential,
+}
+
+fn without_key(edition: &Edition, whom: Whom, rate_per_minute: u32) -> Principal {
     let scopes = edition
         .scopes
         .titles()
         .filter_map(|(scope, _)| Scope::new(scope).ok())
         .collect();
     let facts = PrincipalFacts {
-        tenant,
-        user,
-        email: String::new(),
-        role: Role::Owner,
-        credential: Credential::Local,
+        tenant: whom.tenant,
+        user: whom.user,
+        email: whom.email,
+        role: whom.role,
+        credential: whom.credential,
         edition: edition.name.clone(),
         scopes,
         read_only: false,
@@ -143,7 +178,7 @@ pub fn local_principal(edition: &Edition, tenant: TenantId, user: UserId, rate_p
         listing: Listing::default(),
         rate_per_minute,
         rate_per_hour: None,
-        // Whoever starts a process on their own data needs no leave to.
+        // Caps are for programs, which call without anybody watching.
         monthly_cap: None,
     };
     let visible = visible_tools(edition, &facts);

@@ -94,7 +94,7 @@ impl Listens {
         let who = match &facts.credential {
             Credential::ApiKey { id, .. } => id.to_string(),
             // Ids of users are their tenant's own.
-            Credential::Token { .. } | Credential::LegacyToken | Credential::Local => {
+            Credential::Token { .. } | Credential::LegacyToken | Credential::Session | Credential::Local => {
                 format!("{}/{}", facts.tenant, facts.user)
             }
         };

@@ -99,7 +99,7 @@ impl Hour {
 fn name(principal: &Principal) -> &str {
     match &principal.facts().credential {
         Credential::ApiKey { id, .. } => id.as_str(),
-        Credential::Token { .. } | Credential::LegacyToken | Credential::Local => {
+        Credential::Token { .. } | Credential::LegacyToken | Credential::Session | Credential::Local => {
             principal.facts().user.as_str()
         }
     }

@@ -1,5 +1,6 @@
-//! What a page of a log is asked for: its address comes in, the filter, the links and the form's fields go out. The names
-//! are those of the log's table ([`Asked::FILTERS`]); whatever else an address says asks for nothing.
+//! What a page of a long list is asked for: its address comes in, the filter, the links and the form's fields go out. The
+//! names are those that the list knows, of a log those of its table ([`Asked::FILTERS`]); whatever else an address says
+//! asks for nothing.
 
 use crate::{
     operate::{
@@ -13,8 +14,10 @@ use crate::{
 pub(super) struct Asking {
     path: &'static str,
     pairs: Vec<(&'static str, String)>,
-    /// The number of the row that the page begins before.
-    pub(super) before: Option<i64>,
+    /// What the place is called in an address.
+    turn: &'static str,
+    /// Where the page begins, as an earlier page's link said it.
+    pub(super) place: Option<String>,
 }
 
 /// One field of the form.
@@ -25,28 +28,52 @@ pub(super) struct Field {
     pub(super) kind: &'static str,
     /// Value and text of each; empty: any text may be written.
     pub(super) options: Vec<(String, String)>,
+    /// What a choice of none of them is called.
+    pub(super) any: &'static str,
 }
 
 impl Asking {
-    /// Reads the query of a page at `path`.
-    pub(super) fn read<R: Asked>(path: &'static str, query: Option<&str>) -> Self {
+    /// Reads the query of a page at `path` whose filters have these names.
+    pub(super) fn of(
+        path: &'static str,
+        query: Option<&str>,
+        names: &(impl Iterator<Item = &'static str> + Clone),
+        turn: &'static str,
+    ) -> Self {
         let mut asking = Self {
             path,
             pairs: Vec::new(),
-            before: None,
+            turn,
+            place: None,
         };
         for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
-            if name == "before" {
-                asking.before = value.parse().ok();
-            } else if let Some(known) = R::FILTERS.iter().find(|known| known.name == name) {
+            if name == turn {
+                asking.place = Some(value.into_owned()).filter(|place| !place.is_empty());
+            } else if let Some(known) = names.clone().find(|known| *known == name) {
                 // Of two of one name the last counts: links are made of one.
-                asking.pairs.retain(|(earlier, _)| *earlier != known.name);
-                if !value.is_empty() {
-                    asking.pairs.push((known.name, value.into_owned()));
+                asking.pairs.retain(|(earlier, _)| *earlier != known);
+                if !value.trim().is_empty() {
+                    asking.pairs.push((known, value.into_owned()));
                 }
             }
         }
         asking
+    }
+
+    /// Reads the query of a page of a log at `path`.
+    pub(super) fn read<R: Asked>(path: &'static str, query: Option<&str>) -> Self {
+        Self::of(path, query, &R::FILTERS.iter().map(|known| known.name), "before")
+    }
+
+    /// The number of the row of a log that the page begins before.
+    pub(super) fn before(&self) -> Option<i64> {
+        self.place.as_ref()?.parse().ok()
+    }
+
+    /// What is asked for under a name; empty: nothing.
+    pub(super) fn get(&self, name: &str) -> &str {
+        let given = self.pairs.iter().find(|(known, _)| *known == name);
+        given.map_or("", |(_, value)| value.as_str())
     }
 
     /// The filter, or what is wrong with it.
@@ -66,11 +93,11 @@ impl Asking {
     }
 
     /// The same question from another place on.
-    pub(super) fn link(&self, before: Option<i64>) -> String {
+    pub(super) fn link(&self, place: Option<&dyn std::fmt::Display>) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
         query.extend_pairs(&self.pairs);
-        if let Some(before) = before {
-            query.append_pair("before", &before.to_string());
+        if let Some(place) = place {
+            query.append_pair(self.turn, &place.to_string());
         }
         match query.finish().as_str() {
             "" => self.path.to_owned(),
@@ -85,8 +112,7 @@ impl Asking {
     ) -> Vec<Field> {
         let field = |filter: &logs::LogFilter<R::Filter>| {
             let options = options(filter.name)?;
-            let given = self.pairs.iter().find(|(name, _)| *name == filter.name);
-            let value = given.map(|(_, value)| value.clone()).unwrap_or_default();
+            let value = self.get(filter.name).to_owned();
             let is_date = matches!(filter.name, "from" | "to")
                 && (value.is_empty() || (value.len() == 10 && Timestamp::parse(&value).is_some()));
             Some(Field {
@@ -96,6 +122,7 @@ impl Asking {
                 kind: if is_date { "date" } else { "text" },
                 options,
                 value,
+                any: "any",
             })
         };
         R::FILTERS.iter().filter_map(field).collect()
@@ -141,9 +168,9 @@ mod tests {
     #[test]
     fn links_carry_the_filter_and_escape_it() {
         let asking = calls("tool=a%26b%3D%22%3C&before=9&tool=&tool=a%26b%3D%22%3C");
-        assert_eq!(asking.before, Some(9));
+        assert_eq!(asking.before(), Some(9));
         assert_eq!(
-            asking.link(Some(7)),
+            asking.link(Some(&7)),
             "/console/calls?tool=a%26b%3D%22%3C&before=7"
         );
         assert_eq!(calls("").link(None), "/console/calls");

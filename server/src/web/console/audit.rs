@@ -90,14 +90,14 @@ async fn audit_page(
             .boxed()
         })
         .await?;
-    let (by, from) = (person.actor(), From::Newest(asking.before));
+    let (by, from) = (person.actor(), From::Newest(asking.before()));
     let found = match asking.filter::<ChangeRecord>(web.house().clock().now()) {
         Ok(filter) => logs::page::<ChangeRecord>(store, &by, tenant, filter, from, PER_PAGE).await,
         Err(error) => Err(error),
     };
     let (changes, older, problem) = match found {
         Ok(page) => {
-            let older = page.more.then(|| asking.link(Some(page.go_on)));
+            let older = page.more.then(|| asking.link(Some(&page.go_on)));
             (page.rows, older, String::new())
         }
         Err(error) if error.is_for_the_caller() => (Vec::new(), None, error.to_string()),
@@ -109,7 +109,7 @@ async fn audit_page(
         calls_head: head(&calls_head),
         changes_head: head(&changes_head),
         filtered: asking.is_filtered(),
-        paged: asking.before.is_some(),
+        paged: asking.before().is_some(),
         newest: asking.link(None),
         older: older.unwrap_or_default(),
         fields: asking.fields::<ChangeRecord>(|name| match name {

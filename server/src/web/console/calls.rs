@@ -79,7 +79,7 @@ async fn page(
     let asking = Asking::read::<AuditRecord>("/console/calls", query.as_deref());
     let now = web.house().clock().now();
     let (store, tenant, by) = (web.store(), person.tenant(), person.actor());
-    let from = From::Newest(asking.before);
+    let from = From::Newest(asking.before());
     let found = match asking.filter::<AuditRecord>(now) {
         Ok(filter) => logs::page::<AuditRecord>(store, &by, tenant, filter, from, PER_PAGE).await,
         Err(error) => Err(error),
@@ -110,7 +110,7 @@ async fn page(
     let older = calls
         .as_ref()
         .filter(|page| page.more)
-        .map(|page| asking.link(Some(page.go_on)));
+        .map(|page| asking.link(Some(&page.go_on)));
     let rows = calls.iter().flat_map(|page| &page.rows).map(|entry| {
         let record = &entry.record;
         let user = record
@@ -157,10 +157,10 @@ async fn page(
         keeps_arguments: web.house().keeps_arguments(),
         chart: chart::draw(&days, since, DAYS)?,
         calls: rows.collect(),
-        live: asking.before.is_none(),
+        live: asking.before().is_none(),
         filtered: asking.is_filtered(),
-        paged: asking.before.is_some(),
-        self_link: asking.link(asking.before),
+        paged: asking.before().is_some(),
+        self_link: asking.link(asking.before().as_ref().map(|before| before as _)),
         newest: asking.link(None),
         older: older.unwrap_or_default(),
         fields: asking.fields::<AuditRecord>(|name| match name {

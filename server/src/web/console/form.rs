@@ -9,8 +9,6 @@ use http::StatusCode;
 use super::{PageError, person::HoldsForm};
 use crate::web::{Web, read};
 
-/// Largest form. The longest of ours, with every scope ticked, has a few kilobytes.
-const FORM_BYTES: usize = 64 * 1024;
 /// Most fields of a form.
 const MOST_FIELDS: usize = 1000;
 /// The field that carries the form's token.
@@ -85,7 +83,7 @@ where
                 "This address takes the form of its own page.",
             ));
         }
-        let bytes = to_bytes(body, FORM_BYTES).await.map_err(|_| {
+        let bytes = to_bytes(body, P::MOST_BYTES).await.map_err(|_| {
             PageError::refused(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "Too much",

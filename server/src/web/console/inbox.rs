@@ -189,7 +189,8 @@ struct ConversationView {
     row: Row,
     channel: String,
     email: String,
-    ticket: String,
+    /// Number and title.
+    ticket: Option<(i64, String)>,
     lines: Vec<Line>,
     more: bool,
     may_act: bool,
@@ -209,9 +210,7 @@ impl ConversationView {
             draft,
             channel: page.channel,
             email: page.email.unwrap_or_default(),
-            ticket: page
-                .ticket
-                .map_or_else(String::new, |(number, title)| format!("#{number} {title}")),
+            ticket: page.ticket,
             lines: page.messages.into_iter().map(Line::from).collect(),
             more: page.more,
             may_act: person.role() != Role::Auditor,

@@ -15,11 +15,13 @@ mod calls;
 mod chart;
 mod clients;
 mod connect;
+mod consent;
 mod deliveries;
 mod editions;
 mod entry;
 mod flows;
 mod form;
+mod history;
 mod inbox;
 mod keys;
 mod links;
@@ -27,10 +29,13 @@ mod members;
 mod oidc;
 mod page;
 mod person;
+mod records;
 mod reports;
 mod reviews;
 mod settings;
+mod teammate;
 mod text;
+mod tickets;
 
 use axum::{Router, response::Redirect, routing::get};
 
@@ -56,6 +61,7 @@ pub(super) fn router() -> Router<Web> {
         .merge(reports::router())
         .merge(oidc::router())
         .merge(inbox::router())
+        .merge(tickets::router())
         .merge(deliveries::router())
         .merge(reviews::router())
         .merge(editions::router())

@@ -51,9 +51,10 @@ enum For {
     Workspace,
 }
 
-const PLACES: [(&str, &str, For); 12] = [
+const PLACES: [(&str, &str, For); 13] = [
     ("/console/connect", "Connect", For::Everybody),
     ("/console/inbox", "Inbox", For::Workspace),
+    ("/console/tickets", "Tickets", For::Workspace),
     ("/console/flows", "Flows", For::Workspace),
     ("/console/reports", "Reports", For::Workspace),
     ("/console/keys", "Keys", For::Everybody),

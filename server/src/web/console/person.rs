@@ -86,6 +86,9 @@ fn form_token(secret: &str) -> String {
 
 /// Whoever can be asked whether a form came from their page.
 pub trait HoldsForm {
+    /// Largest form of theirs, in bytes. The longest of most pages, with every scope ticked, has a few kilobytes.
+    const MOST_BYTES: usize = 64 * 1024;
+
     /// What their forms carry.
     fn form(&self) -> &str;
 }

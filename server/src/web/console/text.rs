@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use crate::vocabulary::{Role, Timestamp};
+use serde_json::Value;
+
+use crate::vocabulary::{Role, Timestamp, is_hidden};
 
 /// A moment, to the minute: `28 Nov 2026, 11:20 UTC`.
 pub(super) fn when(moment: Timestamp) -> String {
@@ -99,32 +101,85 @@ pub(super) fn role(word: &str) -> Option<Role> {
         .flatten()
 }
 
+/// What was just done, by the word that a redirect leaves in a query.
+const DONE: [(&str, &str); 23] = [
+    (
+        "approved",
+        "You said yes. The call runs when its caller makes it again, or when enough others have agreed.",
+    ),
+    ("declined", "You said no. Nothing was changed."),
+    ("closed", "The review is revoked: its caller needs a new one."),
+    ("revoked", "The key is revoked: no call begins with it any more."),
+    ("narrowed", "The key is narrowed."),
+    ("changed", "Saved."),
+    (
+        "disabled",
+        "They are shut out: their keys and sessions have ended.",
+    ),
+    ("enabled", "They may come in again."),
+    ("uninvited", "The invitation is taken back."),
+    ("queued", "It is sent again."),
+    ("sent", "Your reply is on its way."),
+    ("noted", "The note is added."),
+    ("taken", "It is yours now."),
+    ("released", "Nobody has it now."),
+    ("resolved", "It is resolved."),
+    ("cancelled", "It is not sent."),
+    ("new-password", "Your new password is set. Sign in with it."),
+    ("password", "Your password is changed. Sign in with the new one."),
+    ("signed-out", "You are signed out."),
+    ("commented", "The comment is added."),
+    ("assigned", "It is assigned."),
+    (
+        "archived",
+        "It is archived: readers and the bot do not find it any more.",
+    ),
+    ("created", "It is there now."),
+];
+
+fn find_done(word: &str) -> (&'static str, &'static str) {
+    let found = DONE.iter().find(|(known, _)| *known == word);
+    found.copied().unwrap_or_default()
+}
+
 /// The sentence for the word that a redirect leaves in a query; a stranger's word says nothing.
 pub(super) fn done(word: &str) -> &'static str {
-    match word {
-        "approved" => {
-            "You said yes. The call runs when its caller makes it again, or when enough others have agreed."
+    find_done(word).1
+}
+
+/// The word itself, if it is one of ours.
+pub(super) fn done_word(word: &str) -> &'static str {
+    find_done(word).0
+}
+
+/// A text in which every character that would hide or reorder others is spelled out. Lines stay lines.
+pub(super) fn visible(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if is_hidden(letter) && letter != '\n' {
+            out.extend(letter.escape_unicode());
+        } else {
+            out.push(letter);
         }
-        "declined" => "You said no. Nothing was changed.",
-        "closed" => "The review is revoked: its caller needs a new one.",
-        "revoked" => "The key is revoked: no call begins with it any more.",
-        "narrowed" => "The key is narrowed.",
-        "changed" => "Saved.",
-        "disabled" => "They are shut out: their keys and sessions have ended.",
-        "enabled" => "They may come in again.",
-        "uninvited" => "The invitation is taken back.",
-        "queued" => "It is sent again.",
-        "sent" => "Your reply is on its way.",
-        "noted" => "The note is added.",
-        "taken" => "It is yours now.",
-        "released" => "Nobody has it now.",
-        "resolved" => "It is resolved.",
-        "cancelled" => "It is not sent.",
-        "new-password" => "Your new password is set. Sign in with it.",
-        "password" => "Your password is changed. Sign in with the new one.",
-        "signed-out" => "You are signed out.",
-        _ => "",
     }
+    out
+}
+
+/// A value as people read it. No character of it can hide or reorder what stands around.
+pub(super) fn shown(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => visible(text),
+        Value::Bool(true) => "yes".to_owned(),
+        Value::Bool(false) => "no".to_owned(),
+        Value::Array(items) => items.iter().map(shown).collect::<Vec<_>>().join(", "),
+        other => visible(&other.to_string()),
+    }
+}
+
+/// A word of a record's state as people write it.
+pub(super) fn spaced(word: &str) -> String {
+    word.replace('_', " ")
 }
 
 #[cfg(test)]

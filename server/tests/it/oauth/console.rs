@@ -66,13 +66,13 @@ impl Walk {
         }
     }
 
-    async fn begin(&self, browser: &mut Browser<'_>, next: &str) -> Sent {
+    async fn begin(&self, browser: &mut Browser, next: &str) -> Sent {
         let path = format!("/console/sign-in/provider?next={next}");
         Sent::of(&browser.get(&path).await, &self.provider)
     }
 
     /// Lets the provider answer a code with an ID token, good but for these claims, and comes back with the code.
-    async fn come_back(&self, browser: &mut Browser<'_>, sent: &Sent, changes: &Value) -> Reply {
+    async fn come_back(&self, browser: &mut Browser, sent: &Sent, changes: &Value) -> Reply {
         self.prepare(sent, changes);
         // As good as random: no two are the same.
         self.returned(browser, &self.good(sent, sent.get("nonce"))).await
@@ -105,7 +105,7 @@ impl Walk {
         *self.provider.id_token.lock() = Some(token);
     }
 
-    async fn returned(&self, browser: &mut Browser<'_>, query: &[(&str, &str)]) -> Reply {
+    async fn returned(&self, browser: &mut Browser, query: &[(&str, &str)]) -> Reply {
         let query = form_urlencoded::Serializer::new(String::new())
             .extend_pairs(query)
             .finish();
@@ -199,7 +199,7 @@ async fn somebody_signs_in_at_the_provider_and_is_a_member_from_then_on() {
 #[tokio::test]
 async fn a_bent_answer_signs_nobody_in() {
     let walk = Walk::start().await;
-    let refused = async |browser: &mut Browser<'_>, reply: Reply, status: u16, part: &str, what: &str| {
+    let refused = async |browser: &mut Browser, reply: Reply, status: u16, part: &str, what: &str| {
         assert!(
             reply.status == status && reply.text().contains(part),
             "{what}: {}",

@@ -1,36 +1,46 @@
 //! What a browser does for these tests: keeps cookies, follows no redirect by itself, and fills in forms.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::SocketAddr};
 
 use footbridge_server::{store::SignInKind, vocabulary::Role};
 
 use crate::house::{House, Post, Reply};
 
 /// A browser that visits one house.
-pub(crate) struct Browser<'h> {
-    house: &'h House,
+pub(crate) struct Browser {
+    address: SocketAddr,
     pub(crate) cookies: BTreeMap<String, String>,
 }
 
 impl House {
     /// A browser of somebody whom nobody knows.
-    pub(crate) fn browser(&self) -> Browser<'_> {
-        Browser {
-            house: self,
+    pub(crate) fn browser(&self) -> Browser {
+        Browser::at(self.address)
+    }
+
+    /// A browser of somebody who is signed in with this role.
+    pub(crate) async fn browser_of(&self, role: Role) -> Browser {
+        let browser = self.browser();
+        let secret = self.session_of(role, SignInKind::Browser).await;
+        browser.signed_in(&secret)
+    }
+}
+
+impl Browser {
+    /// A browser of somebody whom nobody knows, at any server.
+    pub(crate) fn at(address: SocketAddr) -> Self {
+        Self {
+            address,
             cookies: BTreeMap::new(),
         }
     }
 
-    /// A browser of somebody who is signed in with this role.
-    pub(crate) async fn browser_of(&self, role: Role) -> Browser<'_> {
-        let mut browser = self.browser();
-        let secret = self.session_of(role, SignInKind::Browser).await;
-        browser.cookies.insert("footbridge".to_owned(), secret);
-        browser
+    /// The same with the secret of a session.
+    pub(crate) fn signed_in(mut self, secret: &str) -> Self {
+        self.cookies.insert("footbridge".to_owned(), secret.to_owned());
+        self
     }
-}
 
-impl Browser<'_> {
     fn with_cookies(&self, post: Post) -> Post {
         let pairs: Vec<_> = self
             .cookies
@@ -58,7 +68,9 @@ impl Browser<'_> {
 
     /// Opens a page.
     pub(crate) async fn get(&mut self, path: &str) -> Reply {
-        let reply = self.with_cookies(self.house.get(path)).send().await;
+        let mut get = Post::to(self.address, "", "").path(path);
+        get.method = "GET";
+        let reply = self.with_cookies(get).send().await;
         self.keep(&reply);
         reply
     }
@@ -70,11 +82,11 @@ impl Browser<'_> {
         if !token.is_empty() {
             body.append_pair("form", token);
         }
-        let mut post = self.house.post("", body.finish()).path(path);
+        let mut post = Post::to(self.address, "", body.finish()).path(path);
         post = post
             .set("content-type", "application/x-www-form-urlencoded")
             .set("accept", "text/html")
-            .header("origin", &format!("http://{}", self.house.address))
+            .header("origin", &format!("http://{}", self.address))
             .header("sec-fetch-site", "same-origin");
         self.with_cookies(post)
     }

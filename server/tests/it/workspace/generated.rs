@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Where waiting calls, the log of calls and the last use of keys are written: everything but what tools are about.
-const NOT_OURS: [&str; 4] = ["pending_calls", "audit_log", "audit_heads", "api_keys"];
+pub(super) const NOT_OURS: [&str; 4] = ["pending_calls", "audit_log", "audit_heads", "api_keys"];
 
 #[test]
 fn every_example_runs_and_keeps_to_its_schemas() {

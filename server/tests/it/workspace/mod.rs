@@ -7,6 +7,7 @@ mod convert;
 mod crm;
 mod delivery;
 mod demo;
+mod desk;
 mod first;
 mod flow_talk;
 mod flows;

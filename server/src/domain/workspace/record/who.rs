@@ -28,6 +28,7 @@ impl Who {
             Credential::ApiKey { id, .. } => (ScopeKind::ApiKey, Some(id.clone())),
             Credential::Token { .. } => (ScopeKind::Jwt, None),
             Credential::LegacyToken => (ScopeKind::Legacy, None),
+            Credential::Session => (ScopeKind::Session, None),
             Credential::Local => (ScopeKind::Operator, None),
         };
         Self {

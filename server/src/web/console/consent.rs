@@ -1,0 +1,223 @@
+//! A change in two pages: what it would do, and the yes. Between them stands the same plan and the same token as between
+//! the two calls of an assistant, so what is carried out is what was shown, once, or nothing.
+
+use askama::Template;
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::{
+    Fields, Frame, PageError, render,
+    teammate::{Refusal, Teammate},
+    text::{self, shown},
+};
+
+/// The button of the second page.
+pub(super) const CONFIRM: &str = "confirm";
+
+/// What a form asks for, and where it stands.
+pub(super) struct Proposal<'p> {
+    /// The tool that does it.
+    pub(super) tool: &'p str,
+    /// Its arguments.
+    pub(super) arguments: Value,
+    /// The word for what will have been done then.
+    pub(super) done: &'p str,
+}
+
+/// What came of a proposal or of a yes.
+pub(super) enum Outcome {
+    /// It is done: the word for what was done.
+    Done(&'static str),
+    /// A page to show first.
+    Page(Response),
+}
+
+/// The answer of a tool that confirms (catalogue.md §2.8).
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Answered {
+    status: String,
+    reason: String,
+    preview: Preview,
+    confirmation_token: String,
+    approve: Approve,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Preview {
+    summary: String,
+    changes: Vec<Map<String, Value>>,
+    effects: Vec<String>,
+    warnings: Vec<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Approve {
+    url: Option<String>,
+}
+
+struct Line {
+    what: String,
+    from: String,
+    to: String,
+}
+
+impl Line {
+    fn of(change: &Map<String, Value>) -> Self {
+        let part = |name: &str| change.get(name).map(shown).unwrap_or_default();
+        let field = part("field").replace(['_', '.'], " ");
+        Self {
+            what: if field.is_empty() {
+                format!("{} {}", part("op"), part("object"))
+            } else {
+                format!("{} {field}", part("object"))
+            },
+            from: part("from"),
+            to: part("to"),
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "console/proposal.html")]
+struct ProposalPage<'p> {
+    frame: Frame,
+    /// Where the yes goes, and where the way back leads.
+    path: &'p str,
+    back: &'p str,
+    reason: &'static str,
+    summary: String,
+    lines: Vec<Line>,
+    effects: Vec<String>,
+    warnings: Vec<String>,
+    tool: &'p str,
+    token: String,
+    done: &'p str,
+    /// It waits for somebody else; there is no button then.
+    waits: bool,
+    approve: String,
+}
+
+fn reason(word: &str) -> &'static str {
+    match word {
+        "" => "",
+        "changed_since_preview" => {
+            "It was changed by somebody else meanwhile. This is what would happen now."
+        }
+        "token_used" => "This was done already. It would be done once more.",
+        "token_expired" => "That took too long: look again at what would happen.",
+        _ => "Look again at what would happen.",
+    }
+}
+
+/// The page of a record, from which things are done to it.
+pub(super) struct Place<'p> {
+    /// Its place in the menu.
+    pub(super) menu: &'static str,
+    /// Where its forms go.
+    pub(super) path: &'p str,
+    /// Where somebody goes who changes their mind.
+    pub(super) back: &'p str,
+}
+
+/// Asks a tool for what it would do, and shows it.
+///
+/// # Errors
+/// Why it would not.
+pub(super) async fn propose(
+    by: &Teammate,
+    place: &Place<'_>,
+    proposal: Proposal<'_>,
+) -> Result<Outcome, Failed> {
+    let answer = by.call(proposal.tool, &proposal.arguments).await?;
+    outcome(by, place, proposal.tool, proposal.done, answer)
+}
+
+/// Carries out what the form of a [`ProposalPage`] says yes to.
+///
+/// # Errors
+/// Why it is not done.
+pub(super) async fn confirm(by: &Teammate, place: &Place<'_>, fields: &Fields) -> Result<Outcome, Failed> {
+    let token = json!({ "confirmation_token": fields.get("token") });
+    let answer = by.call(fields.get("tool"), &token).await?;
+    outcome(by, place, fields.get("tool"), fields.get("done"), answer)
+}
+
+/// Why a form leads to nothing.
+pub(super) enum Failed {
+    /// The tool refuses.
+    Refused(Refusal),
+    /// The page cannot be made.
+    Page(PageError),
+}
+
+impl From<Refusal> for Failed {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<PageError> for Failed {
+    fn from(error: PageError) -> Self {
+        Self::Page(error)
+    }
+}
+
+impl Failed {
+    /// What is to be said beside the form, if other words in it would help.
+    pub(super) fn mendable(self) -> Result<String, PageError> {
+        match self {
+            Self::Refused(refusal) => refusal.mendable(),
+            Self::Page(error) => Err(error),
+        }
+    }
+}
+
+fn outcome(
+    by: &Teammate,
+    place: &Place<'_>,
+    tool: &str,
+    done: &str,
+    answer: Value,
+) -> Result<Outcome, Failed> {
+    let answered: Answered = serde_json::from_value(answer).map_err(|error| PageError::internal(&error))?;
+    let done = text::done_word(done);
+    if answered.status == "done" {
+        return Ok(Outcome::Done(done));
+    }
+    let preview = answered.preview;
+    let page = ProposalPage {
+        frame: Frame::new(by, place.menu, None),
+        path: place.path,
+        back: place.back,
+        reason: reason(&answered.reason),
+        summary: text::visible(&preview.summary),
+        lines: preview.changes.iter().map(Line::of).collect(),
+        effects: preview
+            .effects
+            .iter()
+            .map(|effect| text::visible(effect))
+            .collect(),
+        warnings: preview
+            .warnings
+            .iter()
+            .map(|warning| text::visible(warning))
+            .collect(),
+        tool,
+        token: answered.confirmation_token,
+        done,
+        waits: answered.status != "confirmation_required",
+        approve: answered.approve.url.unwrap_or_default(),
+    };
+    // Nothing has changed: what is shown is an answer to a question, and not the end of what was begun.
+    let status = if answered.reason.is_empty() {
+        StatusCode::OK
+    } else {
+        StatusCode::CONFLICT
+    };
+    Ok(Outcome::Page((status, render(&page)?).into_response()))
+}

@@ -1,0 +1,299 @@
+//! The workspace's pages of the console: what they show, what is done there in two steps, and for whom not.
+
+use footbridge_server::{
+    operate::{
+        Actor,
+        people::{self, NewPerson},
+        sessions,
+    },
+    store::SignInKind,
+    vocabulary::Role,
+};
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
+
+use super::{
+    generated::NOT_OURS,
+    house::{ALL, Rooms},
+    seed::{Seeded, seeded},
+    talk::Outside,
+};
+use crate::{
+    house::Reply,
+    store::harness::{Place, for_each_engine, run, tenant},
+    web::{LIFETIME, browser::Browser},
+};
+
+/// Markup where people write names.
+const MARKUP: &str = "<img src=x onerror=alert(1)>\u{202e}\r\nX-Evil: 1";
+
+impl Rooms {
+    /// A browser of somebody of a tenant who is signed in with this role.
+    pub(super) async fn browser(&self, outside: &Outside, name: &str, role: Role) -> Browser {
+        let tenant = tenant(name);
+        let email = format!("{}@desk.test", role.as_str());
+        let known = people::users(&self.store, &Actor::Operator, &tenant)
+            .await
+            .unwrap();
+        let user = match known.into_iter().find(|user| user.email == email) {
+            Some(user) => user,
+            None => {
+                let person = NewPerson {
+                    email,
+                    name: format!("Some {}", role.as_str()),
+                    role,
+                    groups: Vec::new(),
+                };
+                people::add_user(&self.store, &Actor::Operator, &tenant, person)
+                    .await
+                    .unwrap()
+            }
+        };
+        let opened = sessions::open(&self.store, &tenant, &user.id, SignInKind::Browser, LIFETIME)
+            .await
+            .unwrap();
+        Browser::at(outside.address).signed_in(opened.secret.expose_secret())
+    }
+}
+
+/// The value of a hidden field of a page.
+pub(super) fn hidden(page: &str, name: &str) -> String {
+    let begin = format!("name=\"{name}\" value=\"");
+    let (_, rest) = page
+        .split_once(&begin)
+        .unwrap_or_else(|| panic!("no {name} in {page}"));
+    rest.split('"').next().unwrap().to_owned()
+}
+
+/// Sends a form, reads what it would do, and says yes from that page; gives both answers.
+pub(super) async fn agreed(
+    browser: &mut Browser,
+    page: &str,
+    path: &str,
+    fields: &[(&str, &str)],
+) -> (String, Reply) {
+    let shown = browser.submit(page, path, fields).await;
+    assert_eq!(shown.status, 200, "{path}: {}", shown.text());
+    let shown = shown.text();
+    let reply = say_yes(browser, path, &shown).await;
+    (shown, reply)
+}
+
+async fn say_yes(browser: &mut Browser, path: &str, shown: &str) -> Reply {
+    let field = |name: &str| hidden(shown, name);
+    let (tool, token, done) = (field("tool"), field("token"), field("done"));
+    let fields = [
+        ("act", "confirm"),
+        ("tool", tool.as_str()),
+        ("token", token.as_str()),
+        ("done", done.as_str()),
+    ];
+    browser.form(path, &fields, &field("form")).send().await
+}
+
+async fn ticket(seeded: &Seeded) -> (Value, String) {
+    let key = seeded.rooms.key("acme", ALL).await;
+    let found = seeded
+        .rooms
+        .call(&key, "get_ticket", json!({ "id": seeded.ids["$ticket"] }))
+        .await;
+    (found, key)
+}
+
+#[test]
+fn a_ticket_is_found_shown_and_changed_in_two_steps() {
+    for_each_engine(|place| async move {
+        let seeded = seeded(place).await;
+        let outside = seeded.rooms.open_doors();
+        let mut browser = seeded.rooms.browser(&outside, "acme", Role::Member).await;
+        let path = format!("/console/tickets/{}", seeded.ids["$ticket"]);
+        for (query, there) in [
+            ("", true),
+            (
+                "?status=open&assignee=unassigned&priority=medium&sla=ok&q=Printer",
+                true,
+            ),
+            ("?status=closed", false),
+            ("?status=all", true),
+            ("?assignee=me", false),
+            ("?priority=%27+OR+1%3D1&colour=red", true),
+        ] {
+            let list = browser.get(&format!("/console/tickets{query}")).await;
+            assert_eq!(list.status, 200);
+            assert_eq!(list.text().contains(&path), there, "{query}: {}", list.text());
+        }
+        let short = browser.get("/console/tickets?q=P").await.text();
+        assert!(short.contains("role=\"alert\""), "{short}");
+
+        let assign = [("act", "assign"), ("assignee", "me")];
+        let token = browser.token(&path).await;
+        let shown = browser.form(&path, &assign, &token).send().await.text();
+        assert!(
+            shown.contains("ticket assignee") && shown.contains("Some member"),
+            "{shown}"
+        );
+        let (before, _) = ticket(&seeded).await;
+        assert_eq!(
+            before["ticket"].get("assignee"),
+            None,
+            "a preview changes nothing"
+        );
+        let done = say_yes(&mut browser, &path, &shown).await;
+        assert_eq!(done.status, 303, "{}", done.text());
+        assert_eq!(
+            done.header("location"),
+            Some(format!("{path}?done=assigned").as_str())
+        );
+        let page = browser.get(&format!("{path}?done=assigned")).await.text();
+        assert!(
+            page.contains("It is assigned.") && page.contains("Some member"),
+            "{page}"
+        );
+        // Said once, done once.
+        let again = say_yes(&mut browser, &path, &shown).await;
+        assert_eq!(again.status, 303, "{}", again.text());
+
+        for fields in [
+            vec![("act", "comment"), ("body", "I can\r\nreproduce it.")],
+            vec![
+                ("act", "change"),
+                ("priority", "urgent"),
+                ("status", "in_progress"),
+            ],
+            vec![("act", "closed"), ("resolution", "New toner.")],
+        ] {
+            let (_, done) = agreed(&mut browser, &path, &path, &fields).await;
+            assert_eq!(done.status, 303, "{fields:?}: {}", done.text());
+        }
+        let (after, _) = ticket(&seeded).await;
+        assert_eq!(after["ticket"]["status"], "closed");
+        assert_eq!(after["ticket"]["priority"], "urgent");
+        assert_eq!(after["ticket"]["resolution"], "New toner.");
+        assert_eq!(after["comments"][0]["body"], "I can\nreproduce it.");
+        assert_eq!(after["comments"][0]["author"]["name"], "Some member");
+        // What cannot be is said beside the form, with what was written.
+        let nothing = browser
+            .submit(&path, &path, &[("act", "answer"), ("body", "")])
+            .await;
+        assert_eq!(nothing.status, 422);
+        // The calls stand in the log as the console's.
+        let calls = browser.get("/console/calls").await.text();
+        assert!(
+            calls.contains("assign_ticket") && calls.contains("console"),
+            "{calls}"
+        );
+    });
+}
+
+#[test]
+fn who_changes_a_ticket_meanwhile_is_not_overruled() {
+    for_each_engine(|place| async move {
+        let seeded = seeded(place).await;
+        let outside = seeded.rooms.open_doors();
+        let mut browser = seeded.rooms.browser(&outside, "acme", Role::Member).await;
+        let path = format!("/console/tickets/{}", seeded.ids["$ticket"]);
+        let close = [("act", "closed"), ("resolution", "Mine.")];
+        let shown = browser.submit(&path, &path, &close).await.text();
+        let (_, key) = ticket(&seeded).await;
+        let urgent = json!({ "id": seeded.ids["$ticket"], "priority": "urgent" });
+        seeded.rooms.confirmed(&key, "update_ticket", urgent).await;
+        let changed = say_yes(&mut browser, &path, &shown).await;
+        assert_eq!(changed.status, 409);
+        let changed = changed.text();
+        assert!(changed.contains("changed by somebody else"), "{changed}");
+        assert_eq!(ticket(&seeded).await.0["ticket"]["status"], "open");
+        assert_eq!(say_yes(&mut browser, &path, &changed).await.status, 303);
+        assert_eq!(ticket(&seeded).await.0["ticket"]["status"], "closed");
+    });
+}
+
+/// Every page of a record with one of its forms.
+fn pages(seeded: &Seeded) -> Vec<(String, Vec<(&'static str, &'static str)>)> {
+    let id = |placeholder: &str| seeded.ids[placeholder].clone();
+    vec![(
+        format!("/console/tickets/{}", id("$ticket")),
+        vec![("act", "assign"), ("assignee", "me")],
+    )]
+}
+
+#[test]
+fn pages_are_for_their_own_tenant_and_changes_for_those_who_may() {
+    for_each_engine(|place| async move {
+        let seeded = seeded(place).await;
+        let outside = seeded.rooms.open_doors();
+        let mut stranger = seeded.rooms.browser(&outside, "zeta", Role::Owner).await;
+        let mut auditor = seeded.rooms.browser(&outside, "acme", Role::Auditor).await;
+        let mut member = seeded.rooms.browser(&outside, "acme", Role::Member).await;
+        for (path, fields) in pages(&seeded) {
+            assert_eq!(stranger.get(&path).await.status, 404, "{path}");
+            let token = stranger.token("/console/connect").await;
+            assert_eq!(
+                stranger.form(&path, &fields, &token).send().await.status,
+                404,
+                "{path}"
+            );
+            let read = auditor.get(&path).await;
+            assert_eq!(read.status, 200, "{path}");
+            assert!(
+                !read.text().contains("name=\"act\""),
+                "{path} offers an auditor changes"
+            );
+            let token = auditor.token("/console/connect").await;
+            let before = seeded.rooms.dump(&NOT_OURS).await.len();
+            assert_eq!(
+                auditor.form(&path, &fields, &token).send().await.status,
+                403,
+                "{path}"
+            );
+            let token = member.token(&path).await;
+            // Another's token, none, and another site's page.
+            for wrong in ["", "x", &stranger.token("/console/connect").await] {
+                assert_eq!(
+                    member.form(&path, &fields, wrong).send().await.status,
+                    403,
+                    "{path}"
+                );
+            }
+            let foreign = member
+                .form(&path, &fields, &token)
+                .set("origin", "https://evil.example");
+            assert_eq!(foreign.send().await.status, 403, "{path}");
+            assert_eq!(seeded.rooms.dump(&NOT_OURS).await.len(), before, "{path}");
+            assert_eq!(
+                member.form(&path, &fields, &token).send().await.status,
+                200,
+                "{path}"
+            );
+            let mut nobody = Browser::at(outside.address);
+            assert_eq!(nobody.get(&path).await.status, 303, "{path}");
+        }
+    });
+}
+
+#[test]
+fn what_people_write_is_shown_and_never_obeyed() {
+    run(async {
+        let seeded = seeded(Place::sqlite()).await;
+        let outside = seeded.rooms.open_doors();
+        let key = seeded.rooms.key("acme", ALL).await;
+        let made = json!({ "title": MARKUP, "description": MARKUP, "requester": seeded.ids["$contact"] });
+        let made = seeded.rooms.confirmed(&key, "create_ticket", made).await;
+        let mut browser = seeded.rooms.browser(&outside, "acme", Role::Owner).await;
+        let path = format!("/console/tickets/{}", made["ticket"]["id"].as_str().unwrap());
+        let rename = [("act", "closed"), ("resolution", MARKUP)];
+        let shown = browser.submit(&path, &path, &rename).await;
+        for reply in [
+            browser.get("/console/tickets").await,
+            browser.get(&path).await,
+            shown,
+        ] {
+            assert_eq!(reply.header("x-evil"), None);
+            let text = reply.text();
+            assert!(!text.contains("<img src=x"), "{text}");
+            assert!(
+                text.contains("&#60;img src=x") || text.contains("&lt;img src=x"),
+                "{text}"
+            );
+        }
+    });
+}
