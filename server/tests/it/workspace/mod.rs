@@ -14,6 +14,7 @@ mod flows;
 mod generated;
 pub(crate) mod house;
 mod inbox;
+mod isolation;
 mod knowledge;
 mod post_office;
 mod reports;
