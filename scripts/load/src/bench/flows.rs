@@ -164,7 +164,8 @@ fn wait_for_runs(target: &Target, runs_each: usize) -> Result<(), Failure> {
             let status = flow.pointer("/last_run/status").and_then(Value::as_str);
             runs == Some(runs_each as u64) && status == Some("succeeded")
         };
-        if flows.len() == FLOWS && flows.iter().all(is_done) {
+        // A new workspace has flows of its own, which nothing here sets off.
+        if flows.iter().filter(|flow| is_done(flow)).count() == FLOWS {
             return Ok(());
         }
         if Instant::now() > until {
