@@ -38,6 +38,7 @@ mod settings;
 mod teammate;
 mod text;
 mod tickets;
+mod toolsets;
 
 use axum::{Router, response::Redirect, routing::get};
 

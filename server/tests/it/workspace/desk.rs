@@ -327,3 +327,48 @@ fn what_people_write_is_shown_and_never_obeyed() {
         }
     });
 }
+
+#[test]
+fn a_person_chooses_which_tools_an_assistant_is_shown() {
+    run(async {
+        let seeded = seeded(Place::sqlite()).await;
+        let outside = seeded.rooms.open_doors();
+        let mut browser = seeded.rooms.browser(&outside, "acme", Role::Member).await;
+        let new = "/console/keys/new";
+        let mut fields = vec![
+            ("edition", "workspace"),
+            ("name", "Tickets"),
+            ("days", "30"),
+            ("scope", "crm:read"),
+            ("scope", "tickets:read"),
+            ("toolset", "tickets"),
+        ];
+        let minted = browser.submit(new, new, &fields).await;
+        assert_eq!(minted.status, 200, "{}", minted.text());
+        let minted = minted.text();
+        let (_, id) = minted.split_once("/console/connect?key=").unwrap();
+        let id = id.split('"').next().unwrap();
+        let seen = browser.get(&format!("/console/editions?key={id}")).await.text();
+        let row = |tool: &str| {
+            let (_, rest) = seen.split_once(&format!("<code>{tool}</code>")).unwrap();
+            rest.split("</tr>").next().unwrap().to_owned()
+        };
+        assert!(row("list_tickets").contains(">yes<"), "{}", row("list_tickets"));
+        assert!(row("list_leads").contains("not listed"), "{}", row("list_leads"));
+        assert!(row("create_lead").contains(">no<"), "{}", row("create_lead"));
+
+        let at = |query: &str| format!("/console/connect?key={id}&{query}");
+        let shown = browser
+            .get(&at("toolset=crm&toolset=tickets&toolset=%22x"))
+            .await
+            .text();
+        assert!(shown.contains("?toolsets=crm,tickets"), "{shown}");
+        let shown = browser.get(&at("discover=yes")).await.text();
+        assert!(shown.contains("?mode=discover"), "{shown}");
+        let plain = browser.get(&at("toolset=nothing")).await.text();
+        assert!(!plain.contains("?toolsets="), "{plain}");
+        fields[5].1 = "nothing";
+        let refused = browser.submit(new, new, &fields).await;
+        assert_eq!(refused.status, 400, "{}", refused.text());
+    });
+}
