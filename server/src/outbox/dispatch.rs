@@ -53,6 +53,9 @@ pub struct Envelope {
     pub subject: String,
     /// Plain text.
     pub text: String,
+    /// The same for programs that show HTML.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub html: Option<String>,
     /// Its id, without brackets: the same for every attempt, and what an answer names.
     pub message_id: String,
     /// Ids of the mails it answers, the oldest first.

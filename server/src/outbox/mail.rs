@@ -3,7 +3,7 @@
 use lettre::{
     AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor,
     message::{
-        Mailbox,
+        Mailbox, MultiPart,
         header::{ContentType, HeaderName, HeaderValue},
     },
 };
@@ -68,8 +68,7 @@ impl Mailer {
             .from(from)
             .to(mailbox(&envelope.to)?)
             .subject(one_line(&envelope.subject))
-            .message_id(Some(format!("<{}>", envelope.message_id)))
-            .header(ContentType::TEXT_PLAIN);
+            .message_id(Some(format!("<{}>", envelope.message_id)));
         if let Some(nearest) = envelope.answers.last() {
             builder = builder.in_reply_to(format!("<{nearest}>")).references(
                 envelope
@@ -80,9 +79,12 @@ impl Mailer {
                     .join(" "),
             );
         }
-        let mut message = builder
-            .body(format!("{}\n", envelope.text))
-            .map_err(|e| format!("no mail can be made of it: {e}"))?;
+        let text = format!("{}\n", envelope.text);
+        let made = match &envelope.html {
+            Some(html) => builder.multipart(MultiPart::alternative_plain_html(text, html.clone())),
+            None => builder.header(ContentType::TEXT_PLAIN).body(text),
+        };
+        let mut message = made.map_err(|e| format!("no mail can be made of it: {e}"))?;
         if envelope.automatic {
             let name = HeaderName::new_from_ascii_str("Auto-Submitted");
             let value = HeaderValue::new(name, "auto-replied".to_owned());

@@ -202,7 +202,7 @@ fn a_client_stops_its_call_through_another_replica() {
     std::thread::spawn(move || {
         api.incoming()
             .map_while(|taken| reached.send(taken).ok())
-            .for_each(drop)
+            .for_each(drop);
     });
     let file = place.path().join("slow.toml");
     std::fs::write(&file, SLOW.replace("$port", &port.to_string())).unwrap();

@@ -1,7 +1,7 @@
 //! Lists of one kind: what callers filter and sort by becomes a query over declared fields, and a page with a sealed cursor
 //! comes back (catalogue.md §2.14).
 
-use std::collections::HashSet;
+mod text;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -13,12 +13,11 @@ use super::{
 };
 use crate::{
     access::Principal,
-    domain::{Call, DomainError, HandlerResult, Outcome, context::words::words},
-    store::{
-        Condition, FieldValue, Matching, Record, RecordCursor, RecordPage, RecordQuery, TenantTx, TextQuery,
-    },
+    domain::{Call, DomainError, HandlerResult, Outcome},
+    store::{Condition, FieldValue, RecordCursor, RecordQuery, TenantTx},
     vocabulary::{Timestamp, canonical, hexadecimal, sha256},
 };
+pub(crate) use text::question;
 
 /// What an argument of a list asks for.
 #[derive(Clone, Copy, Debug)]
@@ -46,12 +45,6 @@ pub(crate) type Filters = &'static [(&'static str, &'static str, Filter)];
 
 /// Rows that can be reached by paging (catalogue.md §2.11).
 const REACHABLE: u32 = 10_000;
-/// Records that a text filter looks at, best first.
-const MOST_HITS: u32 = 2_000;
-
-/// Records of another kind, best first, in which a text filter looks for the words too. Each may name a record to be read.
-const MOST_SPOKEN: u32 = 300;
-
 /// Where a page ended, as it is sealed.
 #[derive(Serialize, Deserialize)]
 struct Cursor {
@@ -147,7 +140,7 @@ pub(crate) async fn page<K: Kind>(
     }
     let found = match text("q") {
         None => tx.records(K::NAME).list(&query).await?,
-        Some(q) => matching::<K>(tx, q, &query).await?,
+        Some(q) => text::matching::<K>(tx, q, &query).await?,
     };
     let items = found
         .records
@@ -323,97 +316,6 @@ pub(crate) fn date(name: &str, text: &str) -> Result<String, DomainError> {
     let moment = Timestamp::parse(text).map(|moment| moment.to_string());
     let date = moment.and_then(|moment| moment.get(..10).map(str::to_owned));
     date.ok_or_else(|| DomainError::argument(format!("{name}: must be a date, such as 2026-11-30")))
-}
-
-/// The full-text question that a filter is: all its words, the last one still being typed.
-pub(crate) fn question(text: &str) -> TextQuery {
-    TextQuery {
-        terms: words(text).into_iter().map(|word| vec![word]).collect(),
-        matching: Matching::All,
-        prefix_last: true,
-        ..TextQuery::default()
-    }
-}
-
-/// The page of those that hold the words asked for. They are few, so they are sorted here.
-async fn matching<K: Kind>(
-    tx: &mut TenantTx<'_>,
-    q: &str,
-    query: &RecordQuery,
-) -> Result<RecordPage, DomainError> {
-    let hits = tx
-        .records(K::NAME)
-        .text_candidates(&question(q), MOST_HITS)
-        .await?;
-    let rows: Vec<i64> = hits.iter().map(|hit| hit.row_id).collect();
-    let mut found = tx.records(K::NAME).find_rows(&rows).await?;
-    for (kind, field) in K::SPOKEN_IN {
-        spoken_in::<K>(tx, (kind, field), q, &mut found).await?;
-    }
-    let mut sorted = Vec::new();
-    for record in found {
-        let index = Stored::<K>::of(&record)?.doc.index();
-        if let Some(value) = query.sort_value(&record, index.fields())? {
-            sorted.push((
-                RecordCursor {
-                    value,
-                    id: record.id.clone(),
-                },
-                record,
-            ));
-        }
-    }
-    let key = |cursor: &RecordCursor| (cursor.value.clone(), cursor.id.clone());
-    sorted.sort_by_key(|(cursor, _)| key(cursor));
-    if query.descending {
-        sorted.reverse();
-    }
-    let after = query.after.as_ref().map(key);
-    let mut rest = sorted.into_iter().skip_while(|(cursor, _)| {
-        after.as_ref().is_some_and(|after| {
-            let here = key(cursor);
-            if query.descending {
-                here >= *after
-            } else {
-                here <= *after
-            }
-        })
-    });
-    let page: Vec<_> = rest.by_ref().take(query.limit as usize).collect();
-    let next = rest
-        .next()
-        .and_then(|_| page.last().map(|(cursor, _)| cursor.clone()));
-    Ok(RecordPage {
-        records: page.into_iter().map(|(_, record)| record).collect(),
-        next,
-    })
-}
-
-/// Adds the records that others of `kind`, which hold the words asked for, name in `field`.
-async fn spoken_in<K: Kind>(
-    tx: &mut TenantTx<'_>,
-    (kind, field): (&'static str, &str),
-    q: &str,
-    found: &mut Vec<Record>,
-) -> Result<(), DomainError> {
-    let hits = tx
-        .records(kind)
-        .text_candidates(&question(q), MOST_SPOKEN)
-        .await?;
-    let rows: Vec<i64> = hits.iter().map(|hit| hit.row_id).collect();
-    let mut seen: HashSet<String> = found.iter().map(|record| record.id.clone()).collect();
-    for saying in tx.records(kind).find_rows(&rows).await? {
-        let fields: Map<String, Value> = saying.parse()?;
-        let Some(id) = fields.get(field).and_then(Value::as_str) else {
-            continue;
-        };
-        if seen.insert(id.to_owned())
-            && let Some(record) = tx.records(K::NAME).find(id).await?
-        {
-            found.push(record);
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

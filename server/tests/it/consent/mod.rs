@@ -5,7 +5,9 @@
 mod desk;
 mod doors;
 mod everything;
+mod furnish;
 mod house;
 mod registry;
 mod reviews;
 mod tokens;
+mod world;

@@ -152,6 +152,34 @@ fn what_no_mail_server_takes_fails_after_six_attempts() {
     });
 }
 
+#[test]
+fn a_reply_in_markdown_is_shown_as_it_is_meant_and_text_stays_text() {
+    run(async {
+        let rooms = Rooms::with(Place::sqlite()).await;
+        let key = rooms.key("acme", ALL).await;
+        rooms.channel("acme", json!({})).await;
+        let path = rooms.inbound("acme", "support").await;
+        let outside = rooms.open_doors();
+        let office = PostOffice::open().await;
+        let courier = rooms.courier(&office.url);
+        bring(&outside, &path, &mail_from("ada@analytical.test")).await;
+        let id = rooms.only_conversation(&key).await["id"].clone();
+        for format in ["markdown", "text"] {
+            let body = "Turn it **twice**.\n\n<script>spin()</script>";
+            let reply = json!({ "id": id, "body": body, "format": format });
+            rooms.confirmed(&key, "reply_to_conversation", reply).await;
+            courier.deliver_due().await.unwrap();
+            let taken = office.taken();
+            let mail = &taken.last().unwrap().mail;
+            // As it was written for programs that show no HTML.
+            assert!(mail.contains("Turn it **twice**."), "{mail}");
+            let html = mail.contains("Content-Type: text/html") && mail.contains("<strong>twice</strong>");
+            assert_eq!(html, format == "markdown", "{mail}");
+            assert_eq!(mail.contains("&lt;script&gt;"), html, "{mail}");
+        }
+    });
+}
+
 /// A server that is killed while it sends leaves the job leased to nobody who lives.
 #[test]
 fn what_was_lost_on_its_way_each_time_is_said_to_have_failed() {

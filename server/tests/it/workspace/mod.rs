@@ -15,6 +15,7 @@ mod flows;
 mod generated;
 pub(crate) mod house;
 mod inbox;
+mod isolation;
 mod knowledge;
 mod post_office;
 mod reports;

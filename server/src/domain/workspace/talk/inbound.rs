@@ -6,7 +6,7 @@ mod thread;
 
 use serde::Serialize;
 
-use super::{assign, moves, outbound};
+use super::{assign, fate, moves, outbound};
 use crate::{
     domain::{
         DomainError,
@@ -139,7 +139,7 @@ pub(crate) async fn ignore(
             };
             if message.fields().direction == Direction::Out {
                 let now = tx.now();
-                outbound::bounced(tx, &message.id, now).await?;
+                fate::bounced(tx, &message.id, now).await?;
                 break;
             }
         }

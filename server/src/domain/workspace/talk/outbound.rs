@@ -1,7 +1,6 @@
 //! Replies on their way out: which way a channel sends, the dispatch for the outbox, and how far it is, written on the
 //! message (catalogue.md §3.1).
 
-use futures_util::{FutureExt, future::BoxFuture};
 use secrecy::SecretString;
 use serde_json::json;
 
@@ -16,15 +15,16 @@ use crate::{
                 comment::Comment,
                 contact::Contact,
                 conversation::Conversation,
-                message::{AuthorType, Delivery, DeliveryStatus, Message},
+                message::{AuthorType, Delivery, DeliveryStatus, Format, Message},
                 ticket::Ticket,
             },
+            mail,
             record::{self, Document, Kind, Stored, Who},
         },
     },
-    outbox::{Dispatch, Dispatcher, Envelope, Fate, Way, dispatch},
-    store::{Condition, ReadTx, RecordQuery, StoreError, TenantTx},
-    vocabulary::{TenantId, Timestamp, new_id},
+    outbox::{Dispatch, Envelope, Way, dispatch},
+    store::{Condition, ReadTx, RecordQuery, TenantTx},
+    vocabulary::{TenantId, new_id},
 };
 
 /// Earlier mails that a reply names, so that mail programs show one thread.
@@ -143,6 +143,7 @@ pub(crate) async fn send(
                 to: to.clone(),
                 subject: reply_subject(conversation.subject.as_deref()),
                 text: message.body.clone(),
+                html: (message.format == Format::Markdown).then(|| mail::html(&message.body)),
                 message_id: mail_id.clone(),
                 answers: earlier(&mut tx.reading(), id).await?,
                 automatic: message.author.kind == AuthorType::Bot,
@@ -258,6 +259,7 @@ pub(crate) async fn send_comment(
             to: to.clone(),
             subject,
             text: comment.fields().body.clone(),
+            html: None,
             message_id: format!("{}@{}", comment.id, sender_domain(channel.fields())),
             answers: match &ticket.conversation_id {
                 Some(id) => earlier(&mut tx.reading(), id).await?,
@@ -360,75 +362,9 @@ async fn earlier(tx: &mut ReadTx<'_>, conversation: &str) -> Result<Vec<String>,
     Ok(ids)
 }
 
-impl Dispatcher for Desk {
-    fn signing_secret(&self, tenant: &TenantId) -> SecretString {
-        signing_secret(self, tenant)
-    }
-
-    fn report<'t>(
-        &'t self,
-        tx: &'t mut TenantTx<'_>,
-        dispatch: &'t Dispatch,
-        attempt: u32,
-        fate: Fate,
-    ) -> BoxFuture<'t, Result<(), StoreError>> {
-        async move {
-            let (kind, id) = (&dispatch.about.0, &dispatch.about.1);
-            let (status, error) = match fate {
-                Fate::Sent => (DeliveryStatus::Sent, None),
-                Fate::Delivered => (DeliveryStatus::Delivered, None),
-                Fate::Waits(why) => (DeliveryStatus::Queued, Some(why)),
-                Fate::Failed(why) => (DeliveryStatus::Failed, Some(why)),
-            };
-            let write = |delivery: &mut Option<Delivery>| {
-                let delivery = delivery.get_or_insert_default();
-                (delivery.status, delivery.attempts, delivery.error) = (status, attempt, error);
-            };
-            let done = match kind.as_str() {
-                Message::NAME => change(tx, id, |message: &mut Message| write(&mut message.delivery)).await,
-                Comment::NAME => change(tx, id, |comment: &mut Comment| write(&mut comment.delivery)).await,
-                _ => Ok(()),
-            };
-            done.map_err(|error| match error {
-                DomainError::Store(error) => error,
-                other => StoreError::Row(other.to_string()),
-            })
-        }
-        .boxed()
-    }
-}
-
 /// What webhooks of a tenant are signed with: the same on every replica, and told to that tenant's administrators alone.
 pub(crate) fn signing_secret(desk: &Desk, tenant: &TenantId) -> SecretString {
     Hooks::secret(&desk.seal, tenant)
-}
-
-/// Changes a record that may be gone by now.
-async fn change<K: Kind>(
-    tx: &mut TenantTx<'_>,
-    id: &str,
-    change: impl FnOnce(&mut K) + Send,
-) -> Result<(), DomainError> {
-    let Some(mut found) = record::find::<K>(&mut tx.reading(), id).await? else {
-        return Ok(());
-    };
-    change(&mut found.doc.fields);
-    record::update(tx, id, &found.doc, None, &Who::system("outbox"))
-        .await
-        .map(|_| ())
-}
-
-/// A mail of ours came back: the message was not delivered after all.
-///
-/// # Errors
-/// When the store fails.
-pub(crate) async fn bounced(tx: &mut TenantTx<'_>, id: &str, now: Timestamp) -> Result<(), DomainError> {
-    change(tx, id, |message: &mut Message| {
-        let delivery = message.delivery.get_or_insert_default();
-        delivery.status = DeliveryStatus::Failed;
-        delivery.error = Some(format!("the mail came back on {now}"));
-    })
-    .await
 }
 
 #[cfg(test)]
