@@ -32,7 +32,10 @@ export const finish = () => {
   }
 };
 
-/** A server of its own, with nothing in it: its address, its setup token, and its commands. */
+/**
+ * A server of its own, with nothing in it but what commands `before` its start put there: its address, its setup token,
+ * which it has while nobody owns it, and its commands.
+ */
 export async function start({ configuration = "", before = [] } = {}) {
   const data = await mkdtemp(path.join(tmpdir(), "footbridge-browser-"));
   const place = ["--data", data];
@@ -41,7 +44,8 @@ export async function start({ configuration = "", before = [] } = {}) {
     await writeFile(config, configuration);
     place.push("--config", config);
   }
-  const command = async (...words) => (await promisify(execFile)(server, [...words, ...place])).stdout;
+  const env = { ...process.env, FOOTBRIDGE_PASSWORD: PASSWORD };
+  const command = async (...words) => (await promisify(execFile)(server, [...words, ...place], { env })).stdout;
   for (const words of before) await command(...words);
   const child = spawn(server, ["serve", "--listen", "127.0.0.1:0", ...place], { stdio: ["ignore", "pipe", "pipe"] });
   let log = "";
@@ -50,9 +54,9 @@ export async function start({ configuration = "", before = [] } = {}) {
   for await (const line of readline.createInterface({ input: child.stdout })) {
     base ??= line.match(/(http:\/\/127\.0\.0\.1:\d+)\//)?.[1];
     token ??= line.match(/fbs_[\w-]+/)?.[0];
-    if (base && token) break;
+    if (base && (token || before.length > 0)) break;
   }
-  must(base && token, `the server did not start: ${log}`);
+  must(base, `the server did not start: ${log}`);
   child.stdout.resume();
   const stop = async () => {
     const ended = new Promise((resolve) => child.once("exit", resolve));
@@ -129,6 +133,15 @@ export async function inspect(page, name) {
     await page.screenshot({ path: path.join(out, `${name}-${colorScheme}.png`), fullPage: true });
   }
   await page.emulateMedia({ colorScheme: "light" });
+}
+
+/** Somebody who has a password. */
+export async function signIn(page, base, email) {
+  await page.goto(`${base}/console/sign-in`);
+  await page.getByLabel("E-mail address").fill(email);
+  await page.getByLabel("Password").fill(PASSWORD);
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.getByRole("heading", { name: "Connect an assistant" }).waitFor();
 }
 
 /** Setup token → owner. */
