@@ -47,7 +47,7 @@ footbridge-load idle --url URL [--key KEY] [--tool NAME --arguments JSON] --conn
 footbridge-load bridge --bin PATH [--arg TEXT]... [--env NAME=VALUE]... --url URL [--legacy-url URL] [--tls-url URL --tls-ca FILE] [--quick]
 footbridge-load direct --url URL [--quick]
 footbridge-load flood URL   (the bench calls it: tokens on stdin)
-footbridge-load bench server|forged|bridge|search|all ...   (scripts/bench calls it)
+footbridge-load bench server|forged|bridge|search|workspace|flows|all ...   (scripts/bench calls it)
 footbridge-load crash [--rounds N] [--server PATH] [--work DIR] [--store URL] [--seed N]   (scripts/crash calls it)
 footbridge-load replicas --cluster DIR --postgres BIN [...]   (scripts/replicas calls it)
 footbridge-load slow [--server PATH] [--work DIR] [--each N]   (scripts/slow-clients calls it)

@@ -112,6 +112,25 @@ impl Server {
         })
     }
 
+    /// The same with the workspace edition and any number of runs of flows.
+    pub(crate) fn for_workspace(program: &Path, data: &Path, store: Option<String>) -> Result<Self, Failure> {
+        let extra = "[server]\neditions = [\"workspace\"]\n[workspace]\nflow_runs_per_hour = 1000000000\n";
+        Self::new(program, data, store, extra)
+    }
+
+    /// Fills the workspace with the demo.
+    pub(crate) fn fill_demo(&self) -> Result<(), Failure> {
+        self.admin(&["demo", "workspace"])?;
+        Ok(())
+    }
+
+    /// Puts a flow in from a file and switches it on.
+    pub(crate) fn add_flow(&self, file: &Path, name: &str) -> Result<(), Failure> {
+        self.admin(&["flow", "apply", &file.display().to_string()])?;
+        self.admin(&["flow", "enable", name])?;
+        Ok(())
+    }
+
     /// The command that serves on a port of the loopback.
     pub(crate) fn serve(&self, core: Option<usize>, port: u16) -> Command {
         let mut command = pinned(core, &self.program);

@@ -33,8 +33,6 @@ const DELIVERY_TIMEOUT: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// How long a store that failed is left alone.
 const RETRY_STORE: Duration = Duration::from_secs(5);
-/// How long ended deliveries are kept for those who look for them.
-const KEPT_MS: i64 = 30 * 24 * 60 * 60 * 1000;
 /// Most mails of one event: a group that is larger has a mailing list, which is one address.
 const MOST_MAILS: usize = 100;
 
@@ -141,12 +139,7 @@ impl Courier {
         let due = self
             .store
             .system_write(move |tx| {
-                async move {
-                    let before = tx.now().plus_millis(-KEPT_MS);
-                    tx.jobs().purge(before).await?;
-                    tx.jobs().lease(QUEUE, &owner, LEASE_MS, AT_ONCE).await
-                }
-                .boxed()
+                async move { tx.jobs().lease(QUEUE, &owner, LEASE_MS, AT_ONCE).await }.boxed()
             })
             .await?;
         let ended = join_all(due.into_iter().map(|job| self.deliver(job))).await;

@@ -30,6 +30,8 @@ use crate::{
 
 /// How long a resource's change is remembered: far longer than any stream takes to ask.
 const CHANGES_LAST_MS: i64 = 24 * 60 * 60 * 1000;
+/// How long a job that ended is kept, whatever its queue, for those who look for what became of it.
+const JOBS_KEPT_MS: i64 = 30 * 24 * 60 * 60 * 1000;
 /// Rows that one sweep removes: a transaction that others need not wait for.
 const SWEPT_AT_ONCE: u32 = 1000;
 
@@ -419,8 +421,8 @@ impl House {
         &self.rules
     }
 
-    /// Removes waiting calls, questions, sessions and replies that nobody can ask for any more, and what is remembered of
-    /// resources that have been quiet, a bounded number of each; gives how many calls.
+    /// Removes waiting calls, questions, sessions and replies that nobody can ask for any more, what is remembered of
+    /// resources that have been quiet, and jobs that ended a month ago, a bounded number of each; gives how many calls.
     ///
     /// # Errors
     /// When the store cannot be written.
@@ -434,6 +436,8 @@ impl House {
                     tx.client_tasks().purge(SWEPT_AT_ONCE).await?;
                     let before = tx.now().plus_millis(-CHANGES_LAST_MS);
                     tx.resources().purge(before, SWEPT_AT_ONCE).await?;
+                    let before = tx.now().plus_millis(-JOBS_KEPT_MS);
+                    tx.jobs().purge(before, SWEPT_AT_ONCE).await?;
                     tx.pending_calls().purge(SWEPT_AT_ONCE).await
                 }
                 .boxed()

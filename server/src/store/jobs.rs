@@ -384,10 +384,11 @@ impl SystemJobs<'_> {
         Ok(next.flatten())
     }
 
-    /// Forgets jobs that ended before a moment; gives how many.
-    pub async fn purge(&mut self, before: Timestamp) -> Result<u64, StoreError> {
-        const PURGE: &str =
-            "DELETE FROM jobs WHERE state IN ('done', 'failed', 'cancelled') AND updated_at < $1";
-        self.session.execute(PURGE, params![before]).await
+    /// Forgets jobs of any queue that ended before a moment, at most `most` of them; gives how many.
+    pub async fn purge(&mut self, before: Timestamp, most: u32) -> Result<u64, StoreError> {
+        const PURGE: &str = "DELETE FROM jobs WHERE (tenant_id, job_id) IN (
+                SELECT tenant_id, job_id FROM jobs
+                WHERE state IN ('done', 'failed', 'cancelled') AND updated_at < $1 LIMIT $2)";
+        self.session.execute(PURGE, params![before, most]).await
     }
 }

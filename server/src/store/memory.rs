@@ -200,7 +200,9 @@ impl Memories<'_> {
                 params![tenant, row_id],
             )
             .await?;
-        self.session.forget_text(self.tenant, Shelf::Memory, row_id).await
+        self.session
+            .forget_text(self.tenant, Shelf::Memory, row_id, "")
+            .await
     }
 
     /// The living memory of that key.
@@ -305,7 +307,7 @@ impl Memories<'_> {
         limit: u32,
     ) -> Result<Vec<TextHit>, StoreError> {
         self.session
-            .find_text(self.tenant, Shelf::Memory, query, None, limit)
+            .find_text(self.tenant, Shelf::Memory, query, &[], limit)
             .await
     }
 }

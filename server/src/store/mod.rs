@@ -79,13 +79,14 @@ pub use pending::{
 };
 pub use reading::{ReadMemories, ReadNotes, ReadRecords, ReadSettings, ReadTx, ReadUsers};
 pub use records::{
-    Condition, Draft, Extract, Extracted, Field, FieldValue, Record, RecordChange, RecordCursor, RecordPage,
-    RecordQuery, Records,
+    Condition, Draft, Extract, Extracted, Field, FieldValue, Found, Record, RecordChange, RecordCursor,
+    RecordPage, RecordQuery, Records,
 };
 pub use redact::redacted;
 pub use reply_messages::{ReplyMessage, ReplyMessages, SystemReplyMessages};
 pub use resets::{PasswordReset, PasswordResets, SystemPasswordResets};
 pub use resources::{ResourceChanges, ResourceStamp, SystemResourceChanges};
+pub use session::StatementPlan;
 pub use settings::{Settings, SetupTokens};
 pub use sign_ins::{NewSignIn, SignIn, SignInKind, SignIns, SystemSignIns};
 pub use tenants::{NewTenant, Tenant, TenantStatus, Tenants};

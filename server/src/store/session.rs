@@ -39,6 +39,17 @@ pub(crate) struct Session {
     /// Invariant: a transaction in which a statement failed never commits. PostgreSQL enforces that by
     /// itself, and by turning COMMIT into ROLLBACK without an error; SQLite would commit the rest.
     failed: Option<StoreError>,
+    /// How the engine goes about each statement that reads, once somebody wants to know.
+    pub(super) plans: Option<Vec<StatementPlan>>,
+}
+
+/// How an engine goes about a statement.
+#[derive(Clone, Debug)]
+pub struct StatementPlan {
+    /// The statement.
+    pub sql: String,
+    /// The engine's words, a line for each step.
+    pub steps: Vec<String>,
 }
 
 impl Session {
@@ -51,6 +62,7 @@ impl Session {
             raised: Vec::new(),
             later: Later::default(),
             failed: None,
+            plans: None,
         }
     }
 
@@ -61,6 +73,7 @@ impl Session {
         self.changes.clear();
         self.raised.clear();
         self.failed = None;
+        self.plans = None;
     }
 
     /// The error of the first failed statement, if any.
@@ -75,6 +88,28 @@ impl Session {
         result
     }
 
+    /// Notes how the engine goes about a statement.
+    async fn explain(&mut self, sql: &str, params: &[Param<'_>]) -> Result<(), StoreError> {
+        let steps = match &mut self.engine {
+            Engine::Sqlite(connection) => {
+                let explained = format!("EXPLAIN QUERY PLAN {sql}");
+                connection.query(&explained, params, |row| row.text(3))?
+            }
+            Engine::Postgres(connection) => {
+                let rows = connection.query(&format!("EXPLAIN {sql}"), params).await?;
+                rows.iter()
+                    .map(|row| RowRef::Postgres(row).text(0))
+                    .collect::<Result<_, _>>()?
+            }
+        };
+        let plan = StatementPlan {
+            sql: sql.to_owned(),
+            steps,
+        };
+        self.plans.get_or_insert_default().push(plan);
+        Ok(())
+    }
+
     /// Runs a statement and maps each of its rows.
     pub(crate) async fn query<T>(
         &mut self,
@@ -82,9 +117,29 @@ impl Session {
         params: &[Param<'_>],
         map: impl FnMut(&RowRef<'_>) -> Result<T, StoreError>,
     ) -> Result<Vec<T>, StoreError> {
+        if self.plans.is_some() {
+            self.explain(sql, params).await?;
+        }
         let result = match &mut self.engine {
             Engine::Sqlite(connection) => connection.query(sql, params, map),
             Engine::Postgres(connection) => match connection.query(sql, params).await {
+                Ok(rows) => rows.iter().map(RowRef::Postgres).map(map_by_ref(map)).collect(),
+                Err(error) => Err(error),
+            },
+        };
+        self.noted(result)
+    }
+
+    /// The same, planned for these very values: for a statement whose best way depends on them, as that of words does.
+    pub(crate) async fn query_planned<T>(
+        &mut self,
+        sql: &str,
+        params: &[Param<'_>],
+        map: impl FnMut(&RowRef<'_>) -> Result<T, StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
+        let result = match &mut self.engine {
+            Engine::Sqlite(_) => return self.query(sql, params, map).await,
+            Engine::Postgres(connection) => match connection.query_planned(sql, params).await {
                 Ok(rows) => rows.iter().map(RowRef::Postgres).map(map_by_ref(map)).collect(),
                 Err(error) => Err(error),
             },
@@ -138,6 +193,27 @@ impl Session {
     /// begins with the tenant and walks all of the tenant's rows.
     pub(crate) fn by_row_number(&self) -> &'static str {
         if self.is_postgres() { "" } else { " NOT INDEXED" }
+    }
+
+    /// Whether a column is one of the numbers that [`Session::numbers`] wrote into a parameter: any number of them is one
+    /// statement to prepare.
+    pub(crate) fn is_among(&self, column: &str, slot: usize) -> String {
+        if self.is_postgres() {
+            format!("{column} = ANY (CAST(CAST(${slot} AS TEXT) AS BIGINT[]))")
+        } else {
+            format!("{column} IN (SELECT value FROM json_each(${slot}))")
+        }
+    }
+
+    /// Numbers as the parameter of a statement.
+    pub(crate) fn numbers(&self, numbers: &[i64]) -> String {
+        let listed: Vec<String> = numbers.iter().map(i64::to_string).collect();
+        let (open, close) = if self.is_postgres() {
+            ('{', '}')
+        } else {
+            ('[', ']')
+        };
+        format!("{open}{}{close}", listed.join(","))
     }
 
     /// Raises the counter of a topic and gives its new value. Whoever listens hears of it after the commit,

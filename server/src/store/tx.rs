@@ -5,10 +5,11 @@ use serde::de::DeserializeOwned;
 use super::{
     AuditLog, AuditRecord, CallView, Caps, ChangeLog, ClientQuestions, ClientSessions, ClientTasks, Counters,
     Invitations, Jobs, Keys, Memories, NewChange, Notes, PasswordResets, PendingCalls, Records,
-    ReplyMessages, ResourceChanges, Session, Settings, SetupTokens, SignInAttempts, SignIns, StoreError,
-    SystemCaps, SystemClientQuestions, SystemClientSessions, SystemClientTasks, SystemInvitations,
-    SystemJobs, SystemKeys, SystemOAuth, SystemPasswordResets, SystemPendingCalls, SystemReplyMessages,
-    SystemResourceChanges, SystemSignIns, SystemUsers, TenantOAuth, Tenants, Topic, Users,
+    ReplyMessages, ResourceChanges, Session, Settings, SetupTokens, SignInAttempts, SignIns, StatementPlan,
+    StoreError, SystemCaps, SystemClientQuestions, SystemClientSessions, SystemClientTasks,
+    SystemInvitations, SystemJobs, SystemKeys, SystemOAuth, SystemPasswordResets, SystemPendingCalls,
+    SystemReplyMessages, SystemResourceChanges, SystemSignIns, SystemUsers, TenantOAuth, Tenants, Topic,
+    Users,
 };
 use crate::vocabulary::{TenantId, Timestamp};
 
@@ -38,6 +39,19 @@ impl<'a> TenantTx<'a> {
     /// The moment the transaction began.
     pub fn now(&self) -> Timestamp {
         self.session.now
+    }
+
+    /// From here on, notes how the engine goes about each statement that reads. Tests ask whether lists are found along
+    /// indexes; nothing else does.
+    #[doc(hidden)]
+    pub fn note_plans(&mut self) {
+        self.session.plans = Some(Vec::new());
+    }
+
+    /// What was noted since [`TenantTx::note_plans`].
+    #[doc(hidden)]
+    pub fn take_plans(&mut self) -> Vec<StatementPlan> {
+        self.session.plans.take().unwrap_or_default()
     }
 
     /// Adds a row to the tenant's audit log, committed with the rest of this transaction or not at all.

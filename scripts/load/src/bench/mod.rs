@@ -4,11 +4,13 @@
 //! order turns, so that a machine that gets slower hits both sides. Slowness never fails a run; an error does.
 
 mod bridge;
+mod flows;
 mod forged;
 mod search;
 mod server;
 mod server_rows;
 mod tools;
+mod workspace;
 
 use crate::process::{Cores, raise_open_files, say, wait_for_port};
 use crate::report::Section;
@@ -110,7 +112,7 @@ pub(crate) fn main(mut parser: lexopt::Parser) -> Result<(), Failure> {
         }
     }
     if sections.is_empty() || sections.iter().any(|name| name == "all") {
-        sections = ["server", "forged", "bridge", "search"]
+        sections = ["server", "forged", "bridge", "search", "workspace", "flows"]
             .map(str::to_owned)
             .to_vec();
     }
@@ -136,10 +138,11 @@ fn run(settings: &Settings, names: &[String]) -> Result<(), Failure> {
             "forged" => forged::measure(settings),
             "bridge" => bridge::measure(settings),
             "search" => search::measure(settings),
+            "workspace" => workspace::measure(settings),
+            "flows" => flows::measure(settings),
             other => {
-                return Err(
-                    format!("there is no section `{other}`: server, forged, bridge, search, all").into(),
-                );
+                let all = "server, forged, bridge, search, workspace, flows, all";
+                return Err(format!("there is no section `{other}`: {all}").into());
             }
         };
         match section {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 const START_PATIENCE: Duration = Duration::from_secs(30);
 
 /// A cluster in a folder that `initdb` filled; it listens on a socket in that folder alone.
-pub(super) struct Cluster {
+pub(crate) struct Cluster {
     folder: PathBuf,
     bin: PathBuf,
     user: Option<String>,
@@ -22,7 +22,7 @@ pub(super) struct Cluster {
 
 impl Cluster {
     /// `folder` holds `data`; `user` is whom to become, since PostgreSQL refuses to run as root.
-    pub(super) fn new(folder: &Path, bin: &Path, user: Option<String>, log: &Path) -> Self {
+    pub(crate) fn new(folder: &Path, bin: &Path, user: Option<String>, log: &Path) -> Self {
         Self {
             folder: folder.to_owned(),
             bin: bin.to_owned(),
@@ -33,7 +33,7 @@ impl Cluster {
     }
 
     /// The store's address for our servers.
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         let socket = self.folder.display().to_string().replace('/', "%2F");
         format!("postgres://footbridge@{socket}/postgres")
     }
@@ -53,7 +53,7 @@ impl Cluster {
     }
 
     /// Starts it, again and again until it takes connections.
-    pub(super) fn start(&mut self) -> Result<(), Failure> {
+    pub(crate) fn start(&mut self) -> Result<(), Failure> {
         let until = Instant::now() + START_PATIENCE;
         loop {
             let mut command = self.command("postgres");
@@ -83,7 +83,7 @@ impl Cluster {
     }
 
     /// Kills the postmaster and all its processes with SIGKILL.
-    pub(super) fn kill(&mut self) -> Result<(), Failure> {
+    pub(crate) fn kill(&mut self) -> Result<(), Failure> {
         let file = self.folder.join("data/postmaster.pid");
         let text = std::fs::read_to_string(&file).map_err(|e| format!("{}: {e}", file.display()))?;
         let postmaster: i32 = text.lines().next().unwrap_or_default().trim().parse()?;
@@ -101,7 +101,7 @@ impl Cluster {
     }
 
     /// Runs one statement as the cluster's superuser and gives what it prints.
-    pub(super) fn sql(&self, statement: &str) -> Result<String, Failure> {
+    pub(crate) fn sql(&self, statement: &str) -> Result<String, Failure> {
         let mut command = self.command("psql");
         command
             .arg("-h")

@@ -7,7 +7,7 @@
 
 mod balancer;
 mod cap;
-mod cluster;
+pub(crate) mod cluster;
 mod confirm;
 mod orders;
 mod outage;

@@ -132,11 +132,6 @@ impl Index {
     pub(crate) fn unique_text(&mut self, name: &str, value: &str) {
         self.unique(name, fold(value));
     }
-
-    /// What was declared.
-    pub(crate) fn fields(&self) -> &[Field] {
-        &self.0
-    }
 }
 
 /// Text as indexes compare it.

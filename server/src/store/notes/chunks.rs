@@ -375,7 +375,9 @@ impl Notes<'_> {
     async fn drop_chunks(&mut self, entity: &str) -> Result<(), StoreError> {
         let tenant = self.tenant.as_str();
         for row in self.chunk_numbers(entity).await? {
-            self.session.forget_text(self.tenant, Shelf::Chunks, row).await?;
+            self.session
+                .forget_text(self.tenant, Shelf::Chunks, row, "")
+                .await?;
             self.session
                 .execute(
                     "DELETE FROM vectors WHERE tenant_id = $1 AND shelf = 'chunks' AND row_id = $2",

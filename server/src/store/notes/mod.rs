@@ -30,7 +30,7 @@ impl Notes<'_> {
         limit: u32,
     ) -> Result<Vec<TextHit>, StoreError> {
         self.session
-            .find_text(self.tenant, Shelf::Chunks, query, source, limit)
+            .find_text(self.tenant, Shelf::Chunks, query, source.as_slice(), limit)
             .await
     }
 

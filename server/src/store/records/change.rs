@@ -1,6 +1,9 @@
 //! Records are made, changed and deleted: each with the entries that it is found by, its words and a row of history.
 
-use super::{COLUMNS, Draft, Entry, Field, Record, Records, record};
+use super::{
+    COLUMNS, Draft, Entry, Field, Record, Records, record,
+    statement::{Bound, Statement},
+};
 use crate::{
     store::{
         StoreError,
@@ -9,6 +12,9 @@ use crate::{
     },
     vocabulary::Timestamp,
 };
+
+/// Entries added in one statement: as many as a record has, as a rule, and few enough texts to be prepared.
+const MOST_AT_ONCE: usize = 16;
 
 impl Records<'_> {
     /// Makes a record; [`StoreError::Conflict`] when its id or a unique field is taken.
@@ -25,7 +31,7 @@ impl Records<'_> {
         self.claim(id, &entries).await?;
         let made = self.session.query_one(&sql, params, record).await?;
         let made = made.ok_or_else(|| StoreError::conflict(format!("{} `{id}`", self.kind)))?;
-        self.add_entries(id, &entries).await?;
+        self.add_entries(id, now, &entries).await?;
         self.remember(id, 1, actor, "create", None).await?;
         if let Some((title, text)) = &draft.words {
             let words = (title.as_str(), text.as_str(), self.kind);
@@ -52,8 +58,8 @@ impl Records<'_> {
         let entries = entries(draft, old.created_at, now)?;
         let (gone, new) = differences(&old_entries, &entries);
         self.claim(id, &new).await?;
-        self.remove_entries(id, &gone).await?;
-        self.add_entries(id, &new).await?;
+        self.remove_entries(id, old.created_at, &gone).await?;
+        self.add_entries(id, old.created_at, &new).await?;
         let sql = format!(
             "UPDATE records SET version = version + 1, doc = $1, fields = $2, updated_at = $3
              WHERE tenant_id = $4 AND kind = $5 AND id = $6 RETURNING {COLUMNS}"
@@ -73,7 +79,7 @@ impl Records<'_> {
             }
             None => {
                 self.session
-                    .forget_text(self.tenant, Shelf::Records, changed.row_id)
+                    .forget_text(self.tenant, Shelf::Records, changed.row_id, self.kind)
                     .await?;
             }
         }
@@ -90,10 +96,10 @@ impl Records<'_> {
         let Some((old, entries)) = self.locked(id, false, if_version).await? else {
             return Ok(false);
         };
-        self.remove_entries(id, &entries).await?;
+        self.remove_entries(id, old.created_at, &entries).await?;
         self.mark(id, Some(self.session.now)).await?;
         self.session
-            .forget_text(self.tenant, Shelf::Records, old.row_id)
+            .forget_text(self.tenant, Shelf::Records, old.row_id, self.kind)
             .await?;
         self.remember(id, old.version + 1, actor, "delete", Some(&old.doc))
             .await?;
@@ -107,7 +113,7 @@ impl Records<'_> {
             return Ok(false);
         };
         self.claim(id, &entries).await?;
-        self.add_entries(id, &entries).await?;
+        self.add_entries(id, old.created_at, &entries).await?;
         self.mark(id, None).await?;
         self.remember(id, old.version + 1, actor, "restore", Some(&old.doc))
             .await?;
@@ -197,42 +203,47 @@ impl Records<'_> {
         Ok(())
     }
 
-    async fn add_entries(&mut self, id: &str, entries: &[Entry]) -> Result<(), StoreError> {
-        const ADD: &str =
-            "INSERT INTO record_fields (tenant_id, kind, field, value, id) VALUES ($1, $2, $3, $4, $5)
-            ON CONFLICT DO NOTHING";
-        for entry in entries {
-            let params = params![
-                self.tenant.as_str(),
-                self.kind,
-                &entry.name,
-                entry.value.as_slice(),
-                id
-            ];
-            self.session.execute(ADD, params).await?;
+    /// Adds the entries of a record that was made at a moment.
+    async fn add_entries(&mut self, id: &str, made: Timestamp, entries: &[Entry]) -> Result<(), StoreError> {
+        // In one statement: on PostgreSQL, what an entry costs is its way to the server and back.
+        for some in entries.chunks(MOST_AT_ONCE) {
+            let mut statement = Statement::default();
+            for (at, entry) in some.iter().enumerate() {
+                statement.push(if at == 0 {
+                    "INSERT INTO record_fields (tenant_id, kind, field, value, at, id) VALUES ("
+                } else {
+                    "), ("
+                });
+                statement.text(self.tenant.as_str()).push(", ").text(self.kind);
+                statement.push(", ").text(&entry.name);
+                statement.push(", ").bind(Bound::Bytes(entry.value.clone()));
+                statement.push(", ").bind(Bound::Int(made.as_millis()));
+                statement.push(", ").text(id);
+            }
+            statement.push(") ON CONFLICT DO NOTHING");
+            self.session.execute(&statement.sql, &statement.params()).await?;
         }
         Ok(())
     }
 
-    async fn remove_entries(&mut self, id: &str, entries: &[Entry]) -> Result<(), StoreError> {
+    /// Removes entries of a record that was made at a moment.
+    async fn remove_entries(
+        &mut self,
+        id: &str,
+        made: Timestamp,
+        entries: &[Entry],
+    ) -> Result<(), StoreError> {
         for entry in entries {
-            let tables: &[&str] = if entry.unique {
-                &["record_fields", "record_uniques"]
-            } else {
-                &["record_fields"]
-            };
-            for table in tables {
-                let sql = format!(
-                    "DELETE FROM {table} WHERE tenant_id = $1 AND kind = $2 AND field = $3 AND value = $4 AND id = $5"
-                );
-                let params = params![
-                    self.tenant.as_str(),
-                    self.kind,
-                    &entry.name,
-                    entry.value.as_slice(),
-                    id
-                ];
-                self.session.execute(&sql, params).await?;
+            const REMOVE: &str = "DELETE FROM record_fields
+                WHERE tenant_id = $1 AND kind = $2 AND field = $3 AND value = $4 AND at = $5 AND id = $6";
+            let (tenant, value) = (self.tenant.as_str(), entry.value.as_slice());
+            let params = params![tenant, self.kind, &entry.name, value, made, id];
+            self.session.execute(REMOVE, params).await?;
+            if entry.unique {
+                const FREE: &str = "DELETE FROM record_uniques
+                    WHERE tenant_id = $1 AND kind = $2 AND field = $3 AND value = $4 AND id = $5";
+                let params = params![tenant, self.kind, &entry.name, value, id];
+                self.session.execute(FREE, params).await?;
             }
         }
         Ok(())
@@ -265,20 +276,12 @@ impl Records<'_> {
 
 /// The index entries of a draft, without repetitions.
 fn entries(draft: &Draft, created: Timestamp, updated: Timestamp) -> Result<Vec<Entry>, StoreError> {
-    entries_of(&draft.fields, created, updated)
-}
-
-pub(super) fn entries_of(
-    fields: &[Field],
-    created: Timestamp,
-    updated: Timestamp,
-) -> Result<Vec<Entry>, StoreError> {
     let always = [
         Field::new("created_at", created),
         Field::new("updated_at", updated),
     ];
-    let mut entries = Vec::with_capacity(fields.len() + always.len());
-    for field in fields.iter().chain(&always) {
+    let mut entries = Vec::with_capacity(draft.fields.len() + always.len());
+    for field in draft.fields.iter().chain(&always) {
         entries.push(Entry {
             name: field.name.clone(),
             value: field.value.to_bytes()?,

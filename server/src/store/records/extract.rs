@@ -2,7 +2,7 @@
 
 use super::{
     FieldValue, Records,
-    query::{Bound, Statement},
+    statement::{Bound, Statement},
 };
 use crate::{store::StoreError, vocabulary::Timestamp};
 
@@ -61,11 +61,16 @@ impl Records<'_> {
                 ));
             }
         }
-        what.push_str(
-            " FROM record_fields AS s
-             JOIN records AS r ON r.tenant_id = s.tenant_id AND r.kind = s.kind AND r.id = s.id",
+        let mut statement = Statement::default();
+        statement.push(&what).push(
+            " FROM record_fields AS s JOIN records AS r ON r.tenant_id = s.tenant_id AND r.kind = s.kind AND r.id = s.id
+              WHERE s.tenant_id = ",
         );
-        let mut statement = self.select(&what, wanted.field);
+        statement
+            .text(self.tenant.as_str())
+            .push(" AND s.kind = ")
+            .text(self.kind);
+        statement.push(" AND s.field = ").text(wanted.field);
         let mut values = wanted.one_of.iter();
         if let Some(first) = values.next() {
             statement

@@ -111,12 +111,45 @@ impl Field {
     }
 }
 
-/// An index entry as remembered with its record, to know what to remove.
+/// An index entry as remembered with its record: what to remove when it changes, and what lists are judged by.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Entry {
     pub(super) name: String,
+    #[serde(with = "bytes")]
     pub(super) value: Vec<u8>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) unique: bool,
+}
+
+/// Bytes in JSON as hexadecimal digits. They were a list of numbers before, which is twice as long and is still read.
+mod bytes {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written<'a> {
+        #[serde(borrow)]
+        Digits(std::borrow::Cow<'a, str>),
+        Numbers(Vec<u8>),
+    }
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&crate::store::chain::hex(bytes))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        let digits = match Written::deserialize(deserializer)? {
+            Written::Numbers(bytes) => return Ok(bytes),
+            Written::Digits(digits) => digits,
+        };
+        let digit = |of: u8| char::from(of).to_digit(16);
+        let byte = |pair: &[u8]| match pair {
+            [high, low] => u8::try_from(digit(*high)? * 16 + digit(*low)?).ok(),
+            _ => None,
+        };
+        let bytes: Option<Vec<u8>> = digits.as_bytes().chunks(2).map(byte).collect();
+        bytes.ok_or_else(|| D::Error::custom("not hexadecimal"))
+    }
 }
 
 #[cfg(test)]
@@ -138,6 +171,24 @@ mod tests {
         #[test]
         fn text_sorts_as_its_bytes(a in ".{0,20}", b in ".{0,20}") {
             prop_assert_eq!(a.as_bytes().cmp(b.as_bytes()), bytes(a.as_str()).cmp(&bytes(b.as_str())));
+        }
+    }
+
+    #[test]
+    fn entries_are_read_as_they_are_and_were_written() {
+        let entry = Entry {
+            name: "a".to_owned(),
+            value: vec![3, 0, 255],
+            unique: false,
+        };
+        let written = serde_json::to_string(&entry).unwrap();
+        assert_eq!(written, r#"{"name":"a","value":"0300ff"}"#);
+        for text in [&written, r#"{"name":"a","value":[3,0,255],"unique":false}"#] {
+            assert_eq!(serde_json::from_str::<Entry>(text).unwrap(), entry, "{text}");
+        }
+        for bad in ["0", "0g", "ää"] {
+            let text = format!(r#"{{"name":"a","value":"{bad}"}}"#);
+            assert!(serde_json::from_str::<Entry>(&text).is_err(), "{bad}");
         }
     }
 

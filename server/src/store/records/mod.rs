@@ -4,23 +4,28 @@
 //! sorted; the store keeps those beside the document and swaps them with it. Every change leaves a row of
 //! history with what was there before.
 
+mod across;
+mod among;
 mod change;
+mod condition;
 mod extract;
 mod field;
 mod purge;
 mod query;
+mod statement;
 
 use serde::{Serialize, de::DeserializeOwned};
 
+pub use across::Found;
+pub use condition::Condition;
 pub use extract::{Extract, Extracted};
 pub(crate) use field::Entry;
 pub use field::{Field, FieldValue};
-pub use query::{Condition, RecordCursor, RecordPage, RecordQuery};
+pub use query::{RecordCursor, RecordPage, RecordQuery};
 
 use super::{
     Session, StoreError,
-    memory::{IN_LIST, IN_SLOTS_FROM_3, in_list, in_order},
-    row::{Param, RowRef, from_json, params, to_json},
+    row::{RowRef, from_json, params, to_json},
     text::{Shelf, TextHit, TextQuery},
 };
 use crate::vocabulary::{TenantId, Timestamp};
@@ -113,14 +118,19 @@ const COLUMNS: &str = "row_id, id, version, doc, created_at, updated_at, deleted
 const JOINED: &str = "r.row_id, r.id, r.version, r.doc, r.created_at, r.updated_at, r.deleted_at";
 
 fn record(row: &RowRef<'_>) -> Result<Record, StoreError> {
+    record_at(row, 0)
+}
+
+/// The same, from a column on.
+fn record_at(row: &RowRef<'_>, from: usize) -> Result<Record, StoreError> {
     Ok(Record {
-        row_id: row.int(0)?,
-        id: row.text(1)?,
-        version: row.count(2)?,
-        doc: row.text(3)?,
-        created_at: row.time(4)?,
-        updated_at: row.time(5)?,
-        deleted_at: row.opt_time(6)?,
+        row_id: row.int(from)?,
+        id: row.text(from + 1)?,
+        version: row.count(from + 2)?,
+        doc: row.text(from + 3)?,
+        created_at: row.time(from + 4)?,
+        updated_at: row.time(from + 5)?,
+        deleted_at: row.opt_time(from + 6)?,
     })
 }
 
@@ -169,6 +179,13 @@ impl Records<'_> {
             .await
     }
 
+    /// Row numbers of the newest records of this kind that hold the words asked for, newest first.
+    pub async fn newest_with_text(&mut self, query: &TextQuery, limit: u32) -> Result<Vec<i64>, StoreError> {
+        self.session
+            .newest_text(self.tenant, Shelf::Records, query, self.kind, limit)
+            .await
+    }
+
     /// Records of this kind that hold the words asked for, best first.
     pub async fn text_candidates(
         &mut self,
@@ -176,23 +193,7 @@ impl Records<'_> {
         limit: u32,
     ) -> Result<Vec<TextHit>, StoreError> {
         self.session
-            .find_text(self.tenant, Shelf::Records, query, Some(self.kind), limit)
+            .find_text(self.tenant, Shelf::Records, query, &[self.kind], limit)
             .await
-    }
-
-    /// Records by their row numbers, in the order of the numbers given; deleted ones are left out.
-    pub async fn find_rows(&mut self, row_ids: &[i64]) -> Result<Vec<Record>, StoreError> {
-        let mut found = Vec::with_capacity(row_ids.len());
-        let by_number = self.session.by_row_number();
-        for some in row_ids.chunks(IN_LIST) {
-            let sql = format!(
-                "SELECT {COLUMNS} FROM records{by_number} WHERE tenant_id = $1 AND kind = $2 AND deleted_at IS NULL
-                 AND row_id IN ({IN_SLOTS_FROM_3})"
-            );
-            let mut params = vec![Param::Text(self.tenant.as_str()), Param::Text(self.kind)];
-            params.extend(in_list(some));
-            found.extend(self.session.query(&sql, &params, record).await?);
-        }
-        Ok(in_order(row_ids, found, |record| record.row_id))
     }
 }

@@ -1,6 +1,6 @@
 //! Records go for good, with their history.
 
-use super::Records;
+use super::{FieldValue, Records};
 use crate::{
     store::{StoreError, row::params},
     vocabulary::Timestamp,
@@ -21,8 +21,10 @@ impl Records<'_> {
     /// Removes records that nobody changed since a moment for good, with their history, at most `most` of them; gives how
     /// many.
     pub async fn purge_unchanged(&mut self, since: Timestamp, most: u32) -> Result<usize, StoreError> {
-        const OLD: &str = "SELECT id FROM records WHERE tenant_id = $1 AND kind = $2 AND updated_at < $3 ORDER BY id LIMIT $4";
-        let params = params![self.tenant.as_str(), self.kind, since, most];
+        const OLD: &str = "SELECT id FROM record_fields
+            WHERE tenant_id = $1 AND kind = $2 AND field = 'updated_at' AND value < $3 ORDER BY value LIMIT $4";
+        let before = FieldValue::from(since).to_bytes()?;
+        let params = params![self.tenant.as_str(), self.kind, before.as_slice(), most];
         let ids = self.session.query(OLD, params, |row| row.text(0)).await?;
         for id in &ids {
             // Takes its index entries and words along.

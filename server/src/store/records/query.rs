@@ -1,47 +1,34 @@
 //! Lists of records: conditions on fields, one field to sort by, pages by the key of their last row.
+//!
+//! An entry of the index is found by field, value, the moment its record was made, and the record's id. So a list goes one
+//! of four ways, each bounded by the page and not by the number of records:
+//!
+//! - along the values of the field sorted by, every other condition looked up for each entry;
+//! - along the entries of a condition, when the newest (or oldest) come first: they stand in that order;
+//! - to the few records that meet a condition, which are sorted here;
+//! - along the values again, where a range of another field is asked for: see [`sift`](super::among).
 
-use super::{Field, FieldValue, JOINED, Record, Records, record};
-use crate::store::{StoreError, row::Param};
+use super::{
+    Condition, FieldValue, JOINED, Record, Records,
+    among::FEW,
+    record_at,
+    statement::{Along, Bound, Statement},
+};
+use crate::{
+    store::{StoreError, row::RowRef},
+    vocabulary::Timestamp,
+};
 
-/// What a field of a listed record must be.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Condition {
-    /// One of these values; a field with several values needs one of them.
-    OneOf(String, Vec<FieldValue>),
-    /// Within a range of one kind of value: from this on, and before that.
-    Between(String, Option<FieldValue>, Option<FieldValue>),
-}
-
-impl Condition {
-    /// The field has this value.
-    pub fn is(field: &str, value: impl Into<FieldValue>) -> Self {
-        Self::OneOf(field.to_owned(), vec![value.into()])
-    }
-
-    /// Whether a value of the field is what is asked for.
-    fn holds(&self, value: &[u8]) -> Result<bool, StoreError> {
-        match self {
-            Self::OneOf(_, values) => {
-                for wanted in values {
-                    if wanted.to_bytes()? == value {
-                        return Ok(true);
-                    }
-                }
-                Ok(false)
-            }
-            Self::Between(_, from, to) => {
-                let bounds = bounds(from.as_ref(), to.as_ref())?;
-                Ok(bounds.is_none_or(|(from, to)| *from <= *value && *value < *to))
-            }
-        }
-    }
-}
+/// The field that every entry tells of: when its record was made.
+pub(super) const MADE: &str = "created_at";
 
 /// Where a page ended. The caller seals it before it leaves the server (catalogue.md §2.14).
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct RecordCursor {
     /// The last row's value of the field sorted by.
     pub value: Vec<u8>,
+    /// When the last row was made, in milliseconds.
+    pub at: i64,
     /// The last row's id.
     pub id: String,
 }
@@ -51,9 +38,10 @@ impl RecordCursor {
     ///
     /// # Errors
     /// When the value has no place in an index.
-    pub fn at(value: &FieldValue, id: &str) -> Result<Self, StoreError> {
+    pub fn of(value: &FieldValue, made: Timestamp, id: &str) -> Result<Self, StoreError> {
         Ok(Self {
             value: value.to_bytes()?,
+            at: made.as_millis(),
             id: id.to_owned(),
         })
     }
@@ -64,7 +52,8 @@ impl RecordCursor {
 pub struct RecordQuery {
     /// All of these must hold.
     pub conditions: Vec<Condition>,
-    /// The field to sort by; records without it are not listed. Equal values are sorted by id.
+    /// The field to sort by; records without it are not listed. Equal values are sorted by the moment the records were made,
+    /// then by id.
     pub sort: String,
     /// Largest first.
     pub descending: bool,
@@ -79,33 +68,11 @@ impl Default for RecordQuery {
     fn default() -> Self {
         Self {
             conditions: Vec::new(),
-            sort: "created_at".into(),
+            sort: MADE.into(),
             descending: true,
             after: None,
             limit: 20,
         }
-    }
-}
-
-impl RecordQuery {
-    /// The value that a record with these fields is sorted by, as a cursor has it. `None`: it is not in this list.
-    ///
-    /// # Errors
-    /// When a value is too long for an index.
-    pub fn sort_value(&self, record: &Record, fields: &[Field]) -> Result<Option<Vec<u8>>, StoreError> {
-        let entries = super::change::entries_of(fields, record.created_at, record.updated_at)?;
-        for condition in &self.conditions {
-            let (Condition::OneOf(field, _) | Condition::Between(field, ..)) = condition;
-            let mut holds = false;
-            for entry in entries.iter().filter(|entry| entry.name == *field) {
-                holds |= condition.holds(&entry.value)?;
-            }
-            if !holds {
-                return Ok(None);
-            }
-        }
-        let sorted = entries.into_iter().find(|entry| entry.name == self.sort);
-        Ok(sorted.map(|entry| entry.value))
     }
 }
 
@@ -118,168 +85,236 @@ pub struct RecordPage {
     pub next: Option<RecordCursor>,
 }
 
-/// From where to where, in bytes.
-type Range = (Vec<u8>, Vec<u8>);
-
-/// From where to where a range goes; `None` when it has no end.
-fn bounds(from: Option<&FieldValue>, to: Option<&FieldValue>) -> Result<Option<Range>, StoreError> {
-    let Some(kind) = from.or(to) else { return Ok(None) };
-    let (low, high) = kind.kind_bounds();
-    let from = from.map_or(Ok(low.to_vec()), FieldValue::to_bytes)?;
-    let to = to.map_or(Ok(high.to_vec()), FieldValue::to_bytes)?;
-    Ok(Some((from, to)))
-}
-
-/// A bound value that the statement owns.
-pub(super) enum Bound {
-    Text(String),
-    Bytes(Vec<u8>),
-    Int(i64),
-}
-
-/// A statement in the making. Values are numbered in the order in which they are mentioned.
-pub(super) struct Statement {
-    pub(super) sql: String,
-    bound: Vec<Bound>,
-}
-
-impl Statement {
-    pub(super) fn push(&mut self, sql: &str) -> &mut Self {
-        self.sql.push_str(sql);
-        self
-    }
-
-    pub(super) fn bind(&mut self, value: Bound) -> &mut Self {
-        self.bound.push(value);
-        let slot = format!("${}", self.bound.len());
-        self.push(&slot)
-    }
-
-    /// `sort` is the field that the rows are walked by.
-    fn conditions(&mut self, conditions: &[Condition], sort: &str) -> Result<(), StoreError> {
-        for condition in conditions {
-            let (Condition::OneOf(field, _) | Condition::Between(field, ..)) = condition;
-            // A range of the field walked by says where the walk begins and ends.
-            if let Condition::Between(_, from, to) = condition
-                && field == sort
-            {
-                if let Some((from, to)) = bounds(from.as_ref(), to.as_ref())? {
-                    self.push(" AND s.value >= ").bind(Bound::Bytes(from));
-                    self.push(" AND s.value < ").bind(Bound::Bytes(to));
-                }
-                continue;
-            }
-            self.push(
-                " AND EXISTS (SELECT 1 FROM record_fields AS f
-                   WHERE f.tenant_id = s.tenant_id AND f.kind = s.kind AND f.id = s.id AND f.field = ",
-            );
-            self.bind(Bound::Text(field.clone()));
-            match condition {
-                Condition::OneOf(_, values) => {
-                    // No value is acceptable: nothing is listed.
-                    self.push(if values.is_empty() {
-                        " AND f.value IN (NULL"
-                    } else {
-                        " AND f.value IN ("
-                    });
-                    for (at, value) in values.iter().enumerate() {
-                        self.push(if at == 0 { "" } else { ", " })
-                            .bind(Bound::Bytes(value.to_bytes()?));
-                    }
-                    self.push("))");
-                }
-                Condition::Between(_, from, to) => {
-                    let Some((from, to)) = bounds(from.as_ref(), to.as_ref())? else {
-                        self.push(")");
-                        continue;
-                    };
-                    self.push(" AND f.value >= ").bind(Bound::Bytes(from));
-                    self.push(" AND f.value < ").bind(Bound::Bytes(to));
-                    self.push(")");
-                }
-            }
+impl RecordPage {
+    /// A page of rows in their order, one more than were asked for if there is another page.
+    pub(super) fn of(mut rows: Vec<(Record, RecordCursor)>, limit: u32) -> Self {
+        let more = rows.len() > limit as usize;
+        rows.truncate(limit as usize);
+        let next = rows.last().filter(|_| more).map(|(_, cursor)| cursor.clone());
+        Self {
+            records: rows.into_iter().map(|(record, _)| record).collect(),
+            next,
         }
-        Ok(())
     }
+}
 
-    pub(super) fn params(&self) -> Vec<Param<'_>> {
-        let param = |bound| match bound {
-            &Bound::Int(value) => Param::Int(value),
-            Bound::Text(text) => Param::Text(text),
-            Bound::Bytes(bytes) => Param::Blob(bytes),
-        };
-        self.bound.iter().map(param).collect()
-    }
+/// Which way a list goes.
+enum Way<'q> {
+    Values,
+    Entries(&'q str, &'q [FieldValue]),
+    Few(&'q Condition),
+    Sift,
 }
 
 impl Records<'_> {
-    pub(super) fn select(&self, what: &str, sort: &str) -> Statement {
-        let mut statement = Statement {
-            sql: what.to_owned(),
-            bound: Vec::new(),
-        };
-        statement
-            .push(" WHERE s.tenant_id = ")
-            .bind(Bound::Text(self.tenant.to_string()));
-        statement
-            .push(" AND s.kind = ")
-            .bind(Bound::Text(self.kind.to_owned()));
-        statement
-            .push(" AND s.field = ")
-            .bind(Bound::Text(sort.to_owned()));
-        statement
-    }
-
     /// A page of records. It is stable: records made or changed meanwhile shift no other record from page to page.
     pub async fn list(&mut self, query: &RecordQuery) -> Result<RecordPage, StoreError> {
-        let what = format!(
-            "SELECT {JOINED}, s.value FROM record_fields AS s
-             JOIN records AS r ON r.tenant_id = s.tenant_id AND r.kind = s.kind AND r.id = s.id"
-        );
-        let mut statement = self.select(&what, &query.sort);
-        let (side, order) = if query.descending {
-            ("<", " DESC")
-        } else {
-            (">", "")
-        };
-        if let Some(after) = &query.after {
-            statement
-                .push(&format!(" AND (s.value, s.id) {side} ("))
-                .bind(Bound::Bytes(after.value.clone()));
-            statement.push(", ").bind(Bound::Text(after.id.clone())).push(")");
+        if query.conditions.iter().any(Condition::is_void) {
+            return Ok(RecordPage::of(Vec::new(), query.limit));
         }
-        statement.conditions(&query.conditions, &query.sort)?;
-        // One more than asked for tells whether there is a next page.
-        statement.push(&format!(" ORDER BY s.value{order}, s.id{order} LIMIT "));
-        statement.bind(Bound::Int(i64::from(query.limit) + 1));
-        let mut rows = self
+        match self.way(query).await? {
+            Way::Values => self.walk(query, &[Along::Values(&query.sort)]).await,
+            Way::Entries(field, values) => {
+                let along: Vec<_> = values.iter().map(|value| Along::Value(field, value)).collect();
+                self.walk(query, &along).await
+            }
+            Way::Few(condition) => {
+                let heads = self.heads_meeting(condition).await?;
+                self.page_among(query, heads).await
+            }
+            Way::Sift => self.sift(query).await,
+        }
+    }
+
+    async fn way<'q>(&mut self, query: &'q RecordQuery) -> Result<Way<'q>, StoreError> {
+        let by_age = query.sort == MADE;
+        // A range of what is walked along, or of the moments that every entry tells, says where the walk begins and ends.
+        let others: Vec<&Condition> = query
+            .conditions
+            .iter()
+            .filter(|one| {
+                let walked = one.is_range() && one.field() == query.sort;
+                !(walked || by_age && one.window().is_some())
+            })
+            .collect();
+        match others.as_slice() {
+            [] => return Ok(Way::Values),
+            [Condition::OneOf(field, values)] if by_age => return Ok(Way::Entries(field, values)),
+            _ => {}
+        }
+        let counts = self.counted(&others).await?;
+        let rarest = counts
+            .iter()
+            .copied()
+            .zip(&others)
+            .min_by_key(|(count, _)| *count);
+        let ranges = others.iter().any(|one| one.is_range() && one.window().is_none());
+        Ok(match rarest {
+            Some((_, Condition::OneOf(field, values))) if by_age && !ranges => Way::Entries(field, values),
+            Some((count, condition)) if count < i64::from(FEW) => Way::Few(condition),
+            _ if ranges => Way::Sift,
+            _ => Way::Values,
+        })
+    }
+
+    /// How many entries meet each condition, counted up to [`FEW`].
+    async fn counted(&mut self, conditions: &[&Condition]) -> Result<Vec<i64>, StoreError> {
+        let mut statement = Statement::default();
+        for (at, condition) in conditions.iter().enumerate() {
+            statement.push(if at == 0 { "SELECT " } else { ", " });
+            statement.push("(SELECT COUNT(*) FROM (SELECT 1 AS one");
+            statement.entries(self.tenant, self.kind, condition.field());
+            statement.meets(condition)?;
+            statement.push(" LIMIT ").bind(Bound::Int(FEW.into()));
+            statement.push(") AS met)");
+        }
+        let width = conditions.len();
+        let counts = self
             .session
-            .query(&statement.sql, &statement.params(), |row| {
-                Ok((record(row)?, row.blob(7)?))
+            .query_one(&statement.sql, &statement.params(), |row| {
+                (0..width).map(|at| row.int(at)).collect::<Result<Vec<_>, _>>()
             })
             .await?;
-        let more = rows.len() > query.limit as usize;
-        rows.truncate(query.limit as usize);
-        let next = match rows.last() {
-            Some((last, value)) if more => Some(RecordCursor {
-                value: value.clone(),
-                id: last.id.clone(),
-            }),
-            _ => None,
+        Ok(counts.unwrap_or_default())
+    }
+
+    /// The entries of a page, from one or several places of the index at once.
+    fn entries_of_page(
+        &self,
+        query: &RecordQuery,
+        along: &[Along<'_>],
+        limit: u32,
+    ) -> Result<Statement, StoreError> {
+        let mut statement = Statement::default();
+        for (number, place) in along.iter().enumerate() {
+            // One record may have several of the values: UNION lists it once.
+            if number > 0 {
+                statement.push(" UNION ");
+            }
+            if along.len() > 1 {
+                statement.push("SELECT at, id FROM (");
+            }
+            let (what, field) = match *place {
+                Along::Values(field) => ("SELECT s.at, s.id, s.value", field),
+                Along::Value(field, _) => ("SELECT s.at, s.id", field),
+            };
+            statement.push(what).entries(self.tenant, self.kind, field);
+            if let Along::Value(_, value) = *place {
+                statement
+                    .push(" AND s.value = ")
+                    .bind(Bound::Bytes(value.to_bytes()?));
+            }
+            for condition in &query.conditions {
+                let walked = condition.field() == field;
+                match place {
+                    Along::Value(..) if walked && !condition.is_range() => {}
+                    Along::Values(_) if walked && condition.is_range() => statement.meets(condition)?,
+                    _ => match condition.window() {
+                        Some(window) => statement.made_within(window),
+                        None if condition.is_range() => {}
+                        None => statement.probe(condition)?,
+                    },
+                }
+            }
+            if let Some(cursor) = &query.after {
+                statement.after(*place, cursor, query.descending);
+            }
+            statement.ordered(*place, query.descending, limit);
+            if along.len() > 1 {
+                statement.push(&format!(") AS s{number}"));
+            }
+        }
+        if along.len() > 1 {
+            let down = if query.descending { " DESC" } else { "" };
+            statement
+                .push(&format!(" ORDER BY at{down}, id{down} LIMIT "))
+                .bind(Bound::Int(limit.into()));
+        }
+        Ok(statement)
+    }
+
+    /// What `columns` of `r`, the records of a page, say; each with the end of a page that it would be the last of. Conditions
+    /// that are ranges of other fields are left to the caller.
+    pub(super) async fn rows_of_page<T>(
+        &mut self,
+        query: &RecordQuery,
+        along: &[Along<'_>],
+        limit: u32,
+        columns: &str,
+        mut read: impl FnMut(&RowRef<'_>, usize) -> Result<T, StoreError> + Send,
+    ) -> Result<Vec<(T, RecordCursor)>, StoreError>
+    where
+        T: Send,
+    {
+        let by_value = matches!(along, [Along::Values(_)]);
+        let down = if query.descending { " DESC" } else { "" };
+        let (value, order) = if by_value {
+            ("page.value", format!("page.value{down}, "))
+        } else {
+            ("NULL", String::new())
         };
-        Ok(RecordPage {
-            records: rows.into_iter().map(|(record, _)| record).collect(),
-            next,
-        })
+        // The entries first, then their records: nothing is read of a record that is not on the page.
+        let mut statement = self.entries_of_page(query, along, limit)?;
+        statement
+            .sql
+            .insert_str(0, &format!("SELECT page.at, page.id, {value}, {columns} FROM ("));
+        statement.records_of_page(self.session.is_postgres(), self.tenant, self.kind);
+        statement.push(&format!(" ORDER BY {order}page.at{down}, page.id{down}"));
+        self.session
+            .query(&statement.sql, &statement.params(), |row| {
+                let at = row.int(0)?;
+                let cursor = RecordCursor {
+                    value: if by_value {
+                        row.blob(2)?
+                    } else {
+                        FieldValue::Int(at).to_bytes()?
+                    },
+                    at,
+                    id: row.text(1)?,
+                };
+                Ok((read(row, 3)?, cursor))
+            })
+            .await
+    }
+
+    async fn walk(&mut self, query: &RecordQuery, along: &[Along<'_>]) -> Result<RecordPage, StoreError> {
+        // One more than asked for tells whether there is a next page.
+        let limit = query.limit.saturating_add(1);
+        let rows = self.rows_of_page(query, along, limit, JOINED, record_at).await?;
+        Ok(RecordPage::of(rows, query.limit))
     }
 
     /// How many records meet the conditions, counted up to `most`.
     pub async fn count(&mut self, conditions: &[Condition], most: u32) -> Result<i64, StoreError> {
-        let mut statement = self.select(
-            "SELECT COUNT(*) FROM (SELECT 1 AS one FROM record_fields AS s",
-            "created_at",
-        );
-        statement.conditions(conditions, "created_at")?;
+        if conditions.iter().any(Condition::is_void) {
+            return Ok(0);
+        }
+        let all: Vec<&Condition> = conditions.iter().collect();
+        let rarest = match all.as_slice() {
+            [] => None,
+            [one] => Some(*one),
+            _ => {
+                // A range cannot be looked up for each entry of another field, so it leads.
+                let counts = self.counted(&all).await?;
+                let led = all
+                    .iter()
+                    .zip(counts)
+                    .min_by_key(|(one, count)| (!one.is_range(), *count));
+                led.map(|(one, _)| *one)
+            }
+        };
+        let mut statement = Statement::default();
+        statement.push("SELECT COUNT(*) FROM (SELECT DISTINCT s.id");
+        statement.entries(self.tenant, self.kind, rarest.map_or(MADE, Condition::field));
+        if let Some(rarest) = rarest {
+            statement.meets(rarest)?;
+        }
+        for condition in all.into_iter().filter(|one| Some(*one) != rarest) {
+            match condition.window() {
+                Some(window) => statement.made_within(window),
+                None => statement.probe(condition)?,
+            }
+        }
         statement
             .push(" LIMIT ")
             .bind(Bound::Int(most.into()))

@@ -99,12 +99,46 @@ impl SqliteConnection {
             .first()
             .map_or(0, |rows| rows.unsigned_abs());
         if rows >= FREQUENT {
-            if self.frequent.len() >= MOST_COUNTS {
-                self.frequent.clear();
-            }
-            self.frequent.insert(name, (rows, Instant::now()));
+            self.remember_count(name, rows);
         }
         Ok(rows)
+    }
+
+    /// About how many rows of a full-text table hold a word that begins so, counted up to `most`.
+    pub(crate) fn rows_beginning(&mut self, table: &str, word: &str, most: u64) -> Result<u64, StoreError> {
+        let name = (table.to_owned(), format!("{word}*"));
+        if let Some((rows, counted)) = self.frequent.get(&name)
+            && counted.elapsed() < COUNT_LASTS
+        {
+            return Ok(*rows);
+        }
+        let sql = format!("SELECT term, doc FROM {table}_words WHERE term >= $1");
+        let mut rows = 0;
+        {
+            let mut statement = self.prepare(&sql, params![word])?;
+            let mut found = statement.raw_query();
+            while let Some(row) = found.next()? {
+                let row = RowRef::Sqlite(row);
+                if !row.text(0)?.starts_with(word) {
+                    break;
+                }
+                rows += row.int(1)?.unsigned_abs();
+                if rows >= most {
+                    break;
+                }
+            }
+        }
+        if rows >= FREQUENT {
+            self.remember_count(name, rows);
+        }
+        Ok(rows)
+    }
+
+    fn remember_count(&mut self, name: (String, String), rows: u64) {
+        if self.frequent.len() >= MOST_COUNTS {
+            self.frequent.clear();
+        }
+        self.frequent.insert(name, (rows, Instant::now()));
     }
 
     /// The change counters as they stand.

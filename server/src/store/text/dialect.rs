@@ -1,6 +1,6 @@
 //! A question as an expression of either engine. Words come in clean: see [`clean`](super::clean).
 
-use super::{Matching, TextQuery};
+use super::{Matching, TextQuery, tag_word};
 
 /// Both dialects put expressions together the same way, from other signs.
 pub(super) struct Dialect {
@@ -61,5 +61,18 @@ impl Dialect {
         let helpers = self.terms(&query.helpers, Matching::Any, false);
         let all = self.terms(&query.terms, Matching::Any, query.prefix_last);
         format!("({must}{}({all}{}{helpers}))", self.and, self.or)
+    }
+
+    /// The same in rows that have one of these tags; of any if there are none.
+    pub(super) fn tagged(&self, query: &TextQuery, tags: &[&str]) -> String {
+        let whole = self.whole(query);
+        if tags.is_empty() {
+            return whole;
+        }
+        let words: Vec<String> = tags
+            .iter()
+            .map(|tag| format!("{0}{1}{0}", self.quote, tag_word(tag)))
+            .collect();
+        format!("({whole}){}({})", self.and, words.join(self.or))
     }
 }

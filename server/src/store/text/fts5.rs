@@ -1,7 +1,7 @@
 //! Questions to SQLite's full-text tables, and what they may cost.
 
 use super::{
-    COUNTED_ROWS, Matching, NEWEST_ROWS, RANKED_ROWS, Ranking, TextHit, TextQuery, dialect::FTS5, tag_word,
+    COUNTED_ROWS, Matching, NEWEST_ROWS, OPEN_ROWS, RANKED_ROWS, Ranking, TextHit, TextQuery, dialect::FTS5,
 };
 use crate::store::{
     Engine, Session, StoreError,
@@ -13,13 +13,10 @@ impl Session {
         &mut self,
         table: &str,
         query: &TextQuery,
-        tag: Option<&str>,
+        tags: &[&str],
         limit: u32,
     ) -> Result<Vec<TextHit>, StoreError> {
-        let mut expression = FTS5.whole(query);
-        if let Some(tag) = tag {
-            expression = format!("({expression}) AND tag : \"{}\"", tag_word(tag));
-        }
+        let expression = FTS5.tagged(query, tags);
         // A word in the title weighs as much as five in the text. bm25() is smaller for better rows.
         let hit = |row: &RowRef<'_>| {
             Ok(TextHit {
@@ -43,12 +40,23 @@ impl Session {
         self.query(&sql, params![&expression, limit], hit).await
     }
 
+    /// The question with its last word as it stands, where that is a word already and stands in many rows.
+    pub(super) fn closed(&mut self, table: &str, mut query: TextQuery) -> Result<TextQuery, StoreError> {
+        if let Engine::Sqlite(connection) = &mut self.engine
+            && query.prefix_last
+            && let Some(word) = query.terms.last().and_then(|term| term.last())
+        {
+            query.prefix_last = connection.rows_with(table, word)? < OPEN_ROWS;
+        }
+        Ok(query)
+    }
+
     /// Turns a question into steps of bounded cost; a later step is taken when the earlier ones gave too little.
     pub(super) fn affordable(&mut self, table: &str, query: TextQuery) -> Result<Vec<TextQuery>, StoreError> {
         let Engine::Sqlite(connection) = &mut self.engine else {
             return Ok(vec![query]);
         };
-        // The open end of the last word may stand for any number of words; it is never counted.
+        // The open end of the last word may stand for any number of words.
         let open = if query.prefix_last {
             query.terms.len() - 1
         } else {
@@ -57,10 +65,15 @@ impl Session {
         let mut counted = Vec::with_capacity(query.terms.len());
         for (at, term) in query.terms.iter().enumerate() {
             let mut rows = u64::MAX;
-            for word in term {
-                rows = rows.min(connection.rows_with(table, word)?);
+            for (place, word) in term.iter().enumerate() {
+                let is_open = at == open && place + 1 == term.len();
+                rows = rows.min(if is_open {
+                    connection.rows_beginning(table, word, RANKED_ROWS)?
+                } else {
+                    connection.rows_with(table, word)?
+                });
             }
-            counted.push((if at == open { 0 } else { rows }, at));
+            counted.push((rows, at));
         }
         counted.sort_unstable();
         let most = match query.matching {

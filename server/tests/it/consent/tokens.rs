@@ -5,12 +5,12 @@ use std::{
     time::Duration,
 };
 
-use footbridge_server::store::KeyConfirm;
+use footbridge_server::store::{KeyConfirm, NewJob};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
 use super::house::{ALL, Caller, Rooms, with, yes};
-use crate::store::harness::{for_each_engine, on_postgres};
+use crate::store::harness::{for_each_engine, on_postgres, write};
 
 const MINUTE: i64 = 60 * 1000;
 
@@ -118,6 +118,39 @@ fn every_token_that_does_not_count_yields_a_new_preview_with_the_reason() {
             text.contains("the ticket's status is closed already"),
             "planned anew: {text}"
         );
+    });
+}
+
+#[test]
+fn a_job_that_ended_is_forgotten_after_a_month_whatever_its_queue() {
+    for_each_engine(|place| async move {
+        let rooms = Rooms::new(place).await;
+        let called_off = write(&rooms.store, "acme", |tx| {
+            Box::pin(async move {
+                for id in ["job_over", "job_open"] {
+                    let job = NewJob {
+                        id: id.to_owned(),
+                        queue: "of nobody".to_owned(),
+                        payload: json!({}),
+                        run_at: tx.now(),
+                        max_attempts: 1,
+                    };
+                    tx.jobs().enqueue(&job).await?;
+                }
+                tx.jobs().cancel("job_over").await
+            })
+        });
+        assert!(called_off.await);
+        let rows = async || {
+            let rows = rooms.place.dump(&[]).await;
+            rows.into_iter().filter(|row| row.starts_with("jobs:")).count()
+        };
+        rooms.clock.advance(30 * 24 * 60 * MINUTE);
+        rooms.house.sweep().await.unwrap();
+        assert_eq!(rows().await, 2, "kept for a month");
+        rooms.clock.advance(1);
+        rooms.house.sweep().await.unwrap();
+        assert_eq!(rows().await, 1, "what is to be done yet stays");
     });
 }
 

@@ -70,6 +70,11 @@ impl Place {
         self.folder.path()
     }
 
+    /// Whether it is a database of PostgreSQL.
+    pub(crate) fn is_postgres(&self) -> bool {
+        matches!(self.url, StoreUrl::Postgres(_))
+    }
+
     pub(crate) async fn open(&self) -> Store {
         Store::open(&self.url, &self.settings, self.clock.clone())
             .await

@@ -135,7 +135,7 @@ fn a_failed_attempt_comes_back_at_its_moment_until_none_is_left() {
         let purged = store.system_write(|tx| {
             Box::pin(async move {
                 let now = tx.now();
-                tx.jobs().purge(now).await
+                tx.jobs().purge(now, 10).await
             })
         });
         assert_eq!(purged.await.unwrap(), 1);

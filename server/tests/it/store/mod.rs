@@ -9,6 +9,7 @@ mod isolation;
 mod jobs;
 mod memory;
 mod notes;
+mod plans;
 mod postgres;
 mod processes;
 mod records;

@@ -118,7 +118,7 @@ impl Message {
     /// # Errors
     /// When its time has no place in an index, which is our fault.
     pub(crate) fn cursor(message: &Stored<Self>) -> Result<RecordCursor, StoreError> {
-        RecordCursor::at(&message.fields().place().into(), &message.id)
+        RecordCursor::of(&message.fields().place().into(), message.created_at, &message.id)
     }
 }
 

@@ -21,13 +21,16 @@ use crate::{
             snippet,
         },
     },
-    store::{Condition, Record, RecordQuery, TenantTx},
+    store::{Condition, Found, Record, RecordQuery, TenantTx},
+    vocabulary::Timestamp,
 };
 
 /// The kinds that are searched.
 const KINDS: [&str; 4] = [Lead::NAME, Contact::NAME, Account::NAME, Opportunity::NAME];
-/// Most hits of one kind that are ranked.
-const MOST_HITS: u32 = 200;
+/// Most hits that are ranked: two dozen pages.
+const MOST_HITS: u32 = 500;
+/// Most records of one kind that have an address, a number or a domain.
+const MOST_EXACT: u32 = 50;
 /// What an exact hit is worth; no text comes near it.
 const EXACT: f64 = 1_000.0;
 /// What a word in a note is worth beside one in the record itself.
@@ -43,7 +46,8 @@ struct SearchArguments {
 /// A record that was found.
 struct Hit {
     info: &'static KindInfo,
-    record: Record,
+    id: String,
+    updated_at: Timestamp,
     score: f64,
     /// The text of a note that was found instead of the record's own.
     note: Option<String>,
@@ -62,37 +66,53 @@ pub(super) async fn search(desk: &Desk, tx: &mut TenantTx<'_>, call: Call) -> Ha
                 &mut hits,
                 Hit {
                     info,
-                    record,
+                    id: record.id,
+                    updated_at: record.updated_at,
                     score: EXACT,
                     note: None,
                 },
             );
         }
-        for (record, score) in by_words(tx, name, query).await? {
-            add(
-                &mut hits,
-                Hit {
-                    info,
-                    record,
-                    score,
-                    note: None,
-                },
-            );
-        }
     }
-    for (note, score) in by_words(tx, CrmNote::NAME, query).await? {
+    // All kinds at once: words are looked up once, and ranks of one answer can be compared.
+    let kinds: Vec<&str> = KINDS
+        .into_iter()
+        .filter(|name| wanted(name))
+        .chain([CrmNote::NAME])
+        .collect();
+    let found = tx
+        .find_words(&kinds, &listing::question(query), MOST_HITS)
+        .await?;
+    let (notes, found): (Vec<Found>, Vec<Found>) =
+        found.into_iter().partition(|one| one.kind == CrmNote::NAME);
+    for found in found {
+        add(
+            &mut hits,
+            Hit {
+                info: refs::kind(&found.kind)?,
+                id: found.id,
+                updated_at: found.updated_at,
+                score: found.rank,
+                note: None,
+            },
+        );
+    }
+    let rows: Vec<i64> = notes.iter().map(|note| note.row_id).collect();
+    let ranks: HashMap<&str, f64> = notes.iter().map(|note| (note.id.as_str(), note.rank)).collect();
+    for note in tx.records(CrmNote::NAME).find_rows(&rows).await? {
+        let score = ranks.get(note.id.as_str()).copied().unwrap_or_default() * IN_NOTE;
         let note = Stored::<CrmNote>::of(&note)?.doc.fields;
         if !wanted(&note.object_type) {
             continue;
         }
         let info = refs::kind(&note.object_type)?;
         if let Some(record) = tx.records(info.name).find(&note.object_id).await? {
-            let score = score * IN_NOTE;
             add(
                 &mut hits,
                 Hit {
                     info,
-                    record,
+                    id: record.id,
+                    updated_at: record.updated_at,
                     score,
                     note: Some(note.body),
                 },
@@ -104,16 +124,19 @@ pub(super) async fn search(desk: &Desk, tx: &mut TenantTx<'_>, call: Call) -> Ha
     ranked.sort_by(|a, b| {
         b.score
             .total_cmp(&a.score)
-            .then(b.record.updated_at.cmp(&a.record.updated_at))
-            .then(a.record.id.cmp(&b.record.id))
+            .then(b.updated_at.cmp(&a.updated_at))
+            .then(a.id.cmp(&b.id))
     });
     let (page, next_cursor) = listing::ranked(desk, &call, ranked)?;
     let asked = words(query);
     let mut ids = Vec::new();
     let mut items = Vec::with_capacity(page.len());
     for hit in page {
-        ids.push(hit.record.id.clone());
-        items.push(view(&hit, &asked)?);
+        // Only what is shown is read.
+        if let Some(record) = tx.records(hit.info.name).find(&hit.id).await? {
+            items.push(view(&hit, &record, &asked)?);
+            ids.push(hit.id);
+        }
     }
     let out = json!({ "items": items, "next_cursor": next_cursor });
     Ok(Outcome::structured(&out)?.touching(ids))
@@ -121,11 +144,11 @@ pub(super) async fn search(desk: &Desk, tx: &mut TenantTx<'_>, call: Call) -> Ha
 
 /// Keeps the better of two findings of one record.
 fn add(hits: &mut HashMap<String, Hit>, hit: Hit) {
-    match hits.get_mut(&hit.record.id) {
+    match hits.get_mut(&hit.id) {
         Some(known) if known.score >= hit.score => {}
         Some(known) => *known = hit,
         None => {
-            hits.insert(hit.record.id.clone(), hit);
+            hits.insert(hit.id.clone(), hit);
         }
     }
 }
@@ -147,33 +170,18 @@ async fn exact(tx: &mut TenantTx<'_>, kind: &str, query: &str) -> Result<Vec<Rec
     };
     let query = RecordQuery {
         conditions: vec![Condition::is(field, value)],
-        limit: MOST_HITS,
+        limit: MOST_EXACT,
         ..RecordQuery::default()
     };
     Ok(tx.records(kind).list(&query).await?.records)
 }
 
-/// Records of a kind that hold all the words, the last of them perhaps only begun, with how well they match.
-async fn by_words(tx: &mut TenantTx<'_>, kind: &str, query: &str) -> Result<Vec<(Record, f64)>, DomainError> {
-    let question = listing::question(query);
-    let hits = tx.records(kind).text_candidates(&question, MOST_HITS).await?;
-    let rows: Vec<i64> = hits.iter().map(|hit| hit.row_id).collect();
-    let found = tx.records(kind).find_rows(&rows).await?;
-    let ranks: HashMap<i64, f64> = hits.iter().map(|hit| (hit.row_id, hit.rank)).collect();
-    let rank = |record: &Record| ranks.get(&record.row_id).copied().unwrap_or_default();
-    Ok(found
-        .into_iter()
-        .map(|record| (rank(&record), record))
-        .map(|(rank, record)| (record, rank))
-        .collect())
-}
-
-fn view(hit: &Hit, asked: &[String]) -> Result<Value, DomainError> {
-    let (title, subtitle) = (hit.info.titles)(&hit.record)?;
+fn view(hit: &Hit, record: &Record, asked: &[String]) -> Result<Value, DomainError> {
+    let (title, subtitle) = (hit.info.titles)(record)?;
     let snippet = match &hit.note {
         Some(note) => snippet::around(note, asked),
         None => {
-            let fields: serde_json::Map<String, Value> = hit.record.parse()?;
+            let fields: serde_json::Map<String, Value> = record.parse()?;
             let texts = ["email", "phone", "company", "domain", "industry", "title"];
             let texts = texts.iter().filter_map(|name| fields.get(*name)?.as_str());
             texts.collect::<Vec<_>>().join(" · ")
@@ -181,11 +189,11 @@ fn view(hit: &Hit, asked: &[String]) -> Result<Value, DomainError> {
     };
     Ok(json!({
         "type": hit.info.name,
-        "id": hit.record.id,
+        "id": record.id,
         "title": title,
         "subtitle": subtitle,
         "snippet": snippet,
         "score": (hit.score * 1_000.0).round() / 1_000.0,
-        "updated_at": hit.record.updated_at,
+        "updated_at": record.updated_at,
     }))
 }

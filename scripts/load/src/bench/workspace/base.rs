@@ -1,0 +1,298 @@
+//! The database behind a server, opened beside it: to fill it, and to ask it what it costs without a server.
+
+use crate::wire::Failure;
+use std::time::Instant;
+
+/// A bound value.
+#[derive(Clone, Debug)]
+pub(super) enum Value {
+    /// Text.
+    Text(String),
+    /// Bytes.
+    Bytes(Vec<u8>),
+}
+
+/// An entry of the index of records.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Entry {
+    /// The field.
+    pub(super) field: String,
+    /// Its value as the store writes it.
+    pub(super) value: Vec<u8>,
+    /// Whether no other record has it.
+    pub(super) unique: bool,
+}
+
+/// A record to be put in.
+pub(super) struct Row {
+    /// Identity.
+    pub(super) id: String,
+    /// Its document.
+    pub(super) doc: String,
+    /// Its entries, as the record remembers them.
+    pub(super) fields: String,
+    /// The same, as they are found.
+    pub(super) entries: Vec<Entry>,
+    /// When it was made, in milliseconds.
+    pub(super) at: i64,
+    /// Title and text for the full-text index.
+    pub(super) words: Option<(String, String)>,
+}
+
+/// An engine.
+pub(super) enum Base {
+    /// The embedded one, and the number of the tenant in the names of its full-text tables.
+    Sqlite(rusqlite::Connection),
+    /// PostgreSQL.
+    Postgres(postgres::Client),
+}
+
+impl Base {
+    /// All rows of a query as text, nothing where a column is NULL.
+    pub(super) fn rows(&mut self, sql: &str, values: &[Value]) -> Result<Vec<Vec<String>>, Failure> {
+        match self {
+            Self::Sqlite(raw) => {
+                let mut statement = raw.prepare_cached(sql)?;
+                bind(&mut statement, values)?;
+                let columns = statement.column_count();
+                let mut rows = statement.raw_query();
+                let mut all = Vec::new();
+                while let Some(row) = rows.next()? {
+                    let text = |at: usize| -> Result<String, rusqlite::Error> {
+                        use rusqlite::types::ValueRef;
+                        Ok(match row.get_ref(at)? {
+                            ValueRef::Text(text) => String::from_utf8_lossy(text).into_owned(),
+                            ValueRef::Integer(number) => number.to_string(),
+                            _ => String::new(),
+                        })
+                    };
+                    all.push((0..columns).map(text).collect::<Result<_, _>>()?);
+                }
+                Ok(all)
+            }
+            Self::Postgres(client) => {
+                let statement = client.prepare(sql)?;
+                let found = client.query(&statement, &bound(values))?;
+                let text = |row: &postgres::Row, at: usize| -> Result<String, postgres::Error> {
+                    if *row
+                        .columns()
+                        .get(at)
+                        .map_or(&postgres::types::Type::TEXT, |c| c.type_())
+                        == postgres::types::Type::INT8
+                    {
+                        return Ok(row.try_get::<_, i64>(at)?.to_string());
+                    }
+                    Ok(row.try_get::<_, Option<String>>(at)?.unwrap_or_default())
+                };
+                found
+                    .iter()
+                    .map(|row| Ok((0..row.len()).map(|at| text(row, at)).collect::<Result<_, _>>()?))
+                    .collect()
+            }
+        }
+    }
+
+    /// How long a query takes with each of these values, in nanoseconds; its statement is prepared once.
+    pub(super) fn time(&mut self, sql: &str, questions: &[Vec<Value>]) -> Result<Vec<u64>, Failure> {
+        let mut took = Vec::with_capacity(questions.len());
+        match self {
+            Self::Sqlite(raw) => {
+                for values in questions {
+                    let from = Instant::now();
+                    let mut statement = raw.prepare_cached(sql)?;
+                    bind(&mut statement, values)?;
+                    let columns = statement.column_count();
+                    let mut rows = statement.raw_query();
+                    while let Some(row) = rows.next()? {
+                        for at in 0..columns {
+                            std::hint::black_box(row.get_ref(at)?);
+                        }
+                    }
+                    took.push(nanoseconds(from));
+                }
+            }
+            Self::Postgres(client) => {
+                let statement = client.prepare(sql)?;
+                for values in questions {
+                    let from = Instant::now();
+                    std::hint::black_box(client.query(&statement, &bound(values))?);
+                    took.push(nanoseconds(from));
+                }
+            }
+        }
+        Ok(took)
+    }
+
+    /// Runs statements that bind nothing.
+    pub(super) fn batch(&mut self, sql: &str) -> Result<(), Failure> {
+        match self {
+            Self::Sqlite(raw) => raw.execute_batch(sql)?,
+            Self::Postgres(client) => client.batch_execute(sql)?,
+        }
+        Ok(())
+    }
+
+    /// Puts records of one kind in, as the store does, in one transaction.
+    pub(super) fn put(&mut self, tenant: &str, kind: &str, rows: &[Row]) -> Result<(), Failure> {
+        match self {
+            Self::Sqlite(raw) => put_sqlite(raw, tenant, kind, rows),
+            Self::Postgres(client) => put_postgres(client, tenant, kind, rows),
+        }
+    }
+}
+
+fn nanoseconds(from: Instant) -> u64 {
+    u64::try_from(from.elapsed().as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn bind(statement: &mut rusqlite::CachedStatement<'_>, values: &[Value]) -> Result<(), Failure> {
+    for (at, value) in (1..).zip(values) {
+        match value {
+            Value::Text(text) => statement.raw_bind_parameter(at, text)?,
+            Value::Bytes(bytes) => statement.raw_bind_parameter(at, bytes)?,
+        }
+    }
+    Ok(())
+}
+
+fn bound(values: &[Value]) -> Vec<&(dyn postgres::types::ToSql + Sync)> {
+    values
+        .iter()
+        .map(|value| match value {
+            Value::Text(text) => text as &(dyn postgres::types::ToSql + Sync),
+            Value::Bytes(bytes) => bytes,
+        })
+        .collect()
+}
+
+/// How the store tells the words of one kind from those of another.
+fn tag(kind: &str) -> String {
+    let hex: String = kind.bytes().map(|byte| format!("{byte:02x}")).collect();
+    format!("\u{E000}{hex}")
+}
+
+fn put_sqlite(raw: &mut rusqlite::Connection, tenant: &str, kind: &str, rows: &[Row]) -> Result<(), Failure> {
+    let number: i64 = raw.query_row(
+        "SELECT number FROM tenants WHERE tenant_id = ?1",
+        [tenant],
+        |row| row.get(0),
+    )?;
+    let tx = raw.transaction()?;
+    {
+        let mut record = tx.prepare_cached(
+            "INSERT INTO records (tenant_id, kind, id, version, doc, fields, created_at, updated_at)
+             VALUES (?1, ?2, ?3, 1, ?4, ?5, ?6, ?6)",
+        )?;
+        let mut history = tx.prepare_cached(
+            "INSERT INTO record_history (tenant_id, kind, id, version, at, actor, change) VALUES (?1, ?2, ?3, 1, ?4, 'load', 'create')",
+        )?;
+        let mut words = tx.prepare_cached(&format!(
+            "INSERT INTO fts_records_{number} (rowid, title, body, tag) VALUES (?1, ?2, ?3, ?4)"
+        ))?;
+        for row in rows {
+            record.execute((tenant, kind, &row.id, &row.doc, &row.fields, row.at))?;
+            let row_id = tx.last_insert_rowid();
+            history.execute((tenant, kind, &row.id, row.at))?;
+            if let Some((title, body)) = &row.words {
+                words.execute((row_id, title, body, tag(kind)))?;
+            }
+        }
+        let mut entry = tx.prepare_cached(
+            "INSERT INTO record_fields (tenant_id, kind, field, value, at, id) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?;
+        let mut unique = tx.prepare_cached(
+            "INSERT INTO record_uniques (tenant_id, kind, field, value, id) VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?;
+        for (found, row) in sorted(rows) {
+            entry.execute((tenant, kind, &found.field, &found.value, row.at, &row.id))?;
+            if found.unique {
+                unique.execute((tenant, kind, &found.field, &found.value, &row.id))?;
+            }
+        }
+    }
+    tx.commit()?;
+    Ok(())
+}
+
+/// Entries in the order of their index: each page of it is written once.
+fn sorted(rows: &[Row]) -> Vec<(&Entry, &Row)> {
+    let mut all: Vec<(&Entry, &Row)> = rows
+        .iter()
+        .flat_map(|row| row.entries.iter().map(move |entry| (entry, row)))
+        .collect();
+    all.sort_by(|(a, one), (b, other)| (a, one.at, &one.id).cmp(&(b, other.at, &other.id)));
+    all
+}
+
+fn put_postgres(
+    client: &mut postgres::Client,
+    tenant: &str,
+    kind: &str,
+    rows: &[Row],
+) -> Result<(), Failure> {
+    let mut tx = client.transaction()?;
+    let ids: Vec<&str> = rows.iter().map(|row| row.id.as_str()).collect();
+    let docs: Vec<&str> = rows.iter().map(|row| row.doc.as_str()).collect();
+    let fields: Vec<&str> = rows.iter().map(|row| row.fields.as_str()).collect();
+    let ages: Vec<i64> = rows.iter().map(|row| row.at).collect();
+    tx.execute(
+        "INSERT INTO records (tenant_id, kind, id, version, doc, fields, created_at, updated_at)
+         SELECT $1, $2, id, 1, doc, fields, at, at FROM UNNEST($3::TEXT[], $4::TEXT[], $5::TEXT[], $6::BIGINT[]) AS new (id, doc, fields, at)",
+        &[&tenant, &kind, &ids, &docs, &fields, &ages],
+    )?;
+    tx.execute(
+        "INSERT INTO record_history (tenant_id, kind, id, version, at, actor, change)
+         SELECT $1, $2, id, 1, at, 'load', 'create' FROM UNNEST($3::TEXT[], $4::BIGINT[]) AS new (id, at)",
+        &[&tenant, &kind, &ids, &ages],
+    )?;
+    for unique in [false, true] {
+        let some: Vec<_> = sorted(rows)
+            .into_iter()
+            .filter(|(entry, _)| entry.unique || !unique)
+            .collect();
+        let names: Vec<&str> = some.iter().map(|(entry, _)| entry.field.as_str()).collect();
+        let values: Vec<&[u8]> = some.iter().map(|(entry, _)| entry.value.as_slice()).collect();
+        let ids: Vec<&str> = some.iter().map(|(_, row)| row.id.as_str()).collect();
+        let ages: Vec<i64> = some.iter().map(|(_, row)| row.at).collect();
+        if unique {
+            tx.execute(
+                "INSERT INTO record_uniques (tenant_id, kind, field, value, id)
+                 SELECT $1, $2, field, value, id FROM UNNEST($3::TEXT[], $4::BYTEA[], $5::TEXT[]) AS new (field, value, id)",
+                &[&tenant, &kind, &names, &values, &ids],
+            )?;
+        } else {
+            tx.execute(
+                "INSERT INTO record_fields (tenant_id, kind, field, value, at, id)
+                 SELECT $1, $2, field, value, at, id FROM UNNEST($3::TEXT[], $4::BYTEA[], $5::BIGINT[], $6::TEXT[]) AS new (field, value, at, id)",
+                &[&tenant, &kind, &names, &values, &ages, &ids],
+            )?;
+        }
+    }
+    let worded: Vec<_> = rows
+        .iter()
+        .filter_map(|row| Some((row, row.words.as_ref()?)))
+        .collect();
+    if !worded.is_empty() {
+        let ids: Vec<&str> = worded.iter().map(|(row, _)| row.id.as_str()).collect();
+        let titles: Vec<&str> = worded.iter().map(|(_, (title, _))| title.as_str()).collect();
+        let bodies: Vec<&str> = worded.iter().map(|(_, (_, body))| body.as_str()).collect();
+        // The words that name tenant and kind are those of a record that the server wrote.
+        tx.execute(
+            "INSERT INTO texts (tenant_id, shelf, row_id, lexemes)
+             SELECT $1, like_this.shelf, r.row_id,
+                setweight(to_tsvector('simple', new.title), 'A') || setweight(to_tsvector('simple', new.body), 'D')
+                || array_to_tsvector(like_this.marks)
+             FROM UNNEST($3::TEXT[], $4::TEXT[], $5::TEXT[]) AS new (id, title, body)
+             JOIN records AS r ON r.tenant_id = $1 AND r.kind = $2 AND r.id = new.id
+             CROSS JOIN (
+                SELECT t.shelf, ARRAY(SELECT word FROM unnest(tsvector_to_array(t.lexemes)) AS word
+                    WHERE word LIKE 'in/%' OR word LIKE chr(57344) || '%') AS marks
+                FROM texts AS t JOIN records AS known ON known.tenant_id = t.tenant_id AND known.row_id = t.row_id
+                WHERE known.tenant_id = $1 AND known.kind = $2 AND t.shelf LIKE 'records%' LIMIT 1
+             ) AS like_this",
+            &[&tenant, &kind, &ids, &titles, &bodies],
+        )?;
+    }
+    tx.commit()?;
+    Ok(())
+}

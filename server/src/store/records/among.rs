@@ -1,0 +1,206 @@
+//! Records that are few enough to be judged and sorted here. They come as heads: their index entries, without documents.
+
+use super::{
+    COLUMNS, Condition, Entry, Record, RecordCursor, RecordPage, RecordQuery, Records, record,
+    statement::{Along, Statement},
+};
+use crate::store::{
+    StoreError,
+    memory::in_order,
+    row::{RowRef, params, to_json},
+};
+
+/// Records up to this many are sorted here. More that meet a condition are at least a hundredth of 100 000, so that the walk
+/// along an index meets one of them soon.
+pub(super) const FEW: u32 = 1_000;
+/// Heads looked at at once where a range of another field is asked for.
+const SIFTED_AT_ONCE: u32 = 500;
+
+/// What a record is found by.
+pub(super) struct Head {
+    row_id: i64,
+    at: i64,
+    id: String,
+    entries: Vec<Entry>,
+}
+
+const HEAD: &str = "r.row_id, r.created_at, r.id, r.fields";
+
+fn head(row: &RowRef<'_>, from: usize) -> Result<Head, StoreError> {
+    Ok(Head {
+        row_id: row.int(from)?,
+        at: row.int(from + 1)?,
+        id: row.text(from + 2)?,
+        entries: row.json(from + 3)?,
+    })
+}
+
+impl Head {
+    fn meets(&self, condition: &Condition) -> Result<bool, StoreError> {
+        for entry in self
+            .entries
+            .iter()
+            .filter(|entry| entry.name == condition.field())
+        {
+            if condition.holds(&entry.value)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Its place in a list; `None`: it is not in it.
+    fn place(&self, query: &RecordQuery) -> Result<Option<RecordCursor>, StoreError> {
+        for condition in &query.conditions {
+            if !self.meets(condition)? {
+                return Ok(None);
+            }
+        }
+        let sorted = self.entries.iter().find(|entry| entry.name == query.sort);
+        Ok(sorted.map(|entry| RecordCursor {
+            value: entry.value.clone(),
+            at: self.at,
+            id: self.id.clone(),
+        }))
+    }
+}
+
+impl Records<'_> {
+    /// A page of those of these rows that a list would have.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn list_among(
+        &mut self,
+        query: &RecordQuery,
+        row_ids: &[i64],
+    ) -> Result<RecordPage, StoreError> {
+        let sql = format!(
+            "SELECT {HEAD} FROM records AS r{} WHERE r.tenant_id = $1 AND r.kind = $2 AND r.deleted_at IS NULL
+             AND {}",
+            self.session.by_row_number(),
+            self.session.is_among("r.row_id", 3)
+        );
+        let numbers = self.session.numbers(row_ids);
+        let params = params![self.tenant.as_str(), self.kind, &numbers];
+        let heads = self.session.query(&sql, params, |row| head(row, 0)).await?;
+        self.page_among(query, heads).await
+    }
+
+    /// The heads of all records that meet a condition.
+    pub(super) async fn heads_meeting(&mut self, condition: &Condition) -> Result<Vec<Head>, StoreError> {
+        let mut statement = Statement::default();
+        statement.push(&format!("SELECT {HEAD} FROM (SELECT DISTINCT s.id"));
+        statement.entries(self.tenant, self.kind, condition.field());
+        statement.meets(condition)?;
+        let postgres = self.session.is_postgres();
+        statement.records_of_page(postgres, self.tenant, self.kind);
+        self.session
+            .query(&statement.sql, &statement.params(), |row| head(row, 0))
+            .await
+    }
+
+    /// The page of a list whose records are among these.
+    pub(super) async fn page_among(
+        &mut self,
+        query: &RecordQuery,
+        heads: Vec<Head>,
+    ) -> Result<RecordPage, StoreError> {
+        let mut listed = Vec::with_capacity(heads.len());
+        for head in heads {
+            if let Some(cursor) = head.place(query)? {
+                listed.push((head.row_id, cursor));
+            }
+        }
+        listed.sort_by(|(_, one), (_, other)| one.cmp(other));
+        if query.descending {
+            listed.reverse();
+        }
+        if let Some(after) = &query.after {
+            listed.retain(|(_, here)| {
+                if query.descending {
+                    here < after
+                } else {
+                    here > after
+                }
+            });
+        }
+        listed.truncate(query.limit as usize + 1);
+        self.with_documents(query, listed).await
+    }
+
+    /// A page where ranges are asked for of fields that are not walked along: they are judged here, batch after batch.
+    pub(super) async fn sift(&mut self, query: &RecordQuery) -> Result<RecordPage, StoreError> {
+        let along = [Along::Values(&query.sort)];
+        let mut step = query.clone();
+        let mut listed = Vec::new();
+        loop {
+            let rows = self
+                .rows_of_page(&step, &along, SIFTED_AT_ONCE, HEAD, head)
+                .await?;
+            let last = rows.len() < SIFTED_AT_ONCE as usize;
+            step.after = rows.last().map(|(_, cursor)| cursor.clone());
+            for (head, cursor) in rows {
+                if head.place(query)?.is_some() {
+                    listed.push((head.row_id, cursor));
+                }
+            }
+            if last || listed.len() > query.limit as usize {
+                break;
+            }
+        }
+        listed.truncate(query.limit as usize + 1);
+        self.with_documents(query, listed).await
+    }
+
+    async fn with_documents(
+        &mut self,
+        query: &RecordQuery,
+        listed: Vec<(i64, RecordCursor)>,
+    ) -> Result<RecordPage, StoreError> {
+        let numbers: Vec<i64> = listed.iter().map(|(row_id, _)| *row_id).collect();
+        let records = self.find_rows(&numbers).await?;
+        let mut cursors: std::collections::HashMap<i64, RecordCursor> = listed.into_iter().collect();
+        let rows = records
+            .into_iter()
+            .filter_map(|record| cursors.remove(&record.row_id).map(|cursor| (record, cursor)))
+            .collect();
+        Ok(RecordPage::of(rows, query.limit))
+    }
+
+    /// Row numbers of the records of these ids, those of deleted ones among them, in no particular order.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn row_ids(&mut self, ids: &[String]) -> Result<Vec<i64>, StoreError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let among = if self.session.is_postgres() {
+            "= ANY (ARRAY(SELECT json_array_elements_text(CAST(CAST($3 AS TEXT) AS JSON))))"
+        } else {
+            "IN (SELECT value FROM json_each($3))"
+        };
+        let sql = format!("SELECT row_id FROM records WHERE tenant_id = $1 AND kind = $2 AND id {among}");
+        let listed = to_json(&ids)?;
+        let params = params![self.tenant.as_str(), self.kind, &listed];
+        self.session.query(&sql, params, |row| row.int(0)).await
+    }
+
+    /// Records by their row numbers, in the order of the numbers given; deleted ones are left out.
+    pub async fn find_rows(&mut self, row_ids: &[i64]) -> Result<Vec<Record>, StoreError> {
+        if row_ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let sql = format!(
+            "SELECT {COLUMNS} FROM records{} WHERE tenant_id = $1 AND kind = $2 AND deleted_at IS NULL
+             AND {}",
+            self.session.by_row_number(),
+            self.session.is_among("row_id", 3)
+        );
+        let numbers = self.session.numbers(row_ids);
+        let params = params![self.tenant.as_str(), self.kind, &numbers];
+        let found = self.session.query(&sql, params, record).await?;
+        Ok(in_order(row_ids, found, |record| record.row_id))
+    }
+}
