@@ -136,7 +136,7 @@ async fn save(
 ) -> Result<(), DomainError> {
     tx.settings().set(custom::SETTING, declared).await?;
     let who = Who::person("operator");
-    let mut change = NewChange::new(who.actor(), "field.declare", "setting", &format!("{kind}.{name}"));
+    let mut change = NewChange::new(who.actor(), "field.declare", "setting", format!("{kind}.{name}"));
     change.after = Some(json!({ "type": field.map(FieldType::shown) }));
     tx.log_change(change);
     Ok(())
