@@ -4,62 +4,10 @@
 // answered from the console's inbox; the answer appears in the window. Window, inbox and conversation are looked at in both
 // colour schemes (axe-core, a screenshot into OUT).
 
-import { execFile, spawn } from "node:child_process";
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { createRequire } from "node:module";
-import { tmpdir } from "node:os";
-import path from "node:path";
-import readline from "node:readline";
-import { promisify } from "node:util";
-
-const [server, chromium, out] = process.argv.slice(2);
-const require = createRequire(path.join(process.env.BROWSER_PACKAGES, "package.json"));
-const { chromium: driver } = require("playwright-core");
-const axe = await readFile(require.resolve("axe-core/axe.min.js"), "utf8");
-const run = promisify(execFile);
+import { becomeOwner, finish, inspect, must, profile, start, wrong } from "./house.mjs";
 
 const SITE = "https://shop.example";
-const PASSWORD = "a bridge for every foot";
-const problems = [];
-const wrong = (text) => {
-  problems.push(text);
-  console.error(`WRONG: ${text}`);
-};
-const must = (good, text) => {
-  if (!good) throw new Error(text);
-};
-
-async function inspect(page, name) {
-  for (const colorScheme of ["light", "dark"]) {
-    await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
-    await page.evaluate(axe);
-    const { violations } = await page.evaluate(() =>
-      window.axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] }),
-    );
-    for (const { id, help, nodes } of violations) {
-      for (const node of nodes) wrong(`${name} (${colorScheme}): ${id}, ${help}: ${node.html.slice(0, 200)}`);
-    }
-    await page.screenshot({ path: path.join(out, `${name}-${colorScheme}.png`), fullPage: true });
-  }
-  await page.emulateMedia({ colorScheme: "light" });
-}
-
-const data = await mkdtemp(path.join(tmpdir(), "footbridge-chat-"));
-const profile = await mkdtemp(path.join(tmpdir(), "footbridge-chat-profile-"));
-const config = path.join(data, "server.toml");
-await writeFile(config, '[server]\neditions = ["workspace"]\n');
-const place = ["--data", data, "--config", config];
-const child = spawn(server, ["serve", "--listen", "127.0.0.1:0", ...place], { stdio: ["ignore", "pipe", "pipe"] });
-let log = "";
-child.stderr.on("data", (chunk) => (log += chunk));
-let base, token;
-for await (const line of readline.createInterface({ input: child.stdout })) {
-  base ??= line.match(/(http:\/\/127\.0\.0\.1:\d+)\//)?.[1];
-  token ??= line.match(/fbs_[\w-]+/)?.[0];
-  if (base && token) break;
-}
-must(base && token, `the server did not start: ${log}`);
-child.stdout.resume();
+const { base, token, command, stop } = await start({ configuration: '[server]\neditions = ["workspace"]\n' });
 
 /** A writing call and the yes to it. */
 async function confirmed(key, name, given) {
@@ -84,34 +32,19 @@ async function confirmed(key, name, given) {
   return done.result;
 }
 
-const context = await driver.launchPersistentContext(profile, {
-  executablePath: chromium,
-  headless: true,
+const { context, page, close } = await profile(
+  { viewport: { width: 1100, height: 760 } },
   // The site is one of a public network only by its name; a browser would ask before it lets one reach this machine.
-  args: [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-    "--disable-features=LocalNetworkAccessChecks,BlockInsecurePrivateNetworkRequests,PrivateNetworkAccessSendPreflights",
-  ],
-  viewport: { width: 1100, height: 760 },
-});
+  ["--disable-features=LocalNetworkAccessChecks,BlockInsecurePrivateNetworkRequests,PrivateNetworkAccessSendPreflights"],
+);
 try {
-  await mkdir(out, { recursive: true });
-  const page = context.pages()[0] ?? (await context.newPage());
-  page.setDefaultTimeout(20_000);
-  await page.goto(`${base}/console/setup`);
-  await page.getByLabel("Setup token").fill(token);
-  await page.getByLabel("Your e-mail address").fill("ada@example.com");
-  await page.getByLabel("Your name").fill("Ada Lovelace");
-  await page.getByLabel("Password").fill(PASSWORD);
-  await page.getByRole("button", { name: "Become the owner" }).click();
+  await becomeOwner(page, base, token);
   await page.getByRole("link", { name: "Inbox", exact: true }).click();
   await page.getByRole("heading", { name: "Nothing here" }).waitFor();
   await inspect(page, "inbox-empty");
 
-  const minted = await run(server, ["key", "mint", ...place, "--edition", "workspace", "--scopes", "admin:*", "--name", "chat"]);
-  const key = minted.stdout.match(/hmcp_\w+/)[0];
+  const minted = await command("key", "mint", "--edition", "workspace", "--scopes", "admin:*", "--name", "chat");
+  const key = minted.match(/hmcp_\w+/)[0];
   const made = await confirmed(key, "create_channel", {
     name: "Chat",
     type: "web",
@@ -184,14 +117,7 @@ try {
 } catch (error) {
   wrong(error.stack ?? String(error));
 } finally {
-  await context.close();
-  const ended = new Promise((resolve) => child.once("exit", resolve));
-  child.kill("SIGTERM");
-  await ended;
-  await rm(data, { recursive: true, force: true });
-  await rm(profile, { recursive: true, force: true });
+  await close();
+  await stop();
 }
-if (problems.length > 0) {
-  console.error(`${problems.length} things are wrong${log ? `; the server said:\n${log}` : ""}`);
-  process.exit(1);
-}
+finish();

@@ -5,118 +5,9 @@
 // at in both colour schemes (axe-core, a screenshot into OUT), and once without. Any violation of the pages' own
 // content policy, any request to elsewhere, any error in the browser's console and any key in an address is a failure.
 
-import { spawn } from "node:child_process";
-import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
-import { createRequire } from "node:module";
-import { tmpdir } from "node:os";
 import path from "node:path";
-import readline from "node:readline";
 
-const [server, chromium, out] = process.argv.slice(2);
-const require = createRequire(path.join(process.env.BROWSER_PACKAGES, "package.json"));
-const { chromium: driver } = require("playwright-core");
-const axe = await readFile(require.resolve("axe-core/axe.min.js"), "utf8");
-
-const ARGUMENTS = [
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--disable-dev-shm-usage",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-];
-const PASSWORD = "a bridge for every foot";
-const SCHEMES = ["light", "dark"];
-
-const problems = [];
-const wrong = (text) => {
-  problems.push(text);
-  console.error(`WRONG: ${text}`);
-};
-const must = (good, text) => {
-  if (!good) throw new Error(text);
-};
-
-/** A server of its own, with nothing in it: its address and its setup token. */
-async function start() {
-  const data = await mkdtemp(path.join(tmpdir(), "footbridge-browser-"));
-  const child = spawn(server, ["serve", "--listen", "127.0.0.1:0", "--data", data], { stdio: ["ignore", "pipe", "pipe"] });
-  let log = "";
-  child.stderr.on("data", (chunk) => (log += chunk));
-  let base, token;
-  for await (const line of readline.createInterface({ input: child.stdout })) {
-    base ??= line.match(/(http:\/\/127\.0\.0\.1:\d+)\//)?.[1];
-    token ??= line.match(/fbs_[\w-]+/)?.[0];
-    if (base && token) break;
-  }
-  must(base && token, `the server did not start: ${log}`);
-  child.stdout.resume();
-  const stop = async () => {
-    const ended = new Promise((resolve) => child.once("exit", resolve));
-    child.kill("SIGTERM");
-    await ended;
-    await rm(data, { recursive: true, force: true });
-  };
-  return { base, token, stop };
-}
-
-/** A browser profile that nobody used before, watched. */
-async function open(base, javaScriptEnabled) {
-  const profile = await mkdtemp(path.join(tmpdir(), "footbridge-profile-"));
-  const context = await driver.launchPersistentContext(profile, {
-    executablePath: chromium,
-    headless: true,
-    args: ARGUMENTS,
-    javaScriptEnabled,
-    viewport: { width: 1280, height: 860 },
-  });
-  const secrets = [];
-  await context.addInitScript(() => {
-    document.addEventListener("securitypolicyviolation", (event) => {
-      console.error(`policy violation: ${event.violatedDirective} ${event.blockedURI}`);
-    });
-  });
-  const page = context.pages()[0] ?? (await context.newPage());
-  page.setDefaultTimeout(20_000);
-  page.on("console", (message) => {
-    // A refused form is a page with an error's status, which the browser mentions.
-    const expected = /Failed to load resource.*(401|403|404|409|422|429)/.test(message.text());
-    if (message.type() === "error" && !expected) wrong(`console at ${page.url()}: ${message.text()}`);
-  });
-  page.on("pageerror", (error) => wrong(`script at ${page.url()}: ${error}`));
-  context.on("request", (request) => {
-    const url = request.url();
-    if (!url.startsWith(base)) wrong(`a request to elsewhere: ${url}`);
-    if (secrets.some((secret) => url.includes(secret) || (request.postData() ?? "").includes(secret))) {
-      wrong(`a secret leaves the page: ${request.method()} ${new URL(url).pathname}`);
-    }
-  });
-  const close = async () => {
-    await context.close();
-    await rm(profile, { recursive: true, force: true });
-  };
-  return { page, secrets, close };
-}
-
-/** A page in both schemes: nothing for axe-core to say, and a picture. */
-async function inspect(page, name) {
-  for (const colorScheme of SCHEMES) {
-    await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
-    await page.evaluate(axe);
-    const { violations } = await page.evaluate(() =>
-      window.axe.run(document, {
-        runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
-      }),
-    );
-    for (const { id, help, nodes } of violations) {
-      for (const node of nodes) wrong(`${name} (${colorScheme}): ${id}, ${help}: ${node.html.slice(0, 200)}`);
-    }
-    await page.screenshot({ path: path.join(out, `${name}-${colorScheme}.png`), fullPage: true });
-  }
-  await page.emulateMedia({ colorScheme: "light" });
-}
+import { PASSWORD, finish, inspect, must, open, out, start, wrong } from "./house.mjs";
 
 /** A call as an assistant makes it. */
 async function call(base, key) {
@@ -328,10 +219,6 @@ async function walk(scripted) {
   }
 }
 
-await mkdir(out, { recursive: true });
 await walk(true);
 await walk(false);
-if (problems.length > 0) {
-  console.error(`${problems.length} things are wrong`);
-  process.exit(1);
-}
+finish();

@@ -22,6 +22,7 @@ mod review;
 mod serve;
 mod source;
 mod user;
+mod workspace;
 
 use std::{fmt, path::PathBuf, process::ExitCode};
 
@@ -86,6 +87,9 @@ enum Command {
     /// Put in, test, switch and list the flows of the workspace edition.
     #[command(subcommand)]
     Flow(flow::FlowCommand),
+    /// Bring back deleted records of the workspace edition, and declare fields of a tenant's own.
+    #[command(subcommand)]
+    Workspace(workspace::WorkspaceCommand),
     /// Add, list and synchronise folders of notes.
     #[command(subcommand)]
     Source(source::SourceCommand),
@@ -200,6 +204,7 @@ pub(crate) fn run(options: Options) -> Result<()> {
             Command::Channel(command) => command.run().await,
             Command::Audit(command) => command.run().await,
             Command::Flow(command) => command.run().await,
+            Command::Workspace(command) => command.run().await,
             Command::Source(command) => command.run().await,
             Command::Catalogue(command) => command.run().await,
             Command::Demo(command) => command.run().await,

@@ -97,6 +97,9 @@ pub async fn boot(
         seal_key(&store).await.map_err(HouseError::from)?,
         WorkspaceSettings {
             flow_runs_per_hour: config.workspace.flow_runs_per_hour,
+            base_url: config
+                .edge
+                .base_url(config.server.listen, config.server.tls_certificate.is_some()),
             allow_private: config.workspace.allow_private,
         },
     );

@@ -31,6 +31,7 @@ pub mod console;
 mod error;
 mod headers;
 mod key;
+mod markdown;
 mod read;
 mod rest;
 mod session;

@@ -35,6 +35,46 @@ pub(crate) enum FieldType {
     },
 }
 
+impl FieldType {
+    /// The type of that name.
+    ///
+    /// # Errors
+    /// When there is none, or a choice has no words, or another type has some.
+    pub(crate) fn of(name: &str, choices: Vec<String>) -> Result<Self, DomainError> {
+        let plain = match name {
+            "text" => Self::Text,
+            "number" => Self::Number,
+            "boolean" => Self::Boolean,
+            "date" => Self::Date,
+            "choice" if choices.is_empty() => {
+                return Err(DomainError::argument("a choice needs its words"));
+            }
+            "choice" => return Ok(Self::Choice { choices }),
+            _ => {
+                return Err(DomainError::argument(format!(
+                    "`{name}` is no type; text, number, boolean, date and choice are"
+                )));
+            }
+        };
+        if choices.is_empty() {
+            Ok(plain)
+        } else {
+            Err(DomainError::argument("only a choice has words"))
+        }
+    }
+
+    /// As lists name it.
+    pub(crate) fn shown(&self) -> String {
+        match self {
+            Self::Text => "text".to_owned(),
+            Self::Number => "number".to_owned(),
+            Self::Boolean => "boolean".to_owned(),
+            Self::Date => "date".to_owned(),
+            Self::Choice { choices } => format!("choice: {}", choices.join(", ")),
+        }
+    }
+}
+
 /// Declarations: kind of record → field → type.
 pub(crate) type Declared = BTreeMap<String, BTreeMap<String, FieldType>>;
 

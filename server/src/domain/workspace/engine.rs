@@ -36,6 +36,8 @@ pub(crate) struct Desk {
 pub struct WorkspaceSettings {
     /// Runs of flows that a tenant may have in an hour (catalogue.md §3.5).
     pub flow_runs_per_hour: u32,
+    /// What people outside call the server: scheme and authority. Empty: addresses of articles are paths.
+    pub base_url: String,
     /// Whether webhooks may be at loopback and private addresses, by plain `http` too.
     pub allow_private: bool,
 }
@@ -44,6 +46,7 @@ impl Default for WorkspaceSettings {
     fn default() -> Self {
         Self {
             flow_runs_per_hour: 1_000,
+            base_url: String::new(),
             allow_private: false,
         }
     }

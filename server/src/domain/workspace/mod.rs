@@ -15,6 +15,7 @@
 mod bot;
 mod change;
 mod custom;
+mod declare;
 pub mod demo;
 mod engine;
 mod events;
@@ -31,6 +32,7 @@ mod refs;
 mod related;
 pub mod report;
 mod restore;
+mod shelf;
 mod sla;
 mod snippet;
 mod start;
@@ -40,9 +42,11 @@ pub mod team;
 mod upkeep;
 mod write;
 
+pub use declare::{KINDS_WITH_FIELDS, OwnField};
 pub use engine::{Workspace, WorkspaceSettings};
 pub use handlers::{Charts, charts};
 pub use mail::Skim;
+pub use shelf::{OnShelf, PublicArticle};
 pub use talk::{
     Act, ChannelSecrets, ConversationPage, Guest, Inbox, InboxItem, Knock, Pile, Refused, Said, WidgetView,
 };

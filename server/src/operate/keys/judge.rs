@@ -180,6 +180,16 @@ pub(super) fn check_limits(editions: &[Arc<Edition>], limits: &KeyLimits) -> Res
             i64::MAX
         )));
     }
+    let unknown = |name: &&String| {
+        let one = std::slice::from_ref(*name);
+        !editions.iter().any(|edition| edition.toolsets(one).is_ok())
+    };
+    if let Some(unknown) = limits.listing.toolsets.iter().find(unknown) {
+        let unknown: String = unknown.chars().take(128).collect();
+        return Err(OperateError::Invalid(format!(
+            "toolsets: none of the key's editions has tools in a group `{unknown}`"
+        )));
+    }
     for (what, tools) in [
         ("tools_allow", &limits.tools_allow),
         ("tools_deny", &limits.tools_deny),

@@ -150,16 +150,6 @@ fn narrowed(
     }
     let limits = &mut rights.limits;
     if let Some(toolsets) = wish.toolsets {
-        let unknown = |name: &&String| {
-            let one = std::slice::from_ref(*name);
-            !chosen.iter().any(|edition| edition.toolsets(one).is_ok())
-        };
-        if let Some(unknown) = toolsets.iter().find(unknown) {
-            let unknown: String = unknown.chars().take(128).collect();
-            return Err(OperateError::Invalid(format!(
-                "toolsets: none of the key's editions has tools in a group `{unknown}`"
-            )));
-        }
         limits.listing.toolsets = toolsets;
     }
     limits.listing.discover = wish.discover.unwrap_or(limits.listing.discover);

@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::{
     operate::{Actor, OperateError, Standing},
     store::{Key, KeyConfirm, Store, TenantTx},
-    vocabulary::{EditionName, KeyId, NameStyle, Scope, TenantId, Timestamp, UserId},
+    vocabulary::{EditionName, KeyId, Listing, NameStyle, Scope, TenantId, Timestamp, UserId},
 };
 
 /// Most keys that one page lists.
@@ -37,6 +37,9 @@ pub struct KeyView {
     pub confirm: KeyConfirm,
     /// How it spells tool names.
     pub names: NameStyle,
+    /// How much of the catalogue it is shown.
+    #[serde(flatten)]
+    pub listing: Listing,
     /// Only these tools; empty: all.
     pub tools_allow: Vec<String>,
     /// Not these tools.
@@ -84,6 +87,7 @@ impl KeyView {
             read_only: key.limits.read_only,
             confirm: key.limits.confirm,
             names: key.limits.names,
+            listing: key.limits.listing,
             tools_allow: key.limits.tools_allow,
             tools_deny: key.limits.tools_deny,
             monthly_cap: key.limits.monthly_cap,

@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::{
     Extension, Router,
-    extract::{Path, State},
+    extract::{Path, RawQuery, State},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -14,12 +14,13 @@ use super::{
     Frame, PageError, Person,
     clients::{self, Snippet},
     render, text,
+    toolsets::{self, Toolset},
 };
 use crate::{
     edge::Visit,
     operate::keys::{self, KeyPage, KeyView},
     store::AuditFilter,
-    vocabulary::{EditionName, KeyId, Role},
+    vocabulary::{EditionName, KeyId, Listing, Role},
     web::{Query, Web},
 };
 
@@ -122,6 +123,8 @@ struct ConnectPage {
     tick: Tick,
     url: String,
     clients: Vec<Snippet>,
+    toolsets: Vec<Toolset>,
+    discover: bool,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -129,6 +132,7 @@ struct ConnectPage {
 struct ConnectQuery {
     key: String,
     edition: String,
+    discover: String,
 }
 
 async fn page(
@@ -136,6 +140,7 @@ async fn page(
     Extension(visit): Extension<Visit>,
     person: Person,
     Query(query): Query<ConnectQuery>,
+    RawQuery(raw): RawQuery,
 ) -> Result<Response, PageError> {
     let all = KeyPage {
         before: None,
@@ -160,7 +165,27 @@ async fn page(
         .find(|name| **name == query.edition)
         .or(editions.first());
     let edition_chosen = wanted.cloned().unwrap_or_default();
-    let url = edition_url(&web, &visit, Some(&edition_chosen));
+    // Boxes of one name come more than once.
+    let listing = Listing {
+        toolsets: form_urlencoded::parse(raw.unwrap_or_default().as_bytes())
+            .filter(|(name, _)| name == "toolset")
+            .map(|(_, value)| value.into_owned())
+            .collect(),
+        discover: query.discover == "yes",
+    };
+    let served = web.editions();
+    let edition = served.iter().find(|known| known.name.as_str() == edition_chosen);
+    let groups = edition.map_or_else(Vec::new, |edition| toolsets::of(edition, &listing));
+    // A stranger's word in the address is no group, and stands in no snippet.
+    let listing = Listing {
+        toolsets: groups
+            .iter()
+            .filter(|one| one.picked)
+            .map(|one| one.name.clone())
+            .collect(),
+        ..listing
+    };
+    let url = toolsets::address(&edition_url(&web, &visit, Some(&edition_chosen)), &listing);
     let tick = match &chosen {
         Some(key) => tick_of(&web, &person, &key.id).await?,
         None => Tick::default(),
@@ -181,6 +206,8 @@ async fn page(
         edition_chosen,
         tick,
         clients: clients::snippets(&url),
+        toolsets: groups,
+        discover: listing.discover,
         url,
     };
     Ok(render(&page)?.into_response())

@@ -28,8 +28,8 @@ pub(super) struct Proposal<'p> {
 
 /// What came of a proposal or of a yes.
 pub(super) enum Outcome {
-    /// It is done: the word for what was done.
-    Done(&'static str),
+    /// It is done: the tool's result, and the word for what was done.
+    Done(Value, &'static str),
     /// A page to show first.
     Page(Response),
 }
@@ -39,6 +39,7 @@ pub(super) enum Outcome {
 #[serde(default)]
 struct Answered {
     status: String,
+    result: Value,
     reason: String,
     preview: Preview,
     confirmation_token: String,
@@ -187,7 +188,7 @@ fn outcome(
     let answered: Answered = serde_json::from_value(answer).map_err(|error| PageError::internal(&error))?;
     let done = text::done_word(done);
     if answered.status == "done" {
-        return Ok(Outcome::Done(done));
+        return Ok(Outcome::Done(answered.result, done));
     }
     let preview = answered.preview;
     let page = ProposalPage {

@@ -18,7 +18,7 @@ use crate::{
         people,
     },
     store::User,
-    vocabulary::{Effect, Listing},
+    vocabulary::Effect,
     web::{Query, Web},
 };
 
@@ -35,6 +35,7 @@ struct ToolRow {
     scopes: Vec<String>,
     effect: &'static str,
     seen: bool,
+    listed: bool,
 }
 
 struct EditionPart {
@@ -108,6 +109,15 @@ fn part(edition: &Edition, key: Option<(&KeyView, &User)>) -> EditionPart {
         visible_tools(edition, &facts_of(edition, key, owner))
     });
     let is_seen = |tool: &Tool| seen.as_ref().is_none_or(|seen| seen.contains(tool.index));
+    // Rights decide what can be called, the key's own choice what is listed of it.
+    let listing = key.map(|(key, _)| &key.listing);
+    let listed = listing.filter(|listing| listing.discover || !listing.toolsets.is_empty());
+    let listed = listed.map(|listing| match listing.discover {
+        true => ToolSet::default(),
+        // A group that an edition has no more lists nothing, as its list would be refused.
+        false => edition.toolsets(&listing.toolsets).unwrap_or_default(),
+    });
+    let is_listed = |tool: &Tool| listed.as_ref().is_none_or(|listed| listed.contains(tool.index));
     let tools: Vec<ToolRow> = edition
         .tools()
         .iter()
@@ -123,6 +133,7 @@ fn part(edition: &Edition, key: Option<(&KeyView, &User)>) -> EditionPart {
                 Effect::Execute => "runs something",
             },
             seen: is_seen(tool),
+            listed: is_listed(tool),
         })
         .collect();
     let count = tools.iter().filter(|tool| tool.seen).count();
@@ -156,7 +167,7 @@ fn facts_of(edition: &Edition, key: &KeyView, owner: &User) -> PrincipalFacts {
         tools_allow: key.tools_allow.clone(),
         tools_deny: key.tools_deny.clone(),
         names: key.names,
-        listing: Listing::default(),
+        listing: key.listing.clone(),
         // How often it may call says nothing of which tools it sees.
         rate_per_minute: key.rate_per_minute.unwrap_or(u32::MAX),
         rate_per_hour: key.rate_per_hour,

@@ -8,6 +8,7 @@
 //! A page is a template in `templates/console` and a struct with the texts it shows, ready to be written. Scripts are
 //! one vendored file (htmx) and one of ours; both are only a help.
 
+mod articles;
 mod asking;
 pub(super) mod assets;
 mod audit;
@@ -16,6 +17,7 @@ mod chart;
 mod clients;
 mod connect;
 mod consent;
+mod customers;
 mod deliveries;
 mod editions;
 mod entry;
@@ -36,12 +38,14 @@ mod settings;
 mod teammate;
 mod text;
 mod tickets;
+mod toolsets;
 
 use axum::{Router, response::Redirect, routing::get};
 
 pub use form::{Fields, Posted};
 pub use page::{Frame, PageError, render};
 pub use person::{AdminPerson, Person, ReaderPerson, Visitor};
+pub(super) use text::day;
 
 use super::Web;
 
@@ -62,6 +66,8 @@ pub(super) fn router() -> Router<Web> {
         .merge(oidc::router())
         .merge(inbox::router())
         .merge(tickets::router())
+        .merge(customers::router())
+        .merge(articles::router())
         .merge(deliveries::router())
         .merge(reviews::router())
         .merge(editions::router())

@@ -51,10 +51,12 @@ enum For {
     Workspace,
 }
 
-const PLACES: [(&str, &str, For); 13] = [
+const PLACES: [(&str, &str, For); 15] = [
     ("/console/connect", "Connect", For::Everybody),
     ("/console/inbox", "Inbox", For::Workspace),
     ("/console/tickets", "Tickets", For::Workspace),
+    ("/console/accounts", "Customers", For::Workspace),
+    ("/console/articles", "Articles", For::Workspace),
     ("/console/flows", "Flows", For::Workspace),
     ("/console/reports", "Reports", For::Workspace),
     ("/console/keys", "Keys", For::Everybody),

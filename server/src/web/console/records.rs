@@ -24,6 +24,8 @@ pub(super) enum Choice {
     Words,
     /// One of these words.
     OneOf(&'static [&'static str]),
+    /// Somebody of the team.
+    Person,
     /// Somebody of the team, or nobody.
     PersonOrNobody,
 }
@@ -214,8 +216,11 @@ fn fields(list: &List, asking: &Asking, team: &Team) -> Vec<Field> {
                 let all = (filter.any != "any").then(|| pair("all", "all"));
                 words.chain(all).collect()
             }
-            Choice::PersonOrNobody => {
-                let mut choices = vec![pair("me", "me"), pair("unassigned", "nobody")];
+            Choice::Person | Choice::PersonOrNobody => {
+                let mut choices = vec![pair("me", "me")];
+                if let Choice::PersonOrNobody = filter.choice {
+                    choices.push(pair("unassigned", "nobody"));
+                }
                 choices.extend(team.choices());
                 choices
             }

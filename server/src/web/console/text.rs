@@ -17,7 +17,7 @@ pub(super) fn when_exactly(moment: Timestamp) -> String {
 }
 
 /// A day: `28 Nov 2026`.
-pub(super) fn day(moment: Timestamp) -> String {
+pub(in crate::web) fn day(moment: Timestamp) -> String {
     format_moment(moment, "%-d %b %Y")
 }
 

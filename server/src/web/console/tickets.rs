@@ -129,7 +129,7 @@ impl Ticket {
         Cell::state(self.priority.clone(), class)
     }
 
-    fn row(&self, team: &Team) -> Row {
+    pub(super) fn row(&self, team: &Team) -> Row {
         Row {
             link: self.link(),
             title: format!("#{} {}", self.number, self.title),
@@ -193,6 +193,7 @@ struct Whole {
 
 #[derive(Debug, Deserialize)]
 struct Named {
+    id: String,
     name: String,
 }
 
@@ -291,8 +292,9 @@ async fn page(by: &Teammate, whole: Whole, done: &str, draft: Draft) -> Result<T
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct DoneQuery {
-    done: String,
+pub(super) struct DoneQuery {
+    /// What was just done.
+    pub(super) done: String,
 }
 
 async fn show(
@@ -375,7 +377,7 @@ async fn act(Path(id): Path<String>, posted: Posted<Teammate>) -> Result<Respons
         consent::propose(&by, &place, proposal).await
     };
     match came {
-        Ok(Outcome::Done(done)) => Ok(Redirect::to(&format!("{path}?done={done}")).into_response()),
+        Ok(Outcome::Done(_, done)) => Ok(Redirect::to(&format!("{path}?done={done}")).into_response()),
         Ok(Outcome::Page(page)) => Ok(page),
         Err(failed) => {
             let draft = Draft {

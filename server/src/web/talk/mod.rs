@@ -1,6 +1,7 @@
 //! The doors for people outside: a system that brings messages to a channel (`inbound`), and chat windows on other sites
 //! (`widget`). Neither looks at a cookie or a key of the house; where the workspace is not served, nothing is here.
 
+mod articles;
 mod inbound;
 mod widget;
 
@@ -25,10 +26,14 @@ const LOOKS_PER_MINUTE: u32 = 60;
 /// operator's own proxy.
 const NEW_VISITORS_PER_MINUTE: u32 = 120;
 
+/// Articles a minute that one address reads; a proxy reads for many.
+const READERS_PER_MINUTE: u32 = 1_200;
+
 /// What the doors share.
 pub(super) struct Talk {
     workspace: Arc<Workspace>,
     inbound: AddressMeters,
+    readers: AddressMeters,
     messages: Meters<String>,
     looks: Meters<String>,
     new_visitors: Meters<String>,
@@ -43,6 +48,7 @@ impl Talk {
         Self {
             workspace,
             inbound: AddressMeters::new(INBOUND_PER_MINUTE),
+            readers: AddressMeters::new(READERS_PER_MINUTE),
             messages: Meters::new(MESSAGES_PER_MINUTE),
             looks: Meters::new(LOOKS_PER_MINUTE),
             new_visitors: Meters::new(NEW_VISITORS_PER_MINUTE),
@@ -63,5 +69,8 @@ impl FromRequestParts<Web> for Open {
 }
 
 pub(super) fn router() -> Router<Web> {
-    Router::new().merge(inbound::router()).merge(widget::router())
+    Router::new()
+        .merge(articles::router())
+        .merge(inbound::router())
+        .merge(widget::router())
 }

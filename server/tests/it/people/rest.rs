@@ -180,7 +180,7 @@ async fn each_role_does_what_the_table_says() {
     // Scopes that a role does not reach, and the operator's own.
     assert_eq!(
         said(&mint(&member, None, json!(["admin:members"])).await),
-        (422, "rule_violation".to_owned())
+        (403, "role_required".to_owned())
     );
     assert_eq!(mint(&admin, None, json!(["admin:*"])).await.status, 201);
     assert_eq!(

@@ -297,7 +297,10 @@ fn the_bot_answers_from_public_articles_and_knows_when_to_stop() {
         let (from, text) = say("How long does a refund take?").await;
         assert_eq!(
             (from.as_str(), text.as_str()),
-            ("team", "> A refund takes five days.\n\nFrom \"Refund policy\"")
+            (
+                "team",
+                "> A refund takes five days.\n\nFrom \"Refund policy\": http://desk.test/kb/acme/art_1"
+            )
         );
         let now = rooms.only_conversation(&key).await;
         assert_eq!(

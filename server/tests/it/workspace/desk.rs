@@ -209,11 +209,20 @@ fn who_changes_a_ticket_meanwhile_is_not_overruled() {
 
 /// Every page of a record with one of its forms.
 fn pages(seeded: &Seeded) -> Vec<(String, Vec<(&'static str, &'static str)>)> {
-    let id = |placeholder: &str| seeded.ids[placeholder].clone();
-    vec![(
-        format!("/console/tickets/{}", id("$ticket")),
-        vec![("act", "assign"), ("assignee", "me")],
-    )]
+    let page = |place: &str, placeholder: &str, fields: &[(&'static str, &'static str)]| {
+        (
+            format!("/console/{place}/{}", seeded.ids[placeholder]),
+            fields.to_vec(),
+        )
+    };
+    let note = [("act", "note"), ("body", "Called.")];
+    vec![
+        page("tickets", "$ticket", &[("act", "assign"), ("assignee", "me")]),
+        page("accounts", "$account", &note),
+        page("contacts", "$contact", &note),
+        page("leads", "$lead", &note),
+        page("articles", "$article", &[("act", "draft")]),
+    ]
 }
 
 #[test]
@@ -276,17 +285,38 @@ fn what_people_write_is_shown_and_never_obeyed() {
         let seeded = seeded(Place::sqlite()).await;
         let outside = seeded.rooms.open_doors();
         let key = seeded.rooms.key("acme", ALL).await;
-        let made = json!({ "title": MARKUP, "description": MARKUP, "requester": seeded.ids["$contact"] });
-        let made = seeded.rooms.confirmed(&key, "create_ticket", made).await;
+        let confirmed =
+            async |tool: &str, arguments: Value| seeded.rooms.confirmed(&key, tool, arguments).await;
+        let ticket = json!({ "title": MARKUP, "description": MARKUP, "requester": seeded.ids["$contact"] });
+        let ticket = confirmed("create_ticket", ticket).await;
+        let account = confirmed("create_account", json!({ "name": MARKUP, "industry": MARKUP })).await;
+        let lead = json!({ "name": MARKUP, "company": MARKUP, "note": MARKUP });
+        let lead = confirmed("create_lead", lead).await;
+        let article = json!({ "title": MARKUP, "body_markdown": MARKUP, "status": "published", "visibility": "public" });
+        let article = confirmed("create_knowledge_article", article).await;
+        let at = |place: &str, made: &Value, kind: &str| {
+            format!("/console/{place}/{}", made[kind]["id"].as_str().unwrap())
+        };
+        let path = at("tickets", &ticket, "ticket");
         let mut browser = seeded.rooms.browser(&outside, "acme", Role::Owner).await;
-        let path = format!("/console/tickets/{}", made["ticket"]["id"].as_str().unwrap());
-        let rename = [("act", "closed"), ("resolution", MARKUP)];
-        let shown = browser.submit(&path, &path, &rename).await;
-        for reply in [
-            browser.get("/console/tickets").await,
-            browser.get(&path).await,
-            shown,
+        let close = [("act", "closed"), ("resolution", MARKUP)];
+        let mut replies = vec![browser.submit(&path, &path, &close).await];
+        for page in [
+            "/console/tickets",
+            "/console/accounts",
+            "/console/leads",
+            "/console/articles",
+            &path,
+            &at("accounts", &account, "account"),
+            &at("leads", &lead, "lead"),
+            &at("articles", &article, "article"),
+            &format!("/kb/acme/{}", article["article"]["slug"].as_str().unwrap()),
         ] {
+            let reply = browser.get(page).await;
+            assert_eq!(reply.status, 200, "{page}");
+            replies.push(reply);
+        }
+        for reply in replies {
             assert_eq!(reply.header("x-evil"), None);
             let text = reply.text();
             assert!(!text.contains("<img src=x"), "{text}");
@@ -295,5 +325,50 @@ fn what_people_write_is_shown_and_never_obeyed() {
                 "{text}"
             );
         }
+    });
+}
+
+#[test]
+fn a_person_chooses_which_tools_an_assistant_is_shown() {
+    run(async {
+        let seeded = seeded(Place::sqlite()).await;
+        let outside = seeded.rooms.open_doors();
+        let mut browser = seeded.rooms.browser(&outside, "acme", Role::Member).await;
+        let new = "/console/keys/new";
+        let mut fields = vec![
+            ("edition", "workspace"),
+            ("name", "Tickets"),
+            ("days", "30"),
+            ("scope", "crm:read"),
+            ("scope", "tickets:read"),
+            ("toolset", "tickets"),
+        ];
+        let minted = browser.submit(new, new, &fields).await;
+        assert_eq!(minted.status, 200, "{}", minted.text());
+        let minted = minted.text();
+        let (_, id) = minted.split_once("/console/connect?key=").unwrap();
+        let id = id.split('"').next().unwrap();
+        let seen = browser.get(&format!("/console/editions?key={id}")).await.text();
+        let row = |tool: &str| {
+            let (_, rest) = seen.split_once(&format!("<code>{tool}</code>")).unwrap();
+            rest.split("</tr>").next().unwrap().to_owned()
+        };
+        assert!(row("list_tickets").contains(">yes<"), "{}", row("list_tickets"));
+        assert!(row("list_leads").contains("not listed"), "{}", row("list_leads"));
+        assert!(row("create_lead").contains(">no<"), "{}", row("create_lead"));
+
+        let at = |query: &str| format!("/console/connect?key={id}&{query}");
+        let shown = browser
+            .get(&at("toolset=crm&toolset=tickets&toolset=%22x"))
+            .await
+            .text();
+        assert!(shown.contains("?toolsets=crm,tickets"), "{shown}");
+        let shown = browser.get(&at("discover=yes")).await.text();
+        assert!(shown.contains("?mode=discover"), "{shown}");
+        let plain = browser.get(&at("toolset=nothing")).await.text();
+        assert!(!plain.contains("?toolsets="), "{plain}");
+        fields[5].1 = "nothing";
+        let refused = browser.submit(new, new, &fields).await;
+        assert_eq!(refused.status, 400, "{}", refused.text());
     });
 }

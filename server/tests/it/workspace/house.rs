@@ -73,6 +73,7 @@ impl Rooms {
         let seal = || SealKey::new([7; 32]);
         let settings = WorkspaceSettings {
             allow_private: true,
+            base_url: "http://desk.test".to_owned(),
             ..WorkspaceSettings::default()
         };
         let workspace = Workspace::with(store.clone(), seal(), settings);

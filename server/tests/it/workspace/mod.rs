@@ -3,6 +3,7 @@
 mod admin;
 mod chat;
 mod clocks;
+mod commands;
 mod convert;
 mod crm;
 mod delivery;
@@ -20,5 +21,6 @@ mod post_office;
 mod reports;
 mod search;
 pub(crate) mod seed;
+mod shelf;
 mod talk;
 mod tickets;

@@ -14,6 +14,7 @@ use super::{
         message::{Author, AuthorType, Direction, Message},
     },
     record::{self, Kind, Stored, Who},
+    shelf,
     sla::{rules, timers},
     talk::{
         moves::{self, Then},
@@ -78,6 +79,7 @@ pub(crate) async fn answer(
     channel: &Stored<Channel>,
     conversation: &Stored<Conversation>,
     message: &Stored<Message>,
+    base_url: &str,
 ) -> Result<bool, DomainError> {
     // Where a person has taken over, no program speaks.
     if conversation.fields().assignee.is_some() || conversation.fields().bot_silent {
@@ -95,7 +97,16 @@ pub(crate) async fn answer(
     let unanswered = conversation.fields().bot_unanswered;
     let (body, article_ids, answered) = match judge::judge(bot.fields(), question, &readable, unanswered) {
         Verdict::Say(text) => (text, Vec::new(), true),
-        Verdict::Quote { article, text } => (text, vec![article], true),
+        Verdict::Quote { article, text } => {
+            let slug = articles.iter().find(|found| found.id == article);
+            let link = slug.map(|found| shelf::path(tx.tenant(), &found.fields().slug));
+            let text = match link {
+                // Without a name for the server, a link would lead readers nowhere.
+                Some(link) if !base_url.is_empty() => format!("{text}: {base_url}{link}"),
+                _ => text,
+            };
+            (text, vec![article], true)
+        }
         Verdict::AskAgain => (ASKS_AGAIN.to_owned(), Vec::new(), false),
         Verdict::HandOff => {
             hand_off(tx, &bot, conversation).await?;

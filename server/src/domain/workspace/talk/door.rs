@@ -36,6 +36,8 @@ pub struct Knock {
     store: Store,
     tenant: TenantId,
     channel: String,
+    /// What the server is called outside.
+    base_url: String,
 }
 
 /// Why a message was not taken.
@@ -138,6 +140,7 @@ impl Workspace {
             store: self.store().clone(),
             tenant,
             channel: channel.id,
+            base_url: self.desk().settings.base_url.clone(),
         }))
     }
 }
@@ -188,7 +191,7 @@ impl Knock {
     /// When it is none, or the channel is closed.
     pub async fn mail(self, mail: Skim) -> Result<Value, Refused> {
         let (mail, ignored) = mail::read(&mail.finish())?;
-        let channel = self.channel;
+        let (channel, base_url) = (self.channel, self.base_url);
         let received = self
             .store
             .write(&self.tenant, move |tx| {
@@ -198,7 +201,7 @@ impl Knock {
                     };
                     match ignored {
                         Some(why) => Ok(inbound::ignore(tx, &channel, &mail, why).await?),
-                        None => Ok(inbound::receive(tx, &channel, mail.into()).await?),
+                        None => Ok(inbound::receive(tx, &channel, mail.into(), &base_url).await?),
                     }
                 }
                 .boxed()
@@ -217,14 +220,14 @@ impl Knock {
             Refused::Invalid(format!("The message is not what is expected here: {error}."))
         })?;
         let arrival = letter.arrival()?;
-        let channel = self.channel;
+        let (channel, base_url) = (self.channel, self.base_url);
         let received = self
             .store
             .write(&self.tenant, move |tx| {
                 async move {
                     let found: Option<Stored<Channel>> = record::find(&mut tx.reading(), &channel).await?;
                     let channel = found.ok_or(Refused::Gone)?;
-                    Ok::<_, Refused>(inbound::receive(tx, &channel, arrival).await?)
+                    Ok::<_, Refused>(inbound::receive(tx, &channel, arrival, &base_url).await?)
                 }
                 .boxed()
             })

@@ -147,7 +147,7 @@ pub(crate) async fn ignore(
     Ok(Received::ignored(why.word()))
 }
 
-/// Takes a message in.
+/// Takes a message in. `base_url`: what the server is called outside, for links in what the bot says.
 ///
 /// # Errors
 /// When the channel is closed, or the store fails.
@@ -155,6 +155,7 @@ pub(crate) async fn receive(
     tx: &mut TenantTx<'_>,
     channel: &Stored<Channel>,
     arrival: Arrival,
+    base_url: &str,
 ) -> Result<Received, DomainError> {
     if !channel.fields().active {
         return Err(DomainError::Rule(
@@ -203,7 +204,7 @@ pub(crate) async fn receive(
     }
     let conversation_id = conversation.id.clone();
     requester_answered(tx, &conversation, now, &who).await?;
-    let answered = bot::answer(tx, channel, &conversation, &message).await?;
+    let answered = bot::answer(tx, channel, &conversation, &message, base_url).await?;
     if !answered {
         hand_to_team(tx, channel, &conversation_id).await?;
     }

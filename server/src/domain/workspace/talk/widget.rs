@@ -39,6 +39,8 @@ pub struct WidgetView {
     tenant: TenantId,
     widget: Stored<Widget>,
     channel: Stored<Channel>,
+    /// What the server is called outside.
+    base_url: String,
 }
 
 /// A visitor, known by their token.
@@ -97,6 +99,7 @@ impl Workspace {
             tenant,
             widget,
             channel,
+            base_url: self.desk().settings.base_url.clone(),
         }))
     }
 }
@@ -168,14 +171,14 @@ impl WidgetView {
             text,
             ..Arrival::default()
         };
-        let id = self.channel.id.clone();
+        let (id, base_url) = (self.channel.id.clone(), self.base_url.clone());
         let received = self
             .store
             .write(&self.tenant, move |tx| {
                 async move {
                     let found: Option<Stored<Channel>> = record::find(&mut tx.reading(), &id).await?;
                     let channel = found.ok_or(Refused::Gone)?;
-                    Ok::<_, Refused>(inbound::receive(tx, &channel, arrival).await?)
+                    Ok::<_, Refused>(inbound::receive(tx, &channel, arrival, &base_url).await?)
                 }
                 .boxed()
             })

@@ -29,6 +29,7 @@ use crate::{
             clients::{self, Snippet},
             connect::{Tick, edition_url, tick_of},
             render, text,
+            toolsets::{self, Toolset},
         },
     },
 };
@@ -66,6 +67,8 @@ struct NewPage {
     chosen: Chosen,
     name: String,
     days: [(&'static str, &'static str); 6],
+    toolsets: Vec<Toolset>,
+    discover: bool,
     owners: Vec<(String, String, bool)>,
 }
 
@@ -119,6 +122,7 @@ async fn new_key_page(
             }
         }
     }
+    let listing = toolsets::picked(filled);
     Ok(NewPage {
         frame: Frame::new(person, "Keys", None),
         problem,
@@ -136,6 +140,8 @@ async fn new_key_page(
         ),
         name: filled.get("name").to_owned(),
         days: DAYS,
+        toolsets: toolsets::of(chosen, &listing),
+        discover: listing.discover,
         owners,
     })
 }
@@ -195,6 +201,7 @@ fn mint_request(person: &Person, fields: &Fields) -> Result<MintRequest, Operate
                 .number("rate_per_minute", "Calls a minute")
                 .map_err(number)?,
             read_only: fields.is_ticked("read_only"),
+            listing: toolsets::picked(fields),
             ..KeyLimits::default()
         },
     })

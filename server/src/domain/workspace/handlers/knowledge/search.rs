@@ -14,10 +14,11 @@ use crate::{
             kinds::article::{Article, ArticleStatus, Section, Visibility},
             listing,
             record::{Kind, Stored, fold},
-            snippet,
+            shelf, snippet,
         },
     },
     store::{Matching, TenantTx},
+    vocabulary::TenantId,
 };
 
 /// Articles that are ranked.
@@ -68,6 +69,7 @@ pub(super) async fn search(desk: &Desk, tx: &mut TenantTx<'_>, call: Call) -> Ha
     }
     let (page, next_cursor) = listing::ranked(desk, &call, found)?;
     let asked = words(&arguments.query);
+    let (base, tenant) = (&desk.settings.base_url, call.permit.principal().tenant());
     let mut ids = Vec::new();
     let items: Vec<_> = page
         .into_iter()
@@ -91,11 +93,20 @@ pub(super) async fn search(desk: &Desk, tx: &mut TenantTx<'_>, call: Call) -> Ha
                 "section": best.heading,
                 "snippet": snippet::around(best.text, &asked),
                 "score": (score * 1_000.0).round() / 1_000.0,
-                "url": format!("kb:{}", fields.slug),
+                "url": format!("{base}{}", address(&article, tenant)),
                 "updated_at": article.updated_at,
             })
         })
         .collect();
     let out = json!({ "items": items, "next_cursor": next_cursor });
     Ok(Outcome::structured(&out)?.touching(ids))
+}
+
+/// Where an article is read: by everybody, or by the team at the console.
+fn address(article: &Stored<Article>, tenant: &TenantId) -> String {
+    if article.fields().is_quotable() {
+        shelf::path(tenant, &article.fields().slug)
+    } else {
+        format!("/console/articles/{}", article.id)
+    }
 }
