@@ -15,7 +15,7 @@ use super::{
     chain::{Chain, Head, Members, body_of},
     log::{Kept, Log, LogEntry, Test},
     redact::redacted,
-    row::params,
+    row::{Param, params},
 };
 use crate::vocabulary::{KeyId, TenantId, Timestamp, UserId};
 
@@ -230,18 +230,37 @@ impl Kept for ChangeRecord {
     }
 }
 
+/// Rows in one statement: on PostgreSQL, what a row costs is its way to the server and back. Few enough forms of the statement
+/// to be kept prepared.
+const ROWS_AT_ONCE: usize = 16;
+/// Columns of a row.
+const COLUMNS: usize = 9;
+
+/// The statement that adds so many rows.
+fn insert(rows: usize) -> String {
+    let row = |at: usize| {
+        let slots: Vec<String> = (1..=COLUMNS)
+            .map(|column| format!("${}", at * COLUMNS + column))
+            .collect();
+        format!("({})", slots.join(", "))
+    };
+    let rows: Vec<String> = (0..rows).map(row).collect();
+    format!(
+        "INSERT INTO change_log (tenant_id, seq, ts, user_id, action, object_kind, object_id, body, hash) VALUES {}",
+        rows.join(", ")
+    )
+}
+
 impl Session {
-    /// Chains and inserts the change rows that the work collected, as the last thing but the call log's: the head of
-    /// a chain stays locked until the commit. Owners are taken in one order everywhere, so two such transactions never
+    /// Tells of queued jobs, then chains and inserts the change rows that the work collected, as the last thing but the call
+    /// log's: the head of a chain stays locked until the commit. Owners are taken in one order everywhere, so two such transactions never
     /// wait for each other in a circle.
     pub(super) async fn append_changes(&mut self) -> Result<(), StoreError> {
         const HEAD: &str = "INSERT INTO change_heads (tenant_id, seq, hash, base_seq, base_hash)
             VALUES ($1, 0, $2, 0, $2) ON CONFLICT (tenant_id) DO UPDATE SET seq = change_heads.seq
             RETURNING seq, hash";
-        const INSERT: &str =
-            "INSERT INTO change_log (tenant_id, seq, ts, user_id, action, object_kind, object_id, body, hash)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
         const MOVE: &str = "UPDATE change_heads SET seq = $1, hash = $2 WHERE tenant_id = $3";
+        self.tell_of_jobs().await?;
         let mut changes = std::mem::take(&mut self.changes);
         changes.sort_by(|(one, _), (other, _)| one.cmp(other));
         for of_one in changes.chunk_by(|(one, _), (other, _)| one == other) {
@@ -259,21 +278,29 @@ impl Session {
                 .await?;
             let mut head =
                 head.ok_or_else(|| StoreError::Row("the head of a change log is missing".into()))?;
-            for (owner, record) in of_one {
-                let body = body_of(owner, record)?;
-                head = head.next(&body);
-                let params = params![
-                    owner,
-                    head.seq,
-                    record.ts,
-                    record.actor.user_id.as_ref().map(UserId::as_str),
-                    &record.action,
-                    &record.object_kind,
-                    &record.object_id,
-                    &body,
-                    &head.hash[..],
-                ];
-                self.execute(INSERT, params).await?;
+            for some in of_one.chunks(ROWS_AT_ONCE) {
+                let mut rows = Vec::with_capacity(some.len());
+                for (owner, record) in some {
+                    let body = body_of(owner, record)?;
+                    head = head.next(&body);
+                    rows.push((record, body, head));
+                }
+                let mut params = Vec::with_capacity(rows.len() * COLUMNS);
+                for (record, body, head) in &rows {
+                    let row: &[Param<'_>; COLUMNS] = params![
+                        owner,
+                        head.seq,
+                        record.ts,
+                        record.actor.user_id.as_ref().map(UserId::as_str),
+                        &record.action,
+                        &record.object_kind,
+                        &record.object_id,
+                        body,
+                        &head.hash[..],
+                    ];
+                    params.extend(row);
+                }
+                self.execute(&insert(rows.len()), &params).await?;
             }
             self.execute(MOVE, params![head.seq, &head.hash[..], owner])
                 .await?;

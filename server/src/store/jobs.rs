@@ -5,7 +5,7 @@
 //! twice without saying so.
 
 use super::{
-    Session, StoreError, Topic,
+    Session, StoreError,
     row::{RowRef, params, to_json},
 };
 use crate::vocabulary::{TenantId, Timestamp};
@@ -170,9 +170,7 @@ impl Jobs<'_> {
             now
         ];
         let queued = self.session.execute(ENQUEUE, params).await? > 0;
-        if queued {
-            self.session.raise(Topic::Jobs).await?;
-        }
+        self.session.queued |= queued;
         Ok(queued)
     }
 
@@ -214,9 +212,7 @@ impl Jobs<'_> {
             WHERE tenant_id = $2 AND job_id = $3 AND state IN ('failed', 'cancelled')";
         let params = params![self.session.now, self.tenant.as_str(), id];
         let queued = self.session.execute(RETRY, params).await? > 0;
-        if queued {
-            self.session.raise(Topic::Jobs).await?;
-        }
+        self.session.queued |= queued;
         Ok(queued)
     }
 
@@ -248,6 +244,21 @@ impl Jobs<'_> {
             leased.attempt
         ];
         Ok(self.session.execute(REMOVE, params).await? > 0)
+    }
+
+    /// The same for several jobs that one call leased.
+    pub async fn remove_all(&mut self, leased: &[Job]) -> Result<(), StoreError> {
+        let Some(owner) = leased.first().and_then(|job| job.lease_owner.as_deref()) else {
+            return Ok(());
+        };
+        let ids: Vec<&str> = leased.iter().map(|job| job.id.as_str()).collect();
+        let listed = to_json(&ids)?;
+        let sql = format!(
+            "DELETE FROM jobs WHERE tenant_id = $1 AND state = 'leased' AND lease_owner = $2 AND {}",
+            self.session.is_one_of("job_id", 3)
+        );
+        let params = params![self.tenant.as_str(), owner, &listed];
+        self.session.execute(&sql, params).await.map(|_| ())
     }
 
     /// Puts a leased job aside until a moment, with all its attempts before it: its work goes on in parts. `false`: the

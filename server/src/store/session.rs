@@ -32,6 +32,8 @@ pub(crate) struct Session {
     pub(super) changes: Vec<(String, ChangeRecord)>,
     /// Counters raised by the work, told to listeners after the commit.
     pub(super) raised: Vec<(Topic, i64)>,
+    /// Whether work was queued, which listeners are to hear of: see [`Session::tell_of_jobs`].
+    pub(super) queued: bool,
     /// Index entries that wait for the end of a group of transactions.
     pub(super) later: Later,
     /// The first statement that failed.
@@ -60,6 +62,7 @@ impl Session {
             audits: Vec::new(),
             changes: Vec::new(),
             raised: Vec::new(),
+            queued: false,
             later: Later::default(),
             failed: None,
             plans: None,
@@ -72,6 +75,7 @@ impl Session {
         self.audits.clear();
         self.changes.clear();
         self.raised.clear();
+        self.queued = false;
         self.failed = None;
         self.plans = None;
     }
@@ -123,23 +127,6 @@ impl Session {
         let result = match &mut self.engine {
             Engine::Sqlite(connection) => connection.query(sql, params, map),
             Engine::Postgres(connection) => match connection.query(sql, params).await {
-                Ok(rows) => rows.iter().map(RowRef::Postgres).map(map_by_ref(map)).collect(),
-                Err(error) => Err(error),
-            },
-        };
-        self.noted(result)
-    }
-
-    /// The same, planned for these very values: for a statement whose best way depends on them, as that of words does.
-    pub(crate) async fn query_planned<T>(
-        &mut self,
-        sql: &str,
-        params: &[Param<'_>],
-        map: impl FnMut(&RowRef<'_>) -> Result<T, StoreError>,
-    ) -> Result<Vec<T>, StoreError> {
-        let result = match &mut self.engine {
-            Engine::Sqlite(_) => return self.query(sql, params, map).await,
-            Engine::Postgres(connection) => match connection.query_planned(sql, params).await {
                 Ok(rows) => rows.iter().map(RowRef::Postgres).map(map_by_ref(map)).collect(),
                 Err(error) => Err(error),
             },
@@ -205,6 +192,17 @@ impl Session {
         }
     }
 
+    /// Whether a column is one of the texts that a parameter lists as JSON.
+    pub(crate) fn is_one_of(&self, column: &str, slot: usize) -> String {
+        if self.is_postgres() {
+            format!(
+                "{column} = ANY (ARRAY(SELECT json_array_elements_text(CAST(CAST(${slot} AS TEXT) AS JSON))))"
+            )
+        } else {
+            format!("{column} IN (SELECT value FROM json_each(${slot}))")
+        }
+    }
+
     /// Numbers as the parameter of a statement.
     pub(crate) fn numbers(&self, numbers: &[i64]) -> String {
         let listed: Vec<String> = numbers.iter().map(i64::to_string).collect();
@@ -214,6 +212,15 @@ impl Session {
             ('[', ']')
         };
         format!("{open}{}{close}", listed.join(","))
+    }
+
+    /// Raises the counter of jobs if work was queued: once a transaction, however much it queues, and as late as can be,
+    /// because the counter is one row for all tenants, which stays locked until the commit.
+    pub(super) async fn tell_of_jobs(&mut self) -> Result<(), StoreError> {
+        if std::mem::take(&mut self.queued) {
+            self.raise(Topic::Jobs).await?;
+        }
+        Ok(())
     }
 
     /// Raises the counter of a topic and gives its new value. Whoever listens hears of it after the commit,

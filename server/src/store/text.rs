@@ -9,11 +9,13 @@
 //! rest only helps to rank. When every word is frequent, the newest rows that hold all of them are ranked.
 
 mod dialect;
+mod eras;
 mod fts5;
 mod later;
 mod lexemes;
 mod words;
 
+pub(crate) use eras::RecordWords;
 pub(crate) use later::Later;
 
 use dialect::FTS5;
@@ -231,14 +233,30 @@ impl Session {
     ) -> Result<(), StoreError> {
         let (title, body) = (cut(title), cut(body));
         if self.is_postgres() {
-            const PUT: &str = "INSERT INTO texts (tenant_id, shelf, row_id, lexemes)
-                VALUES ($1, $2, $3, setweight(to_tsvector('simple', $4), 'A') || setweight(to_tsvector('simple', $5), 'D')
-                    || array_to_tsvector(ARRAY[$6, $7]))
-                ON CONFLICT (tenant_id, shelf, row_id) DO UPDATE SET lexemes = excluded.lexemes";
-            let place = place(shelf, tag);
-            let (home, tag) = (home(tenant, &place), tag_word(tag));
-            let params = params![tenant.as_str(), &place, row_id, title, body, &home, &tag];
-            return self.execute(PUT, params).await.map(|_| ());
+            const AGAIN: &str =
+                "ON CONFLICT (tenant_id, shelf, row_id) DO UPDATE SET lexemes = excluded.lexemes";
+            let done = if shelf == Shelf::Records {
+                // A row that is known stays in its era.
+                let sql = format!(
+                    "INSERT INTO texts (tenant_id, row_id, shelf, lexemes, era) VALUES ($1, $2, $3, {}) {AGAIN}",
+                    RecordWords::columns(3, "$2")
+                );
+                let words = RecordWords::of(tag, title, body);
+                let [place, title, text] = words.params();
+                self.execute(&sql, &[tenant.as_str().into(), row_id.into(), place, title, text])
+                    .await
+            } else {
+                let sql = format!(
+                    "INSERT INTO texts (tenant_id, shelf, row_id, lexemes)
+                     VALUES ($1, $2, $3, {} || array_to_tsvector(ARRAY[$6, $7])) {AGAIN}",
+                    eras::lexemes(4, 5)
+                );
+                let place = place(shelf, tag);
+                let (home, tag) = (home(tenant, &place), tag_word(tag));
+                let params = params![tenant.as_str(), &place, row_id, title, body, &home, &tag];
+                self.execute(&sql, params).await
+            };
+            return done.map(|_| ());
         }
         let tag = tag_word(tag);
         self.index_later(Entry {
@@ -315,13 +333,12 @@ impl Session {
         Ok(hits)
     }
 
-    /// The newest rows of a tag that match, whatever their rank, newest first.
+    /// The newest records of a kind that match, whatever their rank, newest first.
     pub(crate) async fn newest_text(
         &mut self,
         tenant: &TenantId,
-        shelf: Shelf,
         query: &TextQuery,
-        tag: &str,
+        kind: &str,
         limit: u32,
     ) -> Result<Vec<i64>, StoreError> {
         let query = query.cleaned();
@@ -329,14 +346,14 @@ impl Session {
             return Ok(Vec::new());
         }
         if self.is_postgres() {
-            return self.newest_lexemes(tenant, shelf, &query, tag, limit).await;
+            return self.newest_in_place(tenant, &query, kind, limit).await;
         }
-        let Some(table) = self.whole_shelf(tenant, shelf).await? else {
+        let Some(table) = self.whole_shelf(tenant, Shelf::Records).await? else {
             return Ok(Vec::new());
         };
         let query = self.closed(&table, query)?;
         let sql = format!("SELECT rowid FROM {table} WHERE {table} MATCH $1 ORDER BY rowid DESC LIMIT $2");
-        let expression = FTS5.tagged(&query, &[tag]);
+        let expression = FTS5.tagged(&query, &[kind]);
         self.query(&sql, params![&expression, limit], |row| row.int(0))
             .await
     }

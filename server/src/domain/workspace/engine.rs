@@ -105,12 +105,13 @@ impl Workspace {
     pub async fn carry_out_flows(&self) -> Result<usize, DomainError> {
         let worker = self.flow_worker().map_err(DomainError::internal)?;
         let mut count = 0;
-        for part in [Part::Events, Part::Runs] {
-            let jobs = worker.lease(part, 100).await?;
-            count += jobs.len();
-            for job in jobs {
-                worker.work(part, job).await?;
-            }
+        let events = worker.lease(Part::Events, 100).await?;
+        count += events.len();
+        worker.begin(events).await?;
+        let runs = worker.lease(Part::Runs, 100).await?;
+        count += runs.len();
+        for job in runs {
+            worker.work(job).await?;
         }
         Ok(count)
     }

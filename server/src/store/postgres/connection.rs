@@ -4,10 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use deadpool_postgres::Object;
 use futures_util::future::join;
-use tokio_postgres::{
-    Row,
-    types::{ToSql, Type},
-};
+use tokio_postgres::{Row, types::ToSql};
 
 use super::Shared;
 use crate::{
@@ -74,26 +71,6 @@ impl PgConnection {
         let statement = client.prepare_cached(sql).await?;
         let params: Vec<&(dyn ToSql + Sync)> = params.iter().map(|param| param as _).collect();
         Ok(client.query(&statement, &params).await?)
-    }
-
-    /// Runs a statement that is planned for its values and kept nowhere.
-    pub(crate) async fn query_planned(
-        &mut self,
-        sql: &str,
-        params: &[Param<'_>],
-    ) -> Result<Vec<Row>, StoreError> {
-        let typed: Vec<(&(dyn ToSql + Sync), Type)> = params
-            .iter()
-            .map(|param| {
-                let kind = match param {
-                    Param::Int(_) => Type::INT8,
-                    Param::Blob(_) => Type::BYTEA,
-                    Param::Text(_) | Param::Null => Type::TEXT,
-                };
-                (param as &(dyn ToSql + Sync), kind)
-            })
-            .collect();
-        Ok(self.client()?.query_typed(sql, &typed).await?)
     }
 
     pub(crate) async fn execute(&mut self, sql: &str, params: &[Param<'_>]) -> Result<u64, StoreError> {

@@ -176,15 +176,30 @@ impl Records<'_> {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
-        let among = if self.session.is_postgres() {
-            "= ANY (ARRAY(SELECT json_array_elements_text(CAST(CAST($3 AS TEXT) AS JSON))))"
-        } else {
-            "IN (SELECT value FROM json_each($3))"
-        };
-        let sql = format!("SELECT row_id FROM records WHERE tenant_id = $1 AND kind = $2 AND id {among}");
+        let sql = format!(
+            "SELECT row_id FROM records WHERE tenant_id = $1 AND kind = $2 AND {}",
+            self.session.is_one_of("id", 3)
+        );
         let listed = to_json(&ids)?;
         let params = params![self.tenant.as_str(), self.kind, &listed];
         self.session.query(&sql, params, |row| row.int(0)).await
+    }
+
+    /// Which of these ids are taken, by deleted records too.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn taken(&mut self, ids: &[String]) -> Result<Vec<String>, StoreError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let sql = format!(
+            "SELECT id FROM records WHERE tenant_id = $1 AND kind = $2 AND {}",
+            self.session.is_one_of("id", 3)
+        );
+        let listed = to_json(&ids)?;
+        let params = params![self.tenant.as_str(), self.kind, &listed];
+        self.session.query(&sql, params, |row| row.text(0)).await
     }
 
     /// Records by their row numbers, in the order of the numbers given; deleted ones are left out.

@@ -21,16 +21,22 @@ impl Records<'_> {
     pub async fn insert(&mut self, id: &str, draft: &Draft, actor: &str) -> Result<Record, StoreError> {
         let now = self.session.now;
         let entries = entries(draft, now, now)?;
+        let listed = to_json(&entries)?;
+        // A unique field that is taken must leave nothing behind, so it is claimed first.
+        self.claim(id, &entries).await?;
+        let kind = self.kind;
+        let taken = || StoreError::conflict(format!("{kind} `{id}`"));
+        if self.session.is_postgres() {
+            let made = self.insert_at_once(id, draft, &listed, actor).await?;
+            return made.ok_or_else(taken);
+        }
         let sql = format!(
             "INSERT INTO records (tenant_id, kind, id, version, doc, fields, created_at, updated_at)
              VALUES ($1, $2, $3, 1, $4, $5, $6, $6) ON CONFLICT DO NOTHING RETURNING {COLUMNS}"
         );
-        let listed = to_json(&entries)?;
         let params = params![self.tenant.as_str(), self.kind, id, &draft.doc, &listed, now];
-        // A unique field that is taken must leave nothing behind, so it is claimed first.
-        self.claim(id, &entries).await?;
         let made = self.session.query_one(&sql, params, record).await?;
-        let made = made.ok_or_else(|| StoreError::conflict(format!("{} `{id}`", self.kind)))?;
+        let made = made.ok_or_else(taken)?;
         self.add_entries(id, now, &entries).await?;
         self.remember(id, 1, actor, "create", None).await?;
         if let Some((title, text)) = &draft.words {

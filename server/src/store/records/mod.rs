@@ -6,6 +6,7 @@
 
 mod across;
 mod among;
+mod at_once;
 mod change;
 mod condition;
 mod extract;
@@ -182,7 +183,7 @@ impl Records<'_> {
     /// Row numbers of the newest records of this kind that hold the words asked for, newest first.
     pub async fn newest_with_text(&mut self, query: &TextQuery, limit: u32) -> Result<Vec<i64>, StoreError> {
         self.session
-            .newest_text(self.tenant, Shelf::Records, query, self.kind, limit)
+            .newest_text(self.tenant, query, self.kind, limit)
             .await
     }
 

@@ -66,12 +66,13 @@ pub(super) fn fill(base: &mut Base, tenant: &str, me: &str, size: Size, now: i64
         owners: Vec::new(),
         first_number: 100_000,
     };
+    let left = filler.base.open_wide()?;
     filler.leads(&mut town, size.leads)?;
     filler.tickets(&mut town, size.tickets)?;
     filler.conversations(&mut town, size.conversations)?;
     filler.articles(size.articles)?;
     progress("workspace: looking over what was put in");
-    filler.base.batch("ANALYZE")?;
+    filler.base.look_over(&left)?;
     Ok(town)
 }
 

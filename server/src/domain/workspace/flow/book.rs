@@ -1,12 +1,14 @@
 //! The flows of a tenant: put in by file, switched on and off, found by their events.
 
+use std::{collections::HashMap, sync::Arc};
+
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{
     definition::Definition,
     facts::Facts,
-    gather,
+    gather::{self, Seen},
     run::{Run, run_id},
     trigger,
 };
@@ -205,32 +207,49 @@ pub(crate) async fn runs(
 /// A flow that an event starts, with the facts that its steps are filled from.
 pub(crate) struct Match {
     pub(crate) id: String,
-    pub(crate) definition: Definition,
+    pub(crate) definition: Arc<Definition>,
     pub(crate) facts: Facts,
 }
 
-/// The enabled flows that wait for an event and whose conditions hold.
-///
-/// # Errors
-/// When the store fails.
-pub(crate) async fn matching(tx: &mut ReadTx<'_>, event: &Event) -> Result<Vec<Match>, DomainError> {
-    let mut found = Vec::new();
-    for flow in waiting_for(tx, &event.name, true).await? {
-        let definition = flow.fields().definition()?;
-        let facts = facts(tx, event, &definition).await?;
-        if definition
-            .conditions
-            .iter()
-            .all(|condition| condition.holds(&facts))
-        {
-            found.push(Match {
-                id: flow.id,
-                definition,
-                facts,
-            });
+/// The enabled flows of a tenant by the events that they wait for, as far as they were asked for within one transaction.
+#[derive(Default)]
+pub(crate) struct Enabled(HashMap<String, Vec<(String, Arc<Definition>)>>);
+
+impl Enabled {
+    /// Those that wait for an event and whose conditions hold.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(crate) async fn matching(
+        &mut self,
+        tx: &mut ReadTx<'_>,
+        event: &Event,
+    ) -> Result<Vec<Match>, DomainError> {
+        if !self.0.contains_key(&event.name) {
+            let mut flows = Vec::new();
+            for flow in waiting_for(tx, &event.name, true).await? {
+                let definition = flow.fields().definition()?;
+                flows.push((flow.id, Arc::new(definition)));
+            }
+            self.0.insert(event.name.clone(), flows);
         }
+        let (mut found, mut seen) = (Vec::new(), Seen::default());
+        for (id, definition) in self.0.get(&event.name).into_iter().flatten() {
+            let facts = facts(tx, event, definition, &mut seen).await?;
+            if definition
+                .conditions
+                .iter()
+                .all(|condition| condition.holds(&facts))
+            {
+                found.push(Match {
+                    id: id.clone(),
+                    definition: Arc::clone(definition),
+                    facts,
+                });
+            }
+        }
+        Ok(found)
     }
-    Ok(found)
 }
 
 async fn waiting_for(
@@ -256,9 +275,14 @@ async fn waiting_for(
     Ok(page.records.iter().map(Stored::of).collect::<Result<_, _>>()?)
 }
 
-async fn facts(tx: &mut ReadTx<'_>, event: &Event, definition: &Definition) -> Result<Facts, DomainError> {
+async fn facts(
+    tx: &mut ReadTx<'_>,
+    event: &Event,
+    definition: &Definition,
+    seen: &mut Seen,
+) -> Result<Facts, DomainError> {
     let wanted: Vec<String> = definition.records().into_iter().map(str::to_owned).collect();
-    gather::facts(tx, event, trigger::is_custom(&event.name), &wanted).await
+    gather::facts(tx, event, trigger::is_custom(&event.name), &wanted, seen).await
 }
 
 /// What an event would start, without starting it. The event is as a file says it: `{"event": "ticket.created", "subject":
@@ -290,10 +314,10 @@ pub async fn rehearse(tx: &mut ReadTx<'_>, event: &Value) -> Result<Vec<Rehearsa
         depth: 0,
         flow: None,
     };
-    let mut rehearsals = Vec::new();
+    let (mut rehearsals, mut seen) = (Vec::new(), Seen::default());
     for flow in waiting_for(tx, &event.name, false).await? {
         let definition = flow.fields().definition()?;
-        let facts = facts(tx, &event, &definition).await?;
+        let facts = facts(tx, &event, &definition, &mut seen).await?;
         let stopped_by = definition
             .conditions
             .iter()

@@ -1,5 +1,7 @@
 //! The records of an event: its subject, and those that the subject names, as far as a flow looks at them.
 
+use std::collections::HashMap;
+
 use serde_json::{Map, Value};
 
 use super::facts::Facts;
@@ -21,6 +23,27 @@ use crate::{
 /// Steps from the subject: a message's conversation's contact's account.
 const DEEPEST: usize = 3;
 
+/// Records that were read for an event, by kind and id: each is read once, however many flows look at it.
+#[derive(Default)]
+pub(crate) struct Seen(HashMap<(String, String), Option<Value>>);
+
+impl Seen {
+    async fn view(
+        &mut self,
+        tx: &mut ReadTx<'_>,
+        kind: &str,
+        id: &str,
+    ) -> Result<Option<Value>, DomainError> {
+        let place = (kind.to_owned(), id.to_owned());
+        if let Some(known) = self.0.get(&place) {
+            return Ok(known.clone());
+        }
+        let found = view(tx, kind, id).await?;
+        self.0.insert(place, found.clone());
+        Ok(found)
+    }
+}
+
 /// The facts of an event. `wanted` are the kinds of records that anybody will look at; nothing else is read.
 ///
 /// # Errors
@@ -30,12 +53,13 @@ pub(crate) async fn facts(
     event: &Event,
     is_custom: bool,
     wanted: &[String],
+    seen: &mut Seen,
 ) -> Result<Facts, DomainError> {
     let (kind, id) = &event.subject;
     let mut facts = Facts::default();
     if is_custom {
         facts.after.insert("payload".to_owned(), event.data.clone());
-        if let Some(subject) = view(tx, kind, id).await? {
+        if let Some(subject) = seen.view(tx, kind, id).await? {
             facts.after.insert(kind.clone(), subject);
         }
     } else {
@@ -52,7 +76,7 @@ pub(crate) async fn facts(
         let found = named(&facts.after);
         for (kind, id) in found {
             if !facts.after.contains_key(kind)
-                && let Some(record) = view(tx, kind, &id).await?
+                && let Some(record) = seen.view(tx, kind, &id).await?
             {
                 facts.after.insert(kind.to_owned(), record);
             }

@@ -5,11 +5,13 @@
 //! tried again; a `run` is one event in one flow, written down as it goes. Those parts know neither store nor clock.
 //!
 //! On top of them: the `book` has a tenant's flows and finds those that an event starts, `gather` reads the records that
-//! they look at, `act` changes records, a `hook` tells a receiver, and the `worker` does it all from jobs, which the
-//! `pump` feeds it.
+//! they look at, `act` changes records, `carry` does so step after step, a `hook` tells a receiver. `begin` makes runs of events, the
+//! `worker` carries on those that wait, both from jobs, which the `pump` feeds them.
 
 mod act;
+mod begin;
 pub mod book;
+mod carry;
 pub mod condition;
 pub mod definition;
 pub mod facts;

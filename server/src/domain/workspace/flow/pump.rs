@@ -17,8 +17,10 @@ use crate::{
     vocabulary::TenantId,
 };
 
-/// Jobs of one part under way at once. Most of them wait: for the store's next commit, or for a receiver.
+/// Runs carried on at once. Most of them wait: for the store's next commit, or for a receiver.
 const AT_ONCE: usize = 128;
+/// Events leased at once. Those of one tenant are done one after the other, in the order in which they happened.
+const EVENTS_AT_ONCE: u32 = 32;
 /// How often a queue is looked at when nobody said that something is in it.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// How long a store that failed is left alone.
@@ -45,20 +47,29 @@ async fn pump(worker: &Arc<FlowWorker>, part: Part, stop: &CancellationToken) {
     let mut tasks = JoinSet::new();
     while !stop.is_cancelled() {
         while tasks.try_join_next().is_some() {}
-        let free = AT_ONCE - tasks.len();
+        let free = match part {
+            Part::Events => EVENTS_AT_ONCE,
+            Part::Runs => u32::try_from(AT_ONCE - tasks.len()).unwrap_or(0),
+        };
         if free == 0 {
             tasks.join_next().await;
             continue;
         }
-        let leased = worker.lease(part, u32::try_from(free).unwrap_or(1)).await;
+        let leased = worker.lease(part, free).await;
         let pause = match leased {
             Ok(jobs) if jobs.is_empty() => due_in(&worker.store, part).await,
+            Ok(jobs) if part == Part::Events => {
+                if let Err(error) = worker.begin(jobs).await {
+                    warn!(%error, "events that start flows are left until their leases end");
+                }
+                continue;
+            }
             Ok(jobs) => {
                 for job in jobs {
                     let worker = Arc::clone(worker);
                     tasks.spawn(async move {
-                        if let Err(error) = worker.work(part, job).await {
-                            warn!(%error, "a job of a flow is left until its lease ends");
+                        if let Err(error) = worker.work(job).await {
+                            warn!(%error, "a run of a flow is left until its lease ends");
                         }
                     });
                 }

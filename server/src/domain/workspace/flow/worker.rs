@@ -1,11 +1,12 @@
 //! Carries flows out: an event becomes a run in each flow that waits for it, a run goes on step by step.
 //!
 //! ```text
-//! job of an event ─→ runs, each with a job of its own ─→ steps ─→ the run is over, its job goes
-//!                                                        └─ a pause or another attempt: the job is put off
+//! jobs of events ─→ runs, carried out up to a pause or a webhook ─→ most of them are over
+//!                   └─ a job for each of the others ─→ steps ─→ the run is over, its job goes
+//!                                                      └─ a pause or another attempt: the job is put off
 //! ```
 //!
-//! Any replica may do either part. What a step does to the store is in the transaction that notes it; a webhook whose worker
+//! Any replica may do either part; [`begin`](super::begin) has the first one. What a step does to the store is in the transaction that notes it; a webhook whose worker
 //! died is sent again under the id of its step.
 
 use std::sync::Arc;
@@ -14,22 +15,21 @@ use futures_util::FutureExt;
 use serde_json::{Value, json};
 
 use super::{
-    act::{Scene, act},
-    book,
+    carry::{Stopped, carry, next},
     hook::{HookError, Hooks},
     pace,
-    run::{Cause, DEEPEST, Orders, Run, StepStatus, Subject, run_id},
+    run::{Orders, Run, StepStatus},
     step::{Step, duration_ms},
 };
 use crate::{
     domain::{
         DomainError,
         workspace::{
-            events::{self, Event},
-            record::{Kind, Stored, Who},
+            events,
+            record::{Kind, Stored},
         },
     },
-    store::{Draft, Field, Job, NewJob, Store, StoreError, TenantTx},
+    store::{Draft, Field, Job, Store, StoreError, TenantTx},
     vocabulary::{Timestamp, new_id},
 };
 
@@ -38,14 +38,14 @@ pub(crate) const RUNS: &str = "workspace.run";
 /// Longer than any part of a run may take; what is held longer was lost.
 const LEASE_MS: u32 = 60_000;
 /// Attempts at a job whose worker dies or whose store fails. Attempts at a step are counted in its run.
-const ATTEMPTS: u32 = 20;
+pub(super) const ATTEMPTS: u32 = 20;
 /// How long a job is left alone whose store failed.
 const RETRY_MS: i64 = 5_000;
-const HOUR_MS: i64 = 60 * 60 * 1000;
+pub(super) const HOUR_MS: i64 = 60 * 60 * 1000;
 /// The counter of a tenant's runs in an hour.
-const HOURLY: &str = "workspace.runs";
+pub(super) const HOURLY: &str = "workspace.runs";
 /// Who changes runs, in their history.
-const ACTOR: &str = "flow";
+pub(super) const ACTOR: &str = "flow";
 
 /// What carries flows out.
 #[derive(Debug)]
@@ -97,45 +97,26 @@ impl FlowWorker {
             .await
     }
 
-    /// Does one job; what the store refuses is tried again later.
+    /// Carries on the run of a job; what the store refuses is tried again later.
     ///
     /// # Errors
     /// When the store fails.
-    pub(crate) async fn work(&self, part: Part, job: Job) -> Result<(), StoreError> {
-        let done = match part {
-            Part::Events => self.begin(job.clone()).await,
-            Part::Runs => self.go_on(&job).await,
-        };
-        let Err(error) = done else { return Ok(()) };
+    pub(crate) async fn work(&self, job: Job) -> Result<(), StoreError> {
+        match self.go_on(&job).await {
+            Ok(()) => Ok(()),
+            Err(error) => self.put_back(job, &error).await,
+        }
+    }
+
+    /// Leaves a job for a later attempt.
+    pub(super) async fn put_back(&self, job: Job, error: &DomainError) -> Result<(), StoreError> {
         tracing::warn!(tenant.id = %job.tenant, job.id = %job.id, %error, "a flow could not go on");
-        let tenant = job.tenant.clone();
+        let (tenant, error) = (job.tenant.clone(), error.to_string());
         self.store
             .write(&tenant, move |tx| {
                 async move {
                     let again = tx.now().plus_millis(RETRY_MS);
-                    tx.jobs()
-                        .fail(&job, &error.to_string(), Some(again))
-                        .await
-                        .map(|_| ())
-                }
-                .boxed()
-            })
-            .await
-    }
-
-    /// Makes a run in every flow that an event starts.
-    async fn begin(&self, job: Job) -> Result<(), DomainError> {
-        let (tenant, most) = (job.tenant.clone(), self.runs_per_hour);
-        self.store
-            .write(&tenant, move |tx| {
-                async move {
-                    let event: Event =
-                        serde_json::from_value(job.payload.clone()).map_err(DomainError::internal)?;
-                    for found in book::matching(&mut tx.reading(), &event).await? {
-                        begin_run(tx, &job, &event, found, most).await?;
-                    }
-                    tx.jobs().remove(&job).await?;
-                    Ok(())
+                    tx.jobs().fail(&job, &error, Some(again)).await.map(|_| ())
                 }
                 .boxed()
             })
@@ -188,29 +169,7 @@ impl FlowWorker {
                     return Ok(());
                 };
                 let before = run.clone();
-                while let Some((at, step)) = next(&run, &orders) {
-                    if matches!(step, Step::Wait { .. } | Step::Webhook { .. }) {
-                        break;
-                    }
-                    run.attempt(at, step.redacted());
-                    if let Some((place, why)) = &broken
-                        && *place == at
-                    {
-                        run.fail(at, why, tx.now());
-                        break;
-                    }
-                    let who = Who::flow(&run.flow_id, run.cause.depth + 1);
-                    let scene = Scene {
-                        facts: &orders.facts,
-                        cause: &run.cause,
-                        who: &who,
-                        flow: &run.flow_name,
-                    };
-                    let output = act(tx, &scene, &step)
-                        .await
-                        .map_err(|error| Stopped::of(at, error))?;
-                    run.succeed(at, output, tx.now());
-                }
+                carry(tx, &mut run, &orders, broken.as_ref()).await?;
                 if run != before {
                     save(tx, &orders.run_id, &run).await?;
                 }
@@ -326,99 +285,7 @@ impl FlowWorker {
     }
 }
 
-/// Why a transaction with local steps was taken back.
-enum Stopped {
-    /// The step breaks a rule.
-    Broken(usize, String),
-    /// Something else failed, and may not fail the next time.
-    Failed(DomainError),
-}
-
-impl Stopped {
-    fn of(at: usize, error: DomainError) -> Self {
-        match error {
-            DomainError::Store(StoreError::Conflict { what }) => Self::Broken(at, format!("{what} is taken")),
-            DomainError::Store(_) | DomainError::Internal(_) => Self::Failed(error),
-            DomainError::NotFound { what, id } => Self::Broken(at, format!("there is no {what} {id}")),
-            other => Self::Broken(at, other.to_string()),
-        }
-    }
-}
-
-impl From<DomainError> for Stopped {
-    fn from(error: DomainError) -> Self {
-        Self::Failed(error)
-    }
-}
-
-impl From<StoreError> for Stopped {
-    fn from(error: StoreError) -> Self {
-        Self::Failed(error.into())
-    }
-}
-
-/// The step that is next, its texts filled.
-fn next(run: &Run, orders: &Orders) -> Option<(usize, Step)> {
-    let at = run.position()?;
-    Some((at, orders.steps.get(at)?.filled(&orders.facts)))
-}
-
-async fn begin_run(
-    tx: &mut TenantTx<'_>,
-    job: &Job,
-    event: &Event,
-    found: book::Match,
-    most: u32,
-) -> Result<(), DomainError> {
-    let id = run_id(&job.id, job.created_at, &found.id);
-    // The event's worker may have died after its transaction: then its runs are there.
-    if tx.records(Run::NAME).find(&id).await?.is_some() {
-        return Ok(());
-    }
-    let (kind, subject) = &event.subject;
-    let cause = Cause {
-        id: job.id.clone(),
-        event: event.name.clone(),
-        created_at: job.created_at,
-        subject: (!subject.is_empty()).then(|| Subject {
-            kind: kind.clone(),
-            id: subject.clone(),
-        }),
-        depth: event.depth,
-    };
-    let now = tx.now();
-    let mut run = Run::begin(&found.id, &found.definition, cause, now);
-    if event.depth >= DEEPEST {
-        run = run.skipped("loop", now);
-    } else {
-        let hour = (now.as_millis() / HOUR_MS).to_string();
-        let counted = tx.counters().add(HOURLY, &hour, 1, Some(most.into())).await?;
-        if counted.is_none() {
-            run = run.skipped(&format!("more than {most} runs in an hour"), now);
-        }
-    }
-    tx.counters().next(&book::runs_counter(&found.id)).await?;
-    tx.records(Run::NAME).insert(&id, &draft(&run)?, ACTOR).await?;
-    if run.status.is_over() {
-        return Ok(());
-    }
-    let orders = Orders {
-        run_id: id.clone(),
-        steps: found.definition.steps,
-        facts: found.facts,
-    };
-    let job = NewJob {
-        id,
-        queue: RUNS.to_owned(),
-        payload: serde_json::to_value(&orders).map_err(DomainError::internal)?,
-        run_at: now,
-        max_attempts: ATTEMPTS,
-    };
-    tx.jobs().enqueue(&job).await?;
-    Ok(())
-}
-
-fn draft(run: &Run) -> Result<Draft, StoreError> {
+pub(super) fn draft(run: &Run) -> Result<Draft, StoreError> {
     Ok(Draft::of(run)?
         .with(Field::new("flow_id", run.flow_id.as_str()))
         .with(Field::new("status", run.status.as_str())))

@@ -151,7 +151,7 @@ async fn plan_trigger(tx: &mut ReadTx<'_>, call: PlanCall) -> Result<Plan, Domai
         depth: 0,
         flow: None,
     };
-    let found = book::matching(tx, &event).await?;
+    let found = book::Enabled::default().matching(tx, &event).await?;
     let scope = Scope::new(Flow::READ).map_err(DomainError::internal)?;
     let reader = call.reader(&scope);
     let mut plan = Plan::new(format!("Emit event {}", event.name));
@@ -171,7 +171,7 @@ async fn plan_trigger(tx: &mut ReadTx<'_>, call: PlanCall) -> Result<Plan, Domai
         event: Some(event),
         starts: found
             .into_iter()
-            .map(|flow| (flow.id, flow.definition.name))
+            .map(|flow| (flow.id, flow.definition.name.clone()))
             .collect(),
         once,
         replay,

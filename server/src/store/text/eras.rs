@@ -1,0 +1,270 @@
+//! Words of records in PostgreSQL, whose index knows no order: the newest records that hold a word are found era by era.
+//!
+//! An era is some [`ERA_ROWS`] records of one kind of one tenant that were made one after the other. The index has each word
+//! under tenant, kind and era, so a question names the eras that it is asked of: the newest first, then three times as many, and so
+//! on until enough is found. A frequent word is met in the newest eras and a rare one has few rows, so what is read is a few times
+//! what is wanted. SQLite walks its index from the newest row back and gives the same rows.
+
+use super::{Matching, Shelf, TextHit, TextQuery, cut, dialect::TSQUERY, place};
+use crate::{
+    store::{
+        Session, StoreError,
+        row::{Param, params},
+    },
+    vocabulary::TenantId,
+};
+
+/// Records of an era, more or less: a word that stands in every record is read so often where a few are wanted, at some 1 µs each.
+const ERA_ROWS: i64 = 4_096;
+/// Of so many new records one looks whether its era is full. Chosen by a hash, because records are numbered in patterns.
+const LOOK_AT_ONE_IN: i64 = 128;
+/// Eras that are asked first, of which the newest may hold few records or none; then one, and how many times as many each further
+/// time.
+const FIRST_ERAS: i64 = 2;
+const MORE_ERAS: i64 = 3;
+/// Records of each kind that are ranked: enough for some pages, and few enough to be read in a millisecond or two.
+const NEWEST_PER_KIND: u32 = 200;
+
+/// The words of a record on their way into the table.
+pub(crate) struct RecordWords<'w> {
+    place: String,
+    title: &'w str,
+    text: &'w str,
+}
+
+impl<'w> RecordWords<'w> {
+    /// The words of a record of a kind.
+    pub(crate) fn of(kind: &str, title: &'w str, text: &'w str) -> Self {
+        Self {
+            place: place(Shelf::Records, kind),
+            title: cut(title),
+            text: cut(text),
+        }
+    }
+
+    /// Its values, for three slots one after the other.
+    pub(crate) fn params(&self) -> [Param<'_>; 3] {
+        [Param::Text(&self.place), Param::Text(self.title), Param::Text(self.text)]
+    }
+
+    /// The columns `lexemes, era` of a new row of the tenant in slot 1, of values that begin in a slot.
+    pub(crate) fn columns(slot: usize, row_id: &str) -> String {
+        let of_place = format!("tenant_id = $1 AND shelf = ${slot} ORDER BY row_id DESC");
+        format!(
+            "{}, COALESCE((SELECT newest.era + CASE
+                WHEN hashint8({row_id}) % {LOOK_AT_ONE_IN} = 0
+                    AND newest.era = (SELECT era FROM texts WHERE {of_place} OFFSET {} LIMIT 1) THEN 1 ELSE 0 END
+             FROM texts AS newest WHERE {of_place} LIMIT 1), 0)",
+            lexemes(slot + 1, slot + 2),
+            ERA_ROWS - 1
+        )
+    }
+}
+
+/// The lexemes of a title and a text in two slots.
+pub(super) fn lexemes(title: usize, text: usize) -> String {
+    format!(
+        "setweight(to_tsvector('simple', ${title}), 'A') || setweight(to_tsvector('simple', ${text}), 'D')"
+    )
+}
+
+/// A kind's words that are asked for.
+struct Asked<'k> {
+    kind: &'k str,
+    /// The newest era that was not asked yet; negative when all were.
+    newest: i64,
+    wanted: u32,
+    found: Vec<TextHit>,
+}
+
+impl Session {
+    /// The newest records of some kinds that match, best first.
+    pub(super) async fn find_in_places(
+        &mut self,
+        tenant: &TenantId,
+        query: &TextQuery,
+        kinds: &[&str],
+        limit: u32,
+    ) -> Result<Vec<TextHit>, StoreError> {
+        let found = self.newest_in_places(tenant, query, kinds, NEWEST_PER_KIND).await?;
+        let mut hits: Vec<TextHit> = found.into_iter().flat_map(|asked| asked.found).collect();
+        hits.sort_by(|a, b| b.rank.total_cmp(&a.rank).then(b.row_id.cmp(&a.row_id)));
+        hits.truncate(limit as usize);
+        Ok(hits)
+    }
+
+    /// The newest records of a kind that match.
+    pub(super) async fn newest_in_place(
+        &mut self,
+        tenant: &TenantId,
+        query: &TextQuery,
+        kind: &str,
+        limit: u32,
+    ) -> Result<Vec<i64>, StoreError> {
+        let found = self.newest_in_places(tenant, query, &[kind], limit).await?;
+        let mut rows: Vec<i64> = found
+            .iter()
+            .flat_map(|asked| asked.found.iter().map(|hit| hit.row_id))
+            .collect();
+        rows.sort_unstable_by(|a, b| b.cmp(a));
+        rows.truncate(limit as usize);
+        Ok(rows)
+    }
+
+    async fn newest_in_places<'k>(
+        &mut self,
+        tenant: &TenantId,
+        query: &TextQuery,
+        kinds: &[&'k str],
+        wanted: u32,
+    ) -> Result<Vec<Asked<'k>>, StoreError> {
+        let mut all = self.places(tenant, kinds, wanted).await?;
+        // Each word that a row holds adds to its rank, the helping ones too.
+        let ranked: Vec<_> = query.helpers.iter().chain(&query.terms).cloned().collect();
+        let ranked = TSQUERY.terms(&ranked, Matching::Any, query.prefix_last);
+        let must = TSQUERY.terms(&query.terms, query.matching, query.prefix_last);
+        let (mut eras, mut more) = (FIRST_ERAS, 1);
+        loop {
+            let mut open: Vec<(i64, &mut Asked<'_>, String)> = Vec::new();
+            for (number, asked) in (0..).zip(&mut all) {
+                if asked.newest >= 0 && asked.found.len() < asked.wanted as usize {
+                    let oldest = (asked.newest - eras + 1).max(0);
+                    let marks = marks(tenant, asked.kind, oldest..=asked.newest, query);
+                    asked.newest = oldest - 1;
+                    open.push((number, asked, marks));
+                }
+            }
+            if open.is_empty() {
+                return Ok(all);
+            }
+            let mut statement = "SELECT number, row_id, ts_rank_cd('{0.2, 0.2, 0.4, 1.0}', lexemes, CAST(CAST($1 AS TEXT) AS tsquery))::FLOAT8 FROM ("
+                .to_owned();
+            let mut values: Vec<Param<'_>> = vec![Param::Text(&ranked), Param::Text(&must)];
+            for (at, (number, asked, marks)) in open.iter().enumerate() {
+                let slot = values.len() + 1;
+                statement.push_str(if at == 0 { "" } else { " UNION ALL " });
+                // The words are looked at once more because a mark does not tell where in a text its word stands.
+                statement.push_str(&format!(
+                    "(SELECT CAST(${slot} AS BIGINT) AS number, row_id, lexemes FROM texts
+                      WHERE era IS NOT NULL AND text_marks(tenant_id, shelf, era, lexemes) @@ CAST(CAST(${} AS TEXT) AS tsquery)
+                        AND lexemes @@ CAST(CAST($2 AS TEXT) AS tsquery)
+                      ORDER BY row_id DESC LIMIT ${})",
+                    slot + 1,
+                    slot + 2
+                ));
+                let rest = i64::from(asked.wanted) - i64::try_from(asked.found.len()).unwrap_or(i64::MAX);
+                values.extend([Param::Int(*number), Param::Text(marks), Param::Int(rest)]);
+            }
+            statement.push_str(") AS found");
+            let hits = self
+                .query(&statement, &values, |row| {
+                    Ok((
+                        row.int(0)?,
+                        TextHit {
+                            row_id: row.int(1)?,
+                            rank: row.real(2)?,
+                        },
+                    ))
+                })
+                .await?;
+            for (number, asked, _) in open {
+                let own = hits.iter().filter(|(of, _)| *of == number);
+                asked.found.extend(own.map(|(_, hit)| *hit));
+            }
+            eras = more;
+            more *= MORE_ERAS;
+        }
+    }
+
+    /// How many eras each kind has.
+    async fn places<'k>(
+        &mut self,
+        tenant: &TenantId,
+        kinds: &[&'k str],
+        wanted: u32,
+    ) -> Result<Vec<Asked<'k>>, StoreError> {
+        let places: Vec<String> = kinds.iter().map(|kind| place(Shelf::Records, kind)).collect();
+        let mut statement = "SELECT ".to_owned();
+        let mut values: Vec<Param<'_>> = params![tenant.as_str()].to_vec();
+        for (at, place) in places.iter().enumerate() {
+            statement.push_str(if at == 0 { "" } else { ", " });
+            statement.push_str(&format!(
+                "(SELECT era FROM texts WHERE tenant_id = $1 AND shelf = ${} ORDER BY row_id DESC LIMIT 1)",
+                at + 2
+            ));
+            values.push(Param::Text(place));
+        }
+        let eras = self
+            .query_one(&statement, &values, |row| {
+                (0..places.len())
+                    .map(|at| row.opt_int(at))
+                    .collect::<Result<Vec<_>, _>>()
+            })
+            .await?;
+        let asked = |(kind, era): (&&'k str, Option<i64>)| Asked {
+            kind,
+            // Of two that were written at once, the older one may have begun an era.
+            newest: era.map_or(-1, |era| era + 1),
+            wanted,
+            found: Vec::new(),
+        };
+        Ok(kinds.iter().zip(eras.unwrap_or_default()).map(asked).collect())
+    }
+}
+
+/// A question to the eras of a kind. Words in sequence are asked for one by one: marks have no order.
+fn marks(
+    tenant: &TenantId,
+    kind: &str,
+    eras: std::ops::RangeInclusive<i64>,
+    query: &TextQuery,
+) -> String {
+    let last = query.terms.len().saturating_sub(1);
+    let in_era = |era: i64| {
+        // Invariant: a slug, a kind and a number end no quotes, and words are letters and digits.
+        let word = |word: &String, open: bool| {
+            let end = if open { ":*" } else { "" };
+            format!("'{tenant}/{kind}/{era}/{word}'{end}")
+        };
+        let term = |(at, term): (usize, &Vec<String>)| {
+            let end = term.len().saturating_sub(1);
+            let open = |place: usize| query.prefix_last && at == last && place == end;
+            let words: Vec<String> = term
+                .iter()
+                .enumerate()
+                .map(|(place, text)| word(text, open(place)))
+                .collect();
+            format!("({})", words.join(" & "))
+        };
+        let terms: Vec<String> = query.terms.iter().enumerate().map(term).collect();
+        let between = if query.matching == Matching::All {
+            " & "
+        } else {
+            " | "
+        };
+        format!("({})", terms.join(between))
+    };
+    let eras: Vec<String> = eras.rev().map(in_era).collect();
+    eras.join(" | ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_era_is_asked_for_every_word() {
+        let query = TextQuery {
+            terms: vec![vec!["road".into(), "map".into()], vec!["a".into()]],
+            matching: Matching::All,
+            prefix_last: true,
+            ..TextQuery::default()
+        };
+        let acme = TenantId::new("acme").unwrap();
+        assert_eq!(
+            marks(&acme, "lead", 0..=1, &query),
+            "(('acme/lead/1/road' & 'acme/lead/1/map') & ('acme/lead/1/a':*)) | \
+             (('acme/lead/0/road' & 'acme/lead/0/map') & ('acme/lead/0/a':*))"
+        );
+    }
+}
