@@ -207,7 +207,7 @@ fn records_are_made_in_two_steps_with_the_tenants_own_fields() {
 #[test]
 fn a_deal_is_made_found_and_lost_at_the_console() {
     for_each_engine(|place| async move {
-        let (_seeded, _outside, mut browser) = at_desk(place, Role::Member).await;
+        let (seeded, _outside, mut browser) = at_desk(place, Role::Member).await;
         let deal = [
             ("name", "Second site"),
             ("account_id", "analytical.test"),
