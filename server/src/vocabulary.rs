@@ -381,13 +381,35 @@ impl Clock {
 
 /// A fresh identifier `<kind>_<ULID>` (catalogue.md §2.14): 48 bits of time, 80 random bits.
 pub fn new_id(kind: &str, now: Timestamp) -> String {
+    format!("{kind}_{}", fresh(now))
+}
+
+fn fresh(now: Timestamp) -> ulid::Ulid {
     let millis = u64::try_from(now.0).unwrap_or(0);
     let mut random = [0_u8; 16];
     // A machine that cannot give random bytes cannot mint anything; ids then repeat only within one
     // millisecond and the store's primary keys refuse the second.
     let _ = getrandom::fill(&mut random);
-    let ulid = ulid::Ulid::from_parts(millis, u128::from_le_bytes(random));
-    format!("{kind}_{ulid}")
+    ulid::Ulid::from_parts(millis, u128::from_le_bytes(random))
+}
+
+/// Identifiers of what is made at one moment, as in one transaction: they sort in the order in which they were asked for.
+#[derive(Debug, Default)]
+pub struct Ids {
+    last: Option<ulid::Ulid>,
+}
+
+impl Ids {
+    /// The next identifier, as [`new_id`] would give one.
+    pub fn next(&mut self, kind: &str, now: Timestamp) -> String {
+        let fresh = fresh(now);
+        let after = |last: &ulid::Ulid| last.timestamp_ms() == fresh.timestamp_ms();
+        // Of 80 random bits none are left about once in 2^80 moments.
+        let next = self.last.filter(after).and_then(|last| last.increment());
+        let id = next.unwrap_or(fresh);
+        self.last = Some(id);
+        format!("{kind}_{id}")
+    }
 }
 
 /// Whether a character hides text from the person who reads it while a model still sees it: control,
@@ -401,6 +423,14 @@ pub fn is_hidden(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ids_of_one_moment_sort_as_they_were_made() {
+        let mut ids = Ids::default();
+        let made: Vec<String> = (0..100).map(|n| ids.next("evt", Timestamp(n / 50))).collect();
+        assert!(made.is_sorted_by(|one, other| one < other), "{made:?}");
+        assert_ne!(Ids::default().next("evt", Timestamp(0)), made[0]);
+    }
 
     #[test]
     fn names_keep_to_their_rules() {

@@ -13,7 +13,7 @@ use super::{
     sqlite::SqliteConnection,
     text::Later,
 };
-use crate::vocabulary::{TenantId, Timestamp};
+use crate::vocabulary::{Ids, TenantId, Timestamp};
 
 /// The engine underneath a session.
 pub(crate) enum Engine {
@@ -32,6 +32,8 @@ pub(crate) struct Session {
     pub(super) changes: Vec<(String, ChangeRecord)>,
     /// Counters raised by the work, told to listeners after the commit.
     pub(super) raised: Vec<(Topic, i64)>,
+    /// Makes the ids of what the work makes.
+    pub(super) ids: Ids,
     /// Whether work was queued, which listeners are to hear of: see [`Session::tell_of_jobs`].
     pub(super) queued: bool,
     /// Index entries that wait for the end of a group of transactions.
@@ -62,6 +64,7 @@ impl Session {
             audits: Vec::new(),
             changes: Vec::new(),
             raised: Vec::new(),
+            ids: Ids::default(),
             queued: false,
             later: Later::default(),
             failed: None,
@@ -75,6 +78,7 @@ impl Session {
         self.audits.clear();
         self.changes.clear();
         self.raised.clear();
+        self.ids = Ids::default();
         self.queued = false;
         self.failed = None;
         self.plans = None;

@@ -41,6 +41,11 @@ impl<'a> TenantTx<'a> {
         self.session.now
     }
 
+    /// A fresh identifier. What one transaction makes sorts in the order in which it made it, though all of it is of one moment.
+    pub fn new_id(&mut self, kind: &str) -> String {
+        self.session.ids.next(kind, self.session.now)
+    }
+
     /// From here on, notes how the engine goes about each statement that reads. Tests ask whether lists are found along
     /// indexes; nothing else does.
     #[doc(hidden)]

@@ -7,7 +7,6 @@ use serde_json::Value;
 use crate::{
     domain::DomainError,
     store::{NewJob, TenantTx},
-    vocabulary::new_id,
 };
 
 /// The queue of events.
@@ -37,7 +36,7 @@ pub(crate) struct Event {
 /// # Errors
 /// When the store fails.
 pub(crate) async fn emit(tx: &mut TenantTx<'_>, event: Event) -> Result<String, DomainError> {
-    let id = new_id("evt", tx.now());
+    let id = tx.new_id("evt");
     let job = NewJob {
         id: id.clone(),
         queue: QUEUE.to_owned(),

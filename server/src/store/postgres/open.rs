@@ -82,12 +82,14 @@ pub(super) async fn open(url: &str, settings: &StoreSettings) -> Result<Opened, 
 fn pool(config: &Config, settings: &StoreSettings) -> Result<Pool, StoreError> {
     // Idle in a transaction means a caller of ours is stuck; the server then frees its locks. Statements are found along
     // indexes whatever their values, so each is planned once a connection: by itself PostgreSQL plans a page of a list anew each
-    // time, because a small LIMIT that it knows looks cheaper to it, and planning one takes longer than the page. To compile a
+    // time, because a small LIMIT that it knows looks cheaper to it, and planning one takes longer than the page. A plan that was
+    // made for a table of a few rows, which it would rather read whole, is kept when the table has grown. To compile a
     // statement, or to start processes that share in it, takes tens of milliseconds, and ours read a few hundred rows.
     let setup = format!(
         "SET synchronous_commit = on; SET statement_timeout = {}; SET lock_timeout = {};
          SET idle_in_transaction_session_timeout = 60000; SET client_min_messages = warning;
-         SET plan_cache_mode = force_generic_plan; SET jit = off; SET max_parallel_workers_per_gather = 0",
+         SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET jit = off;
+         SET max_parallel_workers_per_gather = 0",
         settings.statement_timeout.as_millis(),
         settings.lock_timeout.as_millis(),
     );

@@ -1,7 +1,7 @@
 //! Records that are few enough to be judged and sorted here. They come as heads: their index entries, without documents.
 
 use super::{
-    COLUMNS, Condition, Entry, Record, RecordCursor, RecordPage, RecordQuery, Records, record,
+    COLUMNS, Condition, Record, RecordCursor, RecordPage, RecordQuery, Records, UnreadEntry, record,
     statement::{Along, Statement},
 };
 use crate::store::{
@@ -21,7 +21,7 @@ pub(super) struct Head {
     row_id: i64,
     at: i64,
     id: String,
-    entries: Vec<Entry>,
+    entries: Vec<UnreadEntry>,
 }
 
 const HEAD: &str = "r.row_id, r.created_at, r.id, r.fields";
@@ -42,7 +42,7 @@ impl Head {
             .iter()
             .filter(|entry| entry.name == condition.field())
         {
-            if condition.holds(&entry.value)? {
+            if condition.holds(&entry.value()?)? {
                 return Ok(true);
             }
         }
@@ -56,9 +56,11 @@ impl Head {
                 return Ok(None);
             }
         }
-        let sorted = self.entries.iter().find(|entry| entry.name == query.sort);
-        Ok(sorted.map(|entry| RecordCursor {
-            value: entry.value.clone(),
+        let Some(sorted) = self.entries.iter().find(|entry| entry.name == query.sort) else {
+            return Ok(None);
+        };
+        Ok(Some(RecordCursor {
+            value: sorted.value()?,
             at: self.at,
             id: self.id.clone(),
         }))

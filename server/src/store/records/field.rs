@@ -1,6 +1,7 @@
 //! Values that records are found and sorted by, as bytes that sort the same way in both engines.
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use crate::{store::StoreError, vocabulary::Timestamp};
 
@@ -121,6 +122,21 @@ pub(crate) struct Entry {
     pub(super) unique: bool,
 }
 
+/// An entry as remembered whose value is read when somebody asks for it: of the many that a record has, a list looks at a few.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct UnreadEntry {
+    pub(super) name: String,
+    value: Box<RawValue>,
+}
+
+impl UnreadEntry {
+    /// Its value.
+    pub(super) fn value(&self) -> Result<Vec<u8>, StoreError> {
+        let mut reader = serde_json::Deserializer::from_str(self.value.get());
+        bytes::deserialize(&mut reader).map_err(|e| StoreError::Row(e.to_string()))
+    }
+}
+
 /// Bytes in JSON as hexadecimal digits. They were a list of numbers before, which is twice as long and is still read.
 mod bytes {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
@@ -185,6 +201,11 @@ mod tests {
         assert_eq!(written, r#"{"name":"a","value":"0300ff"}"#);
         for text in [&written, r#"{"name":"a","value":[3,0,255],"unique":false}"#] {
             assert_eq!(serde_json::from_str::<Entry>(text).unwrap(), entry, "{text}");
+            let unread: UnreadEntry = serde_json::from_str(text).unwrap();
+            assert_eq!(
+                (unread.name.as_str(), unread.value().unwrap()),
+                ("a", entry.value.clone())
+            );
         }
         for bad in ["0", "0g", "ää"] {
             let text = format!(r#"{{"name":"a","value":"{bad}"}}"#);

@@ -21,7 +21,7 @@ use serde::{Serialize, de::DeserializeOwned};
 pub use across::Found;
 pub use condition::Condition;
 pub use extract::{Extract, Extracted};
-pub(crate) use field::Entry;
+pub(crate) use field::{Entry, UnreadEntry};
 pub use field::{Field, FieldValue};
 pub use query::{RecordCursor, RecordPage, RecordQuery};
 pub use total::Total;

@@ -44,7 +44,11 @@ impl<'w> RecordWords<'w> {
 
     /// Its values, for three slots one after the other.
     pub(crate) fn params(&self) -> [Param<'_>; 3] {
-        [Param::Text(&self.place), Param::Text(self.title), Param::Text(self.text)]
+        [
+            Param::Text(&self.place),
+            Param::Text(self.title),
+            Param::Text(self.text),
+        ]
     }
 
     /// The columns `lexemes, era` of a new row of the tenant in slot 1, of values that begin in a slot.
@@ -86,7 +90,9 @@ impl Session {
         kinds: &[&str],
         limit: u32,
     ) -> Result<Vec<TextHit>, StoreError> {
-        let found = self.newest_in_places(tenant, query, kinds, NEWEST_PER_KIND).await?;
+        let found = self
+            .newest_in_places(tenant, query, kinds, NEWEST_PER_KIND)
+            .await?;
         let mut hits: Vec<TextHit> = found.into_iter().flat_map(|asked| asked.found).collect();
         hits.sort_by(|a, b| b.rank.total_cmp(&a.rank).then(b.row_id.cmp(&a.row_id)));
         hits.truncate(limit as usize);
@@ -213,12 +219,7 @@ impl Session {
 }
 
 /// A question to the eras of a kind. Words in sequence are asked for one by one: marks have no order.
-fn marks(
-    tenant: &TenantId,
-    kind: &str,
-    eras: std::ops::RangeInclusive<i64>,
-    query: &TextQuery,
-) -> String {
+fn marks(tenant: &TenantId, kind: &str, eras: std::ops::RangeInclusive<i64>, query: &TextQuery) -> String {
     let last = query.terms.len().saturating_sub(1);
     let in_era = |era: i64| {
         // Invariant: a slug, a kind and a number end no quotes, and words are letters and digits.

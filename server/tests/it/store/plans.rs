@@ -1,6 +1,6 @@
 //! Lists are found along indexes, however many records there are: the engines say so themselves.
 
-use footbridge_server::store::{Condition, Draft, Field, RecordQuery, StatementPlan};
+use footbridge_server::store::{Condition, Draft, Field, Matching, RecordQuery, StatementPlan, TextQuery};
 use serde_json::json;
 
 use super::harness::{Place, for_each_engine, read, write};
@@ -248,12 +248,50 @@ fn counts_and_look_ups_are_found_along_an_index() {
                 );
                 assert_eq!(tx.records("lead").history("lead_00007", 9).await?.len(), 1);
                 assert_eq!(tx.records("lead").find_rows(&[3, 1]).await?.len(), 2);
+                let ids = ["lead_00007".to_owned(), "lead_x".to_owned()];
+                assert_eq!(tx.records("lead").taken(&ids).await?, ["lead_00007"]);
+                assert_eq!(tx.records("lead").row_ids(&ids).await?.len(), 1);
                 Ok(tx.take_plans())
             })
         })
         .await;
         for plan in &plans {
             assert_eq!(faults(plan), Vec::<String>::new(), "{plan:#?}");
+        }
+    });
+}
+
+#[test]
+fn words_are_found_along_their_index_and_not_by_looking_at_records() {
+    for_each_engine(|place| async move {
+        let store = fill(&place).await;
+        let plans = read(&store, "acme", |tx| {
+            Box::pin(async move {
+                let asked = |word: &str| TextQuery {
+                    matching: Matching::All,
+                    prefix_last: true,
+                    ..TextQuery::any_of([word])
+                };
+                tx.note_plans();
+                let mut leads = tx.records("lead");
+                assert_eq!(leads.newest_with_text(&asked("everywhere"), 9).await?.len(), 9);
+                assert_eq!(leads.newest_with_text(&asked("number77"), 99).await?.len(), 11);
+                assert_eq!(
+                    tx.find_words(&["lead", "contact"], &asked("ever"), 9)
+                        .await?
+                        .len(),
+                    9
+                );
+                Ok(tx.take_plans())
+            })
+        })
+        .await;
+        let of_words = |plan: &&StatementPlan| plan.sql.contains("text_marks");
+        assert_eq!(plans.iter().filter(of_words).count() > 0, place.is_postgres());
+        for plan in &plans {
+            assert_eq!(faults(plan), Vec::<String>::new(), "{plan:#?}");
+            let marked = plan.steps.iter().any(|step| step.contains("texts_marks"));
+            assert!(!of_words(&plan) || marked, "{plan:#?}");
         }
     });
 }

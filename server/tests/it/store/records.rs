@@ -1,12 +1,12 @@
 //! Records: versions, unique fields, conditions, stable pages, history.
 
 use footbridge_server::store::{
-    Condition, Draft, Extract, Field, FieldValue, RecordQuery, Store, StoreError, TextQuery, Total,
+    Condition, Draft, Extract, Field, FieldValue, Matching, RecordQuery, Store, StoreError, TextQuery, Total,
 };
 use proptest::{prelude::*, test_runner::Config};
 use serde_json::json;
 
-use super::harness::{START, for_each_engine, read, tenant, write};
+use super::harness::{START, for_each_engine, on_postgres, read, tenant, write};
 
 fn lead(name: &str, status: &str, value: i64) -> Draft {
     Draft::of(&json!({ "name": name, "status": status, "value_cents": value }))
@@ -447,5 +447,139 @@ fn values_are_taken_out_of_many_records_at_once() {
             new.iter().map(|row| row.id.as_str()).collect::<Vec<_>>(),
             ["lead_1"]
         );
+    });
+}
+
+fn spoken(words: &str) -> Draft {
+    Draft::of(&json!({})).unwrap().with_words("", words)
+}
+
+/// What holds the words asked for, newest first.
+async fn holding(store: &Store, terms: &[&[&str]], most: u32) -> Vec<String> {
+    let query = TextQuery {
+        terms: terms
+            .iter()
+            .map(|term| term.iter().map(|&word| word.to_owned()).collect())
+            .collect(),
+        matching: Matching::All,
+        prefix_last: true,
+        ..TextQuery::default()
+    };
+    let found = read(store, "acme", move |tx| {
+        Box::pin(async move {
+            let rows = tx.records("lead").newest_with_text(&query, most).await?;
+            tx.records("lead").find_rows(&rows).await
+        })
+    });
+    found.await.into_iter().map(|record| record.id).collect()
+}
+
+#[test]
+fn the_newest_with_a_word_are_found_however_many_hold_it() {
+    for_each_engine(|place| async move {
+        let store = place.open_with(&["acme", "bert"]).await;
+        write(&store, "acme", |tx| {
+            Box::pin(async move {
+                for n in 0..90_i64 {
+                    let rare = if n % 40 == 3 { "needle in hay" } else { "hay" };
+                    let words = format!("everywhere odd{} {rare}", n % 2);
+                    tx.records("lead")
+                        .insert(&format!("lead_{n:02}"), &spoken(&words), "usr")
+                        .await?;
+                    // Of another kind, which nobody asks for.
+                    tx.records("note")
+                        .insert(&format!("note_{n:02}"), &spoken("needle everywhere"), "usr")
+                        .await?;
+                }
+                Ok(())
+            })
+        })
+        .await;
+        write(&store, "bert", |tx| {
+            Box::pin(async move {
+                let needle = spoken("needle everywhere");
+                tx.records("lead")
+                    .insert("lead_99", &needle, "usr")
+                    .await
+                    .map(drop)
+            })
+        })
+        .await;
+        // As if an era had a few records: what is found must not depend on where one ends.
+        if place.is_postgres() {
+            place
+                .tamper("UPDATE texts SET era = row_id / 10 WHERE tenant_id = 'acme'")
+                .await;
+        }
+        let ids = |numbers: &[u32]| -> Vec<String> {
+            numbers.iter().map(|number| format!("lead_{number:02}")).collect()
+        };
+        assert_eq!(
+            holding(&store, &[&["everywhere"]], 4).await,
+            ids(&[89, 88, 87, 86])
+        );
+        assert_eq!(holding(&store, &[&["every"]], 2).await, ids(&[89, 88]));
+        assert_eq!(holding(&store, &[&["everywhere"]], 200).await.len(), 90);
+        assert_eq!(holding(&store, &[&["needle"]], 9).await, ids(&[83, 43, 3]));
+        assert_eq!(holding(&store, &[&["needle"]], 1).await, ids(&[83]));
+        assert_eq!(holding(&store, &[&["odd0"], &["hay"]], 2).await, ids(&[88, 86]));
+        assert_eq!(
+            holding(&store, &[&["odd1"], &["needle"]], 9).await,
+            ids(&[83, 43, 3])
+        );
+        assert_eq!(holding(&store, &[&["odd0"], &["needle"]], 9).await, ids(&[]));
+        // Words in sequence.
+        assert_eq!(
+            holding(&store, &[&["needle", "in", "ha"]], 9).await,
+            ids(&[83, 43, 3])
+        );
+        assert_eq!(holding(&store, &[&["hay", "in"]], 9).await, ids(&[]));
+        // A record stays found by its words when they change, and by no old ones.
+        write(&store, "acme", |tx| {
+            Box::pin(async move {
+                let draft = spoken("thimble everywhere");
+                tx.records("lead").update("lead_43", &draft, None, "usr").await?;
+                tx.records("lead").delete("lead_83", None, "usr").await.map(drop)
+            })
+        })
+        .await;
+        assert_eq!(holding(&store, &[&["needle"]], 9).await, ids(&[3]));
+        assert_eq!(
+            holding(&store, &[&["thimble"], &["everywhere"]], 9).await,
+            ids(&[43])
+        );
+    });
+}
+
+#[test]
+fn a_full_era_of_words_is_followed_by_the_next() {
+    on_postgres(|place| async move {
+        let store = place.open_with(&["acme"]).await;
+        insert(&store, "acme", "lead_0", lead("Ada", "new", 0))
+            .await
+            .unwrap();
+        place
+            .tamper(
+                "INSERT INTO texts (tenant_id, shelf, row_id, lexemes, era)
+                 SELECT 'acme', 'records/lead', -n, to_tsvector('simple', 'old'), 0 FROM generate_series(1, 5000) AS n",
+            )
+            .await;
+        // Of so many, some look whether the era is full.
+        write(&store, "acme", |tx| {
+            Box::pin(async move {
+                for n in 0..600 {
+                    tx.records("lead")
+                        .insert(&format!("lead_new{n}"), &spoken("new"), "usr")
+                        .await?;
+                }
+                Ok(())
+            })
+        })
+        .await;
+        let texts = place.dump(&["records", "record_fields", "record_history"]).await;
+        let of_era = |era: &str| texts.iter().filter(|row| row.ends_with(era)).count();
+        assert!(of_era(",1)") > 0, "the first era was full");
+        assert_eq!(of_era(",2)"), 0, "and the second is not");
+        assert_eq!(holding(&store, &[&["new"]], 1_000).await.len(), 601);
     });
 }

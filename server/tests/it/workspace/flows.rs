@@ -192,6 +192,82 @@ fn an_event_that_is_read_twice_starts_a_flow_once() {
 }
 
 #[test]
+fn events_are_done_together_in_their_order_and_what_one_flow_breaks_stays_with_it() {
+    for_each_engine(|place| async move {
+        let rooms = Rooms::with(place).await;
+        let key = rooms.key("acme", ALL).await;
+        let note = put(
+            &rooms,
+            json!({ "name": "Note", "trigger": "custom.*", "steps": [{ "action": "add_internal_note", "body": "{{payload.n}}" }] }),
+        )
+        .await;
+        let broken = put(
+            &rooms,
+            json!({
+                "name": "Broken", "trigger": "custom.*",
+                "conditions": [{ "field": "payload.n", "op": "eq", "value": 3 }],
+                "steps": [
+                    { "action": "add_internal_note", "body": "goes with what follows" },
+                    { "action": "update_field", "field": "lead.status", "value": "{{payload.word}}" },
+                ],
+            }),
+        )
+        .await;
+        let ada = lead(&rooms, &key, "Ada", 1).await;
+        settle(&rooms).await;
+        let trigger = async |numbers: std::ops::Range<i64>| {
+            for n in numbers {
+                let subject = json!({ "type": "lead", "id": ada["id"] });
+                let event = json!({ "event": "custom.a", "subject": subject, "payload": { "n": n, "word": "converted" } });
+                rooms.confirmed(&key, "trigger_flow_event", event).await;
+                rooms.clock.advance(1);
+            }
+        };
+        let written = async || -> Vec<String> {
+            let notes = records(&rooms, "crm_note").await;
+            notes
+                .iter()
+                .map(|note| note["body"].as_str().unwrap().to_owned())
+                .collect()
+        };
+        trigger(0..3).await;
+        settle(&rooms).await;
+        assert_eq!(written().await, ["0", "1", "2"]);
+        // One transaction made them, from the run's beginning to its end.
+        let log = runs(&rooms, &key, &note).await;
+        assert!(
+            log.iter()
+                .all(|run| run["status"] == "succeeded" && run["started_at"] == run["ended_at"])
+        );
+        assert!(
+            log.iter().all(|run| run["started_at"] == log[0]["started_at"]),
+            "{log:?}"
+        );
+        trigger(3..6).await;
+        settle(&rooms).await;
+        assert_eq!(written().await, ["0", "1", "2", "3", "4", "5"]);
+        assert_eq!(runs(&rooms, &key, &note).await.len(), 6);
+        let log = runs(&rooms, &key, &broken).await;
+        assert_eq!((log.len(), &log[0]["status"]), (1, &json!("failed")));
+        assert!(
+            log[0]["error"].as_str().unwrap().starts_with("step 2: "),
+            "{log:?}"
+        );
+        assert_eq!(records(&rooms, "lead").await[0]["status"], "new");
+        let listed = rooms
+            .call(&key, "list_flows", json!({ "trigger": "custom.*" }))
+            .await;
+        let totals: Vec<_> = listed["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|flow| &flow["runs_total"])
+            .collect();
+        assert_eq!(totals, [&json!(1), &json!(6)], "{listed}");
+    });
+}
+
+#[test]
 fn a_step_that_never_succeeds_fails_after_five_more_attempts() {
     run(async {
         let rooms = Rooms::with(Place::sqlite()).await;

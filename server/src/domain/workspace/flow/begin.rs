@@ -58,7 +58,11 @@ impl FlowWorker {
                 Err(_) if others.is_empty() => return self.begin_slowly(first).await,
                 Err(_) => {
                     for job in jobs {
-                        if self.make_runs(std::slice::from_ref(job), Steps::Here).await.is_err() {
+                        if self
+                            .make_runs(std::slice::from_ref(job), Steps::Here)
+                            .await
+                            .is_err()
+                        {
                             self.begin_slowly(job).await?;
                         }
                     }
@@ -184,11 +188,22 @@ async fn allowed(
 ) -> Result<usize, StoreError> {
     let hour = (now.as_millis() / HOUR_MS).to_string();
     let all = i64::try_from(wanted).unwrap_or(i64::MAX);
-    if wanted == 0 || tx.counters().add(HOURLY, &hour, all, Some(most.into())).await?.is_some() {
+    if wanted == 0
+        || tx
+            .counters()
+            .add(HOURLY, &hour, all, Some(most.into()))
+            .await?
+            .is_some()
+    {
         return Ok(wanted);
     }
     for number in 0..wanted {
-        if tx.counters().add(HOURLY, &hour, 1, Some(most.into())).await?.is_none() {
+        if tx
+            .counters()
+            .add(HOURLY, &hour, 1, Some(most.into()))
+            .await?
+            .is_none()
+        {
             return Ok(number);
         }
     }

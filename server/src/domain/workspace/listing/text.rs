@@ -1,6 +1,8 @@
 //! Lists narrowed by words: the records that hold them, or of which others that hold them speak.
 
-use serde_json::{Map, Value};
+use std::collections::HashMap;
+
+use serde_json::value::RawValue;
 
 use crate::{
     domain::{DomainError, context::words::words, workspace::record::Kind},
@@ -55,10 +57,15 @@ async fn spoken_in<K: Kind>(
         .await?;
     let mut named = Vec::new();
     for saying in tx.records(kind).find_rows(&rows).await? {
-        let fields: Map<String, Value> = saying.parse()?;
-        if let Some(id) = fields.get(field).and_then(Value::as_str) {
-            named.push(id.to_owned());
-        }
+        // Of hundreds of documents one field each: the rest is passed over.
+        let fields: HashMap<String, &RawValue> =
+            serde_json::from_str(&saying.doc).map_err(DomainError::internal)?;
+        let id = fields
+            .get(field)
+            .map(|value| serde_json::from_str::<Option<String>>(value.get()));
+        named.extend(id.transpose().map_err(DomainError::internal)?.flatten());
     }
+    named.sort_unstable();
+    named.dedup();
     Ok(tx.records(K::NAME).row_ids(&named).await?)
 }

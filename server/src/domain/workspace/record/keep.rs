@@ -9,7 +9,6 @@ use crate::{
         workspace::events::{self, Event},
     },
     store::{NewChange, ReadTx, StoreError, TenantTx},
-    vocabulary::new_id,
 };
 
 /// The record of that id.
@@ -39,7 +38,7 @@ pub(crate) async fn insert<K: Kind>(
     doc: Document<K>,
     who: &Who,
 ) -> Result<Stored<K>, DomainError> {
-    let id = new_id(K::PREFIX, tx.now());
+    let id = tx.new_id(K::PREFIX);
     insert_as(tx, &id, doc, who).await
 }
 
