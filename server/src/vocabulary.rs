@@ -405,7 +405,7 @@ impl Ids {
         let fresh = fresh(now);
         let after = |last: &ulid::Ulid| last.timestamp_ms() == fresh.timestamp_ms();
         // Of 80 random bits none are left about once in 2^80 moments.
-        let next = self.last.filter(after).and_then(|last| last.increment());
+        let next = self.last.filter(after).and_then(|last| last.increment().ok());
         let id = next.unwrap_or(fresh);
         self.last = Some(id);
         format!("{kind}_{id}")

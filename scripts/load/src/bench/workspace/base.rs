@@ -308,13 +308,13 @@ fn put_postgres(
         tx.execute(
             "INSERT INTO texts (tenant_id, shelf, row_id, lexemes, era)
              SELECT $1, $6, r.row_id, setweight(to_tsvector('simple', new.title), 'A') || setweight(to_tsvector('simple', new.body), 'D'),
-                newest.era + (newest.rows + row_number() OVER (ORDER BY r.row_id) - 1) / $7
+                newest.era + (newest.held + row_number() OVER (ORDER BY r.row_id) - 1) / $7
              FROM UNNEST($3::TEXT[], $4::TEXT[], $5::TEXT[]) AS new (id, title, body)
              JOIN records AS r ON r.tenant_id = $1 AND r.kind = $2 AND r.id = new.id
              CROSS JOIN (
-                SELECT COALESCE(MAX(era), 0) AS era, COUNT(*) FILTER (WHERE era = latest) AS rows
+                SELECT COALESCE(MAX(era), 0) AS era, COUNT(*) FILTER (WHERE era = latest) AS held
                 FROM (SELECT era, MAX(era) OVER () AS latest FROM texts WHERE tenant_id = $1 AND shelf = $6
-                      ORDER BY row_id DESC LIMIT $7) AS some
+                      ORDER BY row_id DESC LIMIT $7) AS last
              ) AS newest",
             &[&tenant, &kind, &ids, &titles, &bodies, &shelf, &ERA_ROWS],
         )?;
