@@ -36,7 +36,28 @@ pub(super) struct Store {
 
 /// The right to work on the sign-in, until dropped.
 pub(super) struct Lock {
-    _file: Option<File>,
+    held: Option<Held>,
+}
+
+/// A lock's own file, held, and where it and the sign-in are.
+struct Held {
+    _file: File,
+    path: PathBuf,
+    kept: PathBuf,
+}
+
+impl Drop for Lock {
+    /// A sign-in that was sought in vain leaves nothing behind.
+    fn drop(&mut self) {
+        // Elsewhere a file cannot be known again by those who have waited for it.
+        if cfg!(unix)
+            && let Some(held) = &self.held
+            && !held.kept.exists()
+        {
+            // Still held: whoever waits finds the file gone, and makes another. If it stays, it is as it was.
+            let _ = std::fs::remove_file(&held.path);
+        }
+    }
 }
 
 impl Store {
@@ -117,20 +138,31 @@ impl Store {
     /// Waits until no other process works on the sign-in, at most until `deadline`. Without files there is nobody to wait
     /// for.
     pub(super) async fn lock(&self, deadline: Instant) -> Result<Lock, Trouble> {
-        let Some(path) = &self.path else {
-            return Ok(Lock { _file: None });
+        let Some(kept) = &self.path else {
+            return Ok(Lock { held: None });
         };
-        let file = match open_lock(&path.with_extension("lock")) {
-            Ok(file) => file,
-            Err(error) => {
-                log::debug(format_args!("no lock for the sign-in: {error}"));
-                return Ok(Lock { _file: None });
-            }
-        };
+        let path = kept.with_extension("lock");
         let mut told = false;
         loop {
+            // Opened anew each time: whoever had it may have removed it.
+            let file = match open_lock(&path) {
+                Ok(file) => file,
+                Err(error) => {
+                    log::debug(format_args!("no lock for the sign-in: {error}"));
+                    return Ok(Lock { held: None });
+                }
+            };
             match file.try_lock() {
-                Ok(()) => return Ok(Lock { _file: Some(file) }),
+                Ok(()) if is_at(&file, &path) => {
+                    let held = Held {
+                        _file: file,
+                        path,
+                        kept: kept.clone(),
+                    };
+                    return Ok(Lock { held: Some(held) });
+                }
+                // Removed between the opening and the lock.
+                Ok(()) => {}
                 Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
                     if !told {
                         log::info(format_args!("waiting for the sign-in of another process"));
@@ -147,7 +179,7 @@ impl Store {
                 // Some file systems know no locks.
                 Err(TryLockError::Error(error)) => {
                     log::debug(format_args!("no lock for the sign-in: {error}"));
-                    return Ok(Lock { _file: None });
+                    return Ok(Lock { held: None });
                 }
             }
         }
@@ -215,6 +247,22 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 fn open_lock(path: &Path) -> io::Result<File> {
     make_directory(path.parent().unwrap_or(Path::new(".")))?;
     private(OpenOptions::new().write(true).create(true).truncate(false)).open(path)
+}
+
+/// Whether an open file is the one of that name now.
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let identity = |facts: std::fs::Metadata| (facts.dev(), facts.ino());
+    let open = file.metadata().map(identity);
+    let named = std::fs::metadata(path).map(identity);
+    matches!((open, named), (Ok(open), Ok(named)) if open == named)
+}
+
+/// Nothing is removed there.
+#[cfg(not(unix))]
+fn is_at(_: &File, _: &Path) -> bool {
+    true
 }
 
 fn make_directory(path: &Path) -> io::Result<()> {
@@ -319,6 +367,33 @@ mod tests {
         assert!(store.lock(deadline).await.is_err());
         drop(first);
         assert!(store.lock(deadline).await.is_ok());
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn what_was_sought_in_vain_leaves_no_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = store(directory.path());
+        let path = store.path.clone().unwrap();
+        let files = || std::fs::read_dir(path.parent().unwrap()).unwrap().count();
+        let waiting = Instant::now() + Duration::from_secs(20);
+        let first = store.lock(waiting).await.unwrap();
+        assert_eq!(files(), 1);
+        // Whoever waits meanwhile has the lock after, and not one of a file that is gone.
+        let second = store.lock(waiting);
+        tokio::pin!(second);
+        tokio::select! {
+            _ = &mut second => panic!("two at a time"),
+            () = tokio::time::sleep(LOCK_PAUSE * 2) => drop(first),
+        }
+        let second = second.await.unwrap();
+        assert!(store.lock(Instant::now()).await.is_err());
+        store.save(&filled());
+        drop(second);
+        assert_eq!(files(), 2, "the sign-in and its lock");
+        store.remove().unwrap();
+        drop(store.lock(waiting).await.unwrap());
+        assert_eq!(files(), 0);
     }
 
     #[test]

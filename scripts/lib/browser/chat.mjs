@@ -37,6 +37,14 @@ const { context, page, close } = await profile(
   // The site is one of a public network only by its name; a browser would ask before it lets one reach this machine.
   ["--disable-features=LocalNetworkAccessChecks,BlockInsecurePrivateNetworkRequests,PrivateNetworkAccessSendPreflights"],
 );
+/** Says yes on the page that shows what would happen. */
+async function agree(done, name) {
+  await page.getByText("Nothing has been changed yet.").waitFor();
+  if (name) await inspect(page, name);
+  await page.getByRole("button", { name: "Confirm", exact: true }).click();
+  await page.getByText(done).waitFor();
+}
+
 try {
   await becomeOwner(page, base, token);
   await page.getByRole("link", { name: "Inbox", exact: true }).click();
@@ -99,10 +107,10 @@ try {
   await inspect(page, "conversation");
   await page.getByLabel("Text").fill("On its way, Eve.");
   await page.getByRole("button", { name: "Send", exact: true }).click();
-  await page.getByText("Your reply is on its way.").waitFor();
+  await agree("Your reply is on its way.", "conversation-plan");
   await page.getByLabel("Text").fill("She sounds cross.");
   await page.getByRole("button", { name: "Add as note" }).click();
-  await page.getByText("The note is added.").waitFor();
+  await agree("The note is added.");
   await inspect(page, "conversation-answered");
 
   await chat.getByText("On its way, Eve.").waitFor();
@@ -112,7 +120,7 @@ try {
   await opener.click();
   await chat.getByText("On its way, Eve.").waitFor();
   await page.getByRole("button", { name: "Resolve", exact: true }).click();
-  await page.getByText("It is resolved.").waitFor();
+  await agree("It is resolved.");
   console.log("chatted");
 } catch (error) {
   wrong(error.stack ?? String(error));

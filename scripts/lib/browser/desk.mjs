@@ -1,7 +1,7 @@
 // Run by scripts/browser: node desk.mjs SERVER CHROMIUM OUT, with BROWSER_PACKAGES naming what node-tools installed.
 //
 // Somebody works through a workspace of the demo's: inbox, tickets, customers, articles, flows and reports, each looked at in
-// both colour schemes, and changes a ticket, a customer and an article in two steps; an article is then read by somebody who
+// both colour schemes, and makes and changes conversations, tickets, customers and an article in two steps; an article is then read by somebody who
 // is not signed in. Once with scripts and once without.
 
 import { finish, inspect, must, open, signIn, start, wrong } from "./house.mjs";
@@ -36,12 +36,15 @@ async function work(scripted) {
   };
   try {
     await signIn(page, base, "operator@localhost");
-    for (const place of ["inbox", "tickets", "accounts", "contacts", "leads", "articles", "flows", "reports"]) {
+    for (const place of ["inbox", "tickets", "accounts", "contacts", "leads", "opportunities", "articles", "flows", "reports"]) {
       await go(`/console/${place}`);
       await look(place);
     }
     await first("/console/inbox");
     await look("conversation");
+    await page.getByLabel("Member", { exact: true }).selectOption("unassigned");
+    await page.getByRole("button", { name: "Assign", exact: true }).click();
+    await agree("conversation", "It is assigned.");
 
     // A ticket by its filters, then the ticket.
     await go("/console/tickets");
@@ -77,6 +80,23 @@ async function work(scripted) {
     await agree("contact", "The note is added.");
     await first("/console/leads");
     await look("lead");
+    await first("/console/opportunities");
+    await look("opportunity");
+    await page.getByLabel("Likely, in percent", { exact: true }).fill("55");
+    await page.getByRole("button", { name: "Change" }).click();
+    await agree("opportunity", "Saved.");
+    for (const [kind, label, name] of [
+      ["leads", "Name", "Grace Hopper"],
+      ["tickets", "Title", "It does not compile"],
+    ]) {
+      await go(`/console/${kind}`);
+      await page.getByRole("link", { name: kind === "leads" ? "Add a lead" : "Open a ticket" }).click();
+      await page.getByLabel(label, { exact: true }).fill(name);
+      await look(`${kind}-new`);
+      await page.getByRole("button", { name: "Add it" }).click();
+      await agree(`${kind}-new`, "It is there now.");
+      await page.getByRole("heading", { level: 1, name }).waitFor();
+    }
 
     // An article from a draft to a public page.
     await go("/console/articles/new");

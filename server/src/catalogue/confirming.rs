@@ -25,7 +25,7 @@ pub(super) fn input(schema: &Value) -> Value {
             let token = json!({
                 "type": "string",
                 "maxLength": 100,
-                "description": "From the preview, once the user has agreed to it",
+                "description": "From the preview",
             });
             properties.insert(TOKEN_ARGUMENT.to_owned(), token);
         }
@@ -46,7 +46,7 @@ pub(super) fn output(result: Option<&Value>) -> Value {
     let mut properties = Map::from_iter([
         (
             "status".to_owned(),
-            json!({ "type": "string", "enum": ["confirmation_required", "pending_approval", "declined", "done"] }),
+            json!({ "enum": ["confirmation_required", "pending_approval", "declined", "done"] }),
         ),
         ("preview".to_owned(), json!({ "type": "object" })),
         (TOKEN_ARGUMENT.to_owned(), json!({ "type": "string" })),

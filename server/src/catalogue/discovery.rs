@@ -122,7 +122,7 @@ pub fn definitions(edition: &Edition, visible: &ToolSet, shape: Shape) -> Value 
                 "Finds tools by words. {count} tools can be called here: search for what you want to do, look at a tool with \
                  describe_tool, then run it with call_tool."
             ),
-            reading("Describe a tool"),
+            reading("Search tools"),
             Some(
                 json!({ "type": "object", "required": ["tools", "total"], "properties": {
                 "tools": { "type": "array", "items": { "type": "object" } }, "total": { "type": "integer" } } })

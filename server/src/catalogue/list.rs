@@ -50,7 +50,7 @@ impl ListCache {
                 } else {
                     Consent::Auto
                 };
-                tool.definition(key.shape, key.names, consent)
+                tool.listed(key.shape, key.names, consent)
             })
             .collect();
         let list = Bytes::from(serde_json::Value::from(definitions).to_string());

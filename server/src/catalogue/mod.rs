@@ -12,6 +12,7 @@ pub mod discovery;
 mod file;
 pub mod http;
 pub mod import;
+mod lean;
 mod list;
 mod load;
 pub mod offers;

@@ -13,6 +13,7 @@ use super::{
     confirming,
     file::{Example, PolicyRow, TaskRule},
     http::HttpCall,
+    lean,
     offers::{Message, Offers, Stored},
     scopes::ScopeRules,
 };
@@ -167,7 +168,16 @@ impl Tool {
         })
     }
 
-    /// The definition as `tools/list` publishes it to a caller from whom the tool wants this consent.
+    /// The definition as a list has it: without bounds that say nothing to whoever fills the form in.
+    pub fn listed(&self, shape: Shape, names: ListedNames, consent: Consent) -> Value {
+        let mut definition = self.definition(shape, names, consent);
+        if let Some(input) = definition.get_mut("inputSchema") {
+            lean::input(input);
+        }
+        definition
+    }
+
+    /// The whole definition, for a caller from whom the tool wants this consent.
     pub fn definition(&self, shape: Shape, names: ListedNames, consent: Consent) -> Value {
         let mut out = Map::new();
         let mut put = |key: &str, value: Value| {

@@ -23,7 +23,7 @@ pub(super) fn cost(catalogue: &Catalogue) -> Result<()> {
         let mut rows = Vec::new();
         for tool in edition.tools() {
             everything.insert(tool.index);
-            let definition = tool.definition(Shape::Full, ListedNames::Native, edition.consent(tool));
+            let definition = tool.listed(Shape::Full, ListedNames::Native, edition.consent(tool));
             let bytes = definition.to_string().len();
             total += bytes;
             let parts = ["name", "description", "inputSchema"].into_iter();

@@ -40,7 +40,12 @@ impl McpCommand {
         let config = place.config()?;
         boot::start_logging(&config.log)?;
         let store = place.open().await?;
-        let booted = boot::boot(store, &config, &place.folder()?, std::slice::from_ref(&edition)).await?;
+        // Nothing listens here; links lead to what the operator calls the server, if it has a name.
+        let link_url = config
+            .edge
+            .link_url(None, config.server.tls_certificate.is_some());
+        let editions = std::slice::from_ref(&edition);
+        let booted = boot::boot(store, &config, &place.folder()?, editions, link_url).await?;
         let editions = booted.house.editions();
         let bound = editions.first().context("no edition is served")?;
         // With a key, exactly its rights; without one, whoever started this process owns the data folder.

@@ -63,8 +63,9 @@ impl Serve {
         let token = setup::token_if_unowned(&store).await?;
         let folder = self.place.folder()?;
         let base_url = config.edge.base_url(address, tls.is_some());
+        let link_url = config.edge.link_url(Some(address), tls.is_some());
         let courier = Courier::new(store.clone(), &config.notifications, base_url)?;
-        let mut booted = boot::boot(store, &config, &folder, &editions).await?;
+        let mut booted = boot::boot(store, &config, &folder, &editions, link_url).await?;
         booted.deliver(courier);
 
         print::line(&format!("footbridge-server {}", env!("CARGO_PKG_VERSION")))?;

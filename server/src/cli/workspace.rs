@@ -86,7 +86,7 @@ impl FieldCommand {
                 store.close().await;
                 let rows: Vec<_> = fields?
                     .into_iter()
-                    .map(|field| [field.kind, field.name, field.shown])
+                    .map(|field| [field.kind, field.name, field.wanted.shown()])
                     .collect();
                 Ok(print::table(["KIND", "NAME", "TYPE"], &rows)?)
             }

@@ -168,12 +168,27 @@ impl Default for EdgeSettings {
 impl EdgeSettings {
     /// Scheme and authority of the URLs in documents, without a slash at the end. `bound` is where the server listens.
     pub fn base_url(&self, bound: SocketAddr, tls: bool) -> String {
-        let url = self.public_url.clone().unwrap_or_else(|| {
-            let scheme = if tls { "https" } else { "http" };
-            let authority = self.public_names.first().cloned();
-            format!("{scheme}://{}", authority.unwrap_or_else(|| bound.to_string()))
-        });
-        url.trim_end_matches('/').to_owned()
+        self.named_url(tls)
+            .unwrap_or_else(|| format!("{}://{bound}", scheme(tls)))
+    }
+
+    /// The same for links that people follow. `bound` is where this process listens, if it does; `None`: whatever is known
+    /// of the server would lead nowhere.
+    pub fn link_url(&self, bound: Option<SocketAddr>, tls: bool) -> Option<String> {
+        self.named_url(tls).or_else(|| {
+            // `0.0.0.0` is every address of this machine, and none of another.
+            let bound = bound.filter(|bound| !bound.ip().is_unspecified() && bound.port() != 0)?;
+            Some(format!("{}://{bound}", scheme(tls)))
+        })
+    }
+
+    /// What the operator calls the server.
+    fn named_url(&self, tls: bool) -> Option<String> {
+        if let Some(url) = &self.public_url {
+            return Some(url.trim_end_matches('/').to_owned());
+        }
+        let name = self.public_names.first()?;
+        Some(format!("{}://{name}", scheme(tls)))
     }
 
     pub(super) fn head_timeout(&self) -> Duration {
@@ -197,6 +212,10 @@ impl EdgeSettings {
     }
 }
 
+fn scheme(tls: bool) -> &'static str {
+    if tls { "https" } else { "http" }
+}
+
 fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretString>, D::Error> {
     Ok(Option::<String>::deserialize(deserializer)?.map(SecretString::from))
 }
@@ -204,6 +223,41 @@ fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretStr
 #[cfg(test)]
 mod tests {
     use super::EdgeSettings;
+
+    #[test]
+    fn a_link_leads_to_what_is_named_or_listened_on_and_else_there_is_none() {
+        let bound = |text: &str| Some(text.parse().unwrap());
+        let plain = EdgeSettings::default();
+        let named = EdgeSettings {
+            public_names: vec!["desk.example:8443".to_owned()],
+            ..EdgeSettings::default()
+        };
+        let public = EdgeSettings {
+            public_url: Some("https://desk.example/".to_owned()),
+            ..named.clone()
+        };
+        for (settings, bound, tls, link) in [
+            (
+                &plain,
+                bound("127.0.0.1:4711"),
+                false,
+                Some("http://127.0.0.1:4711"),
+            ),
+            (&plain, bound("[::1]:4711"), true, Some("https://[::1]:4711")),
+            (&plain, bound("0.0.0.0:4711"), false, None),
+            (&plain, bound("127.0.0.1:0"), false, None),
+            (&plain, None, false, None),
+            (&named, None, true, Some("https://desk.example:8443")),
+            (
+                &public,
+                bound("0.0.0.0:4711"),
+                false,
+                Some("https://desk.example"),
+            ),
+        ] {
+            assert_eq!(settings.link_url(bound, tls).as_deref(), link, "{bound:?}");
+        }
+    }
 
     #[test]
     fn settings_read_from_toml_and_never_print_their_secret() {

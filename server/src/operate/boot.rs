@@ -77,7 +77,8 @@ impl Booted {
     }
 }
 
-/// Builds the house. `folder` is where engines keep their files.
+/// Builds the house. `folder` is where engines keep their files; `link_url` what links to this server begin with, if
+/// there is something that people can follow ([`EdgeSettings::link_url`](crate::edge::EdgeSettings::link_url)).
 ///
 /// # Errors
 /// What of the catalogue, the handlers or the store is not in order.
@@ -86,6 +87,7 @@ pub async fn boot(
     config: &Config,
     folder: &Path,
     editions: &[EditionName],
+    link_url: Option<String>,
 ) -> Result<Booted, ReloadError> {
     let source = CatalogueSource::of(config, editions);
     let catalogue = source.load()?;
@@ -97,9 +99,7 @@ pub async fn boot(
         seal_key(&store).await.map_err(HouseError::from)?,
         WorkspaceSettings {
             flow_runs_per_hour: config.workspace.flow_runs_per_hour,
-            base_url: config
-                .edge
-                .base_url(config.server.listen, config.server.tls_certificate.is_some()),
+            base_url: link_url.unwrap_or_default(),
             allow_private: config.workspace.allow_private,
         },
     );

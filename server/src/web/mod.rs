@@ -31,7 +31,6 @@ pub mod console;
 mod error;
 mod headers;
 mod key;
-mod markdown;
 mod read;
 mod rest;
 mod session;

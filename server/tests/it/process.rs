@@ -229,6 +229,11 @@ impl Server {
 
     /// A request as an MCP client of 2025-11-25 sends it after its handshake.
     pub(crate) fn legacy(&self, key: &str, method: &str, params: Value) -> Value {
+        self.legacy_at("/context/mcp", key, method, params)
+    }
+
+    /// The same at another endpoint.
+    pub(crate) fn legacy_at(&self, endpoint: &str, key: &str, method: &str, params: Value) -> Value {
         let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
         let bearer = format!("Bearer {key}");
         let headers = [
@@ -237,8 +242,7 @@ impl Server {
             ("Accept", "application/json, text/event-stream"),
             ("MCP-Protocol-Version", "2025-11-25"),
         ];
-        self.request("POST", "/context/mcp", &headers, &body.to_string())
-            .json()
+        self.request("POST", endpoint, &headers, &body.to_string()).json()
     }
 
     /// The `structuredContent` of a call that must succeed.

@@ -16,10 +16,10 @@ const MOST_FIELDS: usize = 50;
 /// Longest text in one, in bytes.
 const LONGEST_TEXT: usize = 4_000;
 
-/// What a field holds.
+/// What a field of a tenant's own holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", tag = "type")]
-pub(crate) enum FieldType {
+pub enum FieldType {
     /// Any text.
     Text,
     /// A number.
@@ -63,8 +63,8 @@ impl FieldType {
         }
     }
 
-    /// As lists name it.
-    pub(crate) fn shown(&self) -> String {
+    /// As lists name it, and for a choice its words behind it: `choice: gold, silver`.
+    pub fn shown(&self) -> String {
         match self {
             Self::Text => "text".to_owned(),
             Self::Number => "number".to_owned(),
@@ -78,16 +78,18 @@ impl FieldType {
 /// Declarations: kind of record → field → type.
 pub(crate) type Declared = BTreeMap<String, BTreeMap<String, FieldType>>;
 
-/// Judges the own fields of a record of a kind.
+/// Judges the own fields of a record of a kind. What it held before stays: a declaration judges what is written after it.
 ///
 /// # Errors
 /// Which field is of the wrong type, or is not declared.
 pub(crate) async fn check(
     tx: &mut ReadTx<'_>,
     kind: &str,
+    before: Option<&Map<String, Value>>,
     custom: &Map<String, Value>,
 ) -> Result<(), DomainError> {
-    if custom.is_empty() {
+    let is_written = |name: &String, value: &Value| before.and_then(|before| before.get(name)) != Some(value);
+    if !custom.iter().any(|(name, value)| is_written(name, value)) {
         return Ok(());
     }
     if custom.len() > MOST_FIELDS {
@@ -98,7 +100,7 @@ pub(crate) async fn check(
     let declared: Option<Declared> = tx.settings().get(SETTING).await?;
     let declared = declared.unwrap_or_default();
     let fields = declared.get(kind).filter(|fields| !fields.is_empty());
-    for (name, value) in custom {
+    for (name, value) in custom.iter().filter(|(name, value)| is_written(name, value)) {
         match fields {
             Some(fields) => match fields.get(name) {
                 Some(wanted) => fits(name, wanted, value)?,
@@ -128,7 +130,7 @@ pub(crate) async fn carried_over(
     let (mut taken, mut left) = (Map::new(), Vec::new());
     for (name, value) in custom {
         let one = Map::from_iter([(name.clone(), value.clone())]);
-        match check(tx, to, &one).await {
+        match check(tx, to, None, &one).await {
             Ok(()) => taken.extend(one),
             Err(DomainError::Store(error)) => return Err(error.into()),
             Err(_) => left.push(name.clone()),

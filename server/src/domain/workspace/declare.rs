@@ -27,8 +27,8 @@ pub struct OwnField {
     pub kind: String,
     /// Its name, under `custom`.
     pub name: String,
-    /// Its type, and for a choice its words behind it: `choice: gold, silver`.
-    pub shown: String,
+    /// Its type.
+    pub wanted: FieldType,
 }
 
 impl Workspace {
@@ -47,10 +47,10 @@ impl Workspace {
             .unwrap_or_default()
             .into_iter()
             .flat_map(|(kind, fields)| {
-                fields.into_iter().map(move |(name, field)| OwnField {
+                fields.into_iter().map(move |(name, wanted)| OwnField {
                     kind: kind.clone(),
                     name,
-                    shown: field.shown(),
+                    wanted,
                 })
             });
         Ok(fields.collect())

@@ -36,7 +36,8 @@ pub(crate) struct Desk {
 pub struct WorkspaceSettings {
     /// Runs of flows that a tenant may have in an hour (catalogue.md §3.5).
     pub flow_runs_per_hour: u32,
-    /// What people outside call the server: scheme and authority. Empty: addresses of articles are paths.
+    /// What links to the server begin with: scheme and authority. Empty: there is nothing to follow, so that the bot sends no
+    /// links, and addresses of articles are paths.
     pub base_url: String,
     /// Whether webhooks may be at loopback and private addresses, by plain `http` too.
     pub allow_private: bool,

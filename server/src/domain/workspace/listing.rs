@@ -124,7 +124,9 @@ pub(crate) async fn page<K: Kind>(
     let cursor = text("cursor")
         .map(|sealed| desk.seal.open_text::<Cursor>(&binding, sealed))
         .transpose()
-        .map_err(|_| DomainError::argument("cursor does not belong to this query"))?;
+        .map_err(|_| {
+            DomainError::argument("cursor does not belong to this query; begin again without one")
+        })?;
     let seen = cursor.as_ref().map_or(0, |cursor| cursor.seen);
     let query = RecordQuery {
         conditions,
@@ -183,10 +185,9 @@ pub(crate) fn ranked<T>(
     let limit = usize::try_from(limit).unwrap_or(25);
     let from = match map.get("cursor").and_then(Value::as_str) {
         None => 0,
-        Some(sealed) => desk
-            .seal
-            .open_text::<usize>(&binding, sealed)
-            .map_err(|_| DomainError::argument("cursor does not belong to this query"))?,
+        Some(sealed) => desk.seal.open_text::<usize>(&binding, sealed).map_err(|_| {
+            DomainError::argument("cursor does not belong to this query; begin again without one")
+        })?,
     };
     let more = ranked.len() > from.saturating_add(limit);
     let page = ranked.into_iter().skip(from).take(limit).collect();

@@ -26,6 +26,7 @@ mod history;
 mod kinds;
 mod listing;
 mod mail;
+mod markdown;
 mod once;
 mod record;
 mod refs;
@@ -42,11 +43,13 @@ pub mod team;
 mod upkeep;
 mod write;
 
+pub use custom::FieldType;
 pub use declare::{KINDS_WITH_FIELDS, OwnField};
 pub use engine::{Workspace, WorkspaceSettings};
 pub use handlers::{Charts, charts};
 pub use mail::Skim;
+pub use markdown::page_html;
 pub use shelf::{OnShelf, PublicArticle};
 pub use talk::{
-    Act, ChannelSecrets, ConversationPage, Guest, Inbox, InboxItem, Knock, Pile, Refused, Said, WidgetView,
+    ChannelSecrets, ConversationPage, Guest, Inbox, InboxItem, Knock, Pile, Refused, Said, WidgetView,
 };

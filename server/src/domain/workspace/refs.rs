@@ -230,7 +230,10 @@ pub(crate) async fn user(tx: &mut ReadTx<'_>, me: &UserId, text: &str) -> Result
 /// A rule, when they are deactivated.
 pub(crate) fn working(user: &User) -> Result<(), DomainError> {
     if user.disabled_at.is_some() {
-        return Err(DomainError::Rule(format!("{} is deactivated", person(user))));
+        return Err(DomainError::Rule(format!(
+            "{} is deactivated; choose somebody who is active",
+            person(user)
+        )));
     }
     Ok(())
 }

@@ -160,9 +160,10 @@ async fn settle<K: Kind>(
     call: &PlanCall,
     writing: &mut Writing<K>,
 ) -> Result<(), DomainError> {
-    let before = writing.before.as_ref().map(Stored::fields);
-    writing.doc.fields.settle(before, call.now)?;
-    custom::check(tx, K::NAME, &writing.doc.custom).await
+    let before = writing.before.as_ref();
+    writing.doc.fields.settle(before.map(Stored::fields), call.now)?;
+    let held = before.map(|before| &before.doc.custom);
+    custom::check(tx, K::NAME, held, &writing.doc.custom).await
 }
 
 /// Refuses, or warns of, a second record of the same e-mail address or domain.

@@ -13,6 +13,7 @@ mod field;
 mod purge;
 mod query;
 mod statement;
+mod total;
 
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -22,6 +23,7 @@ pub use extract::{Extract, Extracted};
 pub(crate) use field::Entry;
 pub use field::{Field, FieldValue};
 pub use query::{RecordCursor, RecordPage, RecordQuery};
+pub use total::Total;
 
 use super::{
     Session, StoreError,

@@ -5,7 +5,7 @@ use askama::Template;
 use axum::{
     Router,
     extract::{Path, RawQuery},
-    response::{IntoResponse, Redirect, Response},
+    response::{IntoResponse, Response},
     routing::get,
 };
 use http::StatusCode;
@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Fields, Frame, PageError, Posted,
-    consent::{self, CONFIRM, Outcome, Place, Proposal},
+    consent::{self, Place, Proposal, Taken},
     records::{self, Cell, Choice, Filter, List, Row},
     render,
     teammate::{Refusal, Team, Teammate},
@@ -22,8 +22,9 @@ use super::{
     tickets::with_version,
 };
 use crate::{
+    domain::workspace::page_html,
     vocabulary::Timestamp,
-    web::{Query, Web, markdown},
+    web::{Query, Web},
 };
 
 const MENU: &str = "Articles";
@@ -178,7 +179,7 @@ async fn page(by: &Teammate, whole: Whole, done: &str, problem: String) -> Resul
     };
     Ok(ArticlePage {
         frame: Frame::new(by, MENU, Some(done)),
-        body: markdown::to_html(&article.body_markdown),
+        body: page_html(&article.body_markdown),
         state: article.state(),
         readers: readers(&article.visibility),
         author: team.name(Some(&article.author)),
@@ -274,39 +275,35 @@ async fn create(posted: Posted<Teammate>) -> Result<Response, PageError> {
         menu: MENU,
         path: NEW,
         back: LIST.path,
+        makes: Some("article"),
     };
-    let came = if fields.get("act") == CONFIRM {
-        consent::confirm(&by, &place, &fields).await
-    } else {
-        let mut arguments = Map::new();
-        arguments.insert("title".to_owned(), fields.get("title").into());
-        arguments.insert("body_markdown".to_owned(), body(&fields).into());
-        for name in ["slug", "collection", "visibility"] {
-            if !fields.get(name).is_empty() {
-                arguments.insert(name.to_owned(), fields.get(name).into());
-            }
-        }
-        let proposal = Proposal {
-            tool: "create_knowledge_article",
-            arguments: Value::Object(arguments),
-            done: "created",
-        };
-        consent::propose(&by, &place, proposal).await
-    };
-    match came {
-        Ok(Outcome::Done(result, done)) => {
-            let id = result
-                .pointer("/article/id")
-                .and_then(Value::as_str)
-                .unwrap_or_default();
-            Ok(Redirect::to(&format!("{}/{id}?done={done}", LIST.path)).into_response())
-        }
-        Ok(Outcome::Page(page)) => Ok(page),
-        Err(failed) => {
-            let page = EditPage::new(&by, Article::default()).again(&fields, failed.mendable()?);
+    match consent::take(&by, &place, &fields, making(&fields)).await? {
+        Taken::Answer(response) => Ok(response),
+        Taken::Again(problem) => {
+            let page = EditPage::new(&by, Article::default()).again(&fields, problem);
             Ok((StatusCode::UNPROCESSABLE_ENTITY, render(&page)?).into_response())
         }
     }
+}
+
+/// What the form of a new article asks for.
+fn making(fields: &Fields) -> Option<Proposal<'static>> {
+    if fields.get("act") != "save" {
+        return None;
+    }
+    let mut arguments = Map::new();
+    arguments.insert("title".to_owned(), fields.get("title").into());
+    arguments.insert("body_markdown".to_owned(), body(fields).into());
+    for name in ["slug", "collection", "visibility"] {
+        if !fields.get(name).is_empty() {
+            arguments.insert(name.to_owned(), fields.get(name).into());
+        }
+    }
+    Some(Proposal {
+        tool: "create_knowledge_article",
+        arguments: Value::Object(arguments),
+        done: "created",
+    })
 }
 
 /// What a button asks for.
@@ -365,23 +362,10 @@ async fn act(Path(id): Path<String>, posted: Posted<Teammate>) -> Result<Respons
     let Posted { by, fields } = posted;
     let whole = find(&by, &id, None).await?;
     let path = whole.article.link();
-    let place = Place {
-        menu: MENU,
-        path: &path,
-        back: &path,
-    };
-    let came = if fields.get("act") == CONFIRM {
-        consent::confirm(&by, &place, &fields).await
-    } else {
-        let proposal = proposal(&whole.article, &fields)
-            .ok_or_else(|| PageError::not_found("There is no such button."))?;
-        consent::propose(&by, &place, proposal).await
-    };
-    match came {
-        Ok(Outcome::Done(_, done)) => Ok(Redirect::to(&format!("{path}?done={done}")).into_response()),
-        Ok(Outcome::Page(page)) => Ok(page),
-        Err(failed) => {
-            let problem = failed.mendable()?;
+    let proposal = proposal(&whole.article, &fields);
+    match consent::take(&by, &Place::of(MENU, &path), &fields, proposal).await? {
+        Taken::Answer(response) => Ok(response),
+        Taken::Again(problem) => {
             let shown = if fields.get("act") == "save" {
                 render(&EditPage::new(&by, whole.article).again(&fields, problem))?
             } else {

@@ -2,19 +2,19 @@
 //! the two calls of an assistant, so what is carried out is what was shown, once, or nothing.
 
 use askama::Template;
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
     Fields, Frame, PageError, render,
-    teammate::{Refusal, Teammate},
+    teammate::Teammate,
     text::{self, shown},
 };
 
 /// The button of the second page.
-pub(super) const CONFIRM: &str = "confirm";
+const CONFIRM: &str = "confirm";
 
 /// What a form asks for, and where it stands.
 pub(super) struct Proposal<'p> {
@@ -26,8 +26,15 @@ pub(super) struct Proposal<'p> {
     pub(super) done: &'p str,
 }
 
-/// What came of a proposal or of a yes.
-pub(super) enum Outcome {
+/// What came of a form.
+pub(super) enum Taken {
+    /// What the browser gets: the plan, or the way to the page of what was done.
+    Answer(Response),
+    /// The form is to be shown again, with this beside it.
+    Again(String),
+}
+
+enum Outcome {
     /// It is done: the tool's result, and the word for what was done.
     Done(Value, &'static str),
     /// A page to show first.
@@ -115,7 +122,7 @@ fn reason(word: &str) -> &'static str {
     }
 }
 
-/// The page of a record, from which things are done to it.
+/// The page from which something is done.
 pub(super) struct Place<'p> {
     /// Its place in the menu.
     pub(super) menu: &'static str,
@@ -123,59 +130,59 @@ pub(super) struct Place<'p> {
     pub(super) path: &'p str,
     /// Where somebody goes who changes their mind.
     pub(super) back: &'p str,
+    /// What the form makes, as the tool's result names it. It has a page of its own under `back`.
+    pub(super) makes: Option<&'static str>,
 }
 
-/// Asks a tool for what it would do, and shows it.
-///
-/// # Errors
-/// Why it would not.
-pub(super) async fn propose(
-    by: &Teammate,
-    place: &Place<'_>,
-    proposal: Proposal<'_>,
-) -> Result<Outcome, Failed> {
-    let answer = by.call(proposal.tool, &proposal.arguments).await?;
-    outcome(by, place, proposal.tool, proposal.done, answer)
-}
-
-/// Carries out what the form of a [`ProposalPage`] says yes to.
-///
-/// # Errors
-/// Why it is not done.
-pub(super) async fn confirm(by: &Teammate, place: &Place<'_>, fields: &Fields) -> Result<Outcome, Failed> {
-    let token = json!({ "confirmation_token": fields.get("token") });
-    let answer = by.call(fields.get("tool"), &token).await?;
-    outcome(by, place, fields.get("tool"), fields.get("done"), answer)
-}
-
-/// Why a form leads to nothing.
-pub(super) enum Failed {
-    /// The tool refuses.
-    Refused(Refusal),
-    /// The page cannot be made.
-    Page(PageError),
-}
-
-impl From<Refusal> for Failed {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refused(refusal)
-    }
-}
-
-impl From<PageError> for Failed {
-    fn from(error: PageError) -> Self {
-        Self::Page(error)
-    }
-}
-
-impl Failed {
-    /// What is to be said beside the form, if other words in it would help.
-    pub(super) fn mendable(self) -> Result<String, PageError> {
-        match self {
-            Self::Refused(refusal) => refusal.mendable(),
-            Self::Page(error) => Err(error),
+impl<'p> Place<'p> {
+    /// The page of a record, which shows what was done to it.
+    pub(super) fn of(menu: &'static str, path: &'p str) -> Self {
+        Self {
+            menu,
+            path,
+            back: path,
+            makes: None,
         }
     }
+
+    /// Where what was done is seen.
+    fn after(&self, result: &Value) -> String {
+        let made = self.makes.and_then(|kind| result.get(kind)?.get("id")?.as_str());
+        match made {
+            Some(id) => format!("{}/{id}", self.back),
+            None => self.path.to_owned(),
+        }
+    }
+}
+
+/// Takes a form: the yes of the second page, or else what a button of the first one proposes. `None`: it has no such button.
+///
+/// # Errors
+/// When other words in the form would not help.
+pub(super) async fn take(
+    by: &Teammate,
+    place: &Place<'_>,
+    fields: &Fields,
+    proposal: Option<Proposal<'_>>,
+) -> Result<Taken, PageError> {
+    let answer = if fields.get("act") == CONFIRM {
+        let token = json!({ "confirmation_token": fields.get("token") });
+        let answer = by.call(fields.get("tool"), &token).await;
+        answer.map(|answer| outcome(by, place, fields.get("tool"), fields.get("done"), answer))
+    } else {
+        let asked = proposal.ok_or_else(|| PageError::not_found("There is no such button."))?;
+        let answer = by.call(asked.tool, &asked.arguments).await;
+        answer.map(|answer| outcome(by, place, asked.tool, asked.done, answer))
+    };
+    Ok(match answer {
+        Err(refusal) => Taken::Again(refusal.mendable()?),
+        Ok(outcome) => Taken::Answer(match outcome? {
+            Outcome::Page(page) => page,
+            Outcome::Done(result, done) => {
+                Redirect::to(&format!("{}?done={done}", place.after(&result))).into_response()
+            }
+        }),
+    })
 }
 
 fn outcome(
@@ -184,7 +191,7 @@ fn outcome(
     tool: &str,
     done: &str,
     answer: Value,
-) -> Result<Outcome, Failed> {
+) -> Result<Outcome, PageError> {
     let answered: Answered = serde_json::from_value(answer).map_err(|error| PageError::internal(&error))?;
     let done = text::done_word(done);
     if answered.status == "done" {

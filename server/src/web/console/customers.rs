@@ -1,5 +1,5 @@
-//! Accounts, contacts and leads: each listed by filters in the address, one read whole, and changed in two steps. One page
-//! for all three; what differs between them stands in a table.
+//! Accounts, contacts, leads and opportunities: each listed by filters in the address, one read whole, made and changed in
+//! two steps. One page for all four; what differs between them stands in a table.
 
 mod kinds;
 
@@ -7,7 +7,7 @@ use askama::Template;
 use axum::{
     Router,
     extract::{Path, RawQuery},
-    response::{IntoResponse, Redirect, Response},
+    response::{IntoResponse, Response},
     routing::get,
 };
 use http::StatusCode;
@@ -16,24 +16,28 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Fields, Frame, PageError, Posted,
-    consent::{self, CONFIRM, Outcome, Place, Proposal},
+    consent::{self, Place, Proposal, Taken},
+    inputs::{self, Field, Input},
+    making,
     records::{self, Row},
     render,
     teammate::{Refusal, Team, Teammate},
     text::{self, shown, spaced},
     tickets::{DoneQuery, Ticket, with_version},
 };
-use kinds::{ACCOUNTS, CONTACTS, Entry, Kind, LEADS, link, part, stage, word};
+use kinds::{ACCOUNTS, CONTACTS, Kind, LEADS, OPPORTUNITIES, amount, link, part, stage, word};
 
 use crate::{
+    domain::workspace::OwnField,
     vocabulary::Timestamp,
     web::{Query, Web},
 };
 
 const MENU: &str = "Customers";
+
 pub(super) fn router() -> Router<Web> {
     let mut router = Router::new();
-    for kind in [&ACCOUNTS, &CONTACTS, &LEADS] {
+    for kind in [&ACCOUNTS, &CONTACTS, &LEADS, &OPPORTUNITIES] {
         let one = format!("{}/{{id}}", kind.list.path);
         router = router
             .route(kind.list.path, get(move |by, query| list(kind, by, query)))
@@ -41,7 +45,8 @@ pub(super) fn router() -> Router<Web> {
                 &one,
                 get(move |by, id, done| open(kind, by, id, done))
                     .post(move |id, posted| act(kind, id, posted)),
-            );
+            )
+            .merge(making::router(&kind.making));
     }
     router
 }
@@ -80,15 +85,32 @@ struct Beside {
     opportunities: Vec<Map<String, Value>>,
     open_tickets: Value,
     open_conversations: Vec<Map<String, Value>>,
+    stage_history: Vec<Move>,
     notes: Vec<Note>,
 }
 
-struct Field {
-    name: &'static str,
-    label: &'static str,
-    value: String,
-    number: bool,
-    options: Vec<(String, String)>,
+/// A deal's way from one stage to the next.
+#[derive(Debug, Deserialize)]
+struct Move {
+    at: Timestamp,
+    by: String,
+    from: Option<String>,
+    to: Option<String>,
+}
+
+impl Move {
+    fn row(&self, team: &Team) -> Row {
+        let stage = |stage: &Option<String>| spaced(stage.as_deref().unwrap_or_default());
+        Row {
+            link: String::new(),
+            title: match &self.from {
+                Some(_) => format!("{} → {}", stage(&self.from), stage(&self.to)),
+                None => stage(&self.to),
+            },
+            sub: format!("{} · {}", text::when(self.at), team.name(Some(&self.by))),
+            cells: Vec::new(),
+        }
+    }
 }
 
 /// A list of what belongs to a record.
@@ -102,6 +124,7 @@ struct Block {
 struct CustomerPage {
     frame: Frame,
     kind: &'static Kind,
+    id: String,
     path: String,
     title: String,
     facts: Vec<(String, String)>,
@@ -122,8 +145,7 @@ async fn find(kind: &Kind, by: &Teammate, id: &str) -> Result<(Map<String, Value
         Some(Value::Object(record)) => record,
         _ => Map::new(),
     };
-    let beside = serde_json::from_value(Value::Object(whole)).unwrap_or_default();
-    Ok((record, beside))
+    Ok((record, Teammate::parsed(Value::Object(whole))?))
 }
 
 /// Open tickets of a record: of an account the tool gives their number alone.
@@ -147,46 +169,22 @@ async fn page(
     (problem, note): (String, String),
 ) -> Result<CustomerPage, PageError> {
     let team = by.team().await?;
-    let person = |name: &str| team.name(word(&record, name));
-    let facts = kind.entries.iter().filter_map(|(name, label, entry)| {
-        let value = match entry {
-            Entry::Person => person(name),
-            Entry::OneOf(_) => spaced(&part(&record, name)),
-            Entry::Text | Entry::Number => part(&record, name),
+    let facts = kind.making.entries.iter().filter_map(|entry| {
+        let value = match entry.input {
+            Input::Person | Input::PersonOrNobody => team.name(word(&record, entry.name)),
+            Input::OneOf(_) => spaced(&part(&record, entry.name)),
+            Input::Money => amount(&record, entry.name),
+            _ => part(&record, entry.name),
         };
-        (*name != "name" && !value.is_empty()).then(|| ((*label).to_owned(), value))
+        let elsewhere = matches!(entry.name, "name" | "currency");
+        (entry.is_kept() && !elsewhere && !value.is_empty()).then(|| (entry.label.to_owned(), value))
     });
     let mut facts: Vec<_> = facts.collect();
-    if let Some(Value::Array(tags)) = record.get("tags")
-        && !tags.is_empty()
-    {
-        facts.push(("Tags".to_owned(), part(&record, "tags")));
-    }
     if let Some(Value::Object(custom)) = record.get("custom") {
         facts.extend(custom.iter().map(|(name, value)| (spaced(name), shown(value))));
     }
-    let fields = kind.entries.iter().map(|(name, label, entry)| Field {
-        name,
-        label,
-        value: part(&record, name),
-        number: matches!(entry, Entry::Number),
-        options: match entry {
-            Entry::Text | Entry::Number => Vec::new(),
-            Entry::OneOf(words) => words
-                .iter()
-                .map(|word| ((*word).to_owned(), spaced(word)))
-                .collect(),
-            Entry::Person => {
-                let mut choices = team.choices();
-                let owner = part(&record, name);
-                // Whoever left, or nobody, stays until somebody else is chosen.
-                if !choices.iter().any(|(id, _)| *id == owner) {
-                    choices.insert(0, (owner, person(name)));
-                }
-                choices
-            }
-        },
-    });
+    let own = by.own_fields(kind.name).await?;
+    let fields = inputs::fields(kind.making.entries, &own, Some(&record), &team);
     let id = part(&record, "id");
     let mut blocks = Vec::new();
     let mut block = |title, rows: Vec<Row>| {
@@ -204,7 +202,15 @@ async fn page(
     );
     block(
         "Pipeline",
-        beside.opportunities.iter().map(|one| deal(one, &team)).collect(),
+        beside
+            .opportunities
+            .iter()
+            .map(|one| (OPPORTUNITIES.row)(one, &team))
+            .collect(),
+    );
+    block(
+        "Its way",
+        beside.stage_history.iter().map(|one| one.row(&team)).collect(),
     );
     let open = tickets(kind, by, &id, &beside.open_tickets).await?;
     block("Open tickets", open.iter().map(|one| one.row(&team)).collect());
@@ -223,7 +229,8 @@ async fn page(
         path: format!("{}/{id}", kind.list.path),
         title: part(&record, "name"),
         account: beside.account.as_ref().map(|one| (ACCOUNTS.row)(one, &team)),
-        fields: fields.collect(),
+        fields,
+        id,
         version: part(&record, "version"),
         notes: notes.collect(),
         may_act: by.may_act(),
@@ -233,24 +240,6 @@ async fn page(
         note,
         problem,
     })
-}
-
-/// Deals have no page of their own.
-fn deal(map: &Map<String, Value>, team: &Team) -> Row {
-    let cents = map
-        .get("amount_cents")
-        .and_then(Value::as_i64)
-        .unwrap_or_default();
-    Row {
-        link: String::new(),
-        title: part(map, "name"),
-        sub: part(map, "close_date"),
-        cells: vec![
-            stage(map, "stage"),
-            format!("{}.{:02} {}", cents / 100, cents % 100, part(map, "currency")).into(),
-            team.name(word(map, "owner")).into(),
-        ],
-    }
 }
 
 fn conversation(map: &Map<String, Value>) -> Row {
@@ -281,12 +270,13 @@ async fn open(
 /// What a form asks for: of the fields, those that differ from what is there.
 fn proposal(
     kind: &'static Kind,
+    own: &[OwnField],
     record: &Map<String, Value>,
     fields: &Fields,
-) -> Result<Proposal<'static>, PageError> {
+) -> Option<Proposal<'static>> {
     let id = part(record, "id");
     match fields.get("act") {
-        "note" => Ok(Proposal {
+        "note" => Some(Proposal {
             tool: "add_crm_note",
             arguments: json!({
                 "object_type": kind.name,
@@ -296,26 +286,15 @@ fn proposal(
             done: "noted",
         }),
         "change" => {
-            let mut arguments = Map::from_iter([("id".to_owned(), Value::from(id))]);
-            for (name, _, entry) in kind.entries {
-                let given = fields.get(name);
-                if given == part(record, name) {
-                    continue;
-                }
-                let value = match (entry, given.parse::<i64>()) {
-                    // The tool says what is wrong with what is none.
-                    (Entry::Number, Ok(number)) => number.into(),
-                    _ => given.into(),
-                };
-                arguments.insert((*name).to_owned(), value);
-            }
-            Ok(Proposal {
+            let mut arguments = inputs::arguments(kind.making.entries, own, Some(record), fields);
+            arguments.insert("id".to_owned(), id.into());
+            Some(Proposal {
                 tool: kind.update,
                 arguments: with_version(Value::Object(arguments), fields),
                 done: "changed",
             })
         }
-        _ => Err(PageError::not_found("There is no such button.")),
+        _ => None,
     }
 }
 
@@ -327,22 +306,14 @@ async fn act(
     let Posted { by, fields } = posted;
     let found = find(kind, &by, &id).await?;
     let path = link(kind.list.path.trim_start_matches("/console/"), &found.0);
-    let place = Place {
-        menu: MENU,
-        path: &path,
-        back: &path,
-    };
-    let came = if fields.get("act") == CONFIRM {
-        consent::confirm(&by, &place, &fields).await
-    } else {
-        consent::propose(&by, &place, proposal(kind, &found.0, &fields)?).await
-    };
-    match came {
-        Ok(Outcome::Done(_, done)) => Ok(Redirect::to(&format!("{path}?done={done}")).into_response()),
-        Ok(Outcome::Page(page)) => Ok(page),
-        Err(failed) => {
-            let said = (failed.mendable()?, fields.get("body").to_owned());
-            let page = page(kind, &by, found, "", said).await?;
+    let own = by.own_fields(kind.name).await?;
+    let proposal = proposal(kind, &own, &found.0, &fields);
+    match consent::take(&by, &Place::of(MENU, &path), &fields, proposal).await? {
+        Taken::Answer(response) => Ok(response),
+        Taken::Again(problem) => {
+            let said = (problem, fields.get("body").to_owned());
+            let mut page = page(kind, &by, found, "", said).await?;
+            page.fields = inputs::again(page.fields, &fields);
             Ok((StatusCode::UNPROCESSABLE_ENTITY, render(&page)?).into_response())
         }
     }

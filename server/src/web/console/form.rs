@@ -19,6 +19,16 @@ const TOKEN: &str = "form";
 pub struct Fields(Vec<(String, String)>);
 
 impl Fields {
+    /// Reads the fields of a form or of an address, as far as ours go.
+    pub(super) fn read(encoded: &[u8]) -> Self {
+        let pairs = form_urlencoded::parse(encoded).take(MOST_FIELDS);
+        Self(
+            pairs
+                .map(|(name, value)| (name.into_owned(), value.into_owned()))
+                .collect(),
+        )
+    }
+
     /// The first field of a name, without the blanks around it; empty when there is none.
     pub fn get(&self, name: &str) -> &str {
         self.exact(name).trim()
@@ -26,8 +36,13 @@ impl Fields {
 
     /// The first field of a name, to the last blank: passwords are taken as they are.
     pub fn exact(&self, name: &str) -> &str {
+        self.find(name).unwrap_or_default()
+    }
+
+    /// The same, if the form has such a field at all.
+    pub(super) fn find(&self, name: &str) -> Option<&str> {
         let found = self.0.iter().find(|(key, _)| key == name);
-        found.map_or("", |(_, value)| value)
+        found.map(|(_, value)| value.as_str())
     }
 
     /// All fields of a name.
@@ -90,11 +105,7 @@ where
                 "The form is larger than any of ours. Shorten what you wrote and send it again.",
             )
         })?;
-        let fields: Vec<(String, String)> = form_urlencoded::parse(&bytes)
-            .take(MOST_FIELDS)
-            .map(|(name, value)| (name.into_owned(), value.into_owned()))
-            .collect();
-        let fields = Fields(fields);
+        let fields = Fields::read(&bytes);
         if !same(fields.exact(TOKEN), by.form()) {
             return Err(PageError::refused(
                 StatusCode::FORBIDDEN,

@@ -1,4 +1,5 @@
-//! The inbox of a workspace: conversations listed, one read whole, and answered, noted on, taken, left and resolved.
+//! The inbox of a workspace: conversations listed, one read whole, and what a person does about it, each time shown before
+//! it is done.
 
 use std::sync::Arc;
 
@@ -6,18 +7,27 @@ use askama::Template;
 use axum::{
     Router,
     extract::{Path, State},
-    response::{IntoResponse, Redirect, Response},
+    response::{IntoResponse, Response},
     routing::get,
 };
 use http::StatusCode;
 use serde::Deserialize;
+use serde_json::{Value, json};
 
-use super::{Frame, PageError, Person, Posted, render, text};
+use super::{
+    Fields, Frame, PageError, Person, Posted,
+    consent::{self, Place, Proposal, Taken},
+    render,
+    teammate::Teammate,
+    text,
+    tickets::{DoneQuery, PRIORITIES},
+};
 use crate::{
-    domain::workspace::{Act, ConversationPage, InboxItem, Pile, Refused, Said, Workspace},
-    vocabulary::Role,
+    domain::workspace::{ConversationPage, InboxItem, Pile, Refused, Said, Workspace},
     web::{Query, Web},
 };
+
+const MENU: &str = "Inbox";
 
 pub(super) fn router() -> Router<Web> {
     Router::new()
@@ -120,7 +130,7 @@ async fn list(
         .inbox(person.tenant(), person.user(), pile, &query.after)
         .await?;
     let page = InboxPage {
-        frame: Frame::new(&person, "Inbox", None),
+        frame: Frame::new(&person, MENU, None),
         piles: PILES.map(|(name, label, _)| (name, label, name == word)),
         pile: word,
         rows: inbox.items.into_iter().map(Row::from).collect(),
@@ -179,13 +189,19 @@ fn size(bytes: u64) -> String {
     }
 }
 
+/// What somebody wrote before it was refused.
+#[derive(Default)]
+struct Draft {
+    problem: String,
+    body: String,
+    reason: String,
+}
+
 #[derive(Template)]
 #[template(path = "console/conversation.html")]
 struct ConversationView {
     frame: Frame,
-    problem: String,
-    /// What they wrote before it was refused.
-    draft: String,
+    draft: Draft,
     row: Row,
     channel: String,
     email: String,
@@ -193,36 +209,28 @@ struct ConversationView {
     ticket: Option<(i64, String)>,
     lines: Vec<Line>,
     more: bool,
+    team: Vec<(String, String)>,
     may_act: bool,
 }
 
-impl ConversationView {
-    fn new(
-        person: &Person,
-        page: ConversationPage,
-        done: Option<&str>,
-        problem: String,
-        draft: String,
-    ) -> Self {
-        Self {
-            frame: Frame::new(person, "Inbox", done),
-            problem,
-            draft,
-            channel: page.channel,
-            email: page.email.unwrap_or_default(),
-            ticket: page.ticket,
-            lines: page.messages.into_iter().map(Line::from).collect(),
-            more: page.more,
-            may_act: person.role() != Role::Auditor,
-            row: page.item.into(),
-        }
-    }
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct DoneQuery {
-    done: String,
+async fn view(
+    by: &Teammate,
+    page: ConversationPage,
+    done: &str,
+    draft: Draft,
+) -> Result<ConversationView, PageError> {
+    Ok(ConversationView {
+        frame: Frame::new(by, MENU, Some(done)),
+        draft,
+        channel: page.channel,
+        email: page.email.unwrap_or_default(),
+        ticket: page.ticket,
+        lines: page.messages.into_iter().map(Line::from).collect(),
+        more: page.more,
+        team: by.team().await?.choices(),
+        may_act: by.may_act(),
+        row: page.item.into(),
+    })
 }
 
 async fn find(web: &Web, person: &Person, id: &str) -> Result<ConversationPage, PageError> {
@@ -232,52 +240,74 @@ async fn find(web: &Web, person: &Person, id: &str) -> Result<ConversationPage, 
 
 async fn show(
     State(web): State<Web>,
-    person: Person,
+    by: Teammate,
     Path(id): Path<String>,
     Query(query): Query<DoneQuery>,
 ) -> Result<Response, PageError> {
-    let page = find(&web, &person, &id).await?;
-    let view = ConversationView::new(&person, page, Some(&query.done), String::new(), String::new());
+    let page = find(&web, &by, &id).await?;
+    let view = view(&by, page, &query.done, Draft::default()).await?;
     Ok(render(&view)?.into_response())
+}
+
+/// What a button of the page asks for.
+fn proposal(id: &str, fields: &Fields) -> Option<Proposal<'static>> {
+    let words = |name: &str| fields.get(name).replace("\r\n", "\n");
+    let reply = |then: &str| {
+        let arguments = json!({ "id": id, "body": words("body"), "then": then });
+        ("reply_to_conversation", arguments, "sent")
+    };
+    let assign = |assignee: &str| {
+        let arguments = json!({ "id": id, "assignee": assignee });
+        ("assign_conversation", arguments, "assigned")
+    };
+    let (tool, arguments, done): (_, Value, _) = match fields.get("act") {
+        "reply" => reply("waiting"),
+        "reply-and-resolve" => reply("resolve"),
+        "note" => {
+            let arguments = json!({ "id": id, "body": words("body") });
+            ("add_conversation_note", arguments, "noted")
+        }
+        "take" => assign("me"),
+        "assign" => assign(fields.get("assignee")),
+        "close" => ("close_conversation", json!({ "id": id }), "resolved"),
+        "escalate" => {
+            let arguments = json!({
+                "id": id,
+                "reason": words("reason"),
+                "priority": fields.get("priority"),
+                "tell_customer": fields.is_ticked("tell"),
+            });
+            ("escalate_conversation", arguments, "escalated")
+        }
+        _ => return None,
+    };
+    Some(Proposal {
+        tool,
+        arguments,
+        done,
+    })
 }
 
 async fn act(
     State(web): State<Web>,
     Path(id): Path<String>,
-    posted: Posted<Person>,
+    posted: Posted<Teammate>,
 ) -> Result<Response, PageError> {
-    let Posted { by: person, fields } = posted;
-    let body = fields.get("body").replace("\r\n", "\n");
-    let (act, done) = match fields.get("act") {
-        "reply" => (
-            Act::Reply {
-                body: body.clone(),
-                resolve: false,
-            },
-            "sent",
-        ),
-        "reply-and-resolve" => (
-            Act::Reply {
-                body: body.clone(),
-                resolve: true,
-            },
-            "sent",
-        ),
-        "note" => (Act::Note(body.clone()), "noted"),
-        "take" => (Act::Take, "taken"),
-        "release" => (Act::Release, "released"),
-        "close" => (Act::Close, "resolved"),
-        _ => return Err(PageError::not_found("There is no such button.")),
-    };
+    let Posted { by, fields } = posted;
     // Whether it is there at all, before anything is said of it.
-    find(&web, &person, &id).await?;
-    match engine(&web)?.act(person.tenant(), person.user(), &id, act).await {
-        Ok(()) => Ok(Redirect::to(&format!("/console/inbox/{id}?done={done}")).into_response()),
-        Err(Refused::Invalid(problem) | Refused::Rule(problem)) => {
-            let page = find(&web, &person, &id).await?;
-            let view = ConversationView::new(&person, page, None, text::sentence(&problem), body);
+    let id = find(&web, &by, &id).await?.item.id;
+    let path = format!("/console/inbox/{id}");
+    let proposal = proposal(&id, &fields);
+    match consent::take(&by, &Place::of(MENU, &path), &fields, proposal).await? {
+        Taken::Answer(response) => Ok(response),
+        Taken::Again(problem) => {
+            let draft = Draft {
+                problem,
+                body: fields.get("body").to_owned(),
+                reason: fields.get("reason").to_owned(),
+            };
+            let view = view(&by, find(&web, &by, &id).await?, "", draft).await?;
             Ok((StatusCode::UNPROCESSABLE_ENTITY, render(&view)?).into_response())
         }
-        Err(error) => Err(error.into()),
     }
 }

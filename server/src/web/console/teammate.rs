@@ -14,7 +14,7 @@ use super::{PageError, Person, person::HoldsForm, text};
 use crate::{
     access::{Denial, Principal, session_principal},
     audit::RequestFacts,
-    domain::{DomainError, Progress},
+    domain::{DomainError, Progress, workspace::OwnField},
     edge::{self, Visit},
     pipeline::{Answer, Asking, CallError, ToolCall},
     vocabulary::Role,
@@ -189,13 +189,39 @@ impl Teammate {
         tool: &str,
         arguments: &Value,
     ) -> Result<T, Refusal> {
-        let found = self.call(tool, arguments).await?;
-        serde_json::from_value(found).map_err(|error| {
+        Self::parsed(self.call(tool, arguments).await?)
+    }
+
+    /// An answer of a tool, or a part of it, as a page knows it.
+    ///
+    /// # Errors
+    /// When it is of another shape, which is our fault.
+    pub(super) fn parsed<T: DeserializeOwned>(answer: Value) -> Result<T, Refusal> {
+        serde_json::from_value(answer).map_err(|error| {
             let reference = edge::request_id();
             let error = CallError::Domain(DomainError::internal(error));
             edge::log(&error, &reference);
             Refusal::new(&error, &reference)
         })
+    }
+
+    /// The fields that the tenant added to a kind of record.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(super) async fn own_fields(&self, kind: &str) -> Result<Vec<OwnField>, PageError> {
+        let Some(workspace) = self.web.workspace() else {
+            return Ok(Vec::new());
+        };
+        let mut fields = workspace
+            .own_fields(self.tenant())
+            .await
+            .map_err(|error| match error {
+                DomainError::Store(error) => error.into(),
+                error => PageError::internal(&error),
+            })?;
+        fields.retain(|field| field.kind == kind);
+        Ok(fields)
     }
 
     /// Who works here.

@@ -102,7 +102,7 @@ pub(super) fn role(word: &str) -> Option<Role> {
 }
 
 /// What was just done, by the word that a redirect leaves in a query.
-const DONE: [(&str, &str); 23] = [
+const DONE: [(&str, &str); 22] = [
     (
         "approved",
         "You said yes. The call runs when its caller makes it again, or when enough others have agreed.",
@@ -121,8 +121,7 @@ const DONE: [(&str, &str); 23] = [
     ("queued", "It is sent again."),
     ("sent", "Your reply is on its way."),
     ("noted", "The note is added."),
-    ("taken", "It is yours now."),
-    ("released", "Nobody has it now."),
+    ("escalated", "A ticket is open for it."),
     ("resolved", "It is resolved."),
     ("cancelled", "It is not sent."),
     ("new-password", "Your new password is set. Sign in with it."),

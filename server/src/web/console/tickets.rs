@@ -5,30 +5,33 @@ use askama::Template;
 use axum::{
     Router,
     extract::{Path, RawQuery},
-    response::{IntoResponse, Redirect, Response},
+    response::{IntoResponse, Response},
     routing::get,
 };
 use http::StatusCode;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{
     Fields, Frame, PageError, Posted,
-    consent::{self, CONFIRM, Outcome, Place, Proposal},
+    consent::{self, Place, Proposal, Taken},
     history::{self, Change},
+    inputs::{self, Entry, Field, Input},
+    making::{self, Making},
     records::{self, Cell, Choice, Filter, List, Row},
     render,
     teammate::{Refusal, Team, Teammate},
-    text::{self, spaced},
+    text::{self, shown, spaced},
 };
 use crate::{
+    domain::workspace::OwnField,
     vocabulary::Timestamp,
     web::{Query, Web},
 };
 
 const MENU: &str = "Tickets";
 const STATES: [&str; 5] = ["open", "in_progress", "waiting", "resolved", "closed"];
-const PRIORITIES: [&str; 4] = ["urgent", "high", "medium", "low"];
+pub(super) const PRIORITIES: [&str; 4] = ["urgent", "high", "medium", "low"];
 
 static LIST: List = List {
     menu: MENU,
@@ -47,15 +50,40 @@ static LIST: List = List {
         Filter::new("q", "Words", Choice::Words),
     ],
     heads: &["Ticket", "State", "Priority", "Whose", "Opened"],
-    empty: "Assistants open tickets with create_ticket, flows with a step, and people from a conversation.",
-    new: None,
+    empty: "People open tickets here or from a conversation, assistants with create_ticket, and flows with a step.",
+    new: Some((MAKING.path, "Open a ticket")),
     siblings: &[],
+};
+
+static MAKING: Making = Making {
+    menu: MENU,
+    title: "New ticket",
+    path: "/console/tickets/new",
+    back: "/console/tickets",
+    tool: "create_ticket",
+    kind: "ticket",
+    entries: &[
+        Entry::new("title", "Title", Input::Text).needed(),
+        Entry::new("description", "What it is about", Input::Long).when_new(),
+        Entry::new("requester", "Asked by", Input::Text)
+            .when_new()
+            .hint("A contact: their e-mail address, name or id."),
+        Entry::new("account_id", "Account", Input::Text)
+            .when_new()
+            .hint("Its name, domain or id; that of whoever asked, if it is empty."),
+        Entry::new("priority", "Priority", Input::OneOf(&PRIORITIES)).at_first("medium"),
+        Entry::new("assignee", "Whose", Input::PersonOrNobody).when_new(),
+        Entry::new("due_at", "Due", Input::Day),
+        Entry::new("tags", "Tags", Input::Words).hint("With commas between them."),
+    ],
+    always: &[],
 };
 
 pub(super) fn router() -> Router<Web> {
     Router::new()
         .route("/console/tickets", get(list))
         .route("/console/tickets/{id}", get(show).post(act))
+        .merge(making::router(&MAKING))
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -91,6 +119,8 @@ pub(super) struct Ticket {
     sla: Sla,
     #[serde(default)]
     tags: Vec<String>,
+    #[serde(default)]
+    custom: Map<String, Value>,
     created_at: Timestamp,
     version: i64,
 }
@@ -127,6 +157,21 @@ impl Ticket {
             _ => "",
         };
         Cell::state(self.priority.clone(), class)
+    }
+
+    /// What of it is in its form.
+    fn record(&self) -> Map<String, Value> {
+        let fields = json!({
+            "title": self.title,
+            "priority": self.priority,
+            "due_at": self.due_at,
+            "tags": self.tags,
+            "custom": self.custom,
+        });
+        match fields {
+            Value::Object(map) => map,
+            _ => Map::new(),
+        }
     }
 
     pub(super) fn row(&self, team: &Team) -> Row {
@@ -228,6 +273,8 @@ struct TicketPage {
     history: Vec<history::Line>,
     conversation: Option<Linked>,
     asker: Asker,
+    own: Vec<(String, String)>,
+    fields: Vec<Field>,
     team: Vec<(String, String)>,
     may_act: bool,
 }
@@ -271,6 +318,8 @@ async fn page(by: &Teammate, whole: Whole, done: &str, draft: Draft) -> Result<T
         (spaced(&clock.state), due)
     };
     let (first, last) = (clock(&ticket.sla.first_response), clock(&ticket.sla.resolution));
+    let own = by.own_fields(MAKING.kind).await?;
+    let fields = inputs::fields(MAKING.entries, &own, Some(&ticket.record()), &team);
     Ok(TicketPage {
         frame: Frame::new(by, MENU, Some(done)),
         draft,
@@ -284,6 +333,12 @@ async fn page(by: &Teammate, whole: Whole, done: &str, draft: Draft) -> Result<T
         history: history.into_iter().map(|change| change.line(&team)).collect(),
         conversation,
         asker: asker(by, &ticket).await?,
+        own: ticket
+            .custom
+            .iter()
+            .map(|(name, value)| (spaced(name), shown(value)))
+            .collect(),
+        fields,
         team: team.choices(),
         may_act: by.may_act(),
         ticket,
@@ -308,7 +363,7 @@ async fn show(
 }
 
 /// What a button of the page asks for.
-fn proposal(ticket: &Ticket, fields: &Fields) -> Option<Proposal<'static>> {
+fn proposal(ticket: &Ticket, own: &[OwnField], fields: &Fields) -> Option<Proposal<'static>> {
     let id = ticket.id.as_str();
     let words = |name: &str| fields.get(name).replace("\r\n", "\n");
     let (tool, arguments, done) = match fields.get("act") {
@@ -317,14 +372,17 @@ fn proposal(ticket: &Ticket, fields: &Fields) -> Option<Proposal<'static>> {
             ("assign_ticket", arguments, "assigned")
         }
         "change" => {
-            let mut arguments = json!({ "id": id, "priority": fields.get("priority") });
+            let mut arguments = inputs::arguments(MAKING.entries, own, Some(&ticket.record()), fields);
+            arguments.insert("id".to_owned(), id.into());
             let status = fields.get("status");
-            if status != ticket.status
-                && let Some(map) = arguments.as_object_mut()
-            {
-                map.insert("status".to_owned(), status.into());
+            if status != ticket.status {
+                arguments.insert("status".to_owned(), status.into());
             }
-            ("update_ticket", with_version(arguments, fields), "changed")
+            (
+                "update_ticket",
+                with_version(Value::Object(arguments), fields),
+                "changed",
+            )
         }
         act @ ("comment" | "answer") => {
             let visibility = if act == "answer" { "public" } else { "internal" };
@@ -364,28 +422,18 @@ async fn act(Path(id): Path<String>, posted: Posted<Teammate>) -> Result<Respons
     // Whether it is there at all, before anything is said of it.
     let whole = find(&by, &id).await?;
     let path = whole.ticket.link();
-    let place = Place {
-        menu: MENU,
-        path: &path,
-        back: &path,
-    };
-    let came = if fields.get("act") == CONFIRM {
-        consent::confirm(&by, &place, &fields).await
-    } else {
-        let proposal = proposal(&whole.ticket, &fields)
-            .ok_or_else(|| PageError::not_found("There is no such button."))?;
-        consent::propose(&by, &place, proposal).await
-    };
-    match came {
-        Ok(Outcome::Done(_, done)) => Ok(Redirect::to(&format!("{path}?done={done}")).into_response()),
-        Ok(Outcome::Page(page)) => Ok(page),
-        Err(failed) => {
+    let own = by.own_fields(MAKING.kind).await?;
+    let proposal = proposal(&whole.ticket, &own, &fields);
+    match consent::take(&by, &Place::of(MENU, &path), &fields, proposal).await? {
+        Taken::Answer(response) => Ok(response),
+        Taken::Again(problem) => {
             let draft = Draft {
-                problem: failed.mendable()?,
+                problem,
                 comment: fields.get("body").to_owned(),
                 resolution: fields.get("resolution").to_owned(),
             };
-            let page = page(&by, find(&by, &id).await?, "", draft).await?;
+            let mut page = page(&by, find(&by, &id).await?, "", draft).await?;
+            page.fields = inputs::again(page.fields, &fields);
             Ok((StatusCode::UNPROCESSABLE_ENTITY, render(&page)?).into_response())
         }
     }

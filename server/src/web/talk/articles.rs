@@ -12,10 +12,10 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::Open;
 use crate::{
-    domain::workspace::OnShelf,
+    domain::workspace::{OnShelf, page_html},
     edge::Visit,
     vocabulary::{hexadecimal, sha256},
-    web::{PageError, RestError, Web, console, key::too_many, markdown},
+    web::{PageError, RestError, Web, console, key::too_many},
 };
 
 /// How long caches keep an article: what is taken back is gone everywhere after five minutes.
@@ -65,7 +65,7 @@ async fn read(
         return Ok((StatusCode::NOT_MODIFIED, kept).into_response());
     }
     let page = ArticlePage {
-        body: markdown::to_html(&article.body_markdown),
+        body: page_html(&article.body_markdown),
         updated: console::day(article.updated_at),
         title: article.title,
     };

@@ -141,7 +141,7 @@ impl World {
             .collect();
         config.server.editions.push(EditionName::new("outside").unwrap());
         let data = place.folder().join("data");
-        let booted = boot(store.clone(), &config, &data, &[]).await.unwrap();
+        let booted = boot(store.clone(), &config, &data, &[], None).await.unwrap();
         Self {
             booted,
             store,

@@ -1,7 +1,7 @@
 //! Records: versions, unique fields, conditions, stable pages, history.
 
 use footbridge_server::store::{
-    Condition, Draft, Extract, Field, FieldValue, RecordQuery, Store, StoreError, TextQuery,
+    Condition, Draft, Extract, Field, FieldValue, RecordQuery, Store, StoreError, TextQuery, Total,
 };
 use proptest::{prelude::*, test_runner::Config};
 use serde_json::json;
@@ -313,6 +313,66 @@ proptest! {
             }
         });
     }
+}
+
+#[test]
+fn records_add_up_over_whatever_meets_the_conditions() {
+    for_each_engine(|place| async move {
+        let store = place.open_with(&["acme", "zeta"]).await;
+        // Two of these sums are beyond what either engine counts to.
+        const MUCH: i64 = 9_000_000_000_000_000;
+        let deal = |stage: &str, doc: serde_json::Value, cents: i64| {
+            Draft::of(&doc)
+                .unwrap()
+                .with(Field::new("stage", stage))
+                .with(Field::new("cents", cents))
+        };
+        let whole = |cents: i64, factor: i64| json!({ "cents": cents, "factor": factor });
+        for (owner, id, stage, cents, doc) in [
+            ("acme", "a", "open", 333, whole(333, 40)),
+            ("acme", "b", "open", 1_000_007, whole(1_000_007, 3)),
+            ("acme", "c", "won", MUCH, whole(MUCH, 1_000)),
+            ("acme", "d", "won", MUCH, whole(MUCH, 1_000)),
+            ("acme", "e", "open", 5, json!({ "cents": 5, "factor": null })),
+            ("acme", "f", "open", 7, whole(7, 7)),
+            ("zeta", "a", "open", 1, whole(1, 1)),
+        ] {
+            insert(&store, owner, id, deal(stage, doc, cents)).await.unwrap();
+            place.clock.advance(10);
+        }
+        write(&store, "acme", |tx| {
+            Box::pin(async move { tx.records("lead").delete("f", None, "usr_ada").await.map(drop) })
+        })
+        .await;
+        let total = async |conditions: Vec<Condition>, most: u32| {
+            read(&store, "acme", move |tx| {
+                Box::pin(async move {
+                    let mut records = tx.records("lead");
+                    records.total(&conditions, ("cents", "factor"), most).await
+                })
+            })
+            .await
+        };
+        let of = |count: i64, sum: i128, product: i128| Total { count, sum, product };
+        let (much, open) = (i128::from(MUCH), Condition::is("stage", "open"));
+        let above = |cents: i64| Condition::Between("cents".to_owned(), Some(cents.into()), None);
+        let made_before =
+            Condition::Between("created_at".to_owned(), None, Some(START.plus_millis(15).into()));
+        for (conditions, expected) in [
+            (Vec::new(), of(5, 1_000_345 + 2 * much, 3_013_341 + 2_000 * much)),
+            (vec![open.clone()], of(3, 1_000_345, 3_013_341)),
+            (vec![above(300), open.clone()], of(2, 1_000_340, 3_013_341)),
+            (vec![open.clone(), made_before], of(2, 1_000_340, 3_013_341)),
+            (vec![Condition::is("stage", "lost")], of(0, 0, 0)),
+            (
+                vec![open, Condition::OneOf("stage".to_owned(), Vec::new())],
+                of(0, 0, 0),
+            ),
+        ] {
+            assert_eq!(total(conditions.clone(), 100).await, expected, "{conditions:?}");
+        }
+        assert_eq!(total(Vec::new(), 2).await.count, 2);
+    });
 }
 
 #[test]

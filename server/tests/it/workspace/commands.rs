@@ -132,6 +132,18 @@ fn own_fields_are_declared_listed_and_taken_back() {
         rooms.confirmed(&key, "update_lead", good).await;
         field(&["remove", "lead", "tier"]);
         assert!(!field(&["list"]).contains("tier"));
+        // What a record holds of a field that is no more stays, and is in nobody's way.
+        let renamed = json!({ "id": seeded.ids["$lead"], "title": "Countess", "custom": { "seats": 8 } });
+        let renamed = rooms.confirmed(&key, "update_lead", renamed).await;
+        assert_eq!(renamed["lead"]["custom"], json!({ "seats": 8, "tier": "gold" }));
+        let other = rooms
+            .refusal(&key, "update_lead", lead(json!({ "tier": "silver" })))
+            .await;
+        assert!(other.contains("custom.tier: is not a field"), "{other}");
+        let emptied = rooms
+            .confirmed(&key, "update_lead", lead(json!({ "tier": null })))
+            .await;
+        assert_eq!(emptied["lead"]["custom"], json!({ "seats": 8 }));
         let fails = |arguments: &[&str]| {
             typed.fails(&[&["workspace", "field"], arguments, &["--tenant", "acme"]].concat())
         };

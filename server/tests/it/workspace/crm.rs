@@ -42,7 +42,10 @@ fn a_lead_moves_as_its_machine_says_and_is_read_only_once_converted() {
         assert_eq!(done["opportunity"]["contact_ids"], json!([done["contact"]["id"]]));
         for (tool, arguments) in [("update_lead", set("working")), ("convert_lead", convert)] {
             let refused = rooms.refusal(&key, tool, arguments).await;
-            assert_eq!(refused, "422 Unprocessable: lead is converted and read-only");
+            assert_eq!(
+                refused,
+                "422 Unprocessable: lead is converted and read-only; change its contact, account or opportunity"
+            );
         }
         // What happened stands in its history, newest first.
         let arguments = json!({ "id": lead, "include": ["history"] });
@@ -224,7 +227,10 @@ fn lists_filter_sort_and_page_and_a_cursor_belongs_to_its_query() {
             assert_eq!(seen, ["Lead 5", "Lead 4", "Lead 3", "Lead 2", "Lead 1"], "{q}");
             arguments["owner"] = json!("me");
             let text = rooms.refusal(&key, "list_leads", arguments).await;
-            assert_eq!(text, "400 Bad Request: cursor does not belong to this query");
+            assert_eq!(
+                text,
+                "400 Bad Request: cursor does not belong to this query; begin again without one"
+            );
         }
     });
 }
@@ -288,7 +294,7 @@ fn what_others_hang_on_is_not_deleted_and_what_is_deleted_comes_back() {
         let text = rooms.refusal(&key, "delete_crm_record", account).await;
         assert_eq!(
             text,
-            "409 Conflict: account has 1 contact, 1 open opportunity and 1 open ticket"
+            "409 Conflict: account has 1 contact, 1 open opportunity and 1 open ticket; end, move or delete these first"
         );
         let gone = json!({ "object_type": "lead", "id": lead, "reason": "Wrong person" });
         let done = rooms.confirmed(&key, "delete_crm_record", gone.clone()).await;

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::{
     house::{ALL, Rooms},
     post_office::PostOffice,
-    talk::bring,
+    talk::{Mailroom, bring},
 };
 use crate::{
     outbox::receiver,
@@ -53,11 +53,12 @@ fn mail_from(address: &str) -> String {
 #[test]
 fn a_confirmed_reply_reaches_a_mail_server_and_its_answer_comes_back() {
     for_each_engine(|place| async move {
-        let rooms = Rooms::with(place).await;
-        let key = rooms.key("acme", ALL).await;
-        rooms.channel("acme", json!({})).await;
-        let path = rooms.inbound("acme", "support").await;
-        let outside = rooms.open_doors();
+        let Mailroom {
+            rooms,
+            key,
+            path,
+            outside,
+        } = Mailroom::with(place, json!({})).await;
         let office = PostOffice::open().await;
         let courier = rooms.courier(&office.url);
         bring(&outside, &path, &mail_from("ada@analytical.test")).await;
@@ -119,11 +120,12 @@ fn a_confirmed_reply_reaches_a_mail_server_and_its_answer_comes_back() {
 #[test]
 fn what_no_mail_server_takes_fails_after_six_attempts() {
     run(async {
-        let rooms = Rooms::with(Place::sqlite()).await;
-        let key = rooms.key("acme", ALL).await;
-        rooms.channel("acme", json!({})).await;
-        let path = rooms.inbound("acme", "support").await;
-        let outside = rooms.open_doors();
+        let Mailroom {
+            rooms,
+            key,
+            path,
+            outside,
+        } = Mailroom::with(Place::sqlite(), json!({})).await;
         let office = PostOffice::open().await;
         let courier = rooms.courier(&office.url);
         bring(&outside, &path, &mail_from("ada@elsewhere.example")).await;
@@ -155,11 +157,12 @@ fn what_no_mail_server_takes_fails_after_six_attempts() {
 #[test]
 fn a_reply_in_markdown_is_shown_as_it_is_meant_and_text_stays_text() {
     run(async {
-        let rooms = Rooms::with(Place::sqlite()).await;
-        let key = rooms.key("acme", ALL).await;
-        rooms.channel("acme", json!({})).await;
-        let path = rooms.inbound("acme", "support").await;
-        let outside = rooms.open_doors();
+        let Mailroom {
+            rooms,
+            key,
+            path,
+            outside,
+        } = Mailroom::with(Place::sqlite(), json!({})).await;
         let office = PostOffice::open().await;
         let courier = rooms.courier(&office.url);
         bring(&outside, &path, &mail_from("ada@analytical.test")).await;
@@ -184,11 +187,12 @@ fn a_reply_in_markdown_is_shown_as_it_is_meant_and_text_stays_text() {
 #[test]
 fn what_was_lost_on_its_way_each_time_is_said_to_have_failed() {
     for_each_engine(|place| async move {
-        let rooms = Rooms::with(place).await;
-        let key = rooms.key("acme", ALL).await;
-        rooms.channel("acme", json!({})).await;
-        let path = rooms.inbound("acme", "support").await;
-        let outside = rooms.open_doors();
+        let Mailroom {
+            rooms,
+            key,
+            path,
+            outside,
+        } = Mailroom::with(place, json!({})).await;
         bring(&outside, &path, &mail_from("ada@analytical.test")).await;
         let id = rooms.only_conversation(&key).await["id"].clone();
         let reply = json!({ "id": id, "body": "Oil it." });
@@ -321,6 +325,9 @@ fn a_channel_that_cannot_send_says_so_in_the_preview() {
         let said = rooms
             .refusal(&key, "reply_to_conversation", json!({ "id": id, "body": "x" }))
             .await;
-        assert_eq!(said, "422 Unprocessable: contact has no address");
+        assert_eq!(
+            said,
+            "422 Unprocessable: contact has no address; add an e-mail address with update_contact"
+        );
     });
 }

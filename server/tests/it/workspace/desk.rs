@@ -56,6 +56,14 @@ impl Rooms {
     }
 }
 
+/// Somebody of `acme` with this role, at the pages of a house with records in it.
+pub(super) async fn at_desk(place: Place, role: Role) -> (Seeded, Outside, Browser) {
+    let seeded = seeded(place).await;
+    let outside = seeded.rooms.open_doors();
+    let browser = seeded.rooms.browser(&outside, "acme", role).await;
+    (seeded, outside, browser)
+}
+
 /// The value of a hidden field of a page.
 pub(super) fn hidden(page: &str, name: &str) -> String {
     let begin = format!("name=\"{name}\" value=\"");
@@ -103,9 +111,7 @@ async fn ticket(seeded: &Seeded) -> (Value, String) {
 #[test]
 fn a_ticket_is_found_shown_and_changed_in_two_steps() {
     for_each_engine(|place| async move {
-        let seeded = seeded(place).await;
-        let outside = seeded.rooms.open_doors();
-        let mut browser = seeded.rooms.browser(&outside, "acme", Role::Member).await;
+        let (seeded, _outside, mut browser) = at_desk(place, Role::Member).await;
         let path = format!("/console/tickets/{}", seeded.ids["$ticket"]);
         for (query, there) in [
             ("", true),
@@ -188,9 +194,7 @@ fn a_ticket_is_found_shown_and_changed_in_two_steps() {
 #[test]
 fn who_changes_a_ticket_meanwhile_is_not_overruled() {
     for_each_engine(|place| async move {
-        let seeded = seeded(place).await;
-        let outside = seeded.rooms.open_doors();
-        let mut browser = seeded.rooms.browser(&outside, "acme", Role::Member).await;
+        let (seeded, _outside, mut browser) = at_desk(place, Role::Member).await;
         let path = format!("/console/tickets/{}", seeded.ids["$ticket"]);
         let close = [("act", "closed"), ("resolution", "Mine.")];
         let shown = browser.submit(&path, &path, &close).await.text();
@@ -204,6 +208,76 @@ fn who_changes_a_ticket_meanwhile_is_not_overruled() {
         assert_eq!(ticket(&seeded).await.0["ticket"]["status"], "open");
         assert_eq!(say_yes(&mut browser, &path, &changed).await.status, 303);
         assert_eq!(ticket(&seeded).await.0["ticket"]["status"], "closed");
+    });
+}
+
+#[test]
+fn a_conversation_is_answered_given_and_ended_in_two_steps() {
+    for_each_engine(|place| async move {
+        let (seeded, _outside, mut browser) = at_desk(place, Role::Member).await;
+        let id = seeded.ids["$conversation"].as_str();
+        let path = format!("/console/inbox/{id}");
+        let key = seeded.rooms.key("acme", ALL).await;
+        let conversation = async || {
+            let whole = seeded
+                .rooms
+                .call(&key, "get_conversation", json!({ "id": id }))
+                .await;
+            (whole["conversation"].clone(), whole["messages"].clone())
+        };
+        let (before, _) = conversation().await;
+
+        let take = [("act", "take")];
+        let shown = browser.submit(&path, &path, &take).await.text();
+        assert!(
+            shown.contains("Nothing has been changed yet.") && shown.contains("Some member"),
+            "{shown}"
+        );
+        assert_eq!(conversation().await.0, before, "a preview changes nothing");
+        let done = say_yes(&mut browser, &path, &shown).await;
+        let to = format!("{path}?done=assigned");
+        assert_eq!(done.header("location"), Some(to.as_str()), "{}", done.text());
+        assert_ne!(conversation().await.0["assignee"], before["assignee"]);
+
+        for (fields, word) in [
+            (
+                vec![("act", "reply"), ("body", "It is\r\non its way.")],
+                "It is\non its way.",
+            ),
+            (vec![("act", "note"), ("body", "Sounds cross.")], "Sounds cross."),
+            (vec![("act", "assign"), ("assignee", "unassigned")], "to nobody"),
+            (
+                vec![
+                    ("act", "escalate"),
+                    ("reason", "A part is missing."),
+                    ("priority", "urgent"),
+                ],
+                "A part is missing.",
+            ),
+            (vec![("act", "reply-and-resolve"), ("body", "Done.")], "Done."),
+        ] {
+            let (shown, done) = agreed(&mut browser, &path, &path, &fields).await;
+            assert!(shown.contains(word), "{fields:?}: {shown}");
+            assert_eq!(done.status, 303, "{fields:?}: {}", done.text());
+        }
+        let (after, messages) = conversation().await;
+        assert_eq!(after["status"], "resolved");
+        assert!(after["ticket_id"].is_string(), "{after}");
+        let said: Vec<_> = messages.as_array().unwrap().iter().rev().take(3).collect();
+        assert_eq!(said[0]["body"], "Done.");
+        assert_eq!(said[1]["kind"], "note");
+        assert_eq!(said[2]["body"], "It is\non its way.");
+        assert_eq!(said[2]["author"]["name"], "Some member");
+        // What cannot be is said beside the form, with what was written.
+        let nobody = [("act", "assign"), ("assignee", "grace"), ("body", "Kept.")];
+        let refused = browser.submit(&path, &path, &nobody).await;
+        assert_eq!(refused.status, 404, "{}", refused.text());
+        let empty = browser
+            .submit(&path, &path, &[("act", "reply"), ("body", "")])
+            .await;
+        assert_eq!(empty.status, 422);
+        let calls = browser.get("/console/calls").await.text();
+        assert!(calls.contains("reply_to_conversation"), "{calls}");
     });
 }
 
@@ -221,7 +295,9 @@ fn pages(seeded: &Seeded) -> Vec<(String, Vec<(&'static str, &'static str)>)> {
         page("accounts", "$account", &note),
         page("contacts", "$contact", &note),
         page("leads", "$lead", &note),
+        page("opportunities", "$opportunity", &note),
         page("articles", "$article", &[("act", "draft")]),
+        page("inbox", "$conversation", &note),
     ]
 }
 
@@ -331,9 +407,7 @@ fn what_people_write_is_shown_and_never_obeyed() {
 #[test]
 fn a_person_chooses_which_tools_an_assistant_is_shown() {
     run(async {
-        let seeded = seeded(Place::sqlite()).await;
-        let outside = seeded.rooms.open_doors();
-        let mut browser = seeded.rooms.browser(&outside, "acme", Role::Member).await;
+        let (_seeded, _outside, mut browser) = at_desk(Place::sqlite(), Role::Member).await;
         let new = "/console/keys/new";
         let mut fields = vec![
             ("edition", "workspace"),

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::{
-    house::{ALL, Rooms, column},
-    talk::bring,
+    house::{ALL, column},
+    talk::{Mailroom, bring},
 };
 use crate::store::harness::for_each_engine;
 
@@ -19,11 +19,12 @@ fn mail(id: &str, subject: &str, body: &str) -> String {
 #[test]
 fn conversations_are_found_by_what_was_said_in_them() {
     for_each_engine(|place| async move {
-        let rooms = Rooms::with(place).await;
-        let key = rooms.key("acme", ALL).await;
-        rooms.channel("acme", json!({})).await;
-        let path = rooms.inbound("acme", "support").await;
-        let outside = rooms.open_doors();
+        let Mailroom {
+            rooms,
+            key,
+            path,
+            outside,
+        } = Mailroom::with(place, json!({})).await;
         let mut ids = Vec::new();
         for (id, subject, body) in [
             ("m1", "Printer", "The cartridge leaks purple ink."),
@@ -69,11 +70,12 @@ fn conversations_are_found_by_what_was_said_in_them() {
 #[test]
 fn a_contact_who_writes_was_last_seen_then() {
     for_each_engine(|place| async move {
-        let rooms = Rooms::with(place).await;
-        let key = rooms.key("acme", ALL).await;
-        rooms.channel("acme", json!({})).await;
-        let path = rooms.inbound("acme", "support").await;
-        let outside = rooms.open_doors();
+        let Mailroom {
+            rooms,
+            key,
+            path,
+            outside,
+        } = Mailroom::with(place, json!({})).await;
         let account = rooms
             .confirmed(&key, "create_account", json!({ "name": "Analytical" }))
             .await;

@@ -102,7 +102,7 @@ fn a_slug_belongs_to_one_article_and_archived_ones_are_not_found() {
         assert_eq!(second["slug"], "refunds-2");
         let taken = json!({ "id": "refunds-2", "slug": "refunds" });
         let text = rooms.refusal(&key, "update_knowledge_article", taken).await;
-        assert_eq!(text, "409 Conflict: slug \"refunds\" is used");
+        assert_eq!(text, "409 Conflict: slug \"refunds\" is used; choose another");
         let archive = json!({ "id": "refunds", "redirect_to": "refunds-2" });
         let done = rooms
             .confirmed(&key, "archive_knowledge_article", archive.clone())
@@ -114,6 +114,9 @@ fn a_slug_belongs_to_one_article_and_archived_ones_are_not_found() {
             .await;
         assert_eq!(column(&found, "slug"), ["refunds-2"]);
         let again = rooms.refusal(&key, "archive_knowledge_article", archive).await;
-        assert_eq!(again, "409 Conflict: the article is archived already");
+        assert_eq!(
+            again,
+            "409 Conflict: the article is archived already; update_knowledge_article with status draft brings it back"
+        );
     });
 }

@@ -1,22 +1,25 @@
 //! Customers and articles at the console, and articles as everybody reads them.
 
 use footbridge_server::vocabulary::Role;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{desk::agreed, house::ALL, seed::seeded};
+use super::{
+    desk::{agreed, at_desk},
+    house::{ALL, with},
+    seed::seeded,
+};
 use crate::{
     house::Post,
-    store::harness::{Place, for_each_engine, run},
+    process,
+    store::harness::{Place, for_each_engine, run, tenant},
     web::browser::Browser,
 };
 
 #[test]
 fn customers_are_found_shown_and_changed_in_two_steps() {
     for_each_engine(|place| async move {
-        let seeded = seeded(place).await;
+        let (seeded, _outside, mut browser) = at_desk(place, Role::Member).await;
         let rooms = &seeded.rooms;
-        let outside = rooms.open_doors();
-        let mut browser = rooms.browser(&outside, "acme", Role::Member).await;
         let key = rooms.key("acme", ALL).await;
         let at = |kind: &str| format!("/console/{kind}s/{}", seeded.ids[format!("${kind}").as_str()]);
         for (list, path) in [
@@ -84,13 +87,173 @@ fn customers_are_found_shown_and_changed_in_two_steps() {
     });
 }
 
+/// Fills the form of a new record in, and says yes; gives the page of the plan and the address of the record.
+async fn made(browser: &mut Browser, list: &str, fields: &[(&str, &str)]) -> (String, String) {
+    let new = format!("/console/{list}/new");
+    let fields = [&[("act", "save")], fields].concat();
+    let (shown, done) = agreed(browser, &new, &new, &fields).await;
+    assert_eq!(done.status, 303, "{}", done.text());
+    let path = done.header("location").unwrap().strip_suffix("?done=created");
+    (shown, path.unwrap().to_owned())
+}
+
+#[test]
+fn records_are_made_in_two_steps_with_the_tenants_own_fields() {
+    for_each_engine(|place| async move {
+        let (seeded, _outside, mut browser) = at_desk(place, Role::Member).await;
+        let rooms = &seeded.rooms;
+        let key = rooms.key("acme", ALL).await;
+        let tiers = vec!["gold".to_owned(), "silver".to_owned()];
+        for (kind, name, wanted, choices) in [
+            ("lead", "tier", "choice", tiers),
+            ("lead", "seats", "number", Vec::new()),
+            ("ticket", "serial", "text", Vec::new()),
+        ] {
+            rooms
+                .workspace
+                .add_own_field(&tenant("acme"), kind, name, wanted, choices)
+                .await
+                .unwrap();
+        }
+        let stored = async |tool: &str, path: &str, kind: &str| {
+            let id = path.rsplit('/').next().unwrap();
+            rooms.call(&key, tool, json!({ "id": id })).await[kind].clone()
+        };
+
+        let grace = [
+            ("name", "Grace Hopper"),
+            ("email", "grace@compiler.test"),
+            ("value_cents", "1200.50"),
+            ("currency", "EUR"),
+            ("owner", "me"),
+            ("tags", "fair, big"),
+            ("note", "Met her\r\nat the fair."),
+            ("custom.tier", "gold"),
+            ("custom.seats", "7"),
+        ];
+        let (shown, lead) = made(&mut browser, "leads", &grace).await;
+        assert!(
+            shown.contains("Grace Hopper") && shown.contains("gold"),
+            "{shown}"
+        );
+        let found = stored("get_lead", &lead, "lead").await;
+        for (field, value) in [
+            ("value_cents", json!(120_050)),
+            ("tags", json!(["fair", "big"])),
+            ("source", json!("manual")),
+            ("custom", json!({ "tier": "gold", "seats": 7 })),
+        ] {
+            assert_eq!(found[field], value, "{found}");
+        }
+        // Nobody is made twice by chance; what was written stays in the form.
+        let again = [&[("act", "save")], &grace[..]].concat();
+        let again = browser
+            .submit("/console/leads/new", "/console/leads/new", &again)
+            .await;
+        assert_eq!(again.status, 422);
+        let again = again.text();
+        assert!(
+            again.contains("has the email") && again.contains("value=\"1200.50\""),
+            "{again}"
+        );
+        // Own fields change like the others, and nothing takes one away.
+        let change = [("act", "change"), ("custom.tier", "silver"), ("custom.seats", "")];
+        let (shown, done) = agreed(&mut browser, &lead, &lead, &change).await;
+        assert_eq!(done.status, 303, "{shown}");
+        let found = stored("get_lead", &lead, "lead").await;
+        assert_eq!(found["custom"], json!({ "tier": "silver" }));
+        let change = [("act", "change"), ("custom.tier", "bronze")];
+        let refused = browser.submit(&lead, &lead, &change).await;
+        assert_eq!(refused.status, 422);
+        assert!(
+            refused.text().contains("must be one of gold, silver"),
+            "{}",
+            refused.text()
+        );
+
+        let (_, account) = made(&mut browser, "accounts", &[("name", "Compiler Corp")]).await;
+        let account_id = account.rsplit('/').next().unwrap();
+        let begun = browser
+            .get(&format!("/console/contacts/new?account_id={account_id}&x=%22%3E"))
+            .await
+            .text();
+        assert!(begun.contains(&format!("value=\"{account_id}\"")), "{begun}");
+        let contact = [
+            ("name", "Jean"),
+            ("account_id", account_id),
+            ("email", "jean@compiler.test"),
+        ];
+        let (_, contact) = made(&mut browser, "contacts", &contact).await;
+        let ticket = [
+            ("title", "It does not compile"),
+            ("requester", "jean@compiler.test"),
+            ("priority", "high"),
+            ("due_at", "2027-01-31"),
+            ("custom.serial", "A-1"),
+        ];
+        let (_, ticket) = made(&mut browser, "tickets", &ticket).await;
+        let found = stored("get_ticket", &ticket, "ticket").await;
+        assert_eq!(found["account_id"], account_id);
+        assert_eq!(found["custom"], json!({ "serial": "A-1" }));
+        assert!(browser.get(&contact).await.text().contains("It does not compile"));
+        let page = browser.get(&ticket).await.text();
+        assert!(
+            page.contains("A-1") && page.contains("value=\"2027-01-31\""),
+            "{page}"
+        );
+    });
+}
+
+#[test]
+fn a_deal_is_made_found_and_lost_at_the_console() {
+    for_each_engine(|place| async move {
+        let (seeded, _outside, mut browser) = at_desk(place, Role::Member).await;
+        let deal = [
+            ("name", "Second site"),
+            ("account_id", "analytical.test"),
+            ("amount_cents", "4500"),
+            ("close_date", "2027-01-31"),
+        ];
+        let (shown, path) = made(&mut browser, "opportunities", &deal).await;
+        assert!(shown.contains("450000"), "{shown}");
+        let list = browser
+            .get("/console/opportunities?stage=qualification")
+            .await
+            .text();
+        assert!(list.contains(&path) && list.contains("4500.00 USD"), "{list}");
+        let account = browser
+            .get(&format!("/console/accounts/{}", seeded.ids["$account"]))
+            .await
+            .text();
+        assert!(account.contains(&path), "{account}");
+
+        let lost = [("act", "change"), ("stage", "lost"), ("lost_reason", "")];
+        let refused = browser.submit(&path, &path, &lost).await;
+        assert_eq!(refused.status, 422);
+        let refused = refused.text();
+        assert!(
+            refused.contains("ost_reason is required") && refused.contains("value=\"lost\" selected"),
+            "{refused}"
+        );
+        let lost = [("act", "change"), ("stage", "lost"), ("lost_reason", "Too dear.")];
+        assert_eq!(agreed(&mut browser, &path, &path, &lost).await.1.status, 303);
+        let page = browser.get(&path).await.text();
+        for part in [
+            "Too dear.",
+            "qualification → lost",
+            "Analytical Ltd",
+            "2027-01-31",
+        ] {
+            assert!(page.contains(part), "{part} in {page}");
+        }
+    });
+}
+
 #[test]
 fn an_article_is_written_published_read_by_everybody_and_archived() {
     for_each_engine(|place| async move {
-        let seeded = seeded(place).await;
+        let (seeded, outside, mut browser) = at_desk(place, Role::Member).await;
         let rooms = &seeded.rooms;
-        let outside = rooms.open_doors();
-        let mut browser = rooms.browser(&outside, "acme", Role::Member).await;
         let mut anybody = Browser::at(outside.address);
         let new = "/console/articles/new";
         let written = [
@@ -199,4 +362,44 @@ fn nobody_reads_what_is_not_for_everybody() {
             assert_eq!(reply.header("cache-control"), Some("no-store"), "{path}");
         }
     });
+}
+
+/// The port is the system's choice: no configuration knows it.
+#[test]
+fn an_article_is_found_where_the_server_really_listens() {
+    let place = process::Place::new();
+    std::fs::write(place.config(), "[server]\neditions = [\"workspace\"]\n").unwrap();
+    let minted = place.ok(&[
+        "key",
+        "mint",
+        "--edition",
+        "workspace",
+        "--scopes",
+        "knowledge:read,knowledge:write",
+        "--json",
+    ]);
+    let minted: Value = serde_json::from_str(&minted).unwrap();
+    let key = minted["key"].as_str().unwrap();
+    let server = place.serve();
+    let call = |tool: &str, arguments: &Value| {
+        let params = json!({ "name": tool, "arguments": arguments });
+        let reply = server.legacy_at("/workspace/mcp", key, "tools/call", params);
+        let answer = reply["result"]["structuredContent"].clone();
+        assert!(answer.is_object(), "{tool}: {reply}");
+        answer
+    };
+    let article = json!({
+        "title": "Delivery times",
+        "body_markdown": "Two days.",
+        "status": "published",
+        "visibility": "public",
+    });
+    let asked = call("create_knowledge_article", &article);
+    let done = call("create_knowledge_article", &with(&article, &asked));
+    assert_eq!(done["status"], "done", "{done}");
+    let found = call("search_knowledge", &json!({ "query": "delivery" }));
+    let url = found["items"][0]["url"].as_str().unwrap();
+    let path = url.strip_prefix(&format!("http://{}", server.address));
+    let page = server.request("GET", path.unwrap_or_else(|| panic!("{url}")), &[], "");
+    assert!(page.status == 200 && page.body.contains("Two days."), "{page:?}");
 }

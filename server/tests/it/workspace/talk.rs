@@ -98,6 +98,33 @@ impl Rooms {
     }
 }
 
+/// A house where `acme` takes mail through its channel `support`.
+pub(super) struct Mailroom {
+    pub(super) rooms: Rooms,
+    /// A key with every scope.
+    pub(super) key: String,
+    /// Where mails are brought.
+    pub(super) path: String,
+    pub(super) outside: Outside,
+}
+
+impl Mailroom {
+    /// `change`: how the channel differs from the usual one.
+    pub(super) async fn with(place: Place, change: Value) -> Self {
+        let rooms = Rooms::with(place).await;
+        let key = rooms.key("acme", ALL).await;
+        rooms.channel("acme", change).await;
+        let path = rooms.inbound("acme", "support").await;
+        let outside = rooms.open_doors();
+        Self {
+            rooms,
+            key,
+            path,
+            outside,
+        }
+    }
+}
+
 /// Brings a mail.
 pub(super) async fn bring(outside: &Outside, path: &str, mail: &str) -> Reply {
     Post::to(outside.address, "", mail.replace('\n', "\r\n"))
@@ -120,11 +147,12 @@ fn answer_of(id: &str, from: &str) -> String {
 #[test]
 fn a_mail_becomes_a_conversation_that_goes_back_and_forth() {
     for_each_engine(|place| async move {
-        let rooms = Rooms::with(place).await;
-        let key = rooms.key("acme", ALL).await;
-        rooms.channel("acme", json!({})).await;
-        let path = rooms.inbound("acme", "support").await;
-        let outside = rooms.open_doors();
+        let Mailroom {
+            rooms,
+            key,
+            path,
+            outside,
+        } = Mailroom::with(place, json!({})).await;
 
         let said = bring(&outside, &path, FIRST).await;
         assert_eq!(said.status, 202, "{said:?}");
@@ -347,7 +375,7 @@ fn notes_assignments_closing_and_escalation_show_what_they_do() {
             .await;
         assert_eq!(
             said,
-            "422 Unprocessable: eve <eve@acme.test> is not in the channel \"Support\""
+            "422 Unprocessable: eve <eve@acme.test> is not in the channel \"Support\"; choose one of its members, or add them with update_channel"
         );
         let given = rooms
             .confirmed(
@@ -401,7 +429,7 @@ fn notes_assignments_closing_and_escalation_show_what_they_do() {
             "the customer was told: {made}"
         );
         let said = rooms.refusal(&key, "escalate_conversation", wish).await;
-        assert_eq!(said, "409 Conflict: already linked to ticket #1");
+        assert_eq!(said, "409 Conflict: already linked to ticket #1; go on there");
         let half = rooms.key("acme", "conversations:write").await;
         let said = rooms
             .refusal(&half, "escalate_conversation", json!({ "id": id, "reason": "x" }))

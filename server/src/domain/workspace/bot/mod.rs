@@ -101,7 +101,7 @@ pub(crate) async fn answer(
             let slug = articles.iter().find(|found| found.id == article);
             let link = slug.map(|found| shelf::path(tx.tenant(), &found.fields().slug));
             let text = match link {
-                // Without a name for the server, a link would lead readers nowhere.
+                // Without an address that people reach, a link would lead readers nowhere.
                 Some(link) if !base_url.is_empty() => format!("{text}: {base_url}{link}"),
                 _ => text,
             };

@@ -81,7 +81,9 @@ impl Kind for Lead {
         }
         let Some(before) = before else { return Ok(()) };
         if before.status == LeadStatus::Converted {
-            return Err(DomainError::Rule("lead is converted and read-only".to_owned()));
+            return Err(DomainError::Rule(
+                "lead is converted and read-only; change its contact, account or opportunity".to_owned(),
+            ));
         }
         state::LEAD.check("lead", before.status, self.status)
     }

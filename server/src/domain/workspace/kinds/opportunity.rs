@@ -52,13 +52,6 @@ pub(crate) struct Opportunity {
     pub(crate) stage_changed_at: Option<Timestamp>,
 }
 
-impl Opportunity {
-    /// Percent.
-    pub(crate) fn likely(&self) -> i64 {
-        self.probability.unwrap_or_else(|| self.stage.probability())
-    }
-}
-
 impl Kind for Opportunity {
     const NAME: &'static str = "opportunity";
     const PREFIX: &'static str = "opp";

@@ -124,9 +124,10 @@ fn moved<K: Kind>(now: &Stored<K>) -> DomainError {
 /// A unique value that another record has, told as what it is.
 fn taken<K: Kind>(error: StoreError, fields: &K) -> DomainError {
     match error {
-        StoreError::Conflict { what } => {
-            DomainError::Conflict(format!("{}: {what} is used already", fields.label()))
-        }
+        StoreError::Conflict { what } => DomainError::Conflict(format!(
+            "{}: {what} is used already; choose another",
+            fields.label()
+        )),
         other => other.into(),
     }
 }

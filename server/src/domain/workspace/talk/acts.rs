@@ -1,4 +1,4 @@
-//! What people do with conversations, whichever door they came through: tools after a yes, or the console's own forms.
+//! What people do with conversations after their yes, and flows by themselves.
 
 use serde::{Deserialize, Serialize};
 
@@ -168,7 +168,7 @@ pub(crate) async fn meant(
             refs::working(&user)?;
             if !by_rule::is_in(channel.fields(), &user.id) {
                 return Err(DomainError::Rule(format!(
-                    "{} is not in the channel \"{}\"",
+                    "{} is not in the channel \"{}\"; choose one of its members, or add them with update_channel",
                     refs::person(&user),
                     channel.fields().name
                 )));

@@ -16,5 +16,5 @@ pub(crate) mod tickets;
 mod widget;
 
 pub use door::{ChannelSecrets, Knock, Refused};
-pub use pages::{Act, ConversationPage, Inbox, InboxItem, Pile, Said};
+pub use pages::{ConversationPage, Inbox, InboxItem, Pile, Said};
 pub use widget::{Guest, WidgetView};

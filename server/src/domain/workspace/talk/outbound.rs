@@ -18,7 +18,7 @@ use crate::{
                 message::{AuthorType, Delivery, DeliveryStatus, Format, Message},
                 ticket::Ticket,
             },
-            mail,
+            markdown::mail_html,
             record::{self, Document, Kind, Stored, Who},
         },
     },
@@ -90,7 +90,7 @@ pub(crate) async fn route(
     let address = conversation.email.clone().or(address);
     let cannot = || {
         DomainError::Rule(format!(
-            "channel cannot send: \"{}\" is not active or has no way out",
+            "channel cannot send: \"{}\" is not active or has no way out; an admin can change that with update_channel",
             channel.name
         ))
     };
@@ -102,7 +102,9 @@ pub(crate) async fn route(
         ("smtp", _) => match address {
             Some(address) => Ok(Route::Mail(address)),
             None if conversation.visitor.is_some() => Ok(Route::Widget),
-            None => Err(DomainError::Rule("contact has no address".to_owned())),
+            None => Err(DomainError::Rule(
+                "contact has no address; add an e-mail address with update_contact".to_owned(),
+            )),
         },
         _ if conversation.visitor.is_some() => Ok(Route::Widget),
         _ => Err(cannot()),
@@ -143,7 +145,7 @@ pub(crate) async fn send(
                 to: to.clone(),
                 subject: reply_subject(conversation.subject.as_deref()),
                 text: message.body.clone(),
-                html: (message.format == Format::Markdown).then(|| mail::html(&message.body)),
+                html: (message.format == Format::Markdown).then(|| mail_html(&message.body)),
                 message_id: mail_id.clone(),
                 answers: earlier(&mut tx.reading(), id).await?,
                 automatic: message.author.kind == AuthorType::Bot,

@@ -1,16 +1,11 @@
-//! Conversations as pages for people show them, and what a person does there. The same acts as the tools', by the hand of
-//! whoever is signed in: a form that they send is their yes.
+//! Conversations as pages for people show them. What a person does there goes through the tools.
 
 use std::collections::HashMap;
 
 use futures_util::FutureExt;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    acts::{self, Hand, Reply},
-    door::{MOST_TEXT, Refused},
-    moves::Then,
-};
+use super::door::Refused;
 use crate::{
     domain::{
         DomainError,
@@ -22,11 +17,11 @@ use crate::{
                 message::{AuthorType, Direction, Message, MessageKind},
                 ticket::Ticket,
             },
-            record::{self, Kind, Stored, Who},
+            record::{self, Kind, Stored},
         },
     },
-    store::{Condition, FieldValue, ReadTx, RecordCursor, RecordQuery, TenantTx},
-    vocabulary::{Role, TenantId, Timestamp, UserId},
+    store::{Condition, FieldValue, ReadTx, RecordCursor, RecordQuery},
+    vocabulary::{TenantId, Timestamp, UserId},
 };
 
 /// Conversations on one page.
@@ -118,26 +113,6 @@ pub struct ConversationPage {
     pub more: bool,
 }
 
-/// What a person does with a conversation.
-#[derive(Clone, Debug)]
-pub enum Act {
-    /// Sends a reply; `resolve`: and is done.
-    Reply {
-        /// What they write.
-        body: String,
-        /// Whether it is done with that.
-        resolve: bool,
-    },
-    /// Writes an internal note.
-    Note(String),
-    /// Takes it.
-    Take,
-    /// Leaves it to nobody.
-    Release,
-    /// Resolves it.
-    Close,
-}
-
 #[derive(Serialize, Deserialize)]
 struct Cursor(RecordCursor);
 
@@ -213,60 +188,6 @@ impl Workspace {
             .await?;
         Ok(page)
     }
-
-    /// Does what a person who is signed in wants with a conversation.
-    ///
-    /// # Errors
-    /// When their role changes nothing, the text cannot be, or the channel cannot send.
-    pub async fn act(&self, tenant: &TenantId, user: &UserId, id: &str, act: Act) -> Result<(), Refused> {
-        if let Act::Reply { body, .. } | Act::Note(body) = &act
-            && (body.trim().is_empty() || body.chars().count() > MOST_TEXT)
-        {
-            return Err(Refused::Invalid(format!("Write 1 to {MOST_TEXT} characters.")));
-        }
-        let (user, id) = (user.clone(), id.to_owned());
-        self.store()
-            .write(tenant, move |tx| {
-                async move { carry_out(tx, &user, &id, act).await }.boxed()
-            })
-            .await
-    }
-}
-
-async fn carry_out(tx: &mut TenantTx<'_>, user: &UserId, id: &str, act: Act) -> Result<(), Refused> {
-    // Asked again in the transaction that acts: a role may have changed since the page was shown.
-    let found = tx.users().find(user).await?;
-    let may = |role| matches!(role, Role::Owner | Role::Admin | Role::Member);
-    if !found.is_some_and(|user| user.disabled_at.is_none() && may(user.role)) {
-        return Err(Refused::Rule(
-            "your role reads conversations and changes nothing".to_owned(),
-        ));
-    }
-    let hand = Hand::of(tx, user, Who::person(user.as_str())).await?;
-    match act {
-        Act::Reply { body, resolve } => {
-            let reply = Reply {
-                body,
-                then: if resolve { Then::Resolve } else { Then::Waiting },
-                ..Reply::default()
-            };
-            acts::reply(tx, id, None, reply, &hand).await?;
-        }
-        Act::Note(body) => {
-            record::get::<Conversation>(&mut tx.reading(), id).await?;
-            acts::note(tx, id, &body, Vec::new(), &hand).await?;
-        }
-        Act::Take => {
-            acts::assign(tx, id, None, Some(user.to_string()), false, &hand).await?;
-        }
-        Act::Release => {
-            acts::assign(tx, id, None, None, false, &hand).await?;
-        }
-        Act::Close => {
-            acts::close(tx, id, None, None, &hand).await?;
-        }
-    }
-    Ok(())
 }
 
 fn conditions(pile: Pile, me: &UserId) -> Vec<Condition> {

@@ -191,7 +191,7 @@ async fn free(tx: &mut ReadTx<'_>, name: &str, slug: &str, but: Option<&str>) ->
         let other = tx.records(Channel::NAME).find_unique(field, &value).await?;
         if other.is_some_and(|other| Some(other.id.as_str()) != but) {
             return Err(DomainError::Conflict(format!(
-                "a channel is called \"{name}\" already"
+                "a channel is called \"{name}\" already; choose another name"
             )));
         }
     }

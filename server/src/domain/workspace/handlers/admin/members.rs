@@ -167,7 +167,9 @@ async fn list(desk: &Desk, tx: &mut TenantTx<'_>, call: Call) -> HandlerResult {
             let cursor = cursor.filter(|cursor| cursor.asked == asked);
             Some(
                 cursor
-                    .ok_or_else(|| DomainError::argument("cursor does not belong to this query"))?
+                    .ok_or_else(|| {
+                        DomainError::argument("cursor does not belong to this query; begin again without one")
+                    })?
                     .after,
             )
         }
@@ -264,7 +266,9 @@ async fn plan_invite(tx: &mut ReadTx<'_>, call: PlanCall) -> Result<Plan, Domain
         Seen::Before(result) => (None, Some(result)),
     };
     if replay.is_none() && tx.users().find_by_email(&email).await?.is_some() {
-        return Err(DomainError::Conflict(format!("{email} is a member already")));
+        return Err(DomainError::Conflict(format!(
+            "{email} is a member already; change them with update_member"
+        )));
     }
     let days = arguments
         .get("expires_in_days")

@@ -63,7 +63,7 @@ pub(super) async fn plan(tx: &mut ReadTx<'_>, call: PlanCall) -> Result<Plan, Do
         let ticket = record::find::<Ticket>(tx, id).await?;
         let number = ticket.map_or_else(|| id.clone(), |ticket| format!("#{}", ticket.fields().number));
         return Err(DomainError::Conflict(format!(
-            "already linked to ticket {number}"
+            "already linked to ticket {number}; go on there"
         )));
     }
     let mut names = Names::default();

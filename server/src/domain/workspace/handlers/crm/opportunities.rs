@@ -16,7 +16,7 @@ use crate::{
             write::object,
         },
     },
-    store::{RecordQuery, TenantTx},
+    store::TenantTx,
 };
 
 /// What opportunities are filtered by.
@@ -27,31 +27,23 @@ const FILTERS: Filters = &[
     ("closing_before", "close_date", Filter::Before),
     ("min_amount_cents", "amount_cents", Filter::AtLeast),
 ];
-/// Deals that totals are made of, at most: as many as can be reached by paging.
-const MOST_SUMMED: u32 = 10_000;
+/// Deals that totals are made of, at most: to add more up would keep others waiting.
+const MOST_SUMMED: u32 = 100_000;
 
 /// Deals, and what they come to.
 pub(super) async fn list(desk: &Desk, tx: &mut TenantTx<'_>, call: Call) -> HandlerResult {
     let page = listing::page::<Opportunity>(desk, tx, &call, FILTERS).await?;
     let mut out = page.view()?;
-    let all = RecordQuery {
-        conditions: page.conditions.clone(),
-        limit: MOST_SUMMED,
-        ..RecordQuery::default()
-    };
-    let found = tx.records(Opportunity::NAME).list(&all).await?;
-    let (mut amount, mut weighted) = (0_i128, 0_i128);
-    for deal in &found.records {
-        let deal = Stored::<Opportunity>::of(deal)?.doc.fields;
-        amount += i128::from(deal.amount_cents);
-        weighted += i128::from(deal.amount_cents) * i128::from(deal.likely());
-    }
+    let total = tx
+        .records(Opportunity::NAME)
+        .total(&page.conditions, ("amount_cents", "probability"), MOST_SUMMED)
+        .await?;
     let mut totals = json!({
-        "count": found.records.len(),
-        "amount_cents": amount,
-        "weighted_cents": hundredth(weighted),
+        "count": total.count,
+        "amount_cents": total.sum,
+        "weighted_cents": hundredth(total.product),
     });
-    if found.next.is_some()
+    if total.count == i64::from(MOST_SUMMED)
         && let Some(totals) = totals.as_object_mut()
     {
         totals.insert("at_least".to_owned(), true.into());

@@ -143,14 +143,14 @@ async fn held(tx: &mut ReadTx<'_>, kind: &str, id: &str) -> Result<(), DomainErr
             many => said.push(grammar::counted(many, words)),
         }
     }
-    match said.pop() {
-        None => Ok(()),
-        Some(last) if said.is_empty() => Err(DomainError::Conflict(format!("{kind} has {last}"))),
-        Some(last) => Err(DomainError::Conflict(format!(
-            "{kind} has {} and {last}",
-            said.join(", ")
-        ))),
-    }
+    let all = match said.pop() {
+        None => return Ok(()),
+        Some(last) if said.is_empty() => last,
+        Some(last) => format!("{} and {last}", said.join(", ")),
+    };
+    Err(DomainError::Conflict(format!(
+        "{kind} has {all}; end, move or delete these first"
+    )))
 }
 
 /// Deletes it; its notes stay with it, the reason among them.

@@ -108,7 +108,7 @@ async fn is_used(tx: &mut ReadTx<'_>, slug: &str, own: Option<&str>) -> Result<b
 }
 
 fn used(slug: &str) -> DomainError {
-    DomainError::Conflict(format!("slug \"{slug}\" is used"))
+    DomainError::Conflict(format!("slug \"{slug}\" is used; choose another"))
 }
 
 /// Plans an article.
@@ -172,7 +172,8 @@ pub(super) async fn plan_archive(tx: &mut ReadTx<'_>, call: PlanCall) -> Result<
     let before = write::named::<Article>(tx, &call).await?;
     if before.fields().status == ArticleStatus::Archived {
         return Err(DomainError::Conflict(
-            "the article is archived already".to_owned(),
+            "the article is archived already; update_knowledge_article with status draft brings it back"
+                .to_owned(),
         ));
     }
     let reason = call.arguments.as_map().get("reason").and_then(Value::as_str);

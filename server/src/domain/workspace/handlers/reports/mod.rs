@@ -4,6 +4,7 @@ pub(in crate::domain::workspace) mod charts;
 mod overview;
 mod rows;
 
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use self::rows::Gathered;
@@ -75,6 +76,23 @@ async fn person(tx: &mut TenantTx<'_>, call: &Call, name: &str) -> Result<Option
     Ok(Some(rows::name_of(&user)))
 }
 
+/// Whether a row is somebody's whom an argument names; nobody is the empty text.
+fn is_of(wanted: Option<&String>, person: Option<&str>) -> bool {
+    wanted.is_none_or(|wanted| person.unwrap_or_default() == wanted)
+}
+
+/// A report of a period, beside the same of the period before.
+fn compared<T: Serialize, L: Serialize>(
+    period: &Period,
+    before: Option<&Period>,
+    partial: bool,
+    of: impl Fn(&Period) -> (T, Vec<L>),
+) -> HandlerResult {
+    let (totals, lines) = of(period);
+    let previous = before.map(|before| json!(of(before).0));
+    report(period, json!(totals), previous, json!(lines), partial)
+}
+
 /// A report as a reader sees it.
 fn report(
     period: &Period,
@@ -123,19 +141,11 @@ async fn conversation_report(tx: &mut TenantTx<'_>, call: Call) -> HandlerResult
     let Gathered { mut rows, partial } = rows::conversations(tx, since, period.to).await?;
     rows.retain(|row| {
         channel.as_ref().is_none_or(|wanted| row.channel == *wanted)
-            && member
-                .as_ref()
-                .is_none_or(|wanted| row.member.as_deref().unwrap_or_default() == wanted)
+            && is_of(member.as_ref(), row.member.as_deref())
     });
-    let (totals, lines) = conversations::report(&rows, &period, by);
-    let previous = before.map(|before| conversations::report(&rows, &before, by).0);
-    report(
-        &period,
-        json!(totals),
-        previous.map(|previous| json!(previous)),
-        json!(lines),
-        partial,
-    )
+    compared(&period, before.as_ref(), partial, |period| {
+        conversations::report(&rows, period, by)
+    })
 }
 
 async fn ticket_report(tx: &mut TenantTx<'_>, call: Call) -> HandlerResult {
@@ -153,19 +163,11 @@ async fn ticket_report(tx: &mut TenantTx<'_>, call: Call) -> HandlerResult {
     let Gathered { mut rows, partial } = rows::tickets(tx, since, period.to).await?;
     rows.retain(|row| {
         priority.is_none_or(|wanted| row.priority == wanted)
-            && assignee
-                .as_ref()
-                .is_none_or(|wanted| row.assignee.as_deref().unwrap_or_default() == wanted)
+            && is_of(assignee.as_ref(), row.assignee.as_deref())
     });
-    let (totals, lines) = tickets::report(&rows, &period, by);
-    let previous = before.map(|before| tickets::report(&rows, &before, by).0);
-    report(
-        &period,
-        json!(totals),
-        previous.map(|previous| json!(previous)),
-        json!(lines),
-        partial,
-    )
+    compared(&period, before.as_ref(), partial, |period| {
+        tickets::report(&rows, period, by)
+    })
 }
 
 async fn pipeline_report(tx: &mut TenantTx<'_>, call: Call) -> HandlerResult {
@@ -178,7 +180,7 @@ async fn pipeline_report(tx: &mut TenantTx<'_>, call: Call) -> HandlerResult {
     };
     let since = before.as_ref().unwrap_or(&period).from;
     let Gathered { mut rows, partial } = rows::deals(tx, since, period.to).await?;
-    rows.retain(|row| owner.as_ref().is_none_or(|wanted| row.owner == *wanted));
+    rows.retain(|row| is_of(owner.as_ref(), Some(&row.owner)));
     let (totals, lines) = pipeline::report(&rows, &period, by, call.now);
     // What is open is so now and not in an earlier period, so of that only what ended compares.
     let previous = before.map(|before| {
