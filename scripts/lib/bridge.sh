@@ -12,34 +12,34 @@ bridge_target() {
     printf '%s\n' "$static"
 }
 
-# bridge_program: where `bridge_build` puts it.
+# bridge_program [PROFILE]: where `bridge_build` puts it, or what another profile makes of it.
 bridge_program() {
     local static
     static="$(bridge_target)"
-    printf '%s\n' "${CARGO_TARGET_DIR:-$PWD/target}/${static:+$static/}bridge/footbridge"
+    printf '%s\n' "${CARGO_TARGET_DIR:-$PWD/target}/${static:+$static/}${1:-bridge}/footbridge"
 }
 
-# bridge_build OPTION...: builds it, with cargo's options for features, or as it ships without one, and prints where it lies.
+# bridge_build [PROFILE OPTION...]: builds it as it ships, or under another profile with cargo's options for features, and
+# prints where it lies.
 bridge_build() {
-    local static options=()
+    local static options=() profile="${1:-bridge}"
+    shift || true
     static="$(bridge_target)"
     if [[ $static ]]; then
         options=(--target "$static")
         export "CC_${static//-/_}=musl-gcc"
     fi
-    cargo build --profile bridge --locked --quiet --package footbridge ${options[@]+"${options[@]}"} "$@" >&2
-    bridge_program
+    cargo build --profile "$profile" --locked --quiet --package footbridge ${options[@]+"${options[@]}"} "$@" >&2
+    bridge_program "$profile"
 }
 
-# bridge_build_as FILE OPTION...: the same for other features, as FILE. What ships is built again after it, which takes no
-# time where it was built before: nobody finds something else in its place.
-bridge_build_as() {
+# bridge_lean FILE OPTION...: the small one as FILE, with the features that the options name.
+bridge_lean() {
     local file="$1" program
     shift
     mkdir -p "$(dirname "$file")"
-    program="$(bridge_build "$@")"
+    program="$(bridge_build lean --no-default-features "$@")"
     cp "$program" "$file"
-    bridge_build >/dev/null
 }
 
 # bridge_is_static: why the program is another one than what ships for Linux; silent and true if it is the same.

@@ -7,6 +7,8 @@
 
 use std::ops::Range;
 
+use wide::u8x16;
+
 /// Objects and arrays that may be open at once. One bit each remembers which of the two it is.
 const DEPTH: u32 = 120;
 
@@ -284,62 +286,56 @@ impl<'a> Walk<'a> {
     #[inline(always)]
     fn mark(&mut self, at: usize) -> Option<usize> {
         let within = at.wrapping_sub(self.window);
+        let mut from = at;
         if within < WINDOW {
             let marks = self.marks >> within;
             if marks != 0 {
                 return Some(at + marks.trailing_zeros() as usize);
             }
-            return self.move_to(self.window + WINDOW);
+            from = self.window + WINDOW;
         }
-        self.move_to(at)
+        // By value, so that the walk itself may live in registers.
+        (self.window, self.marks) = first_marked(self.bytes, from);
+        (self.marks != 0).then(|| self.window + self.marks.trailing_zeros() as usize)
     }
+}
 
-    /// Opens windows from `at` on, until one has a mark.
-    #[inline(never)]
-    fn move_to(&mut self, mut at: usize) -> Option<usize> {
-        while let Some(window) = self.bytes.get(at..).and_then(<[u8]>::first_chunk::<WINDOW>) {
-            let marks = marks(window);
-            if marks != 0 {
-                (self.window, self.marks) = (at, marks);
-                return Some(at + marks.trailing_zeros() as usize);
-            }
-            at += WINDOW;
+/// The first window from `at` on with a mark: where it begins, and its marks. No marks if there is none.
+#[inline(never)]
+fn first_marked(bytes: &[u8], mut at: usize) -> (usize, u64) {
+    while let Some(window) = bytes.get(at..).and_then(<[u8]>::first_chunk::<WINDOW>) {
+        let marks = marks(window);
+        if marks != 0 {
+            return (at, marks);
         }
-        // The end of the text, filled up with what no string ends at.
-        let rest = self.bytes.get(at..)?;
-        let mut window = [b' '; WINDOW];
-        window.get_mut(..rest.len())?.copy_from_slice(rest);
-        let marks = marks(&window);
-        (self.window, self.marks) = (at, marks);
-        (marks != 0).then(|| at + marks.trailing_zeros() as usize)
+        at += WINDOW;
     }
+    // The end of the text, filled up with what no string ends at.
+    let mut window = [b' '; WINDOW];
+    let rest = bytes.get(at..).unwrap_or_default();
+    for (slot, byte) in window.iter_mut().zip(rest) {
+        *slot = *byte;
+    }
+    (at, marks(&window))
 }
 
 /// A bit for each byte that ends or breaks a string: a quote, a backslash, a control character.
-#[inline]
+#[inline(always)]
 fn marks(window: &[u8; WINDOW]) -> u64 {
-    let (eights, _) = window.as_chunks::<8>();
-    let eights = eights.iter().rev();
-    eights.fold(0, |marks, eight| {
-        marks << 8 | marks_of_eight(u64::from_le_bytes(*eight))
+    let (sixteens, _) = window.as_chunks::<16>();
+    let sixteens = sixteens.iter().rev();
+    sixteens.fold(0, |marks, sixteen| {
+        marks << 16 | u64::from(marks_of_sixteen(u8x16::new(*sixteen)))
     })
 }
 
-/// The same for eight bytes, in the lowest eight bits. A whole number is looked at and not one byte after the other, as
-/// the bridge is linked for size and gets no vector instructions from the compiler.
-#[inline]
-fn marks_of_eight(eight: u64) -> u64 {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const LOW: u64 = ONES * 0x7f;
-    // Each sum stays within its byte, and reaches the highest bit unless the byte is what is looked for. With its second
-    // bit turned over a quote is 0x20, next to the control characters, which stay among themselves.
-    let control = eight ^ (ONES * 0x02);
-    let other_than_control = ((control & LOW) + ONES * (0x80 - 0x21)) | control;
-    let backslash = eight ^ (ONES * 0x5c);
-    let other_than_backslash = ((backslash & LOW) + LOW) | backslash;
-    let found = !(other_than_control & other_than_backslash) >> 7 & ONES;
-    // Eight flags of one bit each are brought into one byte: none of the shifts that this adds up meet.
-    found.wrapping_mul(0x0102_0408_1020_4080) >> 56
+// Vectors are spelled out: the bridge is linked for size, and gets none from the compiler.
+#[inline(always)]
+fn marks_of_sixteen(bytes: u8x16) -> u32 {
+    let is_control = bytes.min(u8x16::splat(0x1f)).simd_eq(bytes);
+    let is_quote = bytes.simd_eq(u8x16::splat(b'"'));
+    let is_backslash = bytes.simd_eq(u8x16::splat(b'\\'));
+    (is_control | is_quote | is_backslash).to_bitmask()
 }
 
 #[inline]

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 use serde_json::value::RawValue;
 
-use super::{Inside, Member, inside, members};
+use super::{Inside, Member, Walk, inside, members};
 use crate::arbitrary::value;
 
 fn walk(text: &str) -> Option<Vec<Member<'_>>> {
@@ -137,6 +137,16 @@ proptest! {
         let found = walk(&text).unwrap();
         let within = found.iter().rfind(|member| member.depth == 2 && member.key == "x");
         prop_assert_eq!(within.map(|member| member.value), Some(value.as_str()));
+    }
+
+    #[test]
+    fn every_byte_that_ends_or_breaks_a_string_is_found(bytes in prop::collection::vec(prop_oneof![Just(b'a'), any::<u8>()], 0..200)) {
+        let ends = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
+        let mut walk = Walk::new(&bytes);
+        for at in 0..=bytes.len() {
+            let next = bytes[at..].iter().position(ends).map(|beyond| at + beyond);
+            prop_assert_eq!(walk.mark(at), next);
+        }
     }
 
     #[test]
