@@ -31,7 +31,7 @@ pub use answer::{Answer, CallError, SignInError};
 pub use house::{BoundEdition, House, HouseBuilder, HouseError};
 pub use offers::Suggestions;
 pub use questions::{Answered, AskClient, ClientAnswer, NoAnswer, OpenQuestion, Stoppable};
-pub use refused::{REFUSED, Refused};
+pub use refused::{REFUSED, Refused, refused};
 pub use replies::Said;
 pub use sessions::{ClientFacts, ClientSession};
 pub use tasks::{ReviewStands, TASK_SAYS_SO, Task};

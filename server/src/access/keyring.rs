@@ -205,7 +205,7 @@ impl Keyring {
         if entered.is_empty() {
             return Err(AuthError::NoEdition);
         }
-        Ok((entry.key.clone(), entered))
+        Ok((Key::clone(&entry.key), entered))
     }
 
     /// The key of a credential, good or not any more.

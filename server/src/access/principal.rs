@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use super::{groups::role_in, scope::visible_tools};
 use crate::{
-    catalogue::{Edition, ToolSet},
+    catalogue::{Edition, Tool, ToolSet},
     store::{KeyConfirm, SignIn},
     vocabulary::{EditionName, KeyId, Listing, NameStyle, Role, Scope, TenantId, UserId},
 };
@@ -96,13 +96,20 @@ pub struct Principal {
 struct Inner {
     facts: PrincipalFacts,
     visible: ToolSet,
+    /// Of the edition as of which that was judged.
+    serial: u64,
 }
 
 impl Principal {
     /// Invariant: called by this room alone, after the credential was found good.
-    pub(super) fn new(facts: PrincipalFacts, visible: ToolSet) -> Self {
+    pub(super) fn new(facts: PrincipalFacts, edition: &Edition) -> Self {
+        let visible = visible_tools(edition, &facts);
         Self {
-            inner: Arc::new(Inner { facts, visible }),
+            inner: Arc::new(Inner {
+                facts,
+                visible,
+                serial: edition.serial,
+            }),
         }
     }
 
@@ -119,6 +126,15 @@ impl Principal {
     /// The tools they may call, as [`super::judge`] decided for each.
     pub fn visible(&self) -> &ToolSet {
         &self.inner.visible
+    }
+
+    /// Whether this very tool was judged when they came in, and they may call it. `false` says nothing: a reload may have
+    /// brought another catalogue since, and rows besides tools are counted apart from them.
+    pub(super) fn was_granted(&self, edition: &Edition, tool: &Arc<Tool>) -> bool {
+        let known = edition.tools().get(tool.index);
+        self.inner.serial == edition.serial
+            && known.is_some_and(|known| Arc::ptr_eq(known, tool))
+            && self.inner.visible.contains(tool.index)
     }
 }
 
@@ -181,8 +197,7 @@ fn without_key(edition: &Edition, whom: Whom, rate_per_minute: u32) -> Principal
         // Caps are for programs, which call without anybody watching.
         monthly_cap: None,
     };
-    let visible = visible_tools(edition, &facts);
-    Principal::new(facts, visible)
+    Principal::new(facts, edition)
 }
 
 impl fmt::Debug for Principal {

@@ -11,7 +11,6 @@ use super::{
     groups::role_in,
     keyring::AuthError,
     principal::{CapOf, Credential, MonthlyCap, Principal, PrincipalFacts},
-    scope::visible_tools,
 };
 use crate::{
     catalogue::Edition,
@@ -21,7 +20,7 @@ use crate::{
 
 /// One key, with what decides over it.
 pub(super) struct Entry {
-    pub(super) key: Key,
+    pub(super) key: Arc<Key>,
     owner: Option<Arc<User>>,
     active: bool,
     /// Calls a month that the tenant's keys share.
@@ -110,12 +109,13 @@ impl Table {
             version: self.version,
             people,
         };
-        next.add(self.by_hash.values().map(|entry| entry.key.clone()).collect());
+        let keys = self.by_hash.values();
+        next.add(keys.map(|entry| Arc::clone(&entry.key)).collect());
         next
     }
 
     /// Adds keys, or replaces what was known of them.
-    pub(super) fn add(&mut self, keys: Vec<Key>) {
+    pub(super) fn add(&mut self, keys: Vec<Arc<Key>>) {
         for key in keys {
             let owner = self
                 .people
@@ -172,12 +172,11 @@ fn principal(
         rate_per_hour: key.limits.rate_per_hour,
         monthly_cap: cap(key.limits.monthly_cap, CapOf::Key).or_else(|| cap(tenant_cap, CapOf::Tenant)),
     };
-    let visible = visible_tools(edition, &facts);
-    Principal::new(facts, visible)
+    Principal::new(facts, edition)
 }
 
 /// Keys changed after `version`, and the version to go on from.
-pub(super) async fn keys_since(store: &Store, version: i64) -> Result<(Vec<Key>, i64), StoreError> {
+pub(super) async fn keys_since(store: &Store, version: i64) -> Result<(Vec<Arc<Key>>, i64), StoreError> {
     store
         .system_read(move |tx| async move { tx.keys().changed_since(version).await }.boxed())
         .await

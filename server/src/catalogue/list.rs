@@ -86,11 +86,12 @@ impl StrictClients {
             NameStyle::Native => ListedNames::Native,
             NameStyle::Underscore => ListedNames::Underscored,
             NameStyle::Auto => {
-                let client = client.unwrap_or_default().to_ascii_lowercase();
-                let strict = self
-                    .name_prefixes
-                    .iter()
-                    .any(|prefix| client.starts_with(prefix.as_str()));
+                let client = client.unwrap_or_default().as_bytes();
+                let begins = |prefix: &String| {
+                    let beginning = client.get(..prefix.len());
+                    beginning.is_some_and(|text| text.eq_ignore_ascii_case(prefix.as_bytes()))
+                };
+                let strict = self.name_prefixes.iter().any(begins);
                 if strict {
                     ListedNames::Underscored
                 } else {

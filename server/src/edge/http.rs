@@ -9,7 +9,10 @@ use footbridge_protocol::headers::SESSION_ID;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
 
 use super::{body::Outgoing, reply::Reply};
-use crate::limits::{OverLimit, RateState, Usage};
+use crate::{
+    limits::{OverLimit, RateState, Usage},
+    vocabulary::hexadecimal,
+};
 
 pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
@@ -119,5 +122,7 @@ pub fn request_id() -> String {
     );
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    format!("req_{:016x}", mixed ^ (mixed >> 31))
+    let mut id = hexadecimal(&(mixed ^ (mixed >> 31)).to_be_bytes());
+    id.insert_str(0, "req_");
+    id
 }

@@ -8,7 +8,12 @@ mod address;
 mod answer;
 mod sign;
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use reqwest::{
     dns::{Addrs, Name, Resolve, Resolving},
@@ -76,34 +81,54 @@ pub enum Forbidden {
     /// Credentials inside a URL end up in logs.
     #[error("an address must not carry a user name or password")]
     Credentials,
+    /// Nothing can be called at all.
+    #[error("nothing can be called from here: {0}")]
+    Unready(String),
 }
 
 /// A client for calls out, of one [`Reach`]. Cheap to clone; clones share connections.
 #[derive(Clone, Debug)]
 pub struct Outgoing {
-    client: reqwest::Client,
+    client: Arc<Client>,
     allow_private: bool,
 }
 
+/// What calls out, made when somebody calls out for the first time: to read the system's authorities takes milliseconds of
+/// a start and kilobytes, and most servers call nobody.
+#[derive(Debug)]
+struct Client {
+    allow_private: bool,
+    timeout: Duration,
+    /// Authorities of the operator's own.
+    authorities: Vec<CertificateDer<'static>>,
+    made: OnceLock<Result<reqwest::Client, String>>,
+}
+
 impl Outgoing {
-    /// Makes a client.
+    /// Describes a client.
     ///
     /// # Errors
     /// When the authorities cannot be read.
     pub fn new(reach: &Reach) -> Result<Self, OutgoingError> {
         let allow_private = reach.allow_private;
-        let client = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls(reach)?)
-            .dns_resolver(Arc::new(Judged { allow_private }))
-            .redirect(Policy::custom(same_origin))
-            .no_proxy()
-            .referer(false)
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(reach.timeout)
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .user_agent(concat!("footbridge-server/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|e| OutgoingError::Client(Box::new(e)))?;
+        let mut authorities = Vec::new();
+        if let Some(file) = &reach.ca_file {
+            let unreadable = |source| OutgoingError::Authorities {
+                file: file.display().to_string(),
+                source,
+            };
+            for certificate in CertificateDer::pem_file_iter(file).map_err(unreadable)? {
+                authorities.push(certificate.map_err(unreadable)?);
+            }
+        }
+        // What is wrong with them is said now.
+        add_all(&mut RootCertStore::empty(), &authorities)?;
+        let client = Arc::new(Client {
+            allow_private,
+            timeout: reach.timeout,
+            authorities,
+            made: OnceLock::new(),
+        });
         Ok(Self {
             client,
             allow_private,
@@ -116,7 +141,7 @@ impl Outgoing {
     /// When the address may not be called.
     pub fn request(&self, method: http::Method, url: Url) -> Result<reqwest::RequestBuilder, Forbidden> {
         self.judge(&url)?;
-        Ok(self.client.request(method, url))
+        Ok(self.client.get()?.request(method, url))
     }
 
     /// Whether an address may be called, as far as it tells by itself. Address literals never reach a resolver,
@@ -148,22 +173,46 @@ impl Outgoing {
     }
 }
 
-fn tls(reach: &Reach) -> Result<ClientConfig, OutgoingError> {
+impl Client {
+    fn get(&self) -> Result<&reqwest::Client, Forbidden> {
+        let made = self
+            .made
+            .get_or_init(|| self.make().map_err(|error| error.to_string()));
+        made.as_ref().map_err(|why| Forbidden::Unready(why.clone()))
+    }
+
+    fn make(&self) -> Result<reqwest::Client, OutgoingError> {
+        let allow_private = self.allow_private;
+        reqwest::Client::builder()
+            .tls_backend_preconfigured(tls(&self.authorities)?)
+            .dns_resolver(Arc::new(Judged { allow_private }))
+            .redirect(Policy::custom(same_origin))
+            .no_proxy()
+            .referer(false)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(self.timeout)
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .user_agent(concat!("footbridge-server/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|e| OutgoingError::Client(Box::new(e)))
+    }
+}
+
+fn add_all(roots: &mut RootCertStore, authorities: &[CertificateDer<'static>]) -> Result<(), OutgoingError> {
+    for certificate in authorities {
+        roots
+            .add(certificate.clone())
+            .map_err(|e| OutgoingError::Client(Box::new(e)))?;
+    }
+    Ok(())
+}
+
+fn tls(authorities: &[CertificateDer<'static>]) -> Result<ClientConfig, OutgoingError> {
     let mut roots = RootCertStore::empty();
     roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     // A system without a store of its own still has the public authorities.
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if let Some(file) = &reach.ca_file {
-        let unreadable = |source| OutgoingError::Authorities {
-            file: file.display().to_string(),
-            source,
-        };
-        for certificate in CertificateDer::pem_file_iter(file).map_err(unreadable)? {
-            roots
-                .add(certificate.map_err(unreadable)?)
-                .map_err(|e| OutgoingError::Client(Box::new(e)))?;
-        }
-    }
+    add_all(&mut roots, authorities)?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

@@ -4,7 +4,7 @@ use footbridge_protocol::headers::Mismatch;
 
 use super::{
     NoAnswer,
-    refused::{BAD_REQUEST, Refused, refused},
+    refused::{Refused, refused},
 };
 use crate::{
     access::{AuthError, Denial},
@@ -133,7 +133,10 @@ impl CallError {
     }
 
     fn refused(&self) -> Refused {
-        refused(self.code()).copied().unwrap_or(BAD_REQUEST)
+        // No code is without a row (`tests/it/refusals.rs`).
+        refused(self.code())
+            .copied()
+            .unwrap_or(Refused::INVALID_ARGUMENTS)
     }
 
     /// The HTTP status that says the same.

@@ -1,12 +1,12 @@
 //! API keys: rows and statements (catalogue.md §2.2). Only hashes come in; no plaintext key ever does.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
 use super::{
     Counters, Session, StoreError, Topic,
-    row::{RowRef, params, to_json},
+    row::{RowRef, from_json, params, to_json},
 };
 use crate::vocabulary::{EditionName, KeyId, Listing, NameStyle, Scope, TenantId, Timestamp, UserId};
 
@@ -174,25 +174,65 @@ const COLUMNS: &str =
     created_at, expires_at, revoked_at, last_used_at, last_used_client, version, replaces_id";
 
 fn key(row: &RowRef<'_>) -> Result<Key, StoreError> {
-    let replaces = row.opt_text(15)?.map(|id| KeyId::new(&id)).transpose();
-    Ok(Key {
-        tenant: row.name(0)?,
-        id: row.name(1)?,
-        hash: row.digest(2)?,
-        prefix: row.text(3)?,
-        name: row.text(4)?,
-        owner: row.name(5)?,
-        scopes: row.json(6)?,
-        editions: row.json(7)?,
-        limits: row.json(8)?,
-        created_at: row.time(9)?,
-        expires_at: row.opt_time(10)?,
-        revoked_at: row.opt_time(11)?,
-        last_used_at: row.opt_time(12)?,
-        last_used_client: row.opt_text(13)?,
-        replaces: replaces.map_err(|e| StoreError::Row(e.to_string()))?,
-        version: row.int(14)?,
-    })
+    Repeated::default().key(row)
+}
+
+/// What rows repeat of each other: of ten thousand keys most say the same of rights and limits. It is read once, and its
+/// texts are in memory once.
+#[derive(Default)]
+struct Repeated {
+    tenants: HashMap<String, TenantId>,
+    owners: HashMap<String, UserId>,
+    scopes: HashMap<String, Vec<Scope>>,
+    editions: HashMap<String, Vec<EditionName>>,
+    limits: HashMap<String, KeyLimits>,
+}
+
+/// What a text was read as before, or what it is read as now.
+fn once<T: Clone>(
+    seen: &mut HashMap<String, T>,
+    text: &str,
+    read: impl FnOnce(&str) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    if let Some(known) = seen.get(text) {
+        return Ok(known.clone());
+    }
+    let value = read(text)?;
+    seen.insert(text.to_owned(), value.clone());
+    Ok(value)
+}
+
+/// Reads a name that the vocabulary checks.
+fn named<T>(text: &str) -> Result<T, StoreError>
+where
+    T: std::str::FromStr,
+    T::Err: std::fmt::Display,
+{
+    text.parse().map_err(|e: T::Err| StoreError::Row(e.to_string()))
+}
+
+impl Repeated {
+    fn key(&mut self, row: &RowRef<'_>) -> Result<Key, StoreError> {
+        let replaces = row.opt_text(15)?.map(|id| KeyId::new(&id)).transpose();
+        Ok(Key {
+            tenant: once(&mut self.tenants, row.borrowed(0)?, named)?,
+            id: row.name(1)?,
+            hash: row.digest(2)?,
+            prefix: row.text(3)?,
+            name: row.text(4)?,
+            owner: once(&mut self.owners, row.borrowed(5)?, named)?,
+            scopes: once(&mut self.scopes, row.borrowed(6)?, from_json)?,
+            editions: once(&mut self.editions, row.borrowed(7)?, from_json)?,
+            limits: once(&mut self.limits, row.borrowed(8)?, from_json)?,
+            created_at: row.time(9)?,
+            expires_at: row.opt_time(10)?,
+            revoked_at: row.opt_time(11)?,
+            last_used_at: row.opt_time(12)?,
+            last_used_client: row.opt_text(13)?,
+            replaces: replaces.map_err(|e| StoreError::Row(e.to_string()))?,
+            version: row.int(14)?,
+        })
+    }
 }
 
 impl Keys<'_> {
@@ -397,15 +437,17 @@ impl SystemKeys<'_> {
     }
 
     /// Every key and the version to go on from with [`SystemKeys::changed_since`].
-    pub async fn all(&mut self) -> Result<(Vec<Key>, i64), StoreError> {
+    pub async fn all(&mut self) -> Result<(Vec<Arc<Key>>, i64), StoreError> {
         self.changed_since(0).await
     }
 
     /// Keys changed after `version`, and the version to go on from. Keys are never deleted, so this is all
     /// there is to know.
-    pub async fn changed_since(&mut self, version: i64) -> Result<(Vec<Key>, i64), StoreError> {
+    pub async fn changed_since(&mut self, version: i64) -> Result<(Vec<Arc<Key>>, i64), StoreError> {
         let sql = format!("SELECT {COLUMNS} FROM api_keys WHERE version > $1");
-        let keys = self.session.query(&sql, params![version], key).await?;
+        let mut repeated = Repeated::default();
+        let shared = |row: &RowRef<'_>| repeated.key(row).map(Arc::new);
+        let keys = self.session.query(&sql, params![version], shared).await?;
         // Invariant: a version becomes visible together with the rows that carry it, because the counter's
         // row stays locked until they commit. So the newest row seen is the version seen.
         let newest = keys.iter().map(|key| key.version).max().unwrap_or(version);

@@ -133,6 +133,18 @@ impl RowRef<'_> {
     getter!(blob, Vec<u8>);
     getter!(opt_blob, Option<Vec<u8>>);
 
+    /// A column of text where it lies.
+    pub(crate) fn borrowed(&self, at: usize) -> Result<&str, StoreError> {
+        match self {
+            Self::Sqlite(row) => row
+                .get_ref(at)
+                .map_err(|e| StoreError::Row(e.to_string()))?
+                .as_str()
+                .map_err(|e| StoreError::Row(e.to_string())),
+            Self::Postgres(row) => row.try_get(at).map_err(|e| StoreError::Row(e.to_string())),
+        }
+    }
+
     /// A 32-byte digest.
     pub(crate) fn digest(&self, at: usize) -> Result<[u8; 32], StoreError> {
         <[u8; 32]>::try_from(self.blob(at)?).map_err(|_| StoreError::Row("a digest is not 32 bytes".into()))
@@ -160,7 +172,7 @@ impl RowRef<'_> {
 
     /// A column of JSON text.
     pub(crate) fn json<T: DeserializeOwned>(&self, at: usize) -> Result<T, StoreError> {
-        from_json(&self.text(at)?)
+        from_json(self.borrowed(at)?)
     }
 
     /// Text that must satisfy a vocabulary type.
@@ -169,7 +181,7 @@ impl RowRef<'_> {
         T: std::str::FromStr,
         T::Err: std::fmt::Display,
     {
-        self.text(at)?
+        self.borrowed(at)?
             .parse()
             .map_err(|e: T::Err| StoreError::Row(e.to_string()))
     }

@@ -68,7 +68,8 @@ pub fn hexadecimal(bytes: &[u8]) -> String {
     let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied().unwrap_or(b'0');
     let mut out = Vec::with_capacity(bytes.len() * 2);
     for byte in bytes {
-        out.extend_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
+        out.push(digit(byte >> 4));
+        out.push(digit(byte & 15));
     }
     // Invariant: digits are text.
     String::from_utf8(out).unwrap_or_default()

@@ -9,8 +9,9 @@ use serde_json::{Map, Value, json};
 use tracing::error;
 
 use crate::{
-    domain::workspace::Refused,
+    domain::workspace,
     operate::OperateError,
+    pipeline::{self, Refused},
     store::StoreError,
     vocabulary::{Clock, new_id},
 };
@@ -34,14 +35,22 @@ struct Besides {
 }
 
 impl RestError {
-    /// A refusal. `code` is a word for programs, `text` a sentence for people that says what to do.
-    pub fn new(status: StatusCode, code: &'static str, text: impl Into<String>) -> Self {
+    /// A refusal of the vocabulary. `text` is a sentence for people that says what to do.
+    pub fn new(refused: Refused, text: impl Into<String>) -> Self {
         Self {
-            status,
-            code,
+            status: StatusCode::from_u16(refused.http).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+            code: refused.code,
             text: text.into(),
             retry_after: None,
             besides: Box::default(),
+        }
+    }
+
+    /// A refusal by its code.
+    pub(super) fn of(code: &str, text: impl Into<String>) -> Self {
+        match pipeline::refused(code) {
+            Some(refused) => Self::new(*refused, text),
+            None => Self::internal(&format!("`{code}` is no code of the vocabulary")),
         }
     }
 
@@ -68,14 +77,13 @@ impl RestError {
 
     /// What the caller sent cannot be used.
     pub fn invalid(text: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "invalid_arguments", text)
+        Self::new(Refused::INVALID_ARGUMENTS, text)
     }
 
     /// Nobody is signed in.
     pub fn unauthorized() -> Self {
         Self::new(
-            StatusCode::UNAUTHORIZED,
-            "unauthorized",
+            Refused::UNAUTHORIZED,
             "Sign in first: POST your e-mail address and password to /v1/login, and send the token it gives as \
              `Authorization: Bearer <token>`.",
         )
@@ -83,34 +91,22 @@ impl RestError {
 
     /// Signed in, but not for this.
     pub fn role_required(needs: &str) -> Self {
-        Self::new(
-            StatusCode::FORBIDDEN,
-            "role_required",
-            format!("This needs the role {needs}."),
-        )
+        Self::new(Refused::ROLE_REQUIRED, format!("This needs the role {needs}."))
     }
 
     /// Nothing is there.
     pub fn not_found(text: impl Into<String>) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not_found", text)
+        Self::new(Refused::NOT_FOUND, text)
     }
 
     /// The body is larger than what is read.
     pub(super) fn too_large() -> Self {
-        Self::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "too_large",
-            "The body is larger than this server takes.",
-        )
+        Self::new(Refused::TOO_LARGE, "The body is larger than this server takes.")
     }
 
     /// The body took too long.
     pub(super) fn too_slow() -> Self {
-        Self::new(
-            StatusCode::REQUEST_TIMEOUT,
-            "too_slow",
-            "The body did not arrive in time.",
-        )
+        Self::new(Refused::TOO_SLOW, "The body did not arrive in time.")
     }
 
     pub(super) fn no_such_path() -> Self {
@@ -119,8 +115,7 @@ impl RestError {
 
     pub(super) fn no_such_method() -> Self {
         Self::new(
-            StatusCode::METHOD_NOT_ALLOWED,
-            "method_not_allowed",
+            Refused::METHOD_NOT_ALLOWED,
             "This path is there, but not for this method.",
         )
     }
@@ -130,8 +125,7 @@ impl RestError {
         let reference = new_id("ref", Clock::System.now());
         error!(request.id = reference, "failed to answer a REST request: {cause}");
         Self::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "internal",
+            Refused::INTERNAL,
             format!(
                 "Internal error, reference `{reference}`. Its operator finds the cause in the server's log."
             ),
@@ -157,12 +151,8 @@ impl From<OperateError> for RestError {
         if !error.is_for_the_caller() {
             return Self::internal(&error);
         }
-        let (status, code) = error.status_and_code();
-        let refused = Self::new(
-            StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST),
-            code,
-            error.to_string(),
-        );
+        let (_, code) = error.status_and_code();
+        let refused = Self::of(code, error.to_string());
         match error.retry_after_seconds() {
             Some(seconds) => refused.retry_after(seconds),
             None => refused,
@@ -170,14 +160,14 @@ impl From<OperateError> for RestError {
     }
 }
 
-impl From<Refused> for RestError {
-    fn from(refused: Refused) -> Self {
+impl From<workspace::Refused> for RestError {
+    fn from(refused: workspace::Refused) -> Self {
         match refused {
-            Refused::Invalid(text) => Self::invalid(text),
-            Refused::Rule(text) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "rule_violation", text),
-            Refused::Gone => Self::no_such_path(),
-            Refused::Store(error) => error.into(),
-            Refused::Internal(cause) => Self::internal(&cause),
+            workspace::Refused::Invalid(text) => Self::invalid(text),
+            workspace::Refused::Rule(text) => Self::new(Refused::RULE_VIOLATION, text),
+            workspace::Refused::Gone => Self::no_such_path(),
+            workspace::Refused::Store(error) => error.into(),
+            workspace::Refused::Internal(cause) => Self::internal(&cause),
         }
     }
 }
@@ -185,7 +175,7 @@ impl From<Refused> for RestError {
 impl From<StoreError> for RestError {
     fn from(error: StoreError) -> Self {
         if matches!(error, StoreError::Conflict { .. }) {
-            return Self::new(StatusCode::CONFLICT, "conflict", error.to_string());
+            return Self::new(Refused::CONFLICT, error.to_string());
         }
         if error.is_outage() || error.is_retryable() {
             let reference = new_id("ref", Clock::System.now());
@@ -195,7 +185,7 @@ impl From<StoreError> for RestError {
             );
             let text =
                 format!("The store cannot be reached at this moment; try again. Reference `{reference}`.");
-            return Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", text).retry_after(2);
+            return Self::new(Refused::UNAVAILABLE, text).retry_after(2);
         }
         Self::internal(&error)
     }

@@ -10,7 +10,7 @@ use crate::{
     access::Principal,
     edge::{self, Visit},
     limits::{OverLimit, RateState},
-    pipeline::SignInError,
+    pipeline::{Refused, SignInError},
     store::Key,
 };
 
@@ -66,12 +66,12 @@ impl KeyInHand {
 
 /// 429 for a limit.
 pub(super) fn too_many(limit: &OverLimit) -> RestError {
-    let code = match limit {
-        OverLimit::Rate { .. } | OverLimit::Concurrency { .. } => "rate_limited",
-        OverLimit::Cap { .. } => "cap_reached",
+    let refused = match limit {
+        OverLimit::Rate { .. } | OverLimit::Concurrency { .. } => Refused::RATE_LIMITED,
+        OverLimit::Cap { .. } => Refused::CAP_REACHED,
     };
     let text = format!("429 Too Many Requests: {limit}");
-    RestError::new(StatusCode::TOO_MANY_REQUESTS, code, text).retry_after(limit.retry_after_seconds())
+    RestError::new(refused, text).retry_after(limit.retry_after_seconds())
 }
 
 fn refused(error: &SignInError) -> RestError {
@@ -80,12 +80,12 @@ fn refused(error: &SignInError) -> RestError {
         SignInError::Credential(error) => error,
     };
     let status = edge::auth_status(error);
-    let code = match status {
-        StatusCode::UNAUTHORIZED => "unauthorized",
-        StatusCode::FORBIDDEN => "forbidden",
-        _ => "unavailable",
+    let row = match status {
+        StatusCode::UNAUTHORIZED => Refused::UNAUTHORIZED,
+        StatusCode::FORBIDDEN => Refused::FORBIDDEN,
+        _ => Refused::UNAVAILABLE,
     };
-    let refused = RestError::new(status, code, format!("{status}: {error}"));
+    let refused = RestError::new(row, format!("{status}: {error}"));
     if status == StatusCode::SERVICE_UNAVAILABLE {
         return refused.retry_after(2);
     }

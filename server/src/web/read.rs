@@ -9,7 +9,7 @@ use http::{HeaderMap, StatusCode, header, request::Parts};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::RestError;
-use crate::edge::BodyTooSlow;
+use crate::{edge::BodyTooSlow, pipeline::Refused};
 
 /// A JSON body, read within the edge's size and time; as an answer, JSON too.
 #[derive(Clone, Copy, Debug)]
@@ -21,8 +21,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     async fn from_request(request: Request, state: &S) -> Result<Self, RestError> {
         if !is(request.headers(), "application/json") {
             return Err(RestError::new(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "unsupported_media_type",
+                Refused::UNSUPPORTED_MEDIA_TYPE,
                 "Send the body as JSON, with `Content-Type: application/json`.",
             ));
         }

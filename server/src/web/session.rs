@@ -1,14 +1,14 @@
 //! Proof that somebody signed in, for REST: the bearer token of a session comes in, a [`SignedIn`] goes out.
 
 use axum::extract::FromRequestParts;
-use http::{StatusCode, request::Parts};
+use http::request::Parts;
 use secrecy::SecretString;
 
 use super::{
     RestError, Web,
     who::{Who, narrower, reads_everything},
 };
-use crate::{edge, operate::sessions, store::SignInKind, vocabulary::Role};
+use crate::{edge, operate::sessions, pipeline::Refused, store::SignInKind, vocabulary::Role};
 
 /// Proof that the request carries the token of a session that is good now.
 #[derive(Clone, Debug)]
@@ -58,8 +58,6 @@ impl<S: Sync> FromRequestParts<S> for Credential {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, RestError> {
         edge::credential(&parts.headers)
             .map(|text| Self(text.map(SecretString::from)))
-            .map_err(|refused| {
-                RestError::new(StatusCode::BAD_REQUEST, "two_credentials", refused.to_string())
-            })
+            .map_err(|refused| RestError::new(Refused::TWO_CREDENTIALS, refused.to_string()))
     }
 }

@@ -61,11 +61,19 @@ pub fn write_string(out: &mut Vec<u8>, text: &str) {
     out.reserve(rest.len() + 2);
     out.push(b'"');
     while let Some((chunk, after)) = rest.split_first_chunk::<8>() {
-        if special(u64::from_le_bytes(*chunk)) == 0 {
-            out.extend_from_slice(chunk);
-        } else {
-            chunk.iter().for_each(|byte| write_escaped(out, *byte));
+        let found = special(u64::from_le_bytes(*chunk));
+        // All eight even where fewer are wanted: that is one store, and a length that varies is a call.
+        out.extend(chunk);
+        if found == 0 {
+            rest = after;
+            continue;
         }
+        let plain = found.trailing_zeros() as usize / 8;
+        out.truncate(out.len() - (chunk.len() - plain));
+        let Some((byte, after)) = rest.get(plain..).and_then(<[u8]>::split_first) else {
+            break;
+        };
+        write_escaped(out, *byte);
         rest = after;
     }
     rest.iter().for_each(|byte| write_escaped(out, *byte));
@@ -74,20 +82,22 @@ pub fn write_string(out: &mut Vec<u8>, text: &str) {
 
 fn write_escaped(out: &mut Vec<u8>, byte: u8) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    match byte {
-        b'"' => out.extend_from_slice(br#"\""#),
-        b'\\' => out.extend_from_slice(br"\\"),
-        b'\n' => out.extend_from_slice(br"\n"),
-        b'\r' => out.extend_from_slice(br"\r"),
-        b'\t' => out.extend_from_slice(br"\t"),
-        0x08 => out.extend_from_slice(br"\b"),
-        0x0c => out.extend_from_slice(br"\f"),
+    let letter = match byte {
+        b'"' | b'\\' => byte,
+        b'\n' => b'n',
+        b'\r' => b'r',
+        b'\t' => b't',
+        0x08 => b'b',
+        0x0c => b'f',
         0..=0x1f => {
             let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied().unwrap_or(b'0');
             out.extend_from_slice(&[b'\\', b'u', b'0', b'0', digit(byte >> 4), digit(byte & 15)]);
+            return;
         }
-        plain => out.push(plain),
-    }
+        plain => return out.push(plain),
+    };
+    out.push(b'\\');
+    out.push(letter);
 }
 
 fn write_method_and_params(out: &mut Vec<u8>, method: &str, params: Option<&[u8]>) {

@@ -35,7 +35,7 @@ use crate::{
     vocabulary::{EditionName, Timestamp},
 };
 
-/// Of the tokens of an address that sends too many that are forged, one in so many has its signature checked. The others
+/// Of the unknown tokens of an address that sends too many that are forged, one in so many is looked at. The others
 /// would take the time of everybody's calls; and whoever shares the address and comes with a good token, as behind a proxy,
 /// is let in at one of the next tries. Tokens that were verified before are known without a check.
 const SUSPECTS_PER_CHECK: u64 = 8;
@@ -294,6 +294,10 @@ impl OAuth {
             resource.verified.add(digest, fresh);
             return Ok(Some(principal));
         }
+        // Before a byte of it is decoded: to read a token costs more than everything else about a refusal.
+        if (origin.is_suspect)() && !self.is_chosen() {
+            return Err(TokenFault::Unchecked.into());
+        }
         if claimed_issuer(token).as_deref() != Some(resource.issuer_url()) {
             return Ok(None);
         }
@@ -303,7 +307,8 @@ impl OAuth {
             now,
             skew_seconds: self.limits.skew_seconds(),
         };
-        let claims = Arc::new(self.verify(&resource.issuer, expected, token, origin).await?);
+        let verified = self.verify(&resource.issuer, expected, token, origin.address);
+        let claims = Arc::new(verified.await?);
         let principal = self.principal(resource, edition, &claims).await?;
         let longest = i64::try_from(self.limits.verified_seconds)
             .unwrap_or(60)
@@ -342,13 +347,19 @@ impl OAuth {
         ))
     }
 
+    /// Whether the next token of a suspect is looked at.
+    fn is_chosen(&self) -> bool {
+        let before = self.suspects.fetch_add(1, Ordering::Relaxed);
+        before.is_multiple_of(SUSPECTS_PER_CHECK)
+    }
+
     /// Believes a token or does not: first what costs nothing, then the key, then the signature.
     pub(super) async fn verify(
         &self,
         issuer: &Arc<Issuer>,
         expected: Expected<'_>,
         token: &str,
-        origin: Origin<'_>,
+        address: IpAddr,
     ) -> Result<Claims, AuthError> {
         let read = Unverified::read(token)?;
         read.claims.check(expected)?;
@@ -357,12 +368,6 @@ impl OAuth {
             .await?;
         if keys.is_empty() {
             return Err(TokenFault::UnknownKey.into());
-        }
-        if (origin.is_suspect)() {
-            let before = self.suspects.fetch_add(1, Ordering::Relaxed);
-            if !before.is_multiple_of(SUSPECTS_PER_CHECK) {
-                return Err(TokenFault::Unchecked.into());
-            }
         }
         // The library checks once more what it can: algorithm, key family, critical headers, issuer, audience. Times
         // were checked with our own clock.
@@ -373,7 +378,7 @@ impl OAuth {
         rules.validate_exp = false;
         let text = token.to_owned();
         let fits = move || keys.iter().any(|key| is_signed(&text, key, &rules));
-        match self.lane.run(origin.address, fits).await {
+        match self.lane.run(address, fits).await {
             Ok(true) => Ok(read.claims),
             Ok(false) => Err(TokenFault::Signature.into()),
             Err(_) => Err(AuthError::Busy),

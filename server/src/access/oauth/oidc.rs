@@ -199,7 +199,7 @@ impl OAuth {
             skew_seconds: self.limits.skew_seconds(),
         };
         let claims = self
-            .verify(&Arc::clone(&issuer), expected, token, asked.address.into())
+            .verify(&Arc::clone(&issuer), expected, token, asked.address)
             .await?;
         let text = |name: &str| claims.all.get(name).and_then(Value::as_str);
         if text("nonce") != Some(asked.nonce) {

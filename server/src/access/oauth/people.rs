@@ -9,7 +9,7 @@ use futures_util::FutureExt;
 
 use super::{resource::Resource, token::Claims};
 use crate::{
-    access::{AuthError, CapOf, Credential, MonthlyCap, Principal, PrincipalFacts, visible_tools},
+    access::{AuthError, CapOf, Credential, MonthlyCap, Principal, PrincipalFacts},
     catalogue::Edition,
     store::{
         AuditRecord, AuditStatus, KeyConfirm, NewUser, ScopeKind, Store, StoreError, Tenant, TenantStatus,
@@ -271,8 +271,7 @@ pub(super) fn principal(
                 of: CapOf::Tenant,
             }),
     };
-    let visible = visible_tools(edition, &facts);
-    Principal::new(facts, visible)
+    Principal::new(facts, edition)
 }
 
 /// A scope of this edition. `*` is for keys of operators alone (catalogue.md §2.3).

@@ -9,7 +9,7 @@ use axum::{
     routing::get,
 };
 use bytes::Bytes;
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderValue, header};
 use sha2::{Digest, Sha256};
 
 use crate::web::{RestError, Web};
@@ -76,12 +76,7 @@ pub(super) fn router() -> Router<Web> {
 async fn file(Path((mark, name)): Path<(String, String)>) -> Response {
     let path = format!("/console/assets/{mark}/{name}");
     let Some(asset) = ALL.iter().find(|asset| asset.path() == path) else {
-        return RestError::new(
-            StatusCode::NOT_FOUND,
-            "not_found",
-            "Nothing is served at this path.",
-        )
-        .into_response();
+        return RestError::no_such_path().into_response();
     };
     let mut response = Bytes::from_static(asset.bytes).into_response();
     let headers = response.headers_mut();

@@ -21,7 +21,7 @@ use crate::{
     domain::{Content, Progress, ToolResult},
     edge::{self, Visit},
     limits::{OverLimit, Usage},
-    pipeline::{Answer, Asking, CallError, ToolCall},
+    pipeline::{Answer, Asking, CallError, Refused, ToolCall},
     telemetry::Trace,
     vocabulary::EditionName,
     web::{KeyInHand, Query, RestError, Web, key::too_many, read},
@@ -161,8 +161,7 @@ async fn arguments(web: &Web, request: Request) -> Result<Option<Bytes>, RestErr
         (true, _) => Ok(None),
         (false, true) => Ok(Some(body)),
         (false, false) => Err(RestError::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "unsupported_media_type",
+            Refused::UNSUPPORTED_MEDIA_TYPE,
             "415 Unsupported Media Type: send the arguments as JSON, with `Content-Type: application/json`.",
         )),
     }
@@ -202,8 +201,7 @@ fn failed(error: &CallError, reference: &str, headers: HeaderMap) -> RestError {
             .with("request_id", json!(reference))
             .with_headers(shown);
     }
-    let status = StatusCode::from_u16(error.http_twin()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut refused = RestError::new(status, error.code(), error.text(reference))
+    let mut refused = RestError::of(error.code(), error.text(reference))
         .with("request_id", json!(reference))
         .with_headers(headers);
     if let Some(details) = edge::details(error) {

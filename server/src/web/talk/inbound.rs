@@ -15,6 +15,7 @@ use super::Open;
 use crate::{
     domain::workspace::Skim,
     edge::Visit,
+    pipeline::Refused,
     web::{
         Json, RestError, Web,
         key::too_many,
@@ -47,8 +48,7 @@ async fn receive(
         knock.mail(skim(body).await?).await?
     } else {
         return Err(RestError::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "unsupported_media_type",
+            Refused::UNSUPPORTED_MEDIA_TYPE,
             "Send a mail's bytes with `Content-Type: message/rfc822`, or a message with `Content-Type: application/json`.",
         ));
     };

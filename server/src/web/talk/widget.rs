@@ -18,6 +18,7 @@ use serde_json::json;
 use super::{Open, Talk};
 use crate::{
     domain::workspace::{Guest, WidgetView},
+    pipeline::Refused,
     web::{Json, RestError, Web, key::too_many, read},
 };
 
@@ -80,8 +81,7 @@ async fn open(
 
 fn strange_origin() -> RestError {
     RestError::new(
-        StatusCode::FORBIDDEN,
-        "origin",
+        Refused::ORIGIN,
         "This chat window may not be opened from this site. Add the site's origin to the widget's allowed_origins.",
     )
 }
@@ -181,8 +181,7 @@ async fn write(
         counted.map_err(|limit| too_many(&limit))?;
         if !read::is(request.headers(), "application/json") {
             return Err(RestError::new(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "unsupported_media_type",
+                Refused::UNSUPPORTED_MEDIA_TYPE,
                 "Send the message as JSON, with `Content-Type: application/json`.",
             ));
         }
