@@ -143,11 +143,17 @@ impl Records<'_> {
             _ => {}
         }
         let counts = self.counted(&others).await?;
+        // Of two that many records meet, the one with fewer values: each is a walk of its own, and one of them may be of a
+        // value that goes with none of the other condition's.
+        let walks = |condition: &Condition| match condition {
+            Condition::OneOf(_, values) => values.len(),
+            Condition::Between(..) => usize::MAX,
+        };
         let rarest = counts
             .iter()
             .copied()
             .zip(&others)
-            .min_by_key(|(count, _)| *count);
+            .min_by_key(|(count, one)| (*count, walks(one)));
         let ranges = others.iter().any(|one| one.is_range() && one.window().is_none());
         Ok(match rarest {
             Some((_, Condition::OneOf(field, values))) if by_age && !ranges => Way::Entries(field, values),

@@ -191,7 +191,7 @@ fn bound(values: &[Value]) -> Vec<&(dyn postgres::types::ToSql + Sync)> {
 }
 
 /// How many records PostgreSQL's index of words takes together: see `server/src/store/text/eras.rs`.
-const ERA_ROWS: i64 = 4_096;
+pub(super) const ERA_ROWS: i64 = 4_096;
 
 /// How the store tells the words of one kind from those of another.
 fn tag(kind: &str) -> String {

@@ -1,7 +1,7 @@
 //! What is asked of the workspace, and beside it the plainest query that gives the same rows.
 
-use super::base::{Base, Value};
-use super::fill::Town;
+use super::base::{Base, ERA_ROWS, Value};
+use super::fill::{MESSAGES_EACH, Town};
 use super::template::text_value;
 use crate::corpus::Vocabulary;
 use serde_json::{Value as Json, json};
@@ -120,14 +120,28 @@ impl Asked<'_> {
             arguments[field] = json!(text);
             arguments
         };
-        // The whole index, whatever its words belong to, in no order: the least that an engine does for the words.
-        let (sql, question): (String, fn(&str) -> String) = if self.postgres {
-            let sql = "SELECT row_id FROM texts WHERE lexemes @@ CAST(CAST($1 AS TEXT) AS tsquery) LIMIT 25";
-            (sql.to_owned(), |text| quoted(text, '\'', " & ", ":*"))
+        // All rows of the kind that most of the answer is of, in no order: the least that an engine does for the words. SQLite's
+        // index knows no kinds.
+        let (kind, rows) = match tool {
+            "list_conversations" => ("message", self.town.conversations.len() * MESSAGES_EACH),
+            "search_knowledge" => ("article", 0),
+            _ => ("lead", self.town.leads.len()),
+        };
+        let (sql, question): (String, Box<dyn Fn(&str) -> String>) = if self.postgres {
+            let sql = "SELECT row_id FROM texts WHERE era IS NOT NULL
+                AND text_marks(tenant_id, shelf, era, lexemes) @@ CAST(CAST($1 AS TEXT) AS tsquery) LIMIT 25";
+            let tenant = self.town.tenant.clone();
+            let ask = move |text: &str| {
+                let eras = 0..=rows / ERA_ROWS as usize;
+                let each = eras.map(|era| quoted(text, ('\'', &format!("{tenant}/{kind}/{era}/")), " & ", ":*"));
+                let each: Vec<String> = each.map(|era| format!("({era})")).collect();
+                each.join(" | ")
+            };
+            (sql.to_owned(), Box::new(ask))
         } else {
             let table = format!("fts_records_{}", self.number);
             let sql = format!("SELECT rowid FROM {table} WHERE {table} MATCH $1 LIMIT 25");
-            (sql, |text| quoted(text, '"', " AND ", " *"))
+            (sql, Box::new(|text| quoted(text, ('"', ""), " AND ", " *")))
         };
         let values = |text: &String| vec![Value::Text(question(text))];
         Figure {
@@ -140,11 +154,12 @@ impl Asked<'_> {
     }
 }
 
-fn quoted(text: &str, quote: char, and: &str, open: &str) -> String {
+/// The words of a text, each in quotes behind what goes before it, the last one to go on.
+fn quoted(text: &str, (quote, before): (char, &str), and: &str, open: &str) -> String {
     let words: Vec<String> = text
         .split(|c: char| !c.is_alphanumeric())
         .filter(|word| !word.is_empty())
-        .map(|word| format!("{quote}{word}{quote}"))
+        .map(|word| format!("{quote}{before}{word}{quote}"))
         .collect();
     format!("{}{open}", words.join(and))
 }

@@ -10,9 +10,9 @@ use crate::{
 };
 
 /// Records that a text filter looks at, newest first: a word in more than that says too little to look further.
-const MOST_HITS: u32 = 1_000;
+const MOST_HITS: u32 = 500;
 /// Records of another kind, newest first, in which a text filter looks for the words too.
-const MOST_SPOKEN: u32 = 300;
+const MOST_SPOKEN: u32 = 200;
 
 /// The full-text question that a filter is: all its words, the last one still being typed.
 pub(crate) fn question(text: &str) -> TextQuery {
