@@ -64,11 +64,12 @@ fn main() {
     }
 }
 
-/// What the linker can do for the size of a program that is built for size, as `[profile.bridge]` is: cargo tells a build
+/// What the linker can do for the size of a program that is built for size, as the profiles `bridge` and `lean` are: cargo tells a build
 /// script the level of optimisation and not the profile's name.
 fn shrink() {
     let is = |name: &str, value: &str| std::env::var(name).is_ok_and(|found| found == value);
-    if !is("OPT_LEVEL", "z") || !is("CARGO_CFG_TARGET_OS", "linux") {
+    let is_small = is("OPT_LEVEL", "s") || is("OPT_LEVEL", "z");
+    if !is_small || !is("CARGO_CFG_TARGET_OS", "linux") {
         return;
     }
     let script =

@@ -51,6 +51,7 @@ use crate::upstream::Upstream;
 use failure::{Failure, Remedy, Report, Tried};
 pub(crate) use notice::{answer_server, cancel_upstream, deliver};
 pub(crate) use reader::Reader;
+use reply::Seen;
 
 /// Longest pause a server may ask for before a resend (M-11).
 const RETRY_AFTER_MOST: Duration = Duration::from_secs(30);
@@ -246,7 +247,7 @@ impl Exchange {
                 reply.body.linger();
                 match late {
                     Some(late) => match late.response().await {
-                        Some(response) => self.answer(response, Vec::new(), &HeaderMap::new()).await,
+                        Some(response) => self.answer(response, Seen::default(), &HeaderMap::new()).await,
                         None => Err(self.lost("The server's stream ended before the response came")),
                     },
                     None => Err(BridgeError::protocol(

@@ -58,7 +58,10 @@ use tools::ToolHeaders;
 use upstream::{Dialer, Endpoint, Limits, Upstream, bearer};
 
 /// musl's own allocator maps and unmaps pages for every buffer of kilobytes, which is a third of the time of a listing.
-#[cfg(target_env = "musl")]
+#[cfg(all(target_env = "musl", feature = "mimalloc"))]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+#[cfg(all(target_env = "musl", not(feature = "mimalloc")))]
 #[global_allocator]
 static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 

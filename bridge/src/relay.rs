@@ -4,7 +4,7 @@
 //! judged, never changed.
 
 use footbridge_protocol::era::{Era, ProtocolVersion};
-use footbridge_protocol::jsonrpc::{DecodeError, Id, Message, OwnedId, Rules, decode, decode_batch, glance};
+use footbridge_protocol::jsonrpc::{DecodeError, Id, Message, OwnedId, Rules, decode, decode_batch};
 
 use crate::exchange::Shared;
 use crate::log;
@@ -41,12 +41,6 @@ pub(crate) fn withdraws(data: &[u8]) -> bool {
 
 /// Judges one message. A request of the server is remembered, so that the host's answer finds its way.
 pub(crate) fn judge(data: &[u8], asked: Asked<'_>, shared: &Shared) -> Result<Verdict, DecodeError> {
-    // Nearly every message is the response that is waited for. Anything the quick look does not recognise is decoded.
-    if let (Some((open, _)), Some(seen)) = (asked, glance(data))
-        && *open == seen.id
-    {
-        return Ok(Verdict::Answer);
-    }
     let era = asked.map_or(Era::Legacy, |(_, era)| era);
     match decode(data, &RULES) {
         Ok(Message::Notification(notification)) => {

@@ -9,9 +9,8 @@ use std::sync::{Mutex, PoisonError};
 
 use footbridge_protocol::headers::Header;
 use footbridge_protocol::jsonrpc::{Message, ResponseBody, Rules, decode};
-use footbridge_protocol::param_headers::{KEYWORD, ParamHeaders};
+use footbridge_protocol::param_headers::ParamHeaders;
 use footbridge_protocol::params::Params;
-use memchr::{memchr, memmem};
 use serde_json::value::RawValue;
 
 use crate::error::quote;
@@ -45,13 +44,13 @@ impl ToolHeaders {
     }
 
     /// Reads a `tools/list` response that is about to pass and returns what the host may see of it. `first_page` says
-    /// that a new listing begins.
-    pub(crate) fn learn(&self, line: Vec<u8>, first_page: bool) -> Vec<u8> {
+    /// that a new listing begins, `may_hold_marks` what a look at it has shown ([`footbridge_protocol::jsonrpc::Glance`]).
+    pub(crate) fn learn(&self, line: Vec<u8>, first_page: bool, may_hold_marks: bool) -> Vec<u8> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if first_page {
             known.clear();
         }
-        if !may_hold_marks(&line) {
+        if !may_hold_marks {
             return line;
         }
         let Some(tools) = tools_of(&line) else { return line };
@@ -76,15 +75,6 @@ impl ToolHeaders {
             without(&line, &tools, &cut)
         }
     }
-}
-
-/// Says whether the keyword can occur in `line`. Its letters can also be spelled as escapes, each of which begins `\u00`; most
-/// lists have no escapes at all.
-fn may_hold_marks(line: &[u8]) -> bool {
-    let escapes = memchr(b'\\', line)
-        .and_then(|at| line.get(at..))
-        .unwrap_or_default();
-    memmem::find(escapes, br"\u00").is_some() || memmem::find(line, KEYWORD.as_bytes()).is_some()
 }
 
 /// The raw elements of `result.tools`.
@@ -151,6 +141,8 @@ fn offset(line: &[u8], part: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use footbridge_protocol::jsonrpc::glance;
+
     use super::*;
 
     const GOOD: &str = r#"{"name":"good","inputSchema":{"type":"object","properties":{"city":{"type":"string","x-mcp-header":"City"}}}}"#;
@@ -163,6 +155,12 @@ mod tests {
             tools.join(" ,\n")
         )
         .into_bytes()
+    }
+
+    /// As an exchange has it learn.
+    fn learn(known: &ToolHeaders, line: Vec<u8>, first_page: bool) -> Vec<u8> {
+        let may_hold_marks = glance(&line).is_none_or(|seen| seen.may_hold_marks);
+        known.learn(line, first_page, may_hold_marks)
     }
 
     fn headers(known: &ToolHeaders, call: &str) -> Vec<(String, String)> {
@@ -183,14 +181,14 @@ mod tests {
         let known = ToolHeaders::default();
         assert_eq!(headers(&known, CALL), []);
         let first = page(&[GOOD, PLAIN]);
-        assert_eq!(known.learn(first.clone(), true), first);
+        assert_eq!(learn(&known, first.clone(), true), first);
         assert_eq!(
             headers(&known, CALL),
             [("mcp-param-city".to_owned(), "=?base64?S8O2bG4=?=".to_owned())]
         );
-        known.learn(page(&[PLAIN]), false);
+        learn(&known, page(&[PLAIN]), false);
         assert_eq!(headers(&known, CALL).len(), 1, "a second page adds to the first");
-        known.learn(page(&[PLAIN]), true);
+        learn(&known, page(&[PLAIN]), true);
         assert_eq!(headers(&known, CALL), []);
     }
 
@@ -203,7 +201,7 @@ mod tests {
             (vec![PLAIN, BAD], vec![PLAIN]),
             (vec![BAD], vec![]),
         ] {
-            let seen = String::from_utf8(known.learn(page(&tools), true)).unwrap();
+            let seen = String::from_utf8(learn(&known, page(&tools), true)).unwrap();
             let expected = format!(
                 r#"{{"jsonrpc":"2.0","id":1,"result":{{ "ttlMs":0,"tools":[ {} ],"nextCursor":"x"}}}}"#,
                 left.join(",")
@@ -216,11 +214,11 @@ mod tests {
     fn a_keyword_in_escapes_is_the_keyword() {
         let known = ToolHeaders::default();
         let escaped = GOOD.replace("x-mcp-header", r"\u0078-mcp-he\u0061der");
-        assert_eq!(known.learn(page(&[&escaped]), true), page(&[&escaped]));
+        assert_eq!(learn(&known, page(&[&escaped]), true), page(&[&escaped]));
         assert_eq!(headers(&known, CALL).len(), 1);
         let escaped = BAD.replace("x-mcp-header", r"x\u002dmcp-header");
-        assert_eq!(known.learn(page(&[&escaped]), true), page(&[""]));
-        known.learn(page(&[GOOD]), true);
+        assert_eq!(learn(&known, page(&[&escaped]), true), page(&[""]));
+        learn(&known, page(&[GOOD]), true);
         known.forget();
         assert_eq!(headers(&known, CALL), []);
     }
@@ -232,7 +230,7 @@ mod tests {
             r#"{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":"x-mcp-header"}}"#,
         ] {
             assert_eq!(
-                ToolHeaders::default().learn(text.as_bytes().to_vec(), true),
+                learn(&ToolHeaders::default(), text.as_bytes().to_vec(), true),
                 text.as_bytes()
             );
         }

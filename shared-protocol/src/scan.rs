@@ -9,6 +9,11 @@ use std::ops::Range;
 
 use wide::u8x16;
 
+/// The same bytes as text, if they are UTF-8. For messages, which may be large.
+pub fn text(bytes: &[u8]) -> Option<&str> {
+    simdutf8::basic::from_utf8(bytes).ok()
+}
+
 /// Objects and arrays that may be open at once. One bit each remembers which of the two it is.
 const DEPTH: u32 = 120;
 
@@ -87,8 +92,17 @@ pub fn inside<'a>(text: &'a str, name: &str) -> Option<Inside<'a>> {
 
 /// Walks through `text`, which must be one JSON object, and shows `visit` its members. `None` if it is anything else; what
 /// was shown until then means nothing.
-pub fn members<'a>(text: &'a str, mut visit: impl FnMut(Member<'a>)) -> Option<()> {
-    let mut walk = Walk::new(text.as_bytes());
+pub fn members<'a>(text: &'a str, visit: impl FnMut(Member<'a>)) -> Option<()> {
+    members_and_key(text, "", visit).map(drop)
+}
+
+/// The same, with whether `key` can be a key anywhere in `text`: it is one, or some string has characters spelled as escapes.
+pub(crate) fn members_and_key<'a>(
+    text: &'a str,
+    key: &str,
+    mut visit: impl FnMut(Member<'a>),
+) -> Option<bool> {
+    let mut walk = Walk::new(text.as_bytes(), key.as_bytes());
     let start = walk.space(0);
     let end = walk.object(text, start, |walk, key, start| {
         let end = match walk.byte(start)? {
@@ -104,26 +118,31 @@ pub fn members<'a>(text: &'a str, mut visit: impl FnMut(Member<'a>)) -> Option<(
         visit(Member { depth: 1, key, value });
         Some(end)
     })?;
-    (walk.space(end) == text.len()).then_some(())
+    (walk.space(end) == text.len()).then_some(walk.may_hold_key)
 }
 
 /// Bytes that are looked at together.
 const WINDOW: usize = 64;
 
 /// A walk over a text, from left to right. Every step is given where it begins and says where it ends.
-struct Walk<'a> {
+struct Walk<'a, 'k> {
     bytes: &'a [u8],
+    /// The key that is looked for beside everything else.
+    wanted: &'k [u8],
+    may_hold_key: bool,
     /// Where the window begins.
     window: usize,
     /// A bit for each byte of the window that ends or breaks a string, the first in the lowest bit.
     marks: u64,
 }
 
-impl<'a> Walk<'a> {
-    fn new(bytes: &'a [u8]) -> Walk<'a> {
+impl<'a, 'k> Walk<'a, 'k> {
+    fn new(bytes: &'a [u8], wanted: &'k [u8]) -> Walk<'a, 'k> {
         // No text is as long as to have a place in this window: the first string opens another.
         Walk {
             bytes,
+            wanted,
+            may_hold_key: false,
             window: usize::MAX / 2,
             marks: 0,
         }
@@ -135,7 +154,7 @@ impl<'a> Walk<'a> {
         &mut self,
         text: &'t str,
         at: usize,
-        mut member: impl FnMut(&mut Walk<'a>, &'t str, usize) -> Option<usize>,
+        mut member: impl FnMut(&mut Walk<'a, 'k>, &'t str, usize) -> Option<usize>,
     ) -> Option<usize> {
         if self.byte(at)? != b'{' {
             return None;
@@ -150,6 +169,7 @@ impl<'a> Walk<'a> {
             }
             let end = self.string(at + 1)?;
             let key = text.get(at + 1..end - 1)?;
+            self.may_hold_key |= key.as_bytes() == self.wanted;
             let value = self.colon(end)?;
             at = member(self, key, value)?;
             at = self.space(at);
@@ -203,27 +223,28 @@ impl<'a> Walk<'a> {
                 if depth == 0 {
                     return Some(at);
                 }
-                at = self.space(at);
-                let next = self.byte(at)?;
-                at += 1;
-                if is_object & 1 == 1 {
-                    if next == b',' {
-                        at = self.space(at);
+                let inside_object = is_object & 1 == 1;
+                // What nearly everybody writes, in one look.
+                if self.pair(at) == Some(*b",\"") {
+                    at += 1;
+                    if inside_object {
                         at = self.key(at)?;
-                        break;
                     }
-                    if next != b'}' {
-                        return None;
-                    }
-                } else {
-                    if next == b',' {
-                        at = self.space(at);
-                        break;
-                    }
-                    if next != b']' {
-                        return None;
-                    }
+                    break;
                 }
+                at = self.space(at);
+                match (self.byte(at)?, inside_object) {
+                    (b',', _) => {
+                        at = self.space(at + 1);
+                        if inside_object {
+                            at = self.key(at)?;
+                        }
+                        break;
+                    }
+                    (b'}', true) | (b']', false) => {}
+                    _ => return None,
+                }
+                at += 1;
                 depth -= 1;
                 is_object >>= 1;
             }
@@ -237,6 +258,9 @@ impl<'a> Walk<'a> {
             return None;
         }
         let end = self.string(at + 1)?;
+        if end - at == self.wanted.len() + 2 {
+            self.may_hold_key |= self.bytes.get(at + 1..end - 1) == Some(self.wanted);
+        }
         self.colon(end)
     }
 
@@ -255,6 +279,11 @@ impl<'a> Walk<'a> {
     #[inline]
     fn byte(&self, at: usize) -> Option<u8> {
         byte(self.bytes, at)
+    }
+
+    #[inline(always)]
+    fn pair(&self, at: usize) -> Option<[u8; 2]> {
+        self.bytes.get(at..)?.first_chunk().copied()
     }
 
     #[inline]
@@ -276,7 +305,10 @@ impl<'a> Walk<'a> {
             at = self.mark(at)?;
             match self.byte(at)? {
                 b'"' => return Some(at + 1),
-                b'\\' => at = escape(self.bytes, at)?,
+                b'\\' => {
+                    self.may_hold_key |= self.byte(at + 1) == Some(b'u');
+                    at = escape(self.bytes, at)?;
+                }
                 _ => return None,
             }
         }

@@ -39,7 +39,7 @@ impl<'a> Object<'a> {
 
     /// The members at `spots` of `message`. `None` if one of them lies elsewhere.
     pub(crate) fn at(message: &'a [u8], spots: &[Spot]) -> Option<Object<'a>> {
-        let text = std::str::from_utf8(message).ok()?;
+        let text = scan::text(message)?;
         let part = |range: &Range<usize>| text.get(range.clone()).map(Cow::Borrowed);
         let members = spots
             .iter()
@@ -49,10 +49,7 @@ impl<'a> Object<'a> {
 
     /// Takes the member `name` of the message `line` apart, in one pass over the line.
     pub(crate) fn within(line: &'a [u8], name: &'static str) -> Option<Within<'a>> {
-        if let Some(inside) = std::str::from_utf8(line)
-            .ok()
-            .and_then(|text| scan::inside(text, name))
-        {
+        if let Some(inside) = scan::text(line).and_then(|text| scan::inside(text, name)) {
             let borrowed = |(key, value)| (Cow::Borrowed(key), Cow::Borrowed(value));
             return Some(Within {
                 object: inside

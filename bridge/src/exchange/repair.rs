@@ -51,7 +51,7 @@ async fn list(shared: &Shared, meta: Option<&str>) -> Result<(), BridgeError> {
         let headers = headers.map_err(BridgeError::protocol)?.headers;
         let (_, response) = ask(shared, &headers, &body, &id).await?;
         let next = next_cursor(&response)?;
-        shared.tools.learn(response, cursor.is_none());
+        shared.tools.learn(response, cursor.is_none(), true);
         match next {
             Some(next) => cursor = Some(next),
             None => break,

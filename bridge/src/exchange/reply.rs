@@ -1,7 +1,7 @@
 //! What a successful reply holds: one message or a stream of them, each given to whoever reads the exchange.
 
 use footbridge_protocol::era::Era;
-use footbridge_protocol::jsonrpc::glance_into;
+use footbridge_protocol::jsonrpc::{glance, glance_into};
 use footbridge_protocol::scan::Spot;
 use hyper::StatusCode;
 use hyper::header::HeaderMap;
@@ -18,6 +18,24 @@ use crate::options::URL_VARIABLE;
 use crate::probe::reply_contradicts_modern;
 use crate::relay::{self, Verdict};
 use crate::upstream::Reply;
+
+/// What a quick look at a response has shown.
+pub(super) struct Seen {
+    /// Tools in it may have marks.
+    pub(super) may_hold_marks: bool,
+    /// Where the members of its result lie; empty if nobody has looked.
+    pub(super) spots: Vec<Spot>,
+}
+
+/// Nobody has looked.
+impl Default for Seen {
+    fn default() -> Seen {
+        Seen {
+            may_hold_marks: true,
+            spots: Vec::new(),
+        }
+    }
+}
 
 impl Exchange {
     /// Reads a 2xx reply: one JSON message, or a stream of events.
@@ -107,17 +125,26 @@ impl Exchange {
 
     /// Does what a message asks for; true if it was the response.
     pub(super) async fn take(&self, data: Vec<u8>, headers: &HeaderMap) -> Result<bool, Failure> {
-        // A crossing takes the result apart: one look finds out both.
+        // Nearly every message is the response that is waited for. Anything a quick look does not recognise is decoded.
         let mut spots = Vec::new();
-        if matches!(self.reader, Reader::Lane(_))
-            && glance_into(&data, &mut spots).is_some_and(|seen| self.id == seen.id)
+        let seen = match self.reader {
+            Reader::Host => glance(&data),
+            // A crossing takes the result apart: one look finds out both.
+            Reader::Lane(_) => glance_into(&data, &mut spots),
+        };
+        if let Some(seen) = seen
+            && self.id == seen.id
         {
-            self.answer(data, spots, headers).await?;
+            let seen = Seen {
+                may_hold_marks: seen.may_hold_marks,
+                spots,
+            };
+            self.answer(data, seen, headers).await?;
             return Ok(true);
         }
         match relay::judge(&data, Some((&self.id, self.era)), &self.shared) {
             Ok(Verdict::Answer) => {
-                self.answer(data, Vec::new(), headers).await?;
+                self.answer(data, Seen::default(), headers).await?;
                 Ok(true)
             }
             Ok(Verdict::Pass) => {
@@ -149,7 +176,7 @@ impl Exchange {
     pub(super) async fn answer(
         &self,
         response: Vec<u8>,
-        mut spots: Vec<Spot>,
+        mut seen: Seen,
         headers: &HeaderMap,
     ) -> Result<(), Failure> {
         self.check_era(StatusCode::OK, &response).await?;
@@ -164,17 +191,17 @@ impl Exchange {
             }
             Kind::ToolsList { first_page } => {
                 let bytes = response.len();
-                let response = self.shared.tools.learn(response, first_page);
+                let response = self.shared.tools.learn(response, first_page, seen.may_hold_marks);
                 // What was cut out of it has moved the rest.
                 if response.len() != bytes {
-                    spots.clear();
+                    seen.spots.clear();
                 }
                 response
             }
             _ => response,
         };
         if !self.is_cancelled() {
-            self.reader.answer(&self.shared, response, spots).await?;
+            self.reader.answer(&self.shared, response, seen.spots).await?;
         }
         Ok(())
     }

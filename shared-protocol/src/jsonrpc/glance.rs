@@ -3,6 +3,7 @@
 use serde_json::value::RawValue;
 
 use super::Id;
+use crate::param_headers::KEYWORD;
 use crate::scan::{self, Member, Spot};
 
 /// A well-formed response, seen without being decoded.
@@ -12,6 +13,8 @@ pub struct Glance<'a> {
     pub id: Id<'a>,
     /// The value of `result`, or `None` if the response is an error.
     pub result: Option<&'a str>,
+    /// Some key in it is [`KEYWORD`], or may spell it: false says that no tool in it has marks.
+    pub may_hold_marks: bool,
 }
 
 /// Recognises a response with an id, spelled as everybody spells one. Whatever it recognises, [`super::decode`] under rules
@@ -19,14 +22,14 @@ pub struct Glance<'a> {
 // On its own, because a caller that is built for size would have it built for size as well.
 #[inline(never)]
 pub fn glance(bytes: &[u8]) -> Option<Glance<'_>> {
-    look(std::str::from_utf8(bytes).ok()?, |_| {})
+    look(scan::text(bytes)?, |_| {})
 }
 
 /// The same, for those who go on to take the result apart: puts the places of its members into `spots`. They stay empty where
 /// keys are spelled with escapes, and where the result is no object.
 #[inline(never)]
 pub fn glance_into<'a>(bytes: &'a [u8], spots: &mut Vec<Spot>) -> Option<Glance<'a>> {
-    let text = std::str::from_utf8(bytes).ok()?;
+    let text = scan::text(bytes)?;
     spots.clear();
     let mut ours = 0;
     let seen = look(text, |member| {
@@ -50,7 +53,7 @@ pub fn glance_into<'a>(bytes: &'a [u8], spots: &mut Vec<Spot>) -> Option<Glance<
 #[inline]
 fn look<'a>(text: &'a str, mut show: impl FnMut(Member<'a>)) -> Option<Glance<'a>> {
     let (mut version, mut id, mut result, mut error, mut strange) = (None, None, None, None, false);
-    scan::members(text, |member| {
+    let may_hold_marks = scan::members_and_key(text, KEYWORD, |member| {
         show(member);
         if member.depth != 1 {
             return;
@@ -80,8 +83,13 @@ fn look<'a>(text: &'a str, mut show: impl FnMut(Member<'a>)) -> Option<Glance<'a
         (Some(result), None) => Some(Glance {
             id,
             result: Some(result),
+            may_hold_marks,
         }),
-        (None, Some(error)) if error.starts_with('{') => Some(Glance { id, result: None }),
+        (None, Some(error)) if error.starts_with('{') => Some(Glance {
+            id,
+            result: None,
+            may_hold_marks,
+        }),
         _ => None,
     }
 }
