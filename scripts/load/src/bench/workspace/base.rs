@@ -139,7 +139,9 @@ impl Base {
             return Ok(Vec::new());
         };
         let index = client.query_one("SELECT pg_get_indexdef('texts_marks'::REGCLASS)", &[])?;
-        client.batch_execute("SET synchronous_commit = off; SET maintenance_work_mem = '512MB'; DROP INDEX texts_marks")?;
+        client.batch_execute(
+            "SET synchronous_commit = off; SET maintenance_work_mem = '512MB'; DROP INDEX texts_marks",
+        )?;
         Ok(vec![index.try_get(0)?])
     }
 
