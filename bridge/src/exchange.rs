@@ -51,7 +51,7 @@ use crate::upstream::Upstream;
 use failure::{Failure, Remedy, Report, Tried};
 pub(crate) use notice::{answer_server, cancel_upstream, deliver};
 pub(crate) use reader::Reader;
-use reply::Seen;
+pub(crate) use reply::Seen;
 
 /// Longest pause a server may ask for before a resend (M-11).
 const RETRY_AFTER_MOST: Duration = Duration::from_secs(30);
@@ -145,7 +145,7 @@ impl Exchange {
             }
             Err(Failure::Refused(_, Report::Theirs(line))) => {
                 if !self.is_cancelled() {
-                    let _ = self.reader.answer(&self.shared, line, Vec::new()).await;
+                    let _ = self.reader.answer(&self.shared, line, Seen::default()).await;
                 }
                 return;
             }

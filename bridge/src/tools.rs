@@ -8,8 +8,8 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use footbridge_protocol::headers::Header;
-use footbridge_protocol::jsonrpc::{Message, ResponseBody, Rules, decode};
-use footbridge_protocol::param_headers::ParamHeaders;
+use footbridge_protocol::jsonrpc::{Keys, Message, ResponseBody, Rules, decode};
+use footbridge_protocol::param_headers::{KEYWORD, ParamHeaders};
 use footbridge_protocol::params::Params;
 use serde_json::value::RawValue;
 
@@ -44,13 +44,13 @@ impl ToolHeaders {
     }
 
     /// Reads a `tools/list` response that is about to pass and returns what the host may see of it. `first_page` says
-    /// that a new listing begins, `may_hold_marks` what a look at it has shown ([`footbridge_protocol::jsonrpc::Glance`]).
-    pub(crate) fn learn(&self, line: Vec<u8>, first_page: bool, may_hold_marks: bool) -> Vec<u8> {
+    /// that a new listing begins, `keys` what keys are in it.
+    pub(crate) fn learn(&self, line: Vec<u8>, first_page: bool, keys: Keys) -> Vec<u8> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if first_page {
             known.clear();
         }
-        if !may_hold_marks {
+        if !keys.may_hold(KEYWORD) {
             return line;
         }
         let Some(tools) = tools_of(&line) else { return line };
@@ -159,8 +159,8 @@ mod tests {
 
     /// As an exchange has it learn.
     fn learn(known: &ToolHeaders, line: Vec<u8>, first_page: bool) -> Vec<u8> {
-        let may_hold_marks = glance(&line).is_none_or(|seen| seen.may_hold_marks);
-        known.learn(line, first_page, may_hold_marks)
+        let keys = glance(&line).map_or(Keys::UNKNOWN, |seen| seen.keys);
+        known.learn(line, first_page, keys)
     }
 
     fn headers(known: &ToolHeaders, call: &str) -> Vec<(String, String)> {

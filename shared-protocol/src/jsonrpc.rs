@@ -18,7 +18,7 @@ use serde_json::value::RawValue;
 pub use decode::{Rules, decode, decode_batch, decode_raw, id_in_prefix};
 pub use error::{ErrorObject, ErrorView};
 pub use fault::{DecodeError, Fault};
-pub use glance::{Glance, glance, glance_into};
+pub use glance::{Glance, Keys, glance, glance_into};
 pub use id::{Id, MAX_SAFE_INTEGER, OwnedId};
 pub use write::{
     write_error, write_notification, write_request, write_result, write_result_with, write_string,

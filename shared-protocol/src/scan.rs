@@ -93,16 +93,17 @@ pub fn inside<'a>(text: &'a str, name: &str) -> Option<Inside<'a>> {
 /// Walks through `text`, which must be one JSON object, and shows `visit` its members. `None` if it is anything else; what
 /// was shown until then means nothing.
 pub fn members<'a>(text: &'a str, visit: impl FnMut(Member<'a>)) -> Option<()> {
-    members_and_key(text, "", visit).map(drop)
+    members_and_keys(text, &[], visit).map(drop)
 }
 
-/// The same, with whether `key` can be a key anywhere in `text`: it is one, or some string has characters spelled as escapes.
-pub(crate) fn members_and_key<'a>(
+/// The same, with a bit for each of `keys`, the first in the lowest bit: it is a key somewhere in `text`, or may be one, because
+/// some string has characters spelled as escapes. At most eight keys, each shorter than 64 bytes.
+pub(crate) fn members_and_keys<'a>(
     text: &'a str,
-    key: &str,
+    keys: &[&str],
     mut visit: impl FnMut(Member<'a>),
-) -> Option<bool> {
-    let mut walk = Walk::new(text.as_bytes(), key.as_bytes());
+) -> Option<u8> {
+    let mut walk = Walk::new(text.as_bytes(), keys);
     let start = walk.space(0);
     let end = walk.object(text, start, |walk, key, start| {
         let end = match walk.byte(start)? {
@@ -118,7 +119,7 @@ pub(crate) fn members_and_key<'a>(
         visit(Member { depth: 1, key, value });
         Some(end)
     })?;
-    (walk.space(end) == text.len()).then_some(walk.may_hold_key)
+    (walk.space(end) == text.len()).then_some(walk.found)
 }
 
 /// Bytes that are looked at together.
@@ -127,9 +128,11 @@ const WINDOW: usize = 64;
 /// A walk over a text, from left to right. Every step is given where it begins and says where it ends.
 struct Walk<'a, 'k> {
     bytes: &'a [u8],
-    /// The key that is looked for beside everything else.
-    wanted: &'k [u8],
-    may_hold_key: bool,
+    /// Keys that are looked for beside everything else, and a bit for each length they have.
+    wanted: &'k [&'k str],
+    lengths: u64,
+    /// A bit for each of them that occurs, or may.
+    found: u8,
     /// Where the window begins.
     window: usize,
     /// A bit for each byte of the window that ends or breaks a string, the first in the lowest bit.
@@ -137,12 +140,13 @@ struct Walk<'a, 'k> {
 }
 
 impl<'a, 'k> Walk<'a, 'k> {
-    fn new(bytes: &'a [u8], wanted: &'k [u8]) -> Walk<'a, 'k> {
+    fn new(bytes: &'a [u8], wanted: &'k [&'k str]) -> Walk<'a, 'k> {
         // No text is as long as to have a place in this window: the first string opens another.
         Walk {
             bytes,
             wanted,
-            may_hold_key: false,
+            lengths: wanted.iter().fold(0, |lengths, key| lengths | 1 << key.len()),
+            found: 0,
             window: usize::MAX / 2,
             marks: 0,
         }
@@ -169,7 +173,7 @@ impl<'a, 'k> Walk<'a, 'k> {
             }
             let end = self.string(at + 1)?;
             let key = text.get(at + 1..end - 1)?;
-            self.may_hold_key |= key.as_bytes() == self.wanted;
+            self.note(at + 1, end - 1);
             let value = self.colon(end)?;
             at = member(self, key, value)?;
             at = self.space(at);
@@ -258,10 +262,17 @@ impl<'a, 'k> Walk<'a, 'k> {
             return None;
         }
         let end = self.string(at + 1)?;
-        if end - at == self.wanted.len() + 2 {
-            self.may_hold_key |= self.bytes.get(at + 1..end - 1) == Some(self.wanted);
-        }
+        self.note(at + 1, end - 1);
         self.colon(end)
+    }
+
+    /// Notes the key between two places if it is looked for.
+    #[inline(always)]
+    fn note(&mut self, from: usize, to: usize) {
+        let length = to - from;
+        if length < 64 && self.lengths >> length & 1 == 1 {
+            self.found |= find(self.bytes.get(from..to).unwrap_or_default(), self.wanted);
+        }
     }
 
     /// Passes the colon behind a key, up to the value.
@@ -306,7 +317,9 @@ impl<'a, 'k> Walk<'a, 'k> {
             match self.byte(at)? {
                 b'"' => return Some(at + 1),
                 b'\\' => {
-                    self.may_hold_key |= self.byte(at + 1) == Some(b'u');
+                    if self.byte(at + 1) == Some(b'u') {
+                        self.found = u8::MAX;
+                    }
                     at = escape(self.bytes, at)?;
                 }
                 _ => return None,
@@ -373,6 +386,13 @@ fn marks_of_sixteen(bytes: u8x16) -> u32 {
 #[inline]
 fn byte(bytes: &[u8], at: usize) -> Option<u8> {
     bytes.get(at).copied()
+}
+
+/// The bit of `key` among `keys`.
+#[inline(never)]
+fn find(key: &[u8], keys: &[&str]) -> u8 {
+    let place = keys.iter().position(|wanted| wanted.as_bytes() == key);
+    place.map_or(0, |place| 1 << place)
 }
 
 fn word(bytes: &[u8], at: usize, word: &[u8]) -> Option<usize> {

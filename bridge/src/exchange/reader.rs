@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use footbridge_protocol::jsonrpc::Id;
-use footbridge_protocol::scan::Spot;
 use hyper::StatusCode;
 
-use super::Shared;
+use super::{Seen, Shared};
 use crate::cross::down::{Lane, Outcome};
 use crate::error::BridgeError;
 use crate::stdio::{HostGone, Line};
@@ -29,17 +28,17 @@ impl Reader {
         }
     }
 
-    /// Takes the response, with the places of its result's members if they are known.
+    /// Takes the response, with what was seen of it.
     pub(super) async fn answer(
         &self,
         shared: &Shared,
         response: Vec<u8>,
-        spots: Vec<Spot>,
+        seen: Seen,
     ) -> Result<(), HostGone> {
         match self {
             Reader::Host => shared.output.send(Line::new(response)).await,
             Reader::Lane(lane) => {
-                lane.answer(response, spots);
+                lane.answer(response, seen);
                 Ok(())
             }
         }

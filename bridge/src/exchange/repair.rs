@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 use footbridge_protocol::jsonrpc::{
-    Message, OwnedId, ResponseBody, Rules, decode, write_request, write_string,
+    Keys, Message, OwnedId, ResponseBody, Rules, decode, write_request, write_string,
 };
 use hyper::header::HeaderMap;
 use serde_json::value::RawValue;
@@ -51,7 +51,7 @@ async fn list(shared: &Shared, meta: Option<&str>) -> Result<(), BridgeError> {
         let headers = headers.map_err(BridgeError::protocol)?.headers;
         let (_, response) = ask(shared, &headers, &body, &id).await?;
         let next = next_cursor(&response)?;
-        shared.tools.learn(response, cursor.is_none(), true);
+        shared.tools.learn(response, cursor.is_none(), Keys::UNKNOWN);
         match next {
             Some(next) => cursor = Some(next),
             None => break,

@@ -1,7 +1,7 @@
 //! What a successful reply holds: one message or a stream of them, each given to whoever reads the exchange.
 
 use footbridge_protocol::era::Era;
-use footbridge_protocol::jsonrpc::{glance, glance_into};
+use footbridge_protocol::jsonrpc::{Keys, glance, glance_into};
 use footbridge_protocol::scan::Spot;
 use hyper::StatusCode;
 use hyper::header::HeaderMap;
@@ -20,18 +20,19 @@ use crate::relay::{self, Verdict};
 use crate::upstream::Reply;
 
 /// What a quick look at a response has shown.
-pub(super) struct Seen {
-    /// Tools in it may have marks.
-    pub(super) may_hold_marks: bool,
+#[derive(Debug)]
+pub(crate) struct Seen {
+    /// What keys are in it.
+    pub(crate) keys: Keys,
     /// Where the members of its result lie; empty if nobody has looked.
-    pub(super) spots: Vec<Spot>,
+    pub(crate) spots: Vec<Spot>,
 }
 
 /// Nobody has looked.
 impl Default for Seen {
     fn default() -> Seen {
         Seen {
-            may_hold_marks: true,
+            keys: Keys::UNKNOWN,
             spots: Vec::new(),
         }
     }
@@ -136,7 +137,7 @@ impl Exchange {
             && self.id == seen.id
         {
             let seen = Seen {
-                may_hold_marks: seen.may_hold_marks,
+                keys: seen.keys,
                 spots,
             };
             self.answer(data, seen, headers).await?;
@@ -191,7 +192,7 @@ impl Exchange {
             }
             Kind::ToolsList { first_page } => {
                 let bytes = response.len();
-                let response = self.shared.tools.learn(response, first_page, seen.may_hold_marks);
+                let response = self.shared.tools.learn(response, first_page, seen.keys);
                 // What was cut out of it has moved the rest.
                 if response.len() != bytes {
                     seen.spots.clear();
@@ -201,7 +202,7 @@ impl Exchange {
             _ => response,
         };
         if !self.is_cancelled() {
-            self.reader.answer(&self.shared, response, seen.spots).await?;
+            self.reader.answer(&self.shared, response, seen).await?;
         }
         Ok(())
     }

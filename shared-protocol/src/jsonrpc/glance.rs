@@ -13,8 +13,25 @@ pub struct Glance<'a> {
     pub id: Id<'a>,
     /// The value of `result`, or `None` if the response is an error.
     pub result: Option<&'a str>,
-    /// Some key in it is [`KEYWORD`], or may spell it: false says that no tool in it has marks.
-    pub may_hold_marks: bool,
+    /// What keys occur in it.
+    pub keys: Keys,
+}
+
+/// Which keys occur in a text, of those that somebody else would have to look for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keys(u8);
+
+impl Keys {
+    /// Nobody has looked.
+    pub const UNKNOWN: Keys = Keys(u8::MAX);
+
+    const LOOKED_FOR: [&str; 4] = [KEYWORD, "execution", "outputSchema", "icons"];
+
+    /// False if `key` is no key in the text, however it may be spelled. True says nothing.
+    pub fn may_hold(self, key: &str) -> bool {
+        let place = Keys::LOOKED_FOR.iter().position(|known| *known == key);
+        place.is_none_or(|place| self.0 >> place & 1 == 1)
+    }
 }
 
 /// Recognises a response with an id, spelled as everybody spells one. Whatever it recognises, [`super::decode`] under rules
@@ -53,7 +70,7 @@ pub fn glance_into<'a>(bytes: &'a [u8], spots: &mut Vec<Spot>) -> Option<Glance<
 #[inline]
 fn look<'a>(text: &'a str, mut show: impl FnMut(Member<'a>)) -> Option<Glance<'a>> {
     let (mut version, mut id, mut result, mut error, mut strange) = (None, None, None, None, false);
-    let may_hold_marks = scan::members_and_key(text, KEYWORD, |member| {
+    let keys = scan::members_and_keys(text, &Keys::LOOKED_FOR, |member| {
         show(member);
         if member.depth != 1 {
             return;
@@ -74,7 +91,8 @@ fn look<'a>(text: &'a str, mut show: impl FnMut(Member<'a>)) -> Option<Glance<'a
             }
         };
         strange |= slot.replace(member.value).is_some();
-    })?;
+    })
+    .map(Keys)?;
     if strange || version != Some("\"2.0\"") {
         return None;
     }
@@ -83,12 +101,12 @@ fn look<'a>(text: &'a str, mut show: impl FnMut(Member<'a>)) -> Option<Glance<'a
         (Some(result), None) => Some(Glance {
             id,
             result: Some(result),
-            may_hold_marks,
+            keys,
         }),
         (None, Some(error)) if error.starts_with('{') => Some(Glance {
             id,
             result: None,
-            may_hold_marks,
+            keys,
         }),
         _ => None,
     }

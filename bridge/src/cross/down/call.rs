@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use footbridge_protocol::era::Era;
-use footbridge_protocol::jsonrpc::{ErrorView, Message, OwnedId, Request, Rules, decode, write_result_with};
+use footbridge_protocol::jsonrpc::{
+    ErrorView, Keys, Message, OwnedId, Request, Rules, decode, write_result_with,
+};
 use hyper::StatusCode;
 use hyper::header::HeaderMap;
 use tokio::time::Instant;
@@ -204,8 +206,8 @@ impl Call {
             None => return Step::Gone,
         };
         let response = kept(response);
-        let spots = self.lane.take_spots();
-        let within = match Object::at(&response, &spots).filter(|object| !object.is_empty()) {
+        let seen = self.lane.take_seen();
+        let within = match Object::at(&response, &seen.spots).filter(|object| !object.is_empty()) {
             None => Object::within(&response, "result").unwrap_or_default(),
             object => Within { object, error: None },
         };
@@ -221,9 +223,9 @@ impl Call {
             (None, None) => return self.broken("The server's result is no object"),
         };
         match result.get("resultType") {
-            None | Some(r#""complete""#) => self.complete(result, &response),
+            None | Some(r#""complete""#) => self.complete(result, &response, seen.keys),
             Some(_) => match result.text("resultType").as_deref() {
-                Some("complete") => self.complete(result, &response),
+                Some("complete") => self.complete(result, &response, seen.keys),
                 Some("input_required") => self.input(&result),
                 Some("task") if self.method == "tools/call" => match Task::read(&result) {
                     Some(task) => Step::Task(task),
@@ -281,9 +283,9 @@ impl Call {
         }
     }
 
-    /// The end of the call with a complete result that `response` holds.
-    pub(super) fn complete(&self, result: Object<'_>, response: &Bytes) -> Step {
-        let result = shape::shape(result, &self.method, self.host.handshake.revision);
+    /// The end of the call with a complete result that `response` holds, and these keys.
+    pub(super) fn complete(&self, result: Object<'_>, response: &Bytes, keys: Keys) -> Step {
+        let result = shape::shape(result, &self.method, self.host.handshake.revision, keys);
         let mut holes = Holes::of(response);
         let mut line = holes.room();
         write_result_with(&mut line, self.id.as_id(), |out| result.write(out, &mut holes));

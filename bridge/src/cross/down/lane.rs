@@ -3,14 +3,13 @@
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use footbridge_protocol::scan::Spot;
 use hyper::StatusCode;
 use memchr::memmem;
 use tokio::sync::mpsc;
 
 use crate::cross::object::Object;
 use crate::error::BridgeError;
-use crate::exchange::Shared;
+use crate::exchange::{Seen, Shared};
 use crate::stdio::{HostGone, Line};
 
 /// How an exchange ended.
@@ -26,8 +25,8 @@ pub(crate) enum Outcome {
 #[derive(Debug)]
 pub(crate) struct Lane {
     outcome: Mutex<Option<Outcome>>,
-    /// Where in the response the members of its result lie; empty if nobody has looked.
-    spots: Mutex<Vec<Spot>>,
+    /// What was seen of the response.
+    seen: Mutex<Seen>,
     /// The HTTP status of a refusal; 200 otherwise.
     status: AtomicU16,
     notices: Notices,
@@ -48,7 +47,7 @@ impl Lane {
     fn new(notices: Notices) -> Lane {
         Lane {
             outcome: Mutex::new(None),
-            spots: Mutex::default(),
+            seen: Mutex::default(),
             status: AtomicU16::new(StatusCode::OK.as_u16()),
             notices,
         }
@@ -74,15 +73,15 @@ impl Lane {
         self.status.store(status.as_u16(), Ordering::Relaxed);
     }
 
-    /// Takes the response, with the places of its result's members if they are known.
-    pub(crate) fn answer(&self, response: Vec<u8>, spots: Vec<Spot>) {
-        *self.spots.lock().unwrap_or_else(PoisonError::into_inner) = spots;
+    /// Takes the response, with what was seen of it.
+    pub(crate) fn answer(&self, response: Vec<u8>, seen: Seen) {
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = seen;
         self.end(Outcome::Response(response));
     }
 
-    /// Hands those places on.
-    pub(super) fn take_spots(&self) -> Vec<Spot> {
-        std::mem::take(&mut *self.spots.lock().unwrap_or_else(PoisonError::into_inner))
+    /// Hands on what was seen.
+    pub(super) fn take_seen(&self) -> Seen {
+        std::mem::take(&mut *self.seen.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Takes the end of the exchange.

@@ -5,8 +5,8 @@
 use std::borrow::Cow;
 
 use footbridge_protocol::era::ProtocolVersion;
+use footbridge_protocol::jsonrpc::Keys;
 use footbridge_protocol::meta::{SERVER_INFO, SUBSCRIPTION_ID};
-use memchr::memmem;
 
 use crate::cross::object::{Object, array, elements, quoted};
 
@@ -15,17 +15,22 @@ const MODERN: [&str; 3] = ["resultType", "ttlMs", "cacheScope"];
 const OLDEST: ProtocolVersion = ProtocolVersion::V2025_03_26;
 const MIDDLE: ProtocolVersion = ProtocolVersion::V2025_06_18;
 
-/// Shapes the complete `result` of a request of `method` for `revision`.
-pub(super) fn shape<'a>(mut result: Object<'a>, method: &str, revision: ProtocolVersion) -> Object<'a> {
+/// Shapes the complete `result` of a request of `method` for `revision`; `keys` are those in it.
+pub(super) fn shape<'a>(
+    mut result: Object<'a>,
+    method: &str,
+    revision: ProtocolVersion,
+    keys: Keys,
+) -> Object<'a> {
     result.remove(&MODERN);
     without_modern_meta(&mut result);
     match method {
         "tools/call" => call(&mut result, revision),
         "prompts/get" if revision == OLDEST => messages(&mut result),
-        "tools/list" => list(&mut result, "tools", revision),
-        "prompts/list" => list(&mut result, "prompts", revision),
-        "resources/list" => list(&mut result, "resources", revision),
-        "resources/templates/list" => list(&mut result, "resourceTemplates", revision),
+        "tools/list" => list(&mut result, "tools", revision, keys),
+        "prompts/list" => list(&mut result, "prompts", revision, keys),
+        "resources/list" => list(&mut result, "resources", revision, keys),
+        "resources/templates/list" => list(&mut result, "resourceTemplates", revision, keys),
         _ => {}
     }
     result
@@ -130,15 +135,14 @@ fn is_type(block: &Object<'_>, name: &str) -> bool {
 }
 
 /// A listing, each entry without what the revision does not know.
-fn list(result: &mut Object<'_>, member: &'static str, revision: ProtocolVersion) {
+fn list(result: &mut Object<'_>, member: &'static str, revision: ProtocolVersion, keys: Keys) {
     let gone: &[&str] = match revision {
         OLDEST => &["execution", "icons", "title", "outputSchema"],
         MIDDLE => &["execution", "icons"],
         _ => &["execution"],
     };
     let Some(raw) = result.get(member) else { return };
-    let occurs = |key: &str| memmem::find(raw.as_bytes(), key.as_bytes()).is_some();
-    if !occurs("outputSchema") && !gone.iter().any(|key| occurs(key)) {
+    if !keys.may_hold("outputSchema") && !gone.iter().any(|key| keys.may_hold(key)) {
         return;
     }
     let Some(entries) = elements(raw) else { return };
@@ -169,12 +173,20 @@ fn list(result: &mut Object<'_>, member: &'static str, revision: ProtocolVersion
 
 #[cfg(test)]
 mod tests {
+    use footbridge_protocol::jsonrpc::glance;
+
     use super::*;
 
     const N25: ProtocolVersion = ProtocolVersion::V2025_11_25;
 
     fn shaped(method: &str, revision: ProtocolVersion, result: &str) -> String {
-        shape(Object::read(result).unwrap(), method, revision).to_text()
+        // As a reply brings it, and as if nobody had looked at it: both come out the same.
+        let message = format!(r#"{{"jsonrpc":"2.0","id":1,"result":{result}}}"#);
+        let keys = glance(message.as_bytes()).unwrap().keys;
+        let [seen, unseen] = [keys, Keys::UNKNOWN]
+            .map(|keys| shape(Object::read(result).unwrap(), method, revision, keys).to_text());
+        assert_eq!(seen, unseen);
+        seen
     }
 
     #[test]

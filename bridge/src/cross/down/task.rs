@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use footbridge_protocol::jsonrpc::write_notification;
+use footbridge_protocol::jsonrpc::{Keys, write_notification};
 use hyper::StatusCode;
 
 use super::call::{Call, Step};
@@ -128,7 +128,7 @@ pub(super) async fn follow(call: &Call, mut task: Task, rounds: &mut Rounds) -> 
             }
             "completed" => {
                 return match result.get("result").and_then(Object::read) {
-                    Some(end) => call.complete(end, &response),
+                    Some(end) => call.complete(end, &response, Keys::UNKNOWN),
                     None => call.broken("The server's task ended without a result"),
                 };
             }
