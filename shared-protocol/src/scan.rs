@@ -128,9 +128,10 @@ const WINDOW: usize = 64;
 /// A walk over a text, from left to right. Every step is given where it begins and says where it ends.
 struct Walk<'a, 'k> {
     bytes: &'a [u8],
-    /// Keys that are looked for beside everything else, and a bit for each length they have.
+    /// Keys that are looked for beside everything else; a bit for each length they have, and for each letter they begin with.
     wanted: &'k [&'k str],
     lengths: u64,
+    letters: u32,
     /// A bit for each of them that occurs, or may.
     found: u8,
     /// Where the window begins.
@@ -146,6 +147,9 @@ impl<'a, 'k> Walk<'a, 'k> {
             bytes,
             wanted,
             lengths: wanted.iter().fold(0, |lengths, key| lengths | 1 << key.len()),
+            letters: wanted
+                .iter()
+                .fold(0, |letters, key| letters | letter(key.as_bytes())),
             found: 0,
             window: usize::MAX / 2,
             marks: 0,
@@ -269,9 +273,14 @@ impl<'a, 'k> Walk<'a, 'k> {
     /// Notes the key between two places if it is looked for.
     #[inline(always)]
     fn note(&mut self, from: usize, to: usize) {
+        // Nearly every key has another length, or begins with another letter.
         let length = to - from;
-        if length < 64 && self.lengths >> length & 1 == 1 {
-            self.found |= find(self.bytes.get(from..to).unwrap_or_default(), self.wanted);
+        if length >= 64 || self.lengths >> length & 1 == 0 {
+            return;
+        }
+        let key = self.bytes.get(from..to).unwrap_or_default();
+        if self.letters & letter(key) != 0 {
+            self.found |= find(key, self.wanted);
         }
     }
 
@@ -386,6 +395,12 @@ fn marks_of_sixteen(bytes: u8x16) -> u32 {
 #[inline]
 fn byte(bytes: &[u8], at: usize) -> Option<u8> {
     bytes.get(at).copied()
+}
+
+/// A bit for the letter that `key` begins with.
+#[inline]
+fn letter(key: &[u8]) -> u32 {
+    key.first().map_or(0, |first| 1 << (first & 31))
 }
 
 /// The bit of `key` among `keys`.
