@@ -133,7 +133,8 @@ impl Asked<'_> {
             let tenant = self.town.tenant.clone();
             let ask = move |text: &str| {
                 let eras = 0..=rows / ERA_ROWS as usize;
-                let each = eras.map(|era| quoted(text, ('\'', &format!("{tenant}/{kind}/{era}/")), " & ", ":*"));
+                let each =
+                    eras.map(|era| quoted(text, ('\'', &format!("{tenant}/{kind}/{era}/")), " & ", ":*"));
                 let each: Vec<String> = each.map(|era| format!("({era})")).collect();
                 each.join(" | ")
             };
