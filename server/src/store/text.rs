@@ -160,7 +160,7 @@ fn tag_word(tag: &str) -> String {
     format!("\u{E000}{}", super::chain::hex(tag.as_bytes()))
 }
 
-fn cut(text: &str) -> &str {
+pub(crate) fn cut(text: &str) -> &str {
     let mut end = text.len().min(MOST_BYTES);
     while !text.is_char_boundary(end) {
         end -= 1;

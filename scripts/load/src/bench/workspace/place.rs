@@ -125,7 +125,13 @@ impl Place {
             }
             Some(private) => {
                 let text = format!("host={} user=footbridge dbname=bench", private.folder.display());
-                Base::Postgres(postgres::Client::connect(&text, postgres::NoTls)?)
+                let mut client = postgres::Client::connect(&text, postgres::NoTls)?;
+                // As the server has its connections.
+                client.batch_execute(
+                    "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET jit = off;
+                     SET max_parallel_workers_per_gather = 0",
+                )?;
+                Base::Postgres(client)
             }
         })
     }
