@@ -2,7 +2,6 @@
 //! record with its entries, its words and its history would take four.
 
 use serde::Serialize;
-use serde_json::value::RawValue;
 
 use super::{Draft, Record, Records, change::entries};
 use crate::{
@@ -25,33 +24,26 @@ pub(in crate::store) struct Fresh {
     kind: String,
     id: String,
     actor: String,
-    /// As they are, and not as texts within a text.
-    doc: Box<RawValue>,
-    fields: Box<RawValue>,
+    /// Texts within a text: PostgreSQL refuses a NUL in JSON that it reads, and documents may hold one.
+    doc: String,
+    fields: String,
     title: Option<String>,
     body: Option<String>,
 }
 
 impl Fresh {
-    pub(super) fn of(
-        records: &Records<'_>,
-        id: &str,
-        draft: &Draft,
-        listed: String,
-        actor: &str,
-    ) -> Result<Self, StoreError> {
-        let raw = |json: String| RawValue::from_string(json).map_err(|e| StoreError::Row(e.to_string()));
+    pub(super) fn of(records: &Records<'_>, id: &str, draft: &Draft, listed: String, actor: &str) -> Self {
         let words = draft.words.as_ref();
-        Ok(Self {
+        Self {
             tenant: records.tenant.clone(),
             kind: records.kind.to_owned(),
             id: id.to_owned(),
             actor: actor.to_owned(),
-            doc: raw(draft.doc.clone())?,
-            fields: raw(listed)?,
+            doc: draft.doc.clone(),
+            fields: listed,
             title: words.map(|(title, _)| cut(title).to_owned()),
             body: words.map(|(_, body)| cut(body).to_owned()),
-        })
+        }
     }
 }
 
@@ -68,7 +60,7 @@ impl Records<'_> {
         }
         let now = self.session.now;
         let listed = to_json(&entries(draft, now, now)?)?;
-        let fresh = Fresh::of(self, id, draft, listed, actor)?;
+        let fresh = Fresh::of(self, id, draft, listed, actor);
         if self.session.fresh.len() >= MOST_AT_ONCE {
             self.session.write_fresh().await?;
         }
@@ -84,7 +76,7 @@ impl Records<'_> {
         listed: String,
         actor: &str,
     ) -> Result<Option<Record>, StoreError> {
-        let fresh = Fresh::of(self, id, draft, listed, actor)?;
+        let fresh = Fresh::of(self, id, draft, listed, actor);
         self.session.write_fresh().await?;
         let now = self.session.now;
         let made = self.session.write_all(self.tenant, &[fresh]).await?;
@@ -119,17 +111,17 @@ impl Session {
         let sql = format!(
             "WITH given AS MATERIALIZED (
                 SELECT * FROM json_to_recordset(CAST(CAST($2 AS TEXT) AS JSON))
-                    AS new (kind TEXT, id TEXT, actor TEXT, doc JSON, fields JSON, title TEXT, body TEXT)
+                    AS new (kind TEXT, id TEXT, actor TEXT, doc TEXT, fields TEXT, title TEXT, body TEXT)
              ), made AS (
                 INSERT INTO records (tenant_id, kind, id, version, doc, fields, created_at, updated_at)
-                SELECT $1, kind, id, 1, CAST(doc AS TEXT), CAST(fields AS TEXT), $3, $3 FROM given
+                SELECT $1, kind, id, 1, doc, fields, $3, $3 FROM given
                 ON CONFLICT DO NOTHING RETURNING row_id, kind, id
              ), new AS (
                 SELECT made.row_id, given.* FROM made JOIN given ON given.kind = made.kind AND given.id = made.id
              ), listed AS (
                 INSERT INTO record_fields (tenant_id, kind, field, value, at, id)
                 SELECT $1, new.kind, entry.name, decode(entry.value, 'hex'), $3, new.id
-                FROM new, json_to_recordset(new.fields) AS entry (name TEXT, value TEXT)
+                FROM new, json_to_recordset(CAST(new.fields AS JSON)) AS entry (name TEXT, value TEXT)
                 ON CONFLICT DO NOTHING
              ), noted AS (
                 INSERT INTO record_history (tenant_id, kind, id, version, at, actor, change)

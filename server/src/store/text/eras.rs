@@ -5,7 +5,7 @@
 //! on until enough is found. A frequent word is met in the newest eras and a rare one has few rows, so what is read is a few times
 //! what is wanted. SQLite walks its index from the newest row back and gives the same rows.
 
-use super::{Matching, Shelf, TextHit, TextQuery, cut, dialect::TSQUERY, place};
+use super::{Matching, NEWEST_PER_KIND, Shelf, TextHit, TextQuery, best, cut, dialect::TSQUERY, place};
 use crate::{
     store::{
         Session, StoreError,
@@ -22,8 +22,6 @@ const LOOK_AT_ONE_IN: i64 = 128;
 const FIRST_ERAS: i64 = 2;
 /// How many times the eras asked before are asked next at most, where nothing or little was found in those.
 const MORE_ERAS: i64 = 5;
-/// Records of each kind that are ranked: enough for some pages, and few enough to be read in a millisecond or two.
-const NEWEST_PER_KIND: u32 = 200;
 
 /// The words of a record on their way into the table.
 pub(crate) struct RecordWords<'w> {
@@ -145,10 +143,10 @@ impl Session {
         let found = self
             .newest_in_places(tenant, query, kinds, NEWEST_PER_KIND)
             .await?;
-        let mut hits: Vec<TextHit> = found.into_iter().flat_map(|asked| asked.found).collect();
-        hits.sort_by(|a, b| b.rank.total_cmp(&a.rank).then(b.row_id.cmp(&a.row_id)));
-        hits.truncate(limit as usize);
-        Ok(hits)
+        Ok(best(
+            found.into_iter().flat_map(|asked| asked.found).collect(),
+            limit,
+        ))
     }
 
     /// The newest records of a kind that match.

@@ -726,3 +726,58 @@ fn records_of_before_are_kept_apart_too() {
         assert_eq!(ids(&store, of("usr_bob")).await, ["lead_2"]);
     });
 }
+
+#[test]
+fn of_many_records_with_a_word_the_newest_are_ranked_by_where_they_hold_it() {
+    for_each_engine(|place| async move {
+        let store = place.open_with(&["acme"]).await;
+        write(&store, "acme", |tx| {
+            Box::pin(async move {
+                for n in 0..600_i64 {
+                    let (title, text) = if n % 50 == 0 {
+                        ("common", "")
+                    } else {
+                        ("", "common")
+                    };
+                    let draft =
+                        Draft::of(&json!({}))?.with_words(title, &format!("{text} word{n} commonest"));
+                    tx.records("lead")
+                        .insert(&format!("lead_{n:03}"), &draft, "usr")
+                        .await?;
+                }
+                let rare = Draft::of(&json!({}))?.with_words("", "common among notes");
+                tx.records("note")
+                    .insert("note_1", &rare, "usr")
+                    .await
+                    .map(|_| ())
+            })
+        })
+        .await;
+        let find = |words: &'static [&'static str], prefix_last: bool| {
+            let query = TextQuery {
+                terms: words.iter().map(|&word| vec![word.to_owned()]).collect(),
+                matching: Matching::All,
+                prefix_last,
+                ..TextQuery::default()
+            };
+            let found = read(&store, "acme", move |tx| {
+                Box::pin(async move { tx.find_words(&["lead", "note"], &query, 500).await })
+            });
+            async { found.await.into_iter().map(|one| one.id).collect::<Vec<_>>() }
+        };
+        let found = find(&["common"], false).await;
+        assert_eq!(found.len(), 201);
+        assert_eq!(
+            found.get(..6).unwrap(),
+            [
+                "lead_550", "lead_500", "lead_450", "lead_400", "note_1", "lead_599"
+            ]
+        );
+        assert_eq!(find(&["common", "word555"], false).await, ["lead_555"]);
+        // As it is being typed, letter by letter.
+        assert_eq!(find(&["com"], true).await.len(), 201);
+        assert_eq!(find(&["comm"], true).await.len(), 201);
+        assert_eq!(find(&["common", "word59"], true).await.len(), 11);
+        assert_eq!(find(&["common", "nowhere"], true).await, Vec::<String>::new());
+    });
+}
