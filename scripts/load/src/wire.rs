@@ -224,6 +224,17 @@ pub(crate) fn tool_result(body: &[u8]) -> Result<serde_json::Value, Failure> {
     found.ok_or_else(|| "the tool gave no structured content".into())
 }
 
+/// The arguments with one more, or with another value of one.
+pub(crate) fn with(
+    arguments: &serde_json::Value,
+    name: &str,
+    value: impl Into<serde_json::Value>,
+) -> serde_json::Value {
+    let mut all = arguments.as_object().cloned().unwrap_or_default();
+    all.insert(name.to_owned(), value.into());
+    all.into()
+}
+
 /// The first 300 bytes, printable.
 pub(crate) fn excerpt(body: &[u8]) -> String {
     String::from_utf8_lossy(body.get(..300).unwrap_or(body)).replace(['\n', '\r'], " ")

@@ -8,7 +8,9 @@ use crate::ours::{self, READ_TOOL, WRITE_TOOL};
 use crate::process::{Running, free_port, wait_for_port};
 use crate::report::{Row, Section, Target as Goal};
 use crate::stats::median;
-use crate::wire::{Call, Era, FIRST_ID, Failure, Target, call_once, check, excerpt, exchange, tool_result};
+use crate::wire::{
+    Call, Era, FIRST_ID, Failure, Target, call_once, check, excerpt, exchange, tool_result, with,
+};
 use serde_json::{Value, json};
 use std::net::TcpStream;
 use std::sync::Mutex;
@@ -227,10 +229,11 @@ fn get(stream: &mut TcpStream, target: &Target) -> Result<(), Failure> {
 
 /// Both steps.
 fn confirmed(stream: &mut TcpStream, target: &Target, number: usize) -> Result<(), Failure> {
-    let mut arguments = memory("asked", number);
-    let preview = call(stream, target, WRITE_TOOL, &arguments)?;
+    let asked = memory("asked", number);
+    let preview = call(stream, target, WRITE_TOOL, &asked)?;
     let token = preview.get("confirmation_token").cloned();
-    arguments["confirmation_token"] = token.ok_or_else(|| format!("no token: {preview}"))?;
+    let token = token.ok_or_else(|| format!("no token: {preview}"))?;
+    let arguments = with(&asked, "confirmation_token", token);
     let done = call(stream, target, WRITE_TOOL, &arguments)?;
     match done.get("status") {
         Some(status) if status == "done" => Ok(()),

@@ -5,7 +5,9 @@
 
 use super::{PATIENCE, town::Town};
 use crate::ours::{READ_TOOL, WRITE_TOOL};
-use crate::wire::{Call, Era, FIRST_ID, Failure, Target, call_once, check, excerpt, exchange, tool_result};
+use crate::wire::{
+    Call, Era, FIRST_ID, Failure, Target, call_once, check, excerpt, exchange, tool_result, with,
+};
 use serde_json::json;
 use std::sync::Barrier;
 use std::time::Instant;
@@ -31,12 +33,12 @@ impl Town {
         let key = self.product.mint_with(&["--confirm", "preview"])?;
         let targets = self.each(&key.secret)?;
         let some = targets.first().ok_or("no replica")?;
-        let mut arguments = json!({ "key": KEY, "content": "once" });
+        let arguments = json!({ "key": KEY, "content": "once" });
         let asked = Call::tool(Era::Modern, WRITE_TOOL, &arguments.to_string());
         let preview = tool_result(&call_once(some, &asked, PATIENCE)?)?;
         let token = preview.get("confirmation_token").cloned();
         let token = token.ok_or_else(|| format!("no preview with a token: {preview}"))?;
-        arguments["confirmation_token"] = token;
+        let arguments = with(&arguments, "confirmation_token", token);
         let call = Call::tool(Era::Modern, WRITE_TOOL, &arguments.to_string());
         let each = confirmations.div_ceil(CONNECTIONS);
         let start = Barrier::new(CONNECTIONS as usize);

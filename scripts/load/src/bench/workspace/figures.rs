@@ -4,6 +4,7 @@ use super::base::{Base, ERA_ROWS, Value};
 use super::fill::{MESSAGES_EACH, Town};
 use super::template::text_value;
 use crate::corpus::Vocabulary;
+use crate::wire::with;
 use serde_json::{Value as Json, json};
 
 /// Rows of a page.
@@ -30,6 +31,9 @@ fn by_entry(order: &str, more: &str) -> String {
         PAGE + 1
     )
 }
+
+/// What a bare query is asked for some words.
+type Question = Box<dyn Fn(&str) -> String>;
 
 struct Asked<'a> {
     town: &'a Town,
@@ -91,11 +95,7 @@ impl Asked<'_> {
     /// One record by its id.
     fn one(&self, name: &'static str, tool: &'static str, kind: &str, ids: &[String], more: &Json) -> Figure {
         let some: Vec<&String> = spread(ids);
-        let arguments = |id: &&String| {
-            let mut arguments = more.clone();
-            arguments["id"] = json!(id);
-            arguments
-        };
+        let arguments = |id: &&String| with(more, "id", id.as_str());
         let sql = "SELECT doc FROM records WHERE tenant_id = $1 AND kind = $2 AND id = $3";
         let values = |id: &&String| vec![self.text(&self.town.tenant), self.text(kind), self.text(id)];
         Figure {
@@ -115,11 +115,7 @@ impl Asked<'_> {
         asked: &[String],
         (field, more): (&str, &Json),
     ) -> Figure {
-        let arguments = |text: &String| {
-            let mut arguments = more.clone();
-            arguments[field] = json!(text);
-            arguments
-        };
+        let arguments = |text: &String| with(more, field, text.as_str());
         // All rows of the kind that most of the answer is of, in no order: the least that an engine does for the words. SQLite's
         // index knows no kinds.
         let (kind, rows) = match tool {
@@ -127,7 +123,7 @@ impl Asked<'_> {
             "search_knowledge" => ("article", 0),
             _ => ("lead", self.town.leads.len()),
         };
-        let (sql, question): (String, Box<dyn Fn(&str) -> String>) = if self.postgres {
+        let (sql, question): (String, Question) = if self.postgres {
             let sql = "SELECT row_id FROM texts WHERE era IS NOT NULL
                 AND text_marks(tenant_id, shelf, era, lexemes) @@ CAST(CAST($1 AS TEXT) AS tsquery) LIMIT 25";
             let tenant = self.town.tenant.clone();
@@ -178,11 +174,7 @@ pub(super) fn figures(base: &Base, town: &Town, number: i64) -> Vec<Figure> {
         number,
         postgres: matches!(base, Base::Postgres(_)),
     };
-    let page = |more: Json| {
-        let mut arguments = more;
-        arguments["limit"] = json!(PAGE);
-        arguments
-    };
+    let page = |more: Json| with(&more, "limit", PAGE);
     let owner = town.owners.first().cloned().unwrap_or_default();
     let own = |some: Vec<&String>| -> Vec<String> { some.into_iter().cloned().collect() };
     let last_names = own(spread(&town.last_names));

@@ -1,7 +1,7 @@
 //! Records of the demo, to be repeated: the same document and entries with other values.
 
 use super::base::{Base, Entry, Row, Value};
-use crate::wire::Failure;
+use crate::wire::{Failure, with};
 use serde_json::{Value as Json, json};
 
 /// A record of the demo.
@@ -130,9 +130,9 @@ impl Template {
             .iter()
             .map(|entry| {
                 let hex: String = entry.value.iter().map(|byte| format!("{byte:02x}")).collect();
-                let mut field = json!({ "name": entry.field, "value": hex });
+                let field = json!({ "name": entry.field, "value": hex });
                 if entry.unique {
-                    field["unique"] = true.into();
+                    return with(&field, "unique", true);
                 }
                 field
             })
