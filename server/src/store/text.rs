@@ -38,9 +38,8 @@ const NEWEST_PER_KIND: u32 = 200;
 /// newest records of each kind are ranked, by where they hold the words.
 const RANKED_RECORDS: u64 = 500;
 const COUNTED_RECORDS: u64 = 10_000;
-/// Words that one that is still being typed is taken for, at most.
-const MOST_OPEN: usize = 128;
-/// Letters from which on SQLite has no index of words that begin so, but puts together what all of them stand in.
+/// Letters from which on SQLite has no index of words that begin so, but puts together, for each question, what all of them stand
+/// in.
 const OPEN_LETTERS: usize = 4;
 /// A word in at least so many rows is taken as it is, even where it may go on: to gather all that begin with it costs some
 /// 50 ns a row.

@@ -134,29 +134,6 @@ impl SqliteConnection {
         Ok(rows)
     }
 
-    /// The words of a full-text table that begin so, at most `most` of them.
-    pub(crate) fn words_beginning(
-        &self,
-        table: &str,
-        word: &str,
-        most: usize,
-    ) -> Result<Vec<String>, StoreError> {
-        let sql = format!("SELECT term FROM {table}_words WHERE term >= $1");
-        let mut statement = self.prepare(&sql, params![word])?;
-        let mut found = statement.raw_query();
-        let mut words = Vec::new();
-        while words.len() < most
-            && let Some(row) = found.next()?
-        {
-            let begun = RowRef::Sqlite(row).text(0)?;
-            if !begun.starts_with(word) {
-                break;
-            }
-            words.push(begun);
-        }
-        Ok(words)
-    }
-
     fn remember_count(&mut self, name: (String, String), rows: u64) {
         if self.frequent.len() >= MOST_COUNTS {
             self.frequent.clear();

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use super::{
-    COUNTED_RECORDS, COUNTED_ROWS, MOST_OPEN, Matching, NEWEST_PER_KIND, NEWEST_ROWS, OPEN_LETTERS,
-    OPEN_ROWS, RANKED_RECORDS, RANKED_ROWS, Ranking, TextHit, TextQuery, best, dialect::FTS5, tag_word,
+    COUNTED_RECORDS, COUNTED_ROWS, Matching, NEWEST_PER_KIND, NEWEST_ROWS, OPEN_LETTERS, OPEN_ROWS,
+    RANKED_RECORDS, RANKED_ROWS, Ranking, TextHit, TextQuery, best, dialect::FTS5, tag_word,
 };
 use crate::store::{
     Engine, Session, StoreError,
@@ -103,11 +103,20 @@ impl Session {
         let titled = format!(
             "SELECT rowid FROM {table} WHERE {table} MATCH $1 AND rowid >= $2 ORDER BY rowid DESC LIMIT $3"
         );
+        // Each kind by itself, unless a question is dear: then all at once.
+        let word = query.terms.last().and_then(|term| term.last());
+        let is_dear = query.prefix_last && word.is_some_and(|word| word.chars().count() >= OPEN_LETTERS);
+        let (at_once, most) = if is_dear {
+            (tags.len(), NEWEST_PER_KIND * 2)
+        } else {
+            (1, NEWEST_PER_KIND)
+        };
         let mut hits = Vec::new();
-        for tag in tags {
-            let of_kind = format!("{all} AND \"{}\"", tag_word(tag));
+        for tags in tags.chunks(at_once.max(1)) {
+            let tags: Vec<String> = tags.iter().map(|tag| format!("\"{}\"", tag_word(tag))).collect();
+            let of_kind = format!("{all} AND ({})", tags.join(" OR "));
             let rows = self
-                .query(&newest, params![&of_kind, NEWEST_PER_KIND], |row| row.int(0))
+                .query(&newest, params![&of_kind, most], |row| row.int(0))
                 .await?;
             let Some(oldest) = rows.last().copied() else {
                 continue;
@@ -117,9 +126,7 @@ impl Session {
             for (term, weight) in &terms {
                 let in_title = format!("{of_kind} AND title : {term}");
                 let rows = self
-                    .query(&titled, params![&in_title, oldest, NEWEST_PER_KIND], |row| {
-                        row.int(0)
-                    })
+                    .query(&titled, params![&in_title, oldest, most], |row| row.int(0))
                     .await?;
                 for row_id in rows {
                     if let Some(rank) = ranks.get_mut(&row_id) {
@@ -145,19 +152,7 @@ impl Session {
             for word in term {
                 rows = rows.min(connection.rows_with(table, word)?);
             }
-            let expression = match term.as_slice() {
-                [word] if is_open && word.chars().count() >= OPEN_LETTERS => {
-                    let words = connection.words_beginning(table, word, MOST_OPEN)?;
-                    let words: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
-                    // Of so many that they are not named one by one, or of none, the engine finds out itself.
-                    if words.is_empty() || words.len() == MOST_OPEN {
-                        FTS5.terms(std::slice::from_ref(term), Matching::All, true)
-                    } else {
-                        format!("({})", words.join(" OR "))
-                    }
-                }
-                _ => FTS5.terms(std::slice::from_ref(term), Matching::All, is_open),
-            };
+            let expression = FTS5.terms(std::slice::from_ref(term), Matching::All, is_open);
             #[expect(clippy::cast_precision_loss, reason = "a weight")]
             let weight = 1.0 / (2.0 + rows as f64).ln();
             weighed.push((expression, weight));
