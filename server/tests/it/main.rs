@@ -25,6 +25,7 @@ mod guide;
 mod house;
 mod http_tools;
 mod layers;
+mod leads;
 mod limits;
 mod oauth;
 mod operations;

@@ -117,35 +117,9 @@ impl Place {
     }
 
     pub(crate) fn serve(&self) -> Server {
-        let mut child = self
-            .command()
-            .args(["serve", "--listen", "127.0.0.1:0"])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let (sender, printed) = mpsc::channel();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        std::thread::spawn(move || {
-            for line in lines.map_while(Result::ok) {
-                // Nobody reads any more once the test is over.
-                let _ = sender.send(line);
-            }
-        });
-        let mut server = Server {
-            child,
-            address: String::new(),
-            printed: Mutex::new(printed),
-        };
-        let line = server.printed_until("http://");
-        server.address = line
-            .split_once("http://")
-            .unwrap()
-            .1
-            .split('/')
-            .next()
-            .unwrap()
-            .to_owned();
-        server
+        let mut command = self.command();
+        command.args(["serve", "--listen", "127.0.0.1:0"]);
+        Server::start(command)
     }
 }
 
@@ -178,6 +152,28 @@ impl Reply {
 }
 
 impl Server {
+    /// Starts a program that prints the URL at which it listens.
+    pub(crate) fn start(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let (sender, printed) = mpsc::channel();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                // Nobody reads any more once the test is over.
+                let _ = sender.send(line);
+            }
+        });
+        let mut server = Self {
+            child,
+            address: String::new(),
+            printed: Mutex::new(printed),
+        };
+        let line = server.printed_until("http://");
+        let address = line.split_once("http://").unwrap().1.split('/').next();
+        server.address = address.unwrap().to_owned();
+        server
+    }
+
     /// The next line on stdout that holds `part`.
     pub(crate) fn printed_until(&self, part: &str) -> String {
         loop {
