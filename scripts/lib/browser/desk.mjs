@@ -96,6 +96,17 @@ async function work(scripted) {
       await page.getByRole("button", { name: "Add it" }).click();
       await agree(`${kind}-new`, "It is there now.");
       await page.getByRole("heading", { level: 1, name }).waitFor();
+      if (kind === "leads") {
+        await page.getByLabel("Company", { exact: true }).fill("Compilers & Co");
+        await page.getByRole("button", { name: "Change" }).click();
+        await agree("lead", "Saved.");
+        await page.getByRole("button", { name: "Convert" }).click();
+        await agree("convert", "The lead is a contact now.");
+        await look("lead-converted");
+        await page.getByLabel("Why", { exact: true }).fill("Met twice.");
+        await page.getByRole("button", { name: "Delete" }).click();
+        await agree("delete", "It is deleted.");
+      }
     }
 
     // An article from a draft to a public page.

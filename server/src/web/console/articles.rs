@@ -261,11 +261,13 @@ fn body(fields: &Fields) -> String {
 }
 
 async fn blank(by: Teammate) -> Result<Response, PageError> {
+    by.must_act()?;
     Ok(render(&EditPage::new(&by, Article::default()))?.into_response())
 }
 
 async fn edit(by: Teammate, Path(id): Path<String>) -> Result<Response, PageError> {
     let whole = find(&by, &id, None).await?;
+    by.must_act()?;
     Ok(render(&EditPage::new(&by, whole.article))?.into_response())
 }
 
@@ -275,6 +277,7 @@ async fn create(posted: Posted<Teammate>) -> Result<Response, PageError> {
         menu: MENU,
         path: NEW,
         back: LIST.path,
+        list: LIST.path,
         makes: Some("article"),
     };
     match consent::take(&by, &place, &fields, making(&fields)).await? {

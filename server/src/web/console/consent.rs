@@ -130,6 +130,8 @@ pub(super) struct Place<'p> {
     pub(super) path: &'p str,
     /// Where somebody goes who changes their mind.
     pub(super) back: &'p str,
+    /// Where somebody goes who has deleted the page's record.
+    pub(super) list: &'p str,
     /// What the form makes, as the tool's result names it. It has a page of its own under `back`.
     pub(super) makes: Option<&'static str>,
 }
@@ -141,12 +143,21 @@ impl<'p> Place<'p> {
             menu,
             path,
             back: path,
+            list: path,
             makes: None,
         }
     }
 
+    /// The same for a record that may be deleted from its page, which is gone then.
+    pub(super) fn within(self, list: &'p str) -> Self {
+        Self { list, ..self }
+    }
+
     /// Where what was done is seen.
     fn after(&self, result: &Value) -> String {
+        if result.get("deleted") == Some(&Value::Bool(true)) {
+            return self.list.to_owned();
+        }
         let made = self.makes.and_then(|kind| result.get(kind)?.get("id")?.as_str());
         match made {
             Some(id) => format!("{}/{id}", self.back),

@@ -136,6 +136,7 @@ struct CustomerPage {
     note: String,
     problem: String,
     may_act: bool,
+    may_become: bool,
 }
 
 /// A record, and what stands beside it.
@@ -192,6 +193,14 @@ async fn page(
             blocks.push(Block { title, rows });
         }
     };
+    let became = part(&record, "converted_to");
+    let became = (!became.is_empty()).then(|| Row {
+        link: format!("/console/contacts/{became}"),
+        title: part(&record, "name"),
+        sub: String::new(),
+        cells: Vec::new(),
+    });
+    block("The contact it became", became.into_iter().collect());
     block(
         "People",
         beside
@@ -234,6 +243,8 @@ async fn page(
         version: part(&record, "version"),
         notes: notes.collect(),
         may_act: by.may_act(),
+        // As the tool has it.
+        may_become: kind.name == "lead" && word(&record, "status") != Some("converted"),
         kind,
         facts,
         blocks,
@@ -285,6 +296,23 @@ fn proposal(
             }),
             done: "noted",
         }),
+        "convert" => {
+            let mut arguments = json!({ "id": id, "create_opportunity": fields.is_ticked("deal") });
+            let account = fields.get("account");
+            if let (Some(map), false) = (arguments.as_object_mut(), account.is_empty()) {
+                map.insert("account_id".to_owned(), account.into());
+            }
+            Some(Proposal {
+                tool: "convert_lead",
+                arguments,
+                done: "converted",
+            })
+        }
+        "delete" => Some(Proposal {
+            tool: "delete_crm_record",
+            arguments: json!({ "object_type": kind.name, "id": id, "reason": fields.get("reason") }),
+            done: "deleted",
+        }),
         "change" => {
             let mut arguments = inputs::arguments(kind.making.entries, own, Some(record), fields);
             arguments.insert("id".to_owned(), id.into());
@@ -308,7 +336,14 @@ async fn act(
     let path = link(kind.list.path.trim_start_matches("/console/"), &found.0);
     let own = by.own_fields(kind.name).await?;
     let proposal = proposal(kind, &own, &found.0, &fields);
-    match consent::take(&by, &Place::of(MENU, &path), &fields, proposal).await? {
+    match consent::take(
+        &by,
+        &Place::of(MENU, &path).within(kind.list.path),
+        &fields,
+        proposal,
+    )
+    .await?
+    {
         Taken::Answer(response) => Ok(response),
         Taken::Again(problem) => {
             let said = (problem, fields.get("body").to_owned());

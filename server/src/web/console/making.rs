@@ -72,6 +72,7 @@ async fn blank(
     by: Teammate,
     RawQuery(query): RawQuery,
 ) -> Result<Response, PageError> {
+    by.must_act()?;
     let begun = Fields::read(query.unwrap_or_default().as_bytes());
     let page = page(&by, making, &begun, String::new()).await?;
     Ok(render(&page)?.into_response())
@@ -84,6 +85,7 @@ async fn make(making: &'static Making, posted: Posted<Teammate>) -> Result<Respo
         menu: making.menu,
         path: making.path,
         back: making.back,
+        list: making.back,
         makes: Some(making.kind),
     };
     let proposal = (fields.get("act") == "save").then(|| {

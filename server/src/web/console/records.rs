@@ -6,8 +6,9 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Frame, PageError,
+    Fields, Frame, PageError,
     asking::{Asking, Field},
+    inputs::money,
     render,
     teammate::{Team, Teammate},
 };
@@ -129,6 +130,7 @@ struct RecordsPage {
     fields: Vec<Field>,
     problem: String,
     rows: Vec<Row>,
+    totals: String,
     filtered: bool,
     may_act: bool,
     next: String,
@@ -139,6 +141,31 @@ struct RecordsPage {
 struct Found<T> {
     items: Vec<T>,
     next_cursor: Option<String>,
+    totals: Option<Totals>,
+}
+
+/// What all deals that match come to, however many of them stand on the page.
+#[derive(Deserialize)]
+struct Totals {
+    count: u64,
+    amount_cents: Value,
+    weighted_cents: Value,
+    /// They are more than are added up.
+    #[serde(default)]
+    at_least: bool,
+}
+
+impl Totals {
+    fn shown(&self) -> String {
+        format!(
+            "{}{} {}: {} in all, {} by how likely they are. Amounts are added up whatever their currency.",
+            if self.at_least { "At least " } else { "" },
+            self.count,
+            if self.count == 1 { "deal" } else { "deals" },
+            money(&self.amount_cents),
+            money(&self.weighted_cents),
+        )
+    }
 }
 
 impl<T> Default for Found<T> {
@@ -146,6 +173,7 @@ impl<T> Default for Found<T> {
         Self {
             items: Vec::new(),
             next_cursor: None,
+            totals: None,
         }
     }
 }
@@ -171,11 +199,16 @@ pub(super) async fn show<T: for<'de> Deserialize<'de>>(
     };
     let next = found.next_cursor.as_ref();
     let page = RecordsPage {
-        frame: Frame::new(by, list.menu, None),
+        frame: Frame::new(
+            by,
+            list.menu,
+            Some(Fields::read(query.unwrap_or_default().as_bytes()).get("done")),
+        ),
         list,
         fields: fields(list, &asking, &team),
         problem,
         rows: found.items.into_iter().map(|item| row(item, &team)).collect(),
+        totals: found.totals.as_ref().map(Totals::shown).unwrap_or_default(),
         filtered: asking.is_filtered(),
         may_act: by.may_act(),
         next: next.map_or_else(String::new, |next| asking.link(Some(next))),

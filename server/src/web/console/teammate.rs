@@ -21,6 +21,9 @@ use crate::{
     web::Web,
 };
 
+/// What is said to a role that reads everything and changes nothing.
+const READS_ONLY: &str = "Your role reads everything and changes nothing.";
+
 /// The edition whose pages these are.
 const EDITION: &str = "workspace";
 
@@ -81,9 +84,7 @@ impl Refusal {
     fn new(error: &CallError, reference: &str) -> Self {
         let status = StatusCode::from_u16(error.http_twin()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let text = match error {
-            CallError::Denied(Denial::ReadOnly) => {
-                "Your role reads everything and changes nothing.".to_owned()
-            }
+            CallError::Denied(Denial::ReadOnly) => READS_ONLY.to_owned(),
             _ if status.is_server_error() => error.text(reference),
             _ => text::sentence(&error.to_string()),
         };
@@ -123,6 +124,19 @@ impl Teammate {
     /// Whether their role changes records at all.
     pub(super) fn may_act(&self) -> bool {
         self.role() != Role::Auditor
+    }
+
+    /// Keeps a form from somebody for whom it would be refused.
+    ///
+    /// # Errors
+    /// When their role changes nothing.
+    pub(super) fn must_act(&self) -> Result<(), PageError> {
+        if self.may_act() {
+            Ok(())
+        } else {
+            let title = "Not for your role";
+            Err(PageError::refused(StatusCode::FORBIDDEN, title, READS_ONLY))
+        }
     }
 
     /// Calls a tool by their hand.

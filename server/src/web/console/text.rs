@@ -102,7 +102,7 @@ pub(super) fn role(word: &str) -> Option<Role> {
 }
 
 /// What was just done, by the word that a redirect leaves in a query.
-const DONE: [(&str, &str); 22] = [
+const DONE: [(&str, &str); 24] = [
     (
         "approved",
         "You said yes. The call runs when its caller makes it again, or when enough others have agreed.",
@@ -134,6 +134,11 @@ const DONE: [(&str, &str); 22] = [
         "It is archived: readers and the bot do not find it any more.",
     ),
     ("created", "It is there now."),
+    ("converted", "The lead is a contact now."),
+    (
+        "deleted",
+        "It is deleted. For 30 days an operator can bring it back.",
+    ),
 ];
 
 fn find_done(word: &str) -> (&'static str, &'static str) {

@@ -205,6 +205,100 @@ fn records_are_made_in_two_steps_with_the_tenants_own_fields() {
 }
 
 #[test]
+fn a_lead_is_converted_and_records_are_deleted_in_two_steps() {
+    for_each_engine(|place| async move {
+        let (seeded, _outside, mut browser) = at_desk(place, Role::Member).await;
+        let key = seeded.rooms.key("acme", ALL).await;
+        let path = format!("/console/leads/{}", seeded.ids["$lead"]);
+        let lead = async || {
+            let whole = json!({ "id": seeded.ids["$lead"] });
+            seeded.rooms.call(&key, "get_lead", whole).await["lead"].clone()
+        };
+        // What cannot be is said beside the form.
+        let nowhere = [("act", "convert"), ("account", "nowhere.test")];
+        assert_eq!(browser.submit(&path, &path, &nowhere).await.status, 404);
+
+        let before = lead().await;
+        let convert = [("act", "convert"), ("deal", "yes")];
+        let shown = browser.submit(&path, &path, &convert).await.text();
+        assert!(
+            shown.contains("Notes &#38; Co") && shown.contains("opportunity"),
+            "{shown}"
+        );
+        assert_eq!(lead().await, before, "a plan changes nothing");
+        let (_, done) = agreed(&mut browser, &path, &path, &convert).await;
+        let converted = format!("{path}?done=converted");
+        assert_eq!(
+            done.header("location"),
+            Some(converted.as_str()),
+            "{}",
+            done.text()
+        );
+        let after = lead().await;
+        assert_eq!(after["status"], "converted");
+        let contact = format!("/console/contacts/{}", after["converted_to"].as_str().unwrap());
+        let page = browser.get(&converted).await.text();
+        assert!(
+            page.contains("The lead is a contact now.") && page.contains(&contact),
+            "{page}"
+        );
+        assert!(!page.contains("value=\"convert\""), "{page}");
+
+        // A contact with a deal stays.
+        let delete = [("act", "delete"), ("reason", "Asked for it.")];
+        assert_eq!(browser.submit(&contact, &contact, &delete).await.status, 422);
+        let deals = json!({ "account_id": "Notes & Co" });
+        let deals = seeded.rooms.call(&key, "list_opportunities", deals).await;
+        let deal = format!(
+            "/console/opportunities/{}",
+            deals["items"][0]["id"].as_str().unwrap()
+        );
+        for (path, list) in [
+            (&deal, "/console/opportunities"),
+            (&contact, "/console/contacts"),
+            (&path, "/console/leads"),
+        ] {
+            let (shown, done) = agreed(&mut browser, path, path, &delete).await;
+            assert!(shown.contains("Delete"), "{shown}");
+            let gone = format!("{list}?done=deleted");
+            assert_eq!(done.header("location"), Some(gone.as_str()), "{}", done.text());
+            let page = browser.get(&gone).await.text();
+            assert!(
+                page.contains("It is deleted.") && !page.contains(path.as_str()),
+                "{page}"
+            );
+            assert_eq!(browser.get(path).await.status, 404);
+        }
+    });
+}
+
+#[test]
+fn whoever_changes_nothing_is_shown_no_form_of_a_new_record() {
+    for_each_engine(|place| async move {
+        let (seeded, _outside, mut browser) = at_desk(place, Role::Auditor).await;
+        let article = format!("/console/articles/{}/edit", seeded.ids["$article"]);
+        let lists = [
+            "accounts",
+            "contacts",
+            "leads",
+            "opportunities",
+            "tickets",
+            "articles",
+        ];
+        let new = lists.iter().map(|list| format!("/console/{list}/new"));
+        for path in new.chain([article]) {
+            let page = browser.get(&path).await;
+            assert_eq!(page.status, 403, "{path}");
+            let page = page.text();
+            assert!(
+                page.contains("changes nothing") && !page.contains("name=\"act\""),
+                "{page}"
+            );
+        }
+    });
+}
+
+#[test]
 fn a_deal_is_made_found_and_lost_at_the_console() {
     for_each_engine(|place| async move {
         let (seeded, _outside, mut browser) = at_desk(place, Role::Member).await;
@@ -237,6 +331,13 @@ fn a_deal_is_made_found_and_lost_at_the_console() {
         );
         let lost = [("act", "change"), ("stage", "lost"), ("lost_reason", "Too dear.")];
         assert_eq!(agreed(&mut browser, &path, &path, &lost).await.1.status, 303);
+        let list = browser.get("/console/opportunities?stage=lost").await.text();
+        assert!(
+            list.contains("1 deal: 4500.00 in all, 0.00 by how likely"),
+            "{list}"
+        );
+        let list = browser.get("/console/opportunities").await.text();
+        assert!(list.contains("2 deals: 5500.00 in all"), "{list}");
         let page = browser.get(&path).await.text();
         for part in [
             "Too dear.",
