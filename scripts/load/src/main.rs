@@ -46,7 +46,7 @@ footbridge-load run --url URL [--key KEY] --method tools/list|tools/call [--tool
 footbridge-load idle --url URL [--key KEY] [--tool NAME --arguments JSON] --connections N --pid SERVER
 footbridge-load bridge --bin PATH [--arg TEXT]... [--env NAME=VALUE]... --url URL [--legacy-url URL] [--tls-url URL --tls-ca FILE] [--quick]
 footbridge-load direct --url URL [--quick]
-footbridge-load flood URL   (the bench calls it: tokens on stdin)
+footbridge-load flood URL kept|fresh   (the bench calls it: tokens on stdin)
 footbridge-load bench server|forged|bridge|search|workspace|flows|all ...   (scripts/bench calls it)
 footbridge-load crash [--rounds N] [--server PATH] [--work DIR] [--store URL] [--seed N]   (scripts/crash calls it)
 footbridge-load replicas --cluster DIR --postgres BIN [...]   (scripts/replicas calls it)
@@ -72,7 +72,10 @@ fn dispatch() -> Result<(), Failure> {
     match command.string()?.as_str() {
         "floor" | "stub" => serve(parser),
         "run" => load(parser),
-        "flood" => print_json(&flood::run(&parser.value()?.string()?)?),
+        "flood" => print_json(&flood::run(
+            &parser.value()?.string()?,
+            flood::Kind::parse(&parser.value()?.string()?)?,
+        )?),
         "idle" => idle_connections(parser),
         "bridge" => one_bridge(parser),
         "direct" => no_bridge(parser),

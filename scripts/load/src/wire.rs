@@ -299,8 +299,13 @@ pub(crate) fn exchange(
     request: &[u8],
     timeout: Duration,
 ) -> Result<(u16, Vec<u8>), Failure> {
-    stream.set_read_timeout(Some(timeout))?;
     stream.write_all(request)?;
+    receive(stream, timeout)
+}
+
+/// Waits for the whole reply to a request that was sent: status and body.
+pub(crate) fn receive(stream: &mut TcpStream, timeout: Duration) -> Result<(u16, Vec<u8>), Failure> {
+    stream.set_read_timeout(Some(timeout))?;
     let mut buffer = Vec::with_capacity(8 * 1024);
     let mut chunk = vec![0_u8; 64 * 1024];
     loop {

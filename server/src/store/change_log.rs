@@ -260,6 +260,7 @@ impl Session {
             VALUES ($1, 0, $2, 0, $2) ON CONFLICT (tenant_id) DO UPDATE SET seq = change_heads.seq
             RETURNING seq, hash";
         const MOVE: &str = "UPDATE change_heads SET seq = $1, hash = $2 WHERE tenant_id = $3";
+        self.write_fresh().await?;
         self.tell_of_jobs().await?;
         let mut changes = std::mem::take(&mut self.changes);
         changes.sort_by(|(one, _), (other, _)| one.cmp(other));

@@ -80,7 +80,7 @@ pub use pending::{
 pub use reading::{ReadMemories, ReadNotes, ReadRecords, ReadSettings, ReadTx, ReadUsers};
 pub use records::{
     Condition, Draft, Extract, Extracted, Field, FieldValue, Found, Record, RecordChange, RecordCursor,
-    RecordPage, RecordQuery, Records, Total,
+    RecordPage, RecordQuery, Records, Total, within,
 };
 pub use redact::redacted;
 pub use reply_messages::{ReplyMessage, ReplyMessages, SystemReplyMessages};

@@ -9,6 +9,7 @@ use super::{
     audit::SealedAudit,
     change_log::ChangeRecord,
     postgres::PgConnection,
+    records::Fresh,
     row::{Param, RowRef},
     sqlite::SqliteConnection,
     text::Later,
@@ -36,6 +37,8 @@ pub(crate) struct Session {
     pub(super) ids: Ids,
     /// Whether work was queued, which listeners are to hear of: see [`Session::tell_of_jobs`].
     pub(super) queued: bool,
+    /// New records that wait for the next statement: see [`Session::write_fresh`].
+    pub(super) fresh: Vec<Fresh>,
     /// Index entries that wait for the end of a group of transactions.
     pub(super) later: Later,
     /// The first statement that failed.
@@ -66,6 +69,7 @@ impl Session {
             raised: Vec::new(),
             ids: Ids::default(),
             queued: false,
+            fresh: Vec::new(),
             later: Later::default(),
             failed: None,
             plans: None,
@@ -80,6 +84,7 @@ impl Session {
         self.raised.clear();
         self.ids = Ids::default();
         self.queued = false;
+        self.fresh.clear();
         self.failed = None;
         self.plans = None;
     }
@@ -89,7 +94,7 @@ impl Session {
         self.failed.take()
     }
 
-    fn noted<T>(&mut self, result: Result<T, StoreError>) -> Result<T, StoreError> {
+    pub(super) fn noted<T>(&mut self, result: Result<T, StoreError>) -> Result<T, StoreError> {
         if let Err(error) = &result {
             self.failed.get_or_insert_with(|| error.clone());
         }
@@ -125,6 +130,19 @@ impl Session {
         params: &[Param<'_>],
         map: impl FnMut(&RowRef<'_>) -> Result<T, StoreError>,
     ) -> Result<Vec<T>, StoreError> {
+        if !self.fresh.is_empty() {
+            self.write_fresh().await?;
+        }
+        self.say(sql, params, map).await
+    }
+
+    /// The same, whatever waits to be written before.
+    pub(super) async fn say<T>(
+        &mut self,
+        sql: &str,
+        params: &[Param<'_>],
+        map: impl FnMut(&RowRef<'_>) -> Result<T, StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
         if self.plans.is_some() {
             self.explain(sql, params).await?;
         }
@@ -150,6 +168,9 @@ impl Session {
 
     /// Runs a statement and tells how many rows it changed.
     pub(crate) async fn execute(&mut self, sql: &str, params: &[Param<'_>]) -> Result<u64, StoreError> {
+        if !self.fresh.is_empty() {
+            self.write_fresh().await?;
+        }
         let result = match &mut self.engine {
             Engine::Sqlite(connection) => connection.execute(sql, params),
             Engine::Postgres(connection) => connection.execute(sql, params).await,
@@ -159,6 +180,9 @@ impl Session {
 
     /// Runs text that binds nothing, such as the creation of a full-text table.
     pub(crate) async fn batch(&mut self, sql: &str) -> Result<(), StoreError> {
+        if !self.fresh.is_empty() {
+            self.write_fresh().await?;
+        }
         let result = match &mut self.engine {
             Engine::Sqlite(connection) => connection.batch(sql),
             Engine::Postgres(connection) => connection.batch(sql).await,

@@ -5,7 +5,7 @@
 //! and confirmed; every one of them starts every flow.
 
 use super::workspace::place::Place;
-use super::{Samples, Settings, progress};
+use super::{Engine, Samples, Settings, progress};
 use crate::process::{Running, free_port, wait_for_port};
 use crate::report::{Row, Section, Target as Goal};
 use crate::wire::{Call, Era, FIRST_ID, Failure, Target, call_once, check, exchange, tool_result};
@@ -24,9 +24,10 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// The figure to reach.
 const RUNS_PER_SECOND: f64 = 1_000.0;
 
-/// Measures the section.
-pub(super) fn measure(settings: &Settings) -> Result<Section, Failure> {
-    let mut section = Section::new("Flows of the workspace edition", "wanted");
+/// Measures the section on one engine.
+pub(super) fn measure(settings: &Settings, engine: Engine) -> Result<Section, Failure> {
+    let title = format!("Flows of the workspace edition on {}", engine.name());
+    let mut section = Section::new(&title, "wanted");
     if settings.against_itself {
         section
             .not_measured
@@ -41,10 +42,9 @@ pub(super) fn measure(settings: &Settings) -> Result<Section, Failure> {
     section.notes.push(format!(
         "{events} events of {CLIENTS} clients, {FLOWS} runs each: a condition, a note on the event's lead; limit of runs an hour raised"
     ));
-    on(settings, &mut section, Place::sqlite(settings, "flows")?, events)?;
-    match Place::postgres(settings, "flows") {
+    match Place::of(settings, engine, "flows") {
         Ok(place) => on(settings, &mut section, place, events)?,
-        Err(reason) => section.not_measured.push(format!("PostgreSQL: {reason}")),
+        Err(reason) => section.not_measured.push(format!("everything: {reason}")),
     }
     Ok(section)
 }
@@ -67,7 +67,7 @@ fn on(settings: &Settings, section: &mut Section, place: Place, events: usize) -
     let mut running = Running::start(
         "the server",
         serve,
-        &settings.log(&format!("flows-{}", place.engine)),
+        &settings.log(&format!("flows-{}", place.engine.name())),
     )?;
     wait_for_port(&mut running, port)?;
     let target = Target::parse(&format!("http://127.0.0.1:{port}/workspace/mcp"), Some(key))?;
@@ -76,14 +76,14 @@ fn on(settings: &Settings, section: &mut Section, place: Place, events: usize) -
     for round in 0..rounds {
         progress(&format!(
             "flows: {}, round {} of {rounds}",
-            place.engine,
+            place.engine.name(),
             round + 1
         ));
         let seconds = one_round(&target, events, (round + 1) * events)?;
         samples.add("runs", (events * FLOWS) as f64 / seconds);
     }
     section.rows.push(Row::new(
-        format!("{}: runs a second", place.engine),
+        "runs a second",
         samples.get("runs"),
         vec![RUNS_PER_SECOND],
         Goal::RatioAtLeast(1.0),

@@ -51,11 +51,40 @@ pub(crate) struct Settings {
     cores: Cores,
     /// Open files this process and its children may have.
     open_files: u64,
+    /// Filled workspaces stay where they are, and are taken up again.
+    keep: bool,
+    /// The one engine that workspaces are measured on; both, if it is not said.
+    engine: Option<Engine>,
+    /// Rounds, if not as many as usual.
+    rounds: Option<usize>,
+}
+
+/// Where a workspace is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Engine {
+    Sqlite,
+    Postgres,
+}
+
+impl Engine {
+    const ALL: [Self; 2] = [Self::Sqlite, Self::Postgres];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Sqlite => "SQLite",
+            Self::Postgres => "PostgreSQL",
+        }
+    }
 }
 
 impl Settings {
     fn rounds(&self) -> usize {
-        if self.quick { 3 } else { 5 }
+        self.rounds.unwrap_or(if self.quick { 3 } else { 5 })
+    }
+
+    /// The engines that workspaces are measured on.
+    fn engines(&self) -> Vec<Engine> {
+        self.engine.map_or_else(|| Engine::ALL.to_vec(), |one| vec![one])
     }
 
     /// A fresh folder of its own under the work folder.
@@ -92,11 +121,23 @@ pub(crate) fn main(mut parser: lexopt::Parser) -> Result<(), Failure> {
         no_peers: None,
         cores: Cores::choose(),
         open_files: raise_open_files(),
+        keep: false,
+        engine: None,
+        rounds: None,
     };
     while let Some(argument) = parser.next()? {
         match argument {
             Long("quick") => settings.quick = true,
             Long("against-itself") => settings.against_itself = true,
+            Long("keep") => settings.keep = true,
+            Long("rounds") => settings.rounds = Some(parser.value()?.parse::<usize>()?.max(1)),
+            Long("engine") => {
+                settings.engine = Some(match parser.value()?.string()?.as_str() {
+                    "sqlite" => Engine::Sqlite,
+                    "postgres" => Engine::Postgres,
+                    other => return Err(format!("there is no engine `{other}`: sqlite, postgres").into()),
+                });
+            }
             Long("work") => settings.work = parser.value()?.into(),
             Long("server") => settings.server = parser.value()?.into(),
             Long("bridge") => settings.bridge = parser.value()?.into(),
@@ -120,92 +161,151 @@ pub(crate) fn main(mut parser: lexopt::Parser) -> Result<(), Failure> {
     run(&settings, &sections)
 }
 
+/// What was measured so far. A section is printed and kept when it ends: a run that is broken off loses none before.
+struct Report {
+    machine: String,
+    busy: f64,
+    quick: bool,
+    against_itself: bool,
+    from: Instant,
+    file: PathBuf,
+    done: BTreeMap<String, Section>,
+    failures: Vec<String>,
+}
+
+impl Report {
+    /// Of a run that begins now.
+    fn new(settings: &Settings) -> Self {
+        Self {
+            // Read before the first load: afterwards the load average is our own.
+            machine: machine(settings),
+            busy: load_average(),
+            quick: settings.quick,
+            against_itself: settings.against_itself,
+            from: Instant::now(),
+            file: settings.work.join("latest.json"),
+            done: BTreeMap::new(),
+            failures: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, name: &str, section: Section) -> Result<(), Failure> {
+        write!(std::io::stdout().lock(), "{}", section.table())?;
+        self.failures
+            .extend(section.failed.iter().map(|said| format!("{name}: {said}")));
+        self.done.insert(name.to_owned(), section);
+        self.save()
+    }
+
+    fn fail(&mut self, name: &str, why: &Failure) -> Result<(), Failure> {
+        progress(&format!("{name}: failed: {why}"));
+        self.failures.push(format!("{name}: {why}"));
+        self.save()
+    }
+
+    fn save(&self) -> Result<(), Failure> {
+        let whole = serde_json::json!({
+            "machine": self.machine,
+            "load_average_before": self.busy,
+            "quick": self.quick,
+            "against_itself": self.against_itself,
+            "seconds": self.from.elapsed().as_secs(),
+            "sections": self.done.iter().map(|(name, section)| (name.clone(), section.json())).collect::<BTreeMap<_, _>>(),
+            "failures": self.failures,
+        });
+        Ok(std::fs::write(&self.file, serde_json::to_string_pretty(&whole)?)?)
+    }
+
+    /// What stands below all the tables.
+    fn end(&self) -> Result<(), Failure> {
+        let mut out = std::io::stdout().lock();
+        writeln!(out, "\n{}", self.machine)?;
+        if self.busy > BUSY {
+            writeln!(
+                out,
+                "The machine was busy before the run (load average {}): take p99 and fairness with care.",
+                self.busy
+            )?;
+        }
+        if self.against_itself {
+            writeln!(
+                out,
+                "This was the yardstick against itself: every ratio that is not 1 is noise."
+            )?;
+        }
+        for (name, section) in &self.done {
+            for reason in &section.not_measured {
+                writeln!(out, "not measured ({name}): {reason}")?;
+            }
+        }
+        for failure in &self.failures {
+            writeln!(out, "FAILED {failure}")?;
+        }
+        self.save()?;
+        writeln!(
+            out,
+            "{} s; for machines: {}",
+            self.from.elapsed().as_secs(),
+            self.file.display()
+        )?;
+        if self.failures.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("{} failures, named above", self.failures.len()).into())
+        }
+    }
+}
+
 fn run(settings: &Settings, names: &[String]) -> Result<(), Failure> {
-    let from = Instant::now();
-    // Read before the first load: afterwards the load average is our own.
-    let machine = machine(settings);
-    let busy = load_average();
-    if busy > BUSY {
+    let mut report = Report::new(settings);
+    if report.busy > BUSY {
         progress(&format!(
-            "the load average is {busy} before the run: something else is at work, and it will show in p99"
+            "the load average is {} before the run: something else is at work, and it will show in p99",
+            report.busy
         ));
     }
-    let mut done: BTreeMap<&str, Section> = BTreeMap::new();
-    let mut failures = Vec::new();
     for name in names {
         let section = match name.as_str() {
             "server" => server::measure(settings),
             "forged" => forged::measure(settings),
             "bridge" => bridge::measure(settings),
             "search" => search::measure(settings),
-            "workspace" => workspace::measure(settings),
-            "flows" => flows::measure(settings),
+            "workspace" => {
+                on_engines(settings, &mut report, name, workspace::measure)?;
+                continue;
+            }
+            "flows" => {
+                on_engines(settings, &mut report, name, flows::measure)?;
+                continue;
+            }
             other => {
                 let all = "server, forged, bridge, search, workspace, flows, all";
                 return Err(format!("there is no section `{other}`: {all}").into());
             }
         };
         match section {
-            Ok(section) => {
-                failures.extend(section.failed.iter().map(|said| format!("{name}: {said}")));
-                done.insert(name, section);
-            }
-            Err(e) => {
-                progress(&format!("{name}: failed: {e}"));
-                failures.push(format!("{name}: {e}"));
-            }
+            Ok(section) => report.add(name, section)?,
+            Err(e) => report.fail(name, &e)?,
         }
     }
+    report.end()
+}
 
-    let mut out = std::io::stdout().lock();
-    for name in names {
-        if let Some(section) = done.get(name.as_str()) {
-            write!(out, "{}", section.table())?;
+/// A section of each engine by itself.
+fn on_engines(
+    settings: &Settings,
+    report: &mut Report,
+    name: &str,
+    measure: fn(&Settings, Engine) -> Result<Section, Failure>,
+) -> Result<(), Failure> {
+    for engine in settings.engines() {
+        let name = format!("{name} on {}", engine.name());
+        match measure(settings, engine) {
+            Ok(section) => report.add(&name, section)?,
+            Err(e) => report.fail(&name, &e)?,
         }
     }
-    writeln!(out, "\n{machine}")?;
-    if busy > BUSY {
-        writeln!(
-            out,
-            "The machine was busy before the run (load average {busy}): take p99 and fairness with care."
-        )?;
-    }
-    if settings.against_itself {
-        writeln!(
-            out,
-            "This was the yardstick against itself: every ratio that is not 1 is noise."
-        )?;
-    }
-    for (name, section) in &done {
-        for reason in &section.not_measured {
-            writeln!(out, "not measured ({name}): {reason}")?;
-        }
-    }
-    for failure in &failures {
-        writeln!(out, "FAILED {failure}")?;
-    }
-    let file = settings.work.join("latest.json");
-    let whole = serde_json::json!({
-        "machine": machine,
-        "load_average_before": busy,
-        "quick": settings.quick,
-        "against_itself": settings.against_itself,
-        "seconds": from.elapsed().as_secs(),
-        "sections": done.iter().map(|(name, section)| ((*name).to_owned(), section.json())).collect::<BTreeMap<_, _>>(),
-        "failures": failures,
-    });
-    std::fs::write(&file, serde_json::to_string_pretty(&whole)?)?;
-    writeln!(
-        out,
-        "{} s; for machines: {}",
-        from.elapsed().as_secs(),
-        file.display()
-    )?;
-    if failures.is_empty() {
-        Ok(())
-    } else {
-        Err(format!("{} failures, named above", failures.len()).into())
-    }
+    Ok(())
 }
 
 /// One line about what this ran on.

@@ -82,6 +82,26 @@ impl Cluster {
         }
     }
 
+    /// Ends it in order.
+    pub(crate) fn stop(&mut self) -> Result<(), Failure> {
+        let Some(mut running) = self.running.take() else {
+            return Ok(());
+        };
+        let file = self.folder.join("data/postmaster.pid");
+        let text = std::fs::read_to_string(&file).map_err(|e| format!("{}: {e}", file.display()))?;
+        let postmaster: i32 = text.lines().next().unwrap_or_default().trim().parse()?;
+        // "Fast": clients are sent away and everything is written down.
+        kill(Pid::from_raw(postmaster), Signal::SIGINT)?;
+        let until = Instant::now() + START_PATIENCE;
+        while running.alive().is_ok() {
+            if Instant::now() > until {
+                return Err(format!("PostgreSQL does not end, see {}", self.log.display()).into());
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(())
+    }
+
     /// Kills the postmaster and all its processes with SIGKILL.
     pub(crate) fn kill(&mut self) -> Result<(), Failure> {
         let file = self.folder.join("data/postmaster.pid");

@@ -83,8 +83,13 @@ fn dot(row: &[i8], question: &[i16]) -> i32 {
     let (question_parts, question_rest) = question.as_chunks::<LANES>();
     let product = |(one, other): (&i16, &i16)| i32::from(*one) * i32::from(*other);
     let parts = row_parts.iter().zip(question_parts).map(|(row, question)| {
-        let row = row.map(i16::from);
-        row.iter().zip(question).map(product).sum::<i32>()
+        // Not `row.map`: where crates are not optimised as one, that is a call of a function, and nothing of this is
+        // done in whole registers.
+        let mut wide = [0_i16; LANES];
+        for (to, from) in wide.iter_mut().zip(row) {
+            *to = i16::from(*from);
+        }
+        wide.iter().zip(question).map(product).sum::<i32>()
     });
     let rest = row_rest
         .iter()

@@ -134,6 +134,11 @@ pub(crate) async fn page<K: Kind>(
         descending: text("order").unwrap_or("desc") == "desc",
         after: cursor.map(|cursor| cursor.at),
         limit: u32::try_from(limit).unwrap_or(25),
+        apart: K::APART
+            .iter()
+            .filter(|(_, by)| *by == sort)
+            .map(|(field, _)| (*field).to_owned())
+            .collect(),
     };
     if seen + query.limit > REACHABLE {
         return Err(DomainError::argument(format!(

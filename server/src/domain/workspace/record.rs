@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     domain::{DomainError, context::words::index_text},
-    store::{Draft, Field, FieldValue, Record, StoreError},
+    store::{Draft, Field, FieldValue, Record, StoreError, within},
     vocabulary::Timestamp,
 };
 pub(crate) use keep::{delete, find, get, insert, insert_as, update};
@@ -50,6 +50,9 @@ pub(crate) trait Kind:
     const SPOKEN_IN: &'static [(&'static str, &'static str)] = &[];
     /// Sort orders whose index has another name.
     const SORTS: &'static [(&'static str, &'static str)] = &[];
+    /// Fields filtered by, each with one sorted by: of the records of each word, the values of the other field are an index of
+    /// their own, so that few among many are listed as fast as all are.
+    const APART: &'static [(&'static str, &'static str)] = &[];
 
     /// What people call it.
     fn title(&self) -> String;
@@ -194,6 +197,16 @@ impl<K: Kind> Document<K> {
         for tag in &self.tags {
             index.text("tag", tag);
         }
+        let mut apart = Vec::new();
+        for (field, sort) in K::APART {
+            let of = |name: &'static str| index.0.iter().filter(move |one| one.name == name);
+            for (filtered, sorted) in of(field).flat_map(|one| of(sort).map(move |other| (one, other))) {
+                if let FieldValue::Text(word) = &filtered.value {
+                    apart.push(Field::new(&within(field, word, sort), sorted.value.clone()));
+                }
+            }
+        }
+        index.0.extend(apart);
         index
     }
 

@@ -1,7 +1,9 @@
 //! Records that are few enough to be judged and sorted here. They come as heads: their index entries, without documents.
 
 use super::{
-    COLUMNS, Condition, Record, RecordCursor, RecordPage, RecordQuery, Records, UnreadEntry, record,
+    COLUMNS, Condition, FieldValue, Record, RecordCursor, RecordPage, RecordQuery, Records, UnreadEntry,
+    query::MADE,
+    record,
     statement::{Along, Statement},
 };
 use crate::store::{
@@ -25,6 +27,8 @@ pub(super) struct Head {
 }
 
 const HEAD: &str = "r.row_id, r.created_at, r.id, r.fields";
+/// The same where nobody asks for more than the moment, which is there without the entries: to read those is most of the work.
+const BARE_HEAD: &str = "r.row_id, r.created_at, r.id, '[]'";
 
 fn head(row: &RowRef<'_>, from: usize) -> Result<Head, StoreError> {
     Ok(Head {
@@ -52,9 +56,22 @@ impl Head {
     /// Its place in a list; `None`: it is not in it.
     fn place(&self, query: &RecordQuery) -> Result<Option<RecordCursor>, StoreError> {
         for condition in &query.conditions {
-            if !self.meets(condition)? {
+            let is_met = match condition.window() {
+                Some((from, to)) => {
+                    from.is_none_or(|from| from <= self.at) && to.is_none_or(|to| self.at < to)
+                }
+                None => self.meets(condition)?,
+            };
+            if !is_met {
                 return Ok(None);
             }
+        }
+        if query.sort == MADE {
+            return Ok(Some(RecordCursor {
+                value: FieldValue::Int(self.at).to_bytes()?,
+                at: self.at,
+                id: self.id.clone(),
+            }));
         }
         let Some(sorted) = self.entries.iter().find(|entry| entry.name == query.sort) else {
             return Ok(None);
@@ -77,16 +94,45 @@ impl Records<'_> {
         query: &RecordQuery,
         row_ids: &[i64],
     ) -> Result<RecordPage, StoreError> {
+        let bare = query.sort == MADE && query.conditions.iter().all(|one| one.window().is_some());
+        let heads = self
+            .heads_of(row_ids, if bare { BARE_HEAD } else { HEAD })
+            .await?;
+        self.page_among(query, heads).await
+    }
+
+    async fn heads_of(&mut self, row_ids: &[i64], columns: &str) -> Result<Vec<Head>, StoreError> {
         let sql = format!(
-            "SELECT {HEAD} FROM records AS r{} WHERE r.tenant_id = $1 AND r.kind = $2 AND r.deleted_at IS NULL
+            "SELECT {columns} FROM records AS r{} WHERE r.tenant_id = $1 AND r.kind = $2 AND r.deleted_at IS NULL
              AND {}",
             self.session.by_row_number(),
             self.session.is_among("r.row_id", 3)
         );
         let numbers = self.session.numbers(row_ids);
         let params = params![self.tenant.as_str(), self.kind, &numbers];
-        let heads = self.session.query(&sql, params, |row| head(row, 0)).await?;
-        self.page_among(query, heads).await
+        self.session.query(&sql, params, |row| head(row, 0)).await
+    }
+
+    /// Which of these rows meet conditions, in the order given, without a look into their documents.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn meeting(
+        &mut self,
+        conditions: &[Condition],
+        row_ids: &[i64],
+    ) -> Result<Vec<i64>, StoreError> {
+        let mut met = Vec::new();
+        for head in self.heads_of(row_ids, HEAD).await? {
+            let mut all = true;
+            for condition in conditions {
+                all = all && head.meets(condition)?;
+            }
+            if all {
+                met.push(head.row_id);
+            }
+        }
+        Ok(in_order(row_ids, met, |row_id| *row_id))
     }
 
     /// The heads of all records that meet a condition.
@@ -170,21 +216,50 @@ impl Records<'_> {
         Ok(RecordPage::of(rows, query.limit))
     }
 
-    /// Row numbers of the records of these ids, those of deleted ones among them, in no particular order.
+    /// Row numbers of the records that others, these rows of another kind, name in a field of their documents; those of deleted
+    /// ones may be among them, in no particular order.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn row_ids(&mut self, ids: &[String]) -> Result<Vec<i64>, StoreError> {
+    pub async fn named_by(
+        &mut self,
+        (kind, field): (&str, &'static str),
+        row_ids: &[i64],
+    ) -> Result<Vec<i64>, StoreError> {
+        if row_ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        // The ids first: to the engine they are few, whatever it takes a text out of a document for.
+        let sql = format!(
+            "WITH named AS MATERIALIZED (
+                SELECT DISTINCT {} AS id FROM records AS r{} WHERE r.tenant_id = $1 AND r.kind = $2 AND r.deleted_at IS NULL AND {}
+             )
+             SELECT (SELECT one.row_id FROM records AS one WHERE one.tenant_id = $1 AND one.kind = $4 AND one.id = named.id) FROM named",
+            self.session.json_text("r.doc", field),
+            self.session.by_row_number(),
+            self.session.is_among("r.row_id", 3)
+        );
+        let numbers = self.session.numbers(row_ids);
+        let params = params![self.tenant.as_str(), kind, &numbers, self.kind];
+        let found = self.session.query(&sql, params, |row| row.opt_int(0)).await?;
+        Ok(found.into_iter().flatten().collect())
+    }
+
+    /// Records by their ids, in no particular order; deleted ones are left out.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn find_all(&mut self, ids: &[String]) -> Result<Vec<Record>, StoreError> {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
         let sql = format!(
-            "SELECT row_id FROM records WHERE tenant_id = $1 AND kind = $2 AND {}",
+            "SELECT {COLUMNS} FROM records WHERE tenant_id = $1 AND kind = $2 AND deleted_at IS NULL AND {}",
             self.session.is_one_of("id", 3)
         );
         let listed = to_json(&ids)?;
         let params = params![self.tenant.as_str(), self.kind, &listed];
-        self.session.query(&sql, params, |row| row.int(0)).await
+        self.session.query(&sql, params, record).await
     }
 
     /// Which of these ids are taken, by deleted records too.

@@ -27,7 +27,7 @@ impl Records<'_> {
         let kind = self.kind;
         let taken = || StoreError::conflict(format!("{kind} `{id}`"));
         if self.session.is_postgres() {
-            let made = self.insert_at_once(id, draft, &listed, actor).await?;
+            let made = self.insert_now(id, draft, listed, actor).await?;
             return made.ok_or_else(taken);
         }
         let sql = format!(
@@ -281,7 +281,11 @@ impl Records<'_> {
 }
 
 /// The index entries of a draft, without repetitions.
-fn entries(draft: &Draft, created: Timestamp, updated: Timestamp) -> Result<Vec<Entry>, StoreError> {
+pub(super) fn entries(
+    draft: &Draft,
+    created: Timestamp,
+    updated: Timestamp,
+) -> Result<Vec<Entry>, StoreError> {
     let always = [
         Field::new("created_at", created),
         Field::new("updated_at", updated),

@@ -6,11 +6,11 @@
 
 mod across;
 mod among;
-mod at_once;
 mod change;
 mod condition;
 mod extract;
 mod field;
+mod fresh;
 mod purge;
 mod query;
 mod statement;
@@ -23,7 +23,8 @@ pub use condition::Condition;
 pub use extract::{Extract, Extracted};
 pub(crate) use field::{Entry, UnreadEntry};
 pub use field::{Field, FieldValue};
-pub use query::{RecordCursor, RecordPage, RecordQuery};
+pub(in crate::store) use fresh::Fresh;
+pub use query::{RecordCursor, RecordPage, RecordQuery, within};
 pub use total::Total;
 
 use super::{
@@ -77,6 +78,14 @@ impl Draft {
             doc: to_json(doc)?,
             ..Self::default()
         })
+    }
+
+    /// Its document as a Rust type.
+    ///
+    /// # Errors
+    /// When it is of another kind.
+    pub fn parse<T: DeserializeOwned>(&self) -> Result<T, StoreError> {
+        from_json(&self.doc)
     }
 
     /// Adds a field.

@@ -1,9 +1,10 @@
 //! Lists of records: conditions on fields, one field to sort by, pages by the key of their last row.
 //!
 //! An entry of the index is found by field, value, the moment its record was made, and the record's id. So a list goes one
-//! of four ways, each bounded by the page and not by the number of records:
+//! of five ways, each bounded by the page and not by the number of records:
 //!
 //! - along the values of the field sorted by, every other condition looked up for each entry;
+//! - along the values that records with one value of another field have, where the kind keeps those apart: see [`within`];
 //! - along the entries of a condition, when the newest (or oldest) come first: they stand in that order;
 //! - to the few records that meet a condition, which are sorted here;
 //! - along the values again, where a range of another field is asked for: see [`sift`](super::among).
@@ -21,6 +22,12 @@ use crate::{
 
 /// The field that every entry tells of: when its record was made.
 pub(super) const MADE: &str = "created_at";
+
+/// The name of an index that has the values of `sort` of those records alone whose `field` is a word. Whoever sorts by the one
+/// and filters by the other walks along it and meets nothing else, however few of all records it lists.
+pub fn within(field: &str, word: &str, sort: &str) -> String {
+    format!("{sort} of {field} {word}")
+}
 
 /// Where a page ended. The caller seals it before it leaves the server (catalogue.md §2.14).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -61,12 +68,30 @@ pub struct RecordQuery {
     pub after: Option<RecordCursor>,
     /// Most records on the page.
     pub limit: u32,
+    /// Fields of which every record has, for each word, an index named by [`within`] that is sorted as this list is.
+    pub apart: Vec<String>,
+}
+
+impl RecordQuery {
+    /// The words of a condition whose records are kept apart.
+    fn apart<'q>(&self, condition: &'q Condition) -> Option<(&'q str, Vec<&'q str>)> {
+        let Condition::OneOf(field, values) = condition else {
+            return None;
+        };
+        let word = |value: &'q FieldValue| match value {
+            FieldValue::Text(word) => Some(word.as_str()),
+            _ => None,
+        };
+        let words: Option<Vec<&str>> = values.iter().map(word).collect();
+        self.apart.contains(field).then_some((field.as_str(), words?))
+    }
 }
 
 impl Default for RecordQuery {
     /// The 20 newest.
     fn default() -> Self {
         Self {
+            apart: Vec::new(),
             conditions: Vec::new(),
             sort: MADE.into(),
             descending: true,
@@ -101,6 +126,7 @@ impl RecordPage {
 /// Which way a list goes.
 enum Way<'q> {
     Values,
+    Apart(&'q str, Vec<&'q str>),
     Entries(&'q str, &'q [FieldValue]),
     Few(&'q Condition),
     Sift,
@@ -114,6 +140,14 @@ impl Records<'_> {
         }
         match self.way(query).await? {
             Way::Values => self.walk(query, &[Along::Values(&query.sort)]).await,
+            Way::Apart(field, words) => {
+                let names: Vec<String> = words
+                    .iter()
+                    .map(|word| within(field, word, &query.sort))
+                    .collect();
+                let along: Vec<_> = names.iter().map(|name| Along::Apart(field, name)).collect();
+                self.walk(query, &along).await
+            }
             Way::Entries(field, values) => {
                 let along: Vec<_> = values.iter().map(|value| Along::Value(field, value)).collect();
                 self.walk(query, &along).await
@@ -140,6 +174,11 @@ impl Records<'_> {
         match others.as_slice() {
             [] => return Ok(Way::Values),
             [Condition::OneOf(field, values)] if by_age => return Ok(Way::Entries(field, values)),
+            [one] => {
+                if let Some((field, words)) = query.apart(one) {
+                    return Ok(Way::Apart(field, words));
+                }
+            }
             _ => {}
         }
         let counts = self.counted(&others).await?;
@@ -155,11 +194,19 @@ impl Records<'_> {
             .zip(&others)
             .min_by_key(|(count, one)| (*count, walks(one)));
         let ranges = others.iter().any(|one| one.is_range() && one.window().is_none());
+        // Of those that are kept apart, the one that fewer records meet.
+        let apart = counts
+            .iter()
+            .zip(&others)
+            .filter_map(|(count, one)| Some((*count, query.apart(one)?)))
+            .min_by_key(|(count, (_, words))| (*count, words.len()));
         Ok(match rarest {
             Some((_, Condition::OneOf(field, values))) if by_age && !ranges => Way::Entries(field, values),
-            Some((count, condition)) if count < i64::from(FEW) => Way::Few(condition),
+            Some((count, one)) if count < i64::from(FEW) && (ranges || query.apart(one).is_none()) => {
+                Way::Few(one)
+            }
             _ if ranges => Way::Sift,
-            _ => Way::Values,
+            _ => apart.map_or(Way::Values, |(_, (field, words))| Way::Apart(field, words)),
         })
     }
 
@@ -198,10 +245,10 @@ impl Records<'_> {
                 statement.push(" UNION ");
             }
             if along.len() > 1 {
-                statement.push("SELECT at, id FROM (");
+                statement.push("SELECT * FROM (");
             }
             let (what, field) = match *place {
-                Along::Values(field) => ("SELECT s.at, s.id, s.value", field),
+                Along::Values(name) | Along::Apart(_, name) => ("SELECT s.at, s.id, s.value", name),
                 Along::Value(field, _) => ("SELECT s.at, s.id", field),
             };
             statement.push(what).entries(self.tenant, self.kind, field);
@@ -211,10 +258,14 @@ impl Records<'_> {
                     .bind(Bound::Bytes(value.to_bytes()?));
             }
             for condition in &query.conditions {
-                let walked = condition.field() == field;
-                match place {
-                    Along::Value(..) if walked && !condition.is_range() => {}
-                    Along::Values(_) if walked && condition.is_range() => statement.meets(condition)?,
+                match *place {
+                    Along::Value(field, _) | Along::Apart(field, _)
+                        if condition.field() == field && !condition.is_range() => {}
+                    Along::Values(_) | Along::Apart(..)
+                        if condition.field() == query.sort && condition.is_range() =>
+                    {
+                        statement.meets(condition)?;
+                    }
                     _ => match condition.window() {
                         Some(window) => statement.made_within(window),
                         None if condition.is_range() => {}
@@ -232,8 +283,13 @@ impl Records<'_> {
         }
         if along.len() > 1 {
             let down = if query.descending { " DESC" } else { "" };
+            let value = if along.iter().any(|place| place.is_by_value()) {
+                format!("value{down}, ")
+            } else {
+                String::new()
+            };
             statement
-                .push(&format!(" ORDER BY at{down}, id{down} LIMIT "))
+                .push(&format!(" ORDER BY {value}at{down}, id{down} LIMIT "))
                 .bind(Bound::Int(limit.into()));
         }
         Ok(statement)
@@ -252,7 +308,7 @@ impl Records<'_> {
     where
         T: Send,
     {
-        let by_value = matches!(along, [Along::Values(_)]);
+        let by_value = along.iter().any(|place| place.is_by_value());
         let down = if query.descending { " DESC" } else { "" };
         let (value, order) = if by_value {
             ("page.value", format!("page.value{down}, "))

@@ -27,6 +27,15 @@ pub(super) enum Along<'a> {
     Values(&'a str),
     /// The records that have one value of a field, in the order of their making.
     Value(&'a str, &'a FieldValue),
+    /// Values of the field sorted by, of the records with one word of a field: that field, and the name of the index.
+    Apart(&'a str, &'a str),
+}
+
+impl Along<'_> {
+    /// Whether it goes in the order of values, and not only of moments.
+    pub(super) fn is_by_value(self) -> bool {
+        !matches!(self, Along::Value(..))
+    }
 }
 
 /// OFFSET keeps PostgreSQL from making a join of it, which would read all entries before the first row comes.
@@ -166,7 +175,7 @@ impl Statement {
     pub(super) fn after(&mut self, along: Along<'_>, cursor: &RecordCursor, descending: bool) {
         let side = if descending { "<" } else { ">" };
         match along {
-            Along::Values(_) => {
+            Along::Values(_) | Along::Apart(..) => {
                 self.push(&format!(" AND (s.value, s.at, s.id) {side} ("))
                     .bind(Bound::Bytes(cursor.value.clone()))
                     .push(", ");
@@ -185,7 +194,7 @@ impl Statement {
     pub(super) fn ordered(&mut self, along: Along<'_>, descending: bool, limit: u32) {
         let down = if descending { " DESC" } else { "" };
         let value = match along {
-            Along::Values(_) => format!("s.value{down}, "),
+            Along::Values(_) | Along::Apart(..) => format!("s.value{down}, "),
             Along::Value(..) => String::new(),
         };
         self.push(&format!(" ORDER BY {value}s.at{down}, s.id{down} LIMIT "))

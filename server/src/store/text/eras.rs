@@ -5,7 +5,7 @@
 //! on until enough is found. A frequent word is met in the newest eras and a rare one has few rows, so what is read is a few times
 //! what is wanted. SQLite walks its index from the newest row back and gives the same rows.
 
-use super::{Matching, Shelf, TextHit, TextQuery, cut, dialect::TSQUERY, place};
+use super::{Matching, NEWEST_PER_KIND, Shelf, TextHit, TextQuery, best, cut, dialect::TSQUERY, place};
 use crate::{
     store::{
         Session, StoreError,
@@ -18,12 +18,10 @@ use crate::{
 const ERA_ROWS: i64 = 4_096;
 /// Of so many new records one looks whether its era is full. Chosen by a hash, because records are numbered in patterns.
 const LOOK_AT_ONE_IN: i64 = 128;
-/// Eras that are asked first, of which the newest may hold few records or none; then one, and how many times as many each further
-/// time.
+/// Eras that are asked first, of which the newest may hold few records or none.
 const FIRST_ERAS: i64 = 2;
-const MORE_ERAS: i64 = 3;
-/// Records of each kind that are ranked: enough for some pages, and few enough to be read in a millisecond or two.
-const NEWEST_PER_KIND: u32 = 200;
+/// How many times the eras asked before are asked next at most, where nothing or little was found in those.
+const MORE_ERAS: i64 = 5;
 
 /// The words of a record on their way into the table.
 pub(crate) struct RecordWords<'w> {
@@ -63,13 +61,40 @@ impl<'w> RecordWords<'w> {
             ERA_ROWS - 1
         )
     }
+
+    /// The same for many rows: parts of a statement that put the words of the table `new` (`row_id`, `kind`, `title`, `body`) of
+    /// the tenant in slot 1 into the index.
+    pub(crate) fn of_all_new() -> String {
+        let of_kind = "tenant_id = $1 AND shelf = 'records/' || kinds.kind ORDER BY row_id DESC";
+        let looks = |row_id: &str| format!("bool_or(hashint8({row_id}) % {LOOK_AT_ONE_IN} = 0)");
+        format!(
+            "kinds AS (
+                SELECT kind, {} AS looks FROM new WHERE title IS NOT NULL GROUP BY kind
+             ), newest AS (
+                SELECT kinds.kind, COALESCE(last.era, 0) AS era, COALESCE(filled.era = last.era, FALSE) AS is_full FROM kinds
+                LEFT JOIN LATERAL (SELECT era FROM texts WHERE {of_kind} LIMIT 1) AS last ON TRUE
+                LEFT JOIN LATERAL (SELECT era FROM texts WHERE kinds.looks AND {of_kind} OFFSET {} LIMIT 1) AS filled ON TRUE
+             ), worded AS (
+                INSERT INTO texts (tenant_id, shelf, row_id, lexemes, era)
+                SELECT $1, 'records/' || new.kind, new.row_id, {},
+                    newest.era + CASE WHEN newest.is_full AND {} OVER (PARTITION BY new.kind ORDER BY new.row_id) THEN 1 ELSE 0 END
+                FROM new JOIN newest ON newest.kind = new.kind WHERE new.title IS NOT NULL
+             )",
+            looks("row_id"),
+            ERA_ROWS - 1,
+            lexemes_of("new.title", "new.body"),
+            looks("new.row_id")
+        )
+    }
 }
 
 /// The lexemes of a title and a text in two slots.
 pub(super) fn lexemes(title: usize, text: usize) -> String {
-    format!(
-        "setweight(to_tsvector('simple', ${title}), 'A') || setweight(to_tsvector('simple', ${text}), 'D')"
-    )
+    lexemes_of(&format!("${title}"), &format!("${text}"))
+}
+
+fn lexemes_of(title: &str, text: &str) -> String {
+    format!("setweight(to_tsvector('simple', {title}), 'A') || setweight(to_tsvector('simple', {text}), 'D')")
 }
 
 /// A kind's words that are asked for.
@@ -77,8 +102,33 @@ struct Asked<'k> {
     kind: &'k str,
     /// The newest era that was not asked yet; negative when all were.
     newest: i64,
+    /// How many eras were asked.
+    asked: i64,
     wanted: u32,
     found: Vec<TextHit>,
+}
+
+impl Asked<'_> {
+    fn found(&self) -> i64 {
+        i64::try_from(self.found.len()).unwrap_or(i64::MAX)
+    }
+
+    /// How many more rows are wanted.
+    fn rest(&self) -> i64 {
+        i64::from(self.wanted) - self.found()
+    }
+
+    /// How many eras to ask next: as many as hold the rest, if they are like those before. Each time is a way to the server and
+    /// back; but too many eras at once are rows that nobody wanted, should the word stand in more of their records.
+    fn eras(&self) -> i64 {
+        if self.asked == 0 {
+            return FIRST_ERAS;
+        }
+        let alike = (self.asked * self.rest())
+            .checked_div(self.found())
+            .map(|eras| eras + 1);
+        alike.map_or(i64::MAX, |eras| eras).min(self.asked * MORE_ERAS)
+    }
 }
 
 impl Session {
@@ -93,10 +143,10 @@ impl Session {
         let found = self
             .newest_in_places(tenant, query, kinds, NEWEST_PER_KIND)
             .await?;
-        let mut hits: Vec<TextHit> = found.into_iter().flat_map(|asked| asked.found).collect();
-        hits.sort_by(|a, b| b.rank.total_cmp(&a.rank).then(b.row_id.cmp(&a.row_id)));
-        hits.truncate(limit as usize);
-        Ok(hits)
+        Ok(best(
+            found.into_iter().flat_map(|asked| asked.found).collect(),
+            limit,
+        ))
     }
 
     /// The newest records of a kind that match.
@@ -129,14 +179,15 @@ impl Session {
         let ranked: Vec<_> = query.helpers.iter().chain(&query.terms).cloned().collect();
         let ranked = TSQUERY.terms(&ranked, Matching::Any, query.prefix_last);
         let must = TSQUERY.terms(&query.terms, query.matching, query.prefix_last);
-        let (mut eras, mut more) = (FIRST_ERAS, 1);
         loop {
             let mut open: Vec<(i64, &mut Asked<'_>, String)> = Vec::new();
             for (number, asked) in (0..).zip(&mut all) {
-                if asked.newest >= 0 && asked.found.len() < asked.wanted as usize {
+                if asked.newest >= 0 && asked.rest() > 0 {
+                    let eras = asked.eras();
                     let oldest = (asked.newest - eras + 1).max(0);
                     let marks = marks(tenant, asked.kind, oldest..=asked.newest, query);
                     asked.newest = oldest - 1;
+                    asked.asked += eras;
                     open.push((number, asked, marks));
                 }
             }
@@ -158,8 +209,7 @@ impl Session {
                     slot + 1,
                     slot + 2
                 ));
-                let rest = i64::from(asked.wanted) - i64::try_from(asked.found.len()).unwrap_or(i64::MAX);
-                values.extend([Param::Int(*number), Param::Text(marks), Param::Int(rest)]);
+                values.extend([Param::Int(*number), Param::Text(marks), Param::Int(asked.rest())]);
             }
             statement.push_str(") AS found");
             let hits = self
@@ -177,8 +227,6 @@ impl Session {
                 let own = hits.iter().filter(|(of, _)| *of == number);
                 asked.found.extend(own.map(|(_, hit)| *hit));
             }
-            eras = more;
-            more *= MORE_ERAS;
         }
     }
 
@@ -211,6 +259,7 @@ impl Session {
             kind,
             // Of two that were written at once, the older one may have begun an era.
             newest: era.map_or(-1, |era| era + 1),
+            asked: 0,
             wanted,
             found: Vec::new(),
         };

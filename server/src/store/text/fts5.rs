@@ -1,7 +1,10 @@
 //! Questions to SQLite's full-text tables, and what they may cost.
 
+use std::collections::HashMap;
+
 use super::{
-    COUNTED_ROWS, Matching, NEWEST_ROWS, OPEN_ROWS, RANKED_ROWS, Ranking, TextHit, TextQuery, dialect::FTS5,
+    COUNTED_RECORDS, COUNTED_ROWS, Matching, NEWEST_PER_KIND, NEWEST_ROWS, OPEN_LETTERS, OPEN_ROWS,
+    RANKED_RECORDS, RANKED_ROWS, Ranking, TextHit, TextQuery, best, dialect::FTS5, tag_word,
 };
 use crate::store::{
     Engine, Session, StoreError,
@@ -29,10 +32,10 @@ impl Session {
             let sql = format!(
                 "SELECT rowid, {rank} FROM {table} WHERE {table} MATCH $1 ORDER BY rowid DESC LIMIT $2"
             );
-            let mut hits = self.query(&sql, params![&expression, rows], hit).await?;
-            hits.sort_by(|a, b| b.rank.total_cmp(&a.rank).then(b.row_id.cmp(&a.row_id)));
-            hits.truncate(limit as usize);
-            return Ok(hits);
+            return Ok(best(
+                self.query(&sql, params![&expression, rows], hit).await?,
+                limit,
+            ));
         }
         let sql = format!(
             "SELECT rowid, {rank} AS rank_of FROM {table} WHERE {table} MATCH $1 ORDER BY rank_of, rowid DESC LIMIT $2"
@@ -49,6 +52,112 @@ impl Session {
             query.prefix_last = connection.rows_with(table, word)? < OPEN_ROWS;
         }
         Ok(query)
+    }
+
+    /// Whether a question to records would have bm25 rank or count too many rows.
+    pub(super) fn is_wide(
+        &mut self,
+        table: &str,
+        query: &TextQuery,
+        tags: &[&str],
+    ) -> Result<bool, StoreError> {
+        let Engine::Sqlite(connection) = &mut self.engine else {
+            return Ok(false);
+        };
+        if query.matching != Matching::All || query.ranking != Ranking::Auto || !query.helpers.is_empty() {
+            return Ok(false);
+        }
+        let (mut counted, mut least) = (0_u64, u64::MAX);
+        for tag in tags {
+            counted = counted.saturating_add(connection.rows_with(table, &tag_word(tag))?);
+        }
+        let last = query.terms.len().saturating_sub(1);
+        for (at, term) in query.terms.iter().enumerate() {
+            for (place, word) in term.iter().enumerate() {
+                let is_open = query.prefix_last && at == last && place + 1 == term.len();
+                let rows = if is_open {
+                    connection.rows_beginning(table, word, RANKED_ROWS)?
+                } else {
+                    connection.rows_with(table, word)?
+                };
+                counted = counted.saturating_add(rows);
+                least = least.min(rows);
+            }
+        }
+        Ok(counted > COUNTED_RECORDS || least > RANKED_RECORDS)
+    }
+
+    /// The newest records of each kind that hold all that is asked for. A rare word weighs more than a frequent one, and a word in
+    /// the title as much as five in the text.
+    pub(super) async fn find_newest(
+        &mut self,
+        table: &str,
+        query: &TextQuery,
+        tags: &[&str],
+        limit: u32,
+    ) -> Result<Vec<TextHit>, StoreError> {
+        let terms = self.weighed(table, query)?;
+        let all: Vec<&str> = terms.iter().map(|(term, _)| term.as_str()).collect();
+        let all = all.join(" AND ");
+        let newest = format!("SELECT rowid FROM {table} WHERE {table} MATCH $1 ORDER BY rowid DESC LIMIT $2");
+        let titled = format!(
+            "SELECT rowid FROM {table} WHERE {table} MATCH $1 AND rowid >= $2 ORDER BY rowid DESC LIMIT $3"
+        );
+        // Each kind by itself, unless a question is dear: then all at once.
+        let word = query.terms.last().and_then(|term| term.last());
+        let is_dear = query.prefix_last && word.is_some_and(|word| word.chars().count() >= OPEN_LETTERS);
+        let (at_once, most) = if is_dear {
+            (tags.len(), NEWEST_PER_KIND * 2)
+        } else {
+            (1, NEWEST_PER_KIND)
+        };
+        let mut hits = Vec::new();
+        for tags in tags.chunks(at_once.max(1)) {
+            let tags: Vec<String> = tags.iter().map(|tag| format!("\"{}\"", tag_word(tag))).collect();
+            let of_kind = format!("{all} AND ({})", tags.join(" OR "));
+            let rows = self
+                .query(&newest, params![&of_kind, most], |row| row.int(0))
+                .await?;
+            let Some(oldest) = rows.last().copied() else {
+                continue;
+            };
+            let base: f64 = terms.iter().map(|(_, weight)| weight).sum();
+            let mut ranks: HashMap<i64, f64> = rows.iter().map(|row_id| (*row_id, base)).collect();
+            for (term, weight) in &terms {
+                let in_title = format!("{of_kind} AND title : {term}");
+                let rows = self
+                    .query(&titled, params![&in_title, oldest, most], |row| row.int(0))
+                    .await?;
+                for row_id in rows {
+                    if let Some(rank) = ranks.get_mut(&row_id) {
+                        *rank += 4.0 * weight;
+                    }
+                }
+            }
+            hits.extend(ranks.into_iter().map(|(row_id, rank)| TextHit { row_id, rank }));
+        }
+        Ok(best(hits, limit))
+    }
+
+    /// The terms of a question as expressions, each with what it weighs: less, the more rows hold it.
+    fn weighed(&mut self, table: &str, query: &TextQuery) -> Result<Vec<(String, f64)>, StoreError> {
+        let Engine::Sqlite(connection) = &mut self.engine else {
+            return Ok(Vec::new());
+        };
+        let last = query.terms.len().saturating_sub(1);
+        let mut weighed = Vec::with_capacity(query.terms.len());
+        for (at, term) in query.terms.iter().enumerate() {
+            let is_open = query.prefix_last && at == last;
+            let mut rows = u64::MAX;
+            for word in term {
+                rows = rows.min(connection.rows_with(table, word)?);
+            }
+            let expression = FTS5.terms(std::slice::from_ref(term), Matching::All, is_open);
+            #[expect(clippy::cast_precision_loss, reason = "a weight")]
+            let weight = 1.0 / (2.0 + rows as f64).ln();
+            weighed.push((expression, weight));
+        }
+        Ok(weighed)
     }
 
     /// Turns a question into steps of bounded cost; a later step is taken when the earlier ones gave too little.

@@ -1,6 +1,8 @@
 //! Lists are found along indexes, however many records there are: the engines say so themselves.
 
-use footbridge_server::store::{Condition, Draft, Field, Matching, RecordQuery, StatementPlan, TextQuery};
+use footbridge_server::store::{
+    Condition, Draft, Field, Matching, RecordQuery, StatementPlan, TextQuery, within,
+};
 use serde_json::json;
 
 use super::harness::{Place, for_each_engine, read, write};
@@ -40,14 +42,16 @@ async fn fill(place: &Place) -> footbridge_server::store::Store {
     write(&store, "acme", |tx| {
         Box::pin(async move {
             for n in 0..RECORDS {
-                let mut draft = Draft::of(&json!({ "n": n }))?
+                let mut draft = Draft::of(&json!({ "n": n, "of": "lead_00007" }))?
                     .with(Field::unique("number", n))
                     .with(Field::new("half", n % 2 == 0))
                     .with(Field::new("value", n / 3))
                     .with(Field::new("tag", "all"))
                     .with_words(&format!("number{n}"), "everywhere");
+                let apart = |tag: &str| Field::new(&within("tag", tag, "value"), n / 3);
+                draft = draft.with(apart("all"));
                 if n % 100 == 0 {
-                    draft = draft.with(Field::new("tag", "rare"));
+                    draft = draft.with(Field::new("tag", "rare")).with(apart("rare"));
                 }
                 tx.records("lead")
                     .insert(&format!("lead_{n:05}"), &draft, "usr")
@@ -61,14 +65,18 @@ async fn fill(place: &Place) -> footbridge_server::store::Store {
     store
 }
 
-/// The questions of lists and what they are called.
-fn questions() -> Vec<(&'static str, Vec<Condition>, &'static str, bool)> {
+/// A list: what it is called, its conditions, its order, and whether the largest come first.
+type Question = (&'static str, Vec<Condition>, &'static str, bool);
+
+/// The questions of lists.
+fn questions() -> Vec<Question> {
     let between = |field: &str, from: i64, to: i64| {
         Condition::Between(field.to_owned(), Some(from.into()), Some(to.into()))
     };
     let either = Condition::OneOf("half".to_owned(), vec![true.into(), false.into()]);
     let (half, rare) = (Condition::is("half", true), Condition::is("tag", "rare"));
     let all = Condition::is("tag", "all");
+    let any = Condition::OneOf("tag".to_owned(), vec!["rare".into(), "all".into(), "none".into()]);
     vec![
         ("newest", vec![], "created_at", true),
         ("oldest", vec![], "created_at", false),
@@ -99,8 +107,27 @@ fn questions() -> Vec<(&'static str, Vec<Condition>, &'static str, bool)> {
             true,
         ),
         ("another order", vec![], "value", true),
-        ("another order, rare", vec![rare], "value", false),
+        ("another order, rare", vec![rare.clone()], "value", false),
+        (
+            "another order, rare in a range of it",
+            vec![between("value", 10, 200), rare.clone()],
+            "value",
+            true,
+        ),
+        (
+            "another order, rare and one more",
+            vec![half.clone(), rare.clone()],
+            "value",
+            true,
+        ),
+        (
+            "another order, rare and a range",
+            vec![rare, between("number", 150, 10_000)],
+            "value",
+            true,
+        ),
         ("another order, frequent", vec![all.clone()], "value", true),
+        ("another order, several words", vec![any], "value", false),
         (
             "another order, frequent, in a window",
             vec![all.clone(), between("created_at", 0, i64::MAX)],
@@ -180,7 +207,19 @@ fn every_list_is_found_along_an_index_and_is_whole() {
         }
         let store = fill(&place).await;
         place.tamper("ANALYZE").await;
-        for (name, conditions, sort, descending) in questions() {
+        // Those with another order twice: with its values kept apart by tag, and without.
+        let each = questions().into_iter().flat_map(|question| {
+            let apart: &[bool] = if question.2 == "value" {
+                &[false, true]
+            } else {
+                &[false]
+            };
+            apart
+                .iter()
+                .map(move |apart| (question.clone(), *apart))
+                .collect::<Vec<_>>()
+        });
+        for ((name, conditions, sort, descending), apart) in each {
             let wanted = expected(&conditions, sort, descending);
             let mut query = RecordQuery {
                 conditions: conditions.clone(),
@@ -188,6 +227,7 @@ fn every_list_is_found_along_an_index_and_is_whole() {
                 descending,
                 after: None,
                 limit: 7,
+                apart: apart.then(|| "tag".to_owned()).into_iter().collect(),
             };
             let mut listed = Vec::new();
             // The first pages and, from where the third ends, all the rest at once.
@@ -250,7 +290,11 @@ fn counts_and_look_ups_are_found_along_an_index() {
                 assert_eq!(tx.records("lead").find_rows(&[3, 1]).await?.len(), 2);
                 let ids = ["lead_00007".to_owned(), "lead_x".to_owned()];
                 assert_eq!(tx.records("lead").taken(&ids).await?, ["lead_00007"]);
-                assert_eq!(tx.records("lead").row_ids(&ids).await?.len(), 1);
+                assert_eq!(tx.records("lead").find_all(&ids).await?.len(), 1);
+                let named = tx.records("lead").named_by(("lead", "of"), &[3, 1]).await?;
+                assert_eq!(named.len(), 1);
+                let rare = [Condition::is("tag", "rare")];
+                assert_eq!(tx.records("lead").meeting(&rare, &[3, 2, 1]).await?, [1]);
                 Ok(tx.take_plans())
             })
         })

@@ -2,6 +2,7 @@
 
 use footbridge_server::store::{
     Condition, Draft, Extract, Field, FieldValue, Matching, RecordQuery, Store, StoreError, TextQuery, Total,
+    within,
 };
 use proptest::{prelude::*, test_runner::Config};
 use serde_json::json;
@@ -568,9 +569,13 @@ fn a_full_era_of_words_is_followed_by_the_next() {
         write(&store, "acme", |tx| {
             Box::pin(async move {
                 for n in 0..600 {
-                    tx.records("lead")
-                        .insert(&format!("lead_new{n}"), &spoken("new"), "usr")
-                        .await?;
+                    let id = format!("lead_new{n}");
+                    // One by one, and many in one statement.
+                    if n < 300 {
+                        tx.records("lead").insert(&id, &spoken("new"), "usr").await?;
+                    } else {
+                        tx.records("lead").insert_new(&id, &spoken("new"), "usr").await?;
+                    }
                 }
                 Ok(())
             })
@@ -581,5 +586,199 @@ fn a_full_era_of_words_is_followed_by_the_next() {
         assert!(of_era(",1)") > 0, "the first era was full");
         assert_eq!(of_era(",2)"), 0, "and the second is not");
         assert_eq!(holding(&store, &[&["new"]], 1_000).await.len(), 601);
+    });
+}
+
+#[test]
+fn new_records_are_there_for_whatever_is_asked_next() {
+    for_each_engine(|place| async move {
+        let store = place.open_with(&["acme", "bert"]).await;
+        // More than one statement takes, of two kinds and two tenants.
+        let seen = store.system_write(|tx| {
+            Box::pin(async move {
+                for tenant in ["acme", "bert"] {
+                    let mut tx = tx.within(&super::harness::tenant(tenant));
+                    for n in 0..150_i64 {
+                        let draft = spoken("said quoted").with(Field::new("n", n));
+                        tx.records("lead")
+                            .insert_new(&format!("lead_{n:03}"), &draft, "usr")
+                            .await?;
+                        let draft = Draft::of(&json!({ "n": n, "text": "a\u{0}b \"c\" ü" }))?;
+                        tx.records("note")
+                            .insert_new(&format!("note_{n:03}"), &draft, "flow")
+                            .await?;
+                    }
+                }
+                let mut acme = tx.within(&super::harness::tenant("acme"));
+                let found = acme.records("note").find("note_149").await?;
+                let count = acme.records("lead").count(&[], 1_000).await?;
+                Ok::<_, StoreError>((found.map(|record| (record.version, record.doc)), count))
+            })
+        });
+        assert_eq!(
+            seen.await.unwrap(),
+            (
+                Some((1, r#"{"n":149,"text":"a\u0000b \"c\" ü"}"#.to_owned())),
+                150
+            )
+        );
+        for owner in ["acme", "bert"] {
+            let (ids, rows, history) = read(&store, owner, |tx| {
+                Box::pin(async move {
+                    let query = RecordQuery {
+                        conditions: vec![Condition::is("n", 7)],
+                        ..RecordQuery::default()
+                    };
+                    let ids = tx.records("lead").list(&query).await?.records;
+                    let words = TextQuery::any_of(["quoted"]);
+                    let rows = tx.records("lead").newest_with_text(&words, 1_000).await?;
+                    Ok((ids, rows, tx.records("note").history("note_003", 5).await?))
+                })
+            })
+            .await;
+            assert_eq!(
+                ids.iter().map(|record| record.id.as_str()).collect::<Vec<_>>(),
+                ["lead_007"]
+            );
+            assert_eq!(rows.len(), 150);
+            let history: Vec<_> = history
+                .iter()
+                .map(|one| (one.change.as_str(), one.actor.as_str()))
+                .collect();
+            assert_eq!(history, [("create", "flow")]);
+        }
+    });
+}
+
+#[test]
+fn a_new_record_whose_id_is_taken_undoes_its_transaction() {
+    for_each_engine(|place| async move {
+        let store = place.open_with(&["acme"]).await;
+        insert(&store, "acme", "lead_1", lead("Ada", "new", 5))
+            .await
+            .unwrap();
+        let before = place.dump(&[]).await;
+        let work = store.write(&tenant("acme"), |tx| {
+            Box::pin(async move {
+                tx.records("lead")
+                    .insert_new("lead_0", &spoken("first"), "usr")
+                    .await?;
+                // Where it waits, the end of the transaction finds out.
+                tx.records("lead")
+                    .insert_new("lead_1", &spoken("again"), "usr")
+                    .await
+            })
+        });
+        let refused = work.await;
+        assert!(matches!(refused, Err(StoreError::Conflict { .. })), "{refused:?}");
+        assert_eq!(place.dump(&[]).await, before);
+    });
+}
+
+#[test]
+fn records_of_before_are_kept_apart_too() {
+    for_each_engine(|place| async move {
+        let owned = |owner: &str, value: i64, apart: bool| {
+            let draft = spoken("")
+                .with(Field::new("owner", owner))
+                .with(Field::new("value_cents", value));
+            if apart {
+                draft.with(Field::new(&within("owner", owner, "value_cents"), value))
+            } else {
+                draft
+            }
+        };
+        let of = |owner: &'static str| RecordQuery {
+            conditions: vec![Condition::is("owner", owner)],
+            sort: "value_cents".to_owned(),
+            apart: vec!["owner".to_owned()],
+            ..RecordQuery::default()
+        };
+        let store = place.open_with(&["acme"]).await;
+        for (id, value) in [("lead_1", 3), ("lead_2", 9), ("lead_3", 5)] {
+            insert(&store, "acme", id, owned("usr_ada", value, false))
+                .await
+                .unwrap();
+        }
+        write(&store, "acme", |tx| {
+            Box::pin(async move { tx.records("lead").delete("lead_3", None, "usr").await })
+        })
+        .await;
+        assert_eq!(ids(&store, of("usr_ada")).await, Vec::<String>::new());
+        // What an upgrade does to a store that has them already.
+        place
+            .tamper(if place.is_postgres() {
+                include_str!("../../../migrations/postgres/V19__entries_apart.sql")
+            } else {
+                include_str!("../../../migrations/sqlite/V19__entries_apart.sql")
+            })
+            .await;
+        assert_eq!(ids(&store, of("usr_ada")).await, ["lead_2", "lead_1"]);
+        let draft = owned("usr_bob", 9, true);
+        write(&store, "acme", move |tx| {
+            Box::pin(async move {
+                tx.records("lead").update("lead_2", &draft, None, "usr").await?;
+                tx.records("lead").restore("lead_3", "usr").await
+            })
+        })
+        .await;
+        assert_eq!(ids(&store, of("usr_ada")).await, ["lead_3", "lead_1"]);
+        assert_eq!(ids(&store, of("usr_bob")).await, ["lead_2"]);
+    });
+}
+
+#[test]
+fn of_many_records_with_a_word_the_newest_are_ranked_by_where_they_hold_it() {
+    for_each_engine(|place| async move {
+        let store = place.open_with(&["acme"]).await;
+        write(&store, "acme", |tx| {
+            Box::pin(async move {
+                for n in 0..600_i64 {
+                    let (title, text) = if n % 50 == 0 {
+                        ("common", "")
+                    } else {
+                        ("", "common")
+                    };
+                    let draft =
+                        Draft::of(&json!({}))?.with_words(title, &format!("{text} word{n} commonest"));
+                    tx.records("lead")
+                        .insert(&format!("lead_{n:03}"), &draft, "usr")
+                        .await?;
+                }
+                let rare = Draft::of(&json!({}))?.with_words("", "common among notes");
+                tx.records("note")
+                    .insert("note_1", &rare, "usr")
+                    .await
+                    .map(|_| ())
+            })
+        })
+        .await;
+        let find = |words: &'static [&'static str], prefix_last: bool| {
+            let query = TextQuery {
+                terms: words.iter().map(|&word| vec![word.to_owned()]).collect(),
+                matching: Matching::All,
+                prefix_last,
+                ..TextQuery::default()
+            };
+            let found = read(&store, "acme", move |tx| {
+                Box::pin(async move { tx.find_words(&["lead", "note"], &query, 500).await })
+            });
+            async { found.await.into_iter().map(|one| one.id).collect::<Vec<_>>() }
+        };
+        let found = find(&["common"], false).await;
+        assert_eq!(found.len(), 201);
+        assert_eq!(
+            found.get(..6).unwrap(),
+            [
+                "lead_550", "lead_500", "lead_450", "lead_400", "note_1", "lead_599"
+            ]
+        );
+        assert_eq!(find(&["common", "word555"], false).await, ["lead_555"]);
+        // As it is being typed, letter by letter.
+        assert_eq!(find(&["com"], true).await.len(), 201);
+        // From the fourth letter on SQLite asks for all kinds at once.
+        assert!(find(&["comm"], true).await.len() > 200);
+        assert_eq!(find(&["common", "word59"], true).await.len(), 11);
+        assert_eq!(find(&["common", "nowhere"], true).await, Vec::<String>::new());
     });
 }

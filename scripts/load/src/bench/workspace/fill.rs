@@ -6,6 +6,7 @@ use super::template::{Template, id, moment, number_value, pick, templates, text_
 use crate::bench::progress;
 use crate::corpus::{Dice, Vocabulary};
 use crate::wire::Failure;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 /// Records written in one transaction.
@@ -22,7 +23,7 @@ pub(super) const FIRST_NAMES: usize = 50;
 const YEAR_MS: i64 = 365 * 24 * 60 * 60 * 1000;
 
 /// How many records of each kind.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(super) struct Size {
     pub(super) leads: usize,
     pub(super) tickets: usize,
@@ -31,6 +32,7 @@ pub(super) struct Size {
 }
 
 /// What was put in, to ask for.
+#[derive(Serialize, Deserialize)]
 pub(super) struct Town {
     pub(super) tenant: String,
     pub(super) leads: Vec<String>,

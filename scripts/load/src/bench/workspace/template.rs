@@ -75,6 +75,27 @@ pub(super) fn templates(base: &mut Base, tenant: &str, kind: &str) -> Result<Vec
         .collect()
 }
 
+impl Entry {
+    /// Becomes what it is where its record's field `name` has another value; tells whether it is that field itself. `S of F W` has
+    /// the values of S of records whose F is the word W.
+    fn follow(&mut self, name: &str, value: &[u8]) -> bool {
+        if self.field == name {
+            self.value = value.to_vec();
+            return true;
+        }
+        if let Some((sorted, filtered)) = self.field.split_once(" of ") {
+            if sorted == name {
+                self.value = value.to_vec();
+            }
+            if filtered.split(' ').next() == Some(name) {
+                let word = String::from_utf8_lossy(value.get(1..).unwrap_or_default());
+                self.field = format!("{sorted} of {name} {word}");
+            }
+        }
+        false
+    }
+}
+
 impl Template {
     /// The same record with other values: those of the document, and those of the index, each of which must be there.
     pub(super) fn row(
@@ -94,9 +115,8 @@ impl Template {
         let moments = [("created_at", number_value(at)), ("updated_at", number_value(at))];
         for (name, value) in entries.iter().chain(&moments) {
             let mut found = false;
-            for entry in all.iter_mut().filter(|entry| entry.field == *name) {
-                entry.value.clone_from(value);
-                found = true;
+            for entry in &mut all {
+                found |= entry.follow(name, value);
             }
             if !found {
                 return Err(

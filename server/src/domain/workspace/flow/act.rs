@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     facts::Facts,
+    gather::Seen,
     run::{Cause, Subject},
     step::{self, Step},
 };
@@ -67,11 +68,17 @@ impl Scene<'_> {
     }
 }
 
-/// Carries out a step whose texts are filled; gives what came of it.
+/// Carries out a step whose texts are filled; gives what came of it. `seen` are records that the transaction has read: they are
+/// there, though steps may have changed them since.
 ///
 /// # Errors
 /// The rule that it breaks: the same step on the same records would break it again.
-pub(crate) async fn act(tx: &mut TenantTx<'_>, scene: &Scene<'_>, step: &Step) -> Result<Value, DomainError> {
+pub(crate) async fn act(
+    tx: &mut TenantTx<'_>,
+    scene: &Scene<'_>,
+    seen: &mut Seen,
+    step: &Step,
+) -> Result<Value, DomainError> {
     match step {
         Step::SendEmail { to, subject, body } => send_email(tx, scene, to, subject, body).await,
         Step::UpdateField { field, value } => update_field(tx, scene, field, value).await,
@@ -90,7 +97,7 @@ pub(crate) async fn act(tx: &mut TenantTx<'_>, scene: &Scene<'_>, step: &Step) -
             create_ticket(tx, scene, asked).await
         }
         Step::Assign { assignee } => assign(tx, scene, assignee).await,
-        Step::AddInternalNote { body } => add_note(tx, scene, body).await,
+        Step::AddInternalNote { body } => add_note(tx, scene, seen, body).await,
         Step::AddLifecycleEvent { event, body } => add_lifecycle_event(tx, scene, event, body).await,
         Step::Webhook { .. } | Step::Wait { .. } => Ok(Value::Null),
     }
@@ -298,7 +305,12 @@ async fn assign(tx: &mut TenantTx<'_>, scene: &Scene<'_>, assignee: &str) -> Res
     }
 }
 
-async fn add_note(tx: &mut TenantTx<'_>, scene: &Scene<'_>, body: &str) -> Result<Value, DomainError> {
+async fn add_note(
+    tx: &mut TenantTx<'_>,
+    scene: &Scene<'_>,
+    seen: &mut Seen,
+    body: &str,
+) -> Result<Value, DomainError> {
     let kinds = [
         "ticket",
         "conversation",
@@ -310,7 +322,7 @@ async fn add_note(tx: &mut TenantTx<'_>, scene: &Scene<'_>, body: &str) -> Resul
     let (kind, id) = scene
         .record(&kinds)
         .ok_or_else(|| rule("the event has no record that takes notes"))?;
-    if super::gather::view(&mut tx.reading(), kind, &id).await?.is_none() {
+    if seen.view(&mut tx.reading(), kind, &id).await?.is_none() {
         return Err(DomainError::not_found(kind, id));
     }
     let made = match kind {

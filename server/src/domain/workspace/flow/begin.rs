@@ -11,6 +11,7 @@ use futures_util::{FutureExt, future::join_all};
 use super::{
     book::{self, Enabled},
     carry::{Stopped, carry},
+    gather::Seen,
     run::{Cause, DEEPEST, Orders, Run, Subject, run_id},
     worker::{ACTOR, ATTEMPTS, FlowWorker, HOUR_MS, HOURLY, RUNS, draft},
 };
@@ -105,12 +106,10 @@ impl FlowWorker {
                             break;
                         }
                     }
-                    // In the order of names, everywhere: two such transactions never wait for each other in a circle.
-                    for (flow, count) in runs {
-                        tx.counters()
-                            .add(&book::runs_counter(&flow), "", count, None)
-                            .await?;
-                    }
+                    let counters = runs
+                        .iter()
+                        .map(|(flow, count)| (book::runs_counter(flow), *count));
+                    tx.counters().add_each(&counters.collect()).await?;
                     tx.jobs().remove_all(jobs.get(..done).unwrap_or_default()).await?;
                     Ok(done)
                 }
@@ -129,7 +128,8 @@ async fn make_runs_of(
     steps: Steps,
 ) -> Result<Vec<String>, Stopped> {
     let event: Event = serde_json::from_value(job.payload.clone()).map_err(DomainError::internal)?;
-    let found = flows.matching(&mut tx.reading(), &event).await?;
+    let mut seen = Seen::default();
+    let found = flows.matching(&mut tx.reading(), &event, &mut seen).await?;
     let id = |found: &book::Match| run_id(&job.id, job.created_at, &found.id);
     // The event's worker may have died after its transaction: then its runs are there.
     let ids: Vec<String> = found.iter().map(id).collect();
@@ -161,9 +161,11 @@ async fn make_runs_of(
             facts: found.facts,
         };
         if steps == Steps::Here {
-            carry(tx, &mut run, &orders, None).await?;
+            carry(tx, &mut run, &orders, &mut seen, None).await?;
         }
-        tx.records(Run::NAME).insert(&id, &draft(&run)?, ACTOR).await?;
+        tx.records(Run::NAME)
+            .insert_new(&id, &draft(&run)?, ACTOR)
+            .await?;
         if run.status.is_over() {
             continue;
         }

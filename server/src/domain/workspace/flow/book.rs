@@ -224,6 +224,7 @@ impl Enabled {
         &mut self,
         tx: &mut ReadTx<'_>,
         event: &Event,
+        seen: &mut Seen,
     ) -> Result<Vec<Match>, DomainError> {
         if !self.0.contains_key(&event.name) {
             let mut flows = Vec::new();
@@ -233,9 +234,9 @@ impl Enabled {
             }
             self.0.insert(event.name.clone(), flows);
         }
-        let (mut found, mut seen) = (Vec::new(), Seen::default());
+        let mut found = Vec::new();
         for (id, definition) in self.0.get(&event.name).into_iter().flatten() {
-            let facts = facts(tx, event, definition, &mut seen).await?;
+            let facts = facts(tx, event, definition, seen).await?;
             if definition
                 .conditions
                 .iter()

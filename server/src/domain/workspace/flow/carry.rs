@@ -2,6 +2,7 @@
 
 use super::{
     act::{Scene, act},
+    gather::Seen,
     run::{Orders, Run},
     step::Step,
 };
@@ -55,6 +56,7 @@ pub(super) async fn carry(
     tx: &mut TenantTx<'_>,
     run: &mut Run,
     orders: &Orders,
+    seen: &mut Seen,
     broken: Option<&(usize, String)>,
 ) -> Result<(), Stopped> {
     while let Some((at, step)) = next(run, orders) {
@@ -75,7 +77,7 @@ pub(super) async fn carry(
             who: &who,
             flow: &run.flow_name,
         };
-        let output = act(tx, &scene, &step)
+        let output = act(tx, &scene, seen, &step)
             .await
             .map_err(|error| Stopped::of(at, error))?;
         run.succeed(at, output, tx.now());

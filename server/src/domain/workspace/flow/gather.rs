@@ -23,12 +23,13 @@ use crate::{
 /// Steps from the subject: a message's conversation's contact's account.
 const DEEPEST: usize = 3;
 
-/// Records that were read for an event, by kind and id: each is read once, however many flows look at it.
+/// Records that were read for an event in one transaction, by kind and id: each is read once, however many flows look at it.
 #[derive(Default)]
 pub(crate) struct Seen(HashMap<(String, String), Option<Value>>);
 
 impl Seen {
-    async fn view(
+    /// A record as it was when it was first asked for.
+    pub(super) async fn view(
         &mut self,
         tx: &mut ReadTx<'_>,
         kind: &str,

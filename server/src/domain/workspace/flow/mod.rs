@@ -15,7 +15,7 @@ mod carry;
 pub mod condition;
 pub mod definition;
 pub mod facts;
-mod gather;
+pub(crate) mod gather;
 pub mod hook;
 pub mod pace;
 pub(crate) mod pump;

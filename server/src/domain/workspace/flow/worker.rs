@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use super::{
     carry::{Stopped, carry, next},
+    gather::Seen,
     hook::{HookError, Hooks},
     pace,
     run::{Orders, Run, StepStatus},
@@ -169,7 +170,7 @@ impl FlowWorker {
                     return Ok(());
                 };
                 let before = run.clone();
-                carry(tx, &mut run, &orders, broken.as_ref()).await?;
+                carry(tx, &mut run, &orders, &mut Seen::default(), broken.as_ref()).await?;
                 if run != before {
                     save(tx, &orders.run_id, &run).await?;
                 }

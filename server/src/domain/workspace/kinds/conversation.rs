@@ -99,6 +99,8 @@ impl Kind for Conversation {
     ];
     const SPOKEN_IN: &'static [(&'static str, &'static str)] = &[("message", "conversation_id")];
     const SECRETS: &'static [&'static str] = &["visitor", "clocks", "bot_unanswered", "bot_silent"];
+    const APART: &'static [(&'static str, &'static str)] =
+        &[("assignee", "last_message_at"), ("status", "last_message_at")];
 
     fn title(&self) -> String {
         self.subject.clone().unwrap_or_default()

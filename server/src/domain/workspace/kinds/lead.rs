@@ -50,6 +50,8 @@ impl Kind for Lead {
     const LINKS: &'static [(&'static str, Link)] =
         &[("owner", Link::Person), ("converted_to", Link::Record("contact"))];
     const DUPLICATES: &'static [(&'static str, &'static str)] = &[("lead", "email"), ("contact", "email")];
+    const APART: &'static [(&'static str, &'static str)] =
+        &[("owner", "value_cents"), ("status", "value_cents")];
 
     fn title(&self) -> String {
         self.name.clone()

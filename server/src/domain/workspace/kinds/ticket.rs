@@ -130,6 +130,7 @@ impl Kind for Ticket {
     ];
     const SECRETS: &'static [&'static str] = &["clocks"];
     const SORTS: &'static [(&'static str, &'static str)] = &[("priority", "priority_rank")];
+    const APART: &'static [(&'static str, &'static str)] = &[("assignee", "due_at"), ("status", "due_at")];
 
     fn title(&self) -> String {
         self.title.clone()

@@ -1,9 +1,5 @@
 //! Lists narrowed by words: the records that hold them, or of which others that hold them speak.
 
-use std::collections::HashMap;
-
-use serde_json::value::RawValue;
-
 use crate::{
     domain::{DomainError, context::words::words, workspace::record::Kind},
     store::{Matching, RecordPage, RecordQuery, TenantTx, TextQuery},
@@ -48,24 +44,12 @@ pub(super) async fn matching<K: Kind>(
 /// The records that others of `kind`, which hold the words asked for, name in `field`.
 async fn spoken_in<K: Kind>(
     tx: &mut TenantTx<'_>,
-    (kind, field): (&'static str, &str),
+    (kind, field): (&'static str, &'static str),
     q: &str,
 ) -> Result<Vec<i64>, DomainError> {
     let rows = tx
         .records(kind)
         .newest_with_text(&question(q), MOST_SPOKEN)
         .await?;
-    let mut named = Vec::new();
-    for saying in tx.records(kind).find_rows(&rows).await? {
-        // Of hundreds of documents one field each: the rest is passed over.
-        let fields: HashMap<String, &RawValue> =
-            serde_json::from_str(&saying.doc).map_err(DomainError::internal)?;
-        let id = fields
-            .get(field)
-            .map(|value| serde_json::from_str::<Option<String>>(value.get()));
-        named.extend(id.transpose().map_err(DomainError::internal)?.flatten());
-    }
-    named.sort_unstable();
-    named.dedup();
-    Ok(tx.records(K::NAME).row_ids(&named).await?)
+    Ok(tx.records(K::NAME).named_by((kind, field), &rows).await?)
 }

@@ -1,7 +1,7 @@
 //! `search_crm`: one question over leads, contacts, accounts and opportunities. An exact e-mail address, telephone number or
 //! domain outranks every text (catalogue.md §3.1).
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -99,24 +99,39 @@ pub(super) async fn search(desk: &Desk, tx: &mut TenantTx<'_>, call: Call) -> Ha
     }
     let rows: Vec<i64> = notes.iter().map(|note| note.row_id).collect();
     let ranks: HashMap<&str, f64> = notes.iter().map(|note| (note.id.as_str(), note.rank)).collect();
+    // What the notes are about, kind by kind.
+    let mut noted: BTreeMap<String, Vec<(String, String, f64)>> = BTreeMap::new();
     for note in tx.records(CrmNote::NAME).find_rows(&rows).await? {
         let score = ranks.get(note.id.as_str()).copied().unwrap_or_default() * IN_NOTE;
         let note = Stored::<CrmNote>::of(&note)?.doc.fields;
-        if !wanted(&note.object_type) {
-            continue;
+        if wanted(&note.object_type) {
+            let of_kind = noted.entry(note.object_type).or_default();
+            of_kind.push((note.object_id, note.body, score));
         }
-        let info = refs::kind(&note.object_type)?;
-        if let Some(record) = tx.records(info.name).find(&note.object_id).await? {
-            add(
-                &mut hits,
-                Hit {
-                    info,
-                    id: record.id,
-                    updated_at: record.updated_at,
-                    score,
-                    note: Some(note.body),
-                },
-            );
+    }
+    for (kind, notes) in noted {
+        let info = refs::kind(&kind)?;
+        let mut ids: Vec<String> = notes.iter().map(|(id, ..)| id.clone()).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let found = tx.records(info.name).find_all(&ids).await?;
+        let changed: HashMap<&str, Timestamp> = found
+            .iter()
+            .map(|record| (record.id.as_str(), record.updated_at))
+            .collect();
+        for (id, body, score) in notes {
+            if let Some(updated_at) = changed.get(id.as_str()).copied() {
+                add(
+                    &mut hits,
+                    Hit {
+                        info,
+                        id,
+                        updated_at,
+                        score,
+                        note: Some(body),
+                    },
+                );
+            }
         }
     }
     let mut ranked: Vec<Hit> = hits.into_values().collect();
@@ -129,12 +144,21 @@ pub(super) async fn search(desk: &Desk, tx: &mut TenantTx<'_>, call: Call) -> Ha
     });
     let (page, next_cursor) = listing::ranked(desk, &call, ranked)?;
     let asked = words(query);
+    // Only what is shown is read, each kind at once.
+    let mut shown: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
+    for hit in &page {
+        shown.entry(hit.info.name).or_default().push(hit.id.clone());
+    }
+    let mut records: HashMap<String, Record> = HashMap::new();
+    for (kind, ids) in shown {
+        let found = tx.records(kind).find_all(&ids).await?;
+        records.extend(found.into_iter().map(|record| (record.id.clone(), record)));
+    }
     let mut ids = Vec::new();
     let mut items = Vec::with_capacity(page.len());
     for hit in page {
-        // Only what is shown is read.
-        if let Some(record) = tx.records(hit.info.name).find(&hit.id).await? {
-            items.push(view(&hit, &record, &asked)?);
+        if let Some(record) = records.get(&hit.id) {
+            items.push(view(&hit, record, &asked)?);
             ids.push(hit.id);
         }
     }

@@ -11,7 +11,7 @@ use crate::{
         workspace::{
             engine::Desk,
             events::{self, Event},
-            flow::{book, step::Step, trigger},
+            flow::{book, gather, step::Step, trigger},
             kinds::flow::Flow,
             listing::{self, Filter, Filters},
             once::{self, Once, Seen},
@@ -151,7 +151,9 @@ async fn plan_trigger(tx: &mut ReadTx<'_>, call: PlanCall) -> Result<Plan, Domai
         depth: 0,
         flow: None,
     };
-    let found = book::Enabled::default().matching(tx, &event).await?;
+    let found = book::Enabled::default()
+        .matching(tx, &event, &mut gather::Seen::default())
+        .await?;
     let scope = Scope::new(Flow::READ).map_err(DomainError::internal)?;
     let reader = call.reader(&scope);
     let mut plan = Plan::new(format!("Emit event {}", event.name));

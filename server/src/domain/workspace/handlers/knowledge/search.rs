@@ -17,7 +17,7 @@ use crate::{
             shelf, snippet,
         },
     },
-    store::{Matching, TenantTx},
+    store::{Condition, Matching, TenantTx},
     vocabulary::TenantId,
 };
 
@@ -47,31 +47,27 @@ pub(super) async fn search(desk: &Desk, tx: &mut TenantTx<'_>, call: Call) -> Ha
     }
     let rows: Vec<i64> = hits.iter().map(|hit| hit.row_id).collect();
     let ranks: HashMap<i64, f64> = hits.iter().map(|hit| (hit.row_id, hit.rank)).collect();
-    let wanted = |article: &Article| {
-        let collection = article.collection.as_deref().map(fold);
-        article.status == ArticleStatus::Published
-            && match arguments.visibility.as_str() {
-                "public" => article.visibility == Visibility::Public,
-                "internal" => article.visibility == Visibility::Internal,
-                _ => true,
-            }
-            && arguments
-                .collection
-                .as_deref()
-                .is_none_or(|only| collection == Some(fold(only)))
-    };
-    let mut found = Vec::new();
-    for record in tx.records(Article::NAME).find_rows(&rows).await? {
-        let article = Stored::<Article>::of(&record)?;
-        if wanted(article.fields()) {
-            found.push((ranks.get(&record.row_id).copied().unwrap_or_default(), article));
-        }
+    // By their entries: of the many that hold the words, only the articles of the page are read.
+    let mut conditions = vec![Condition::is("status", ArticleStatus::Published.as_str())];
+    match arguments.visibility.as_str() {
+        "public" => conditions.push(Condition::is("visibility", Visibility::Public.as_str())),
+        "internal" => conditions.push(Condition::is("visibility", Visibility::Internal.as_str())),
+        _ => {}
     }
+    if let Some(collection) = &arguments.collection {
+        conditions.push(Condition::is("collection", fold(collection)));
+    }
+    let found = tx.records(Article::NAME).meeting(&conditions, &rows).await?;
     let (page, next_cursor) = listing::ranked(desk, &call, found)?;
+    let mut articles = Vec::with_capacity(page.len());
+    for record in tx.records(Article::NAME).find_rows(&page).await? {
+        let score = ranks.get(&record.row_id).copied().unwrap_or_default();
+        articles.push((score, Stored::<Article>::of(&record)?));
+    }
     let asked = words(&arguments.query);
     let (base, tenant) = (&desk.settings.base_url, call.permit.principal().tenant());
     let mut ids = Vec::new();
-    let items: Vec<_> = page
+    let items: Vec<_> = articles
         .into_iter()
         .map(|(score, article)| {
             let fields = article.fields();
