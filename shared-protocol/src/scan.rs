@@ -5,9 +5,11 @@
 //! where: whoever gets nothing asks the full decoder ([`crate::jsonrpc::decode`]), which does. Large replies are what a
 //! bridge spends its time on, and a general deserializer takes several times as long to skip over them.
 
+mod window;
+
 use std::ops::Range;
 
-use wide::u8x16;
+use window::{WINDOW, first_marked};
 
 /// The same bytes as text, if they are UTF-8. For messages, which may be large.
 pub fn text(bytes: &[u8]) -> Option<&str> {
@@ -121,9 +123,6 @@ pub(crate) fn members_and_keys<'a>(
     })?;
     (walk.space(end) == text.len()).then_some(walk.found)
 }
-
-/// Bytes that are looked at together.
-const WINDOW: usize = 64;
 
 /// A walk over a text, from left to right. Every step is given where it begins and says where it ends.
 struct Walk<'a, 'k> {
@@ -352,44 +351,6 @@ impl<'a, 'k> Walk<'a, 'k> {
         (self.window, self.marks) = first_marked(self.bytes, from);
         (self.marks != 0).then(|| self.window + self.marks.trailing_zeros() as usize)
     }
-}
-
-/// The first window from `at` on with a mark: where it begins, and its marks. No marks if there is none.
-#[inline(never)]
-fn first_marked(bytes: &[u8], mut at: usize) -> (usize, u64) {
-    while let Some(window) = bytes.get(at..).and_then(<[u8]>::first_chunk::<WINDOW>) {
-        let marks = marks(window);
-        if marks != 0 {
-            return (at, marks);
-        }
-        at += WINDOW;
-    }
-    // The end of the text, filled up with what no string ends at.
-    let mut window = [b' '; WINDOW];
-    let rest = bytes.get(at..).unwrap_or_default();
-    for (slot, byte) in window.iter_mut().zip(rest) {
-        *slot = *byte;
-    }
-    (at, marks(&window))
-}
-
-/// A bit for each byte that ends or breaks a string: a quote, a backslash, a control character.
-#[inline(always)]
-fn marks(window: &[u8; WINDOW]) -> u64 {
-    let (sixteens, _) = window.as_chunks::<16>();
-    let sixteens = sixteens.iter().rev();
-    sixteens.fold(0, |marks, sixteen| {
-        marks << 16 | u64::from(marks_of_sixteen(u8x16::new(*sixteen)))
-    })
-}
-
-// Vectors are spelled out: the bridge is linked for size, and gets none from the compiler.
-#[inline(always)]
-fn marks_of_sixteen(bytes: u8x16) -> u32 {
-    let is_control = bytes.min(u8x16::splat(0x1f)).simd_eq(bytes);
-    let is_quote = bytes.simd_eq(u8x16::splat(b'"'));
-    let is_backslash = bytes.simd_eq(u8x16::splat(b'\\'));
-    (is_control | is_quote | is_backslash).to_bitmask()
 }
 
 #[inline]

@@ -1,8 +1,9 @@
 //! Forged access tokens: what a flood of them costs whoever calls with a good one.
 //!
 //! In: our binary, and a provider that is two documents on a port of ours. Out: calls a second of people with good tokens,
-//! with and without 1 000 forged ones a second beside them, over connections that stay and over one for each token. Each forged token is another one, right in every claim and in
-//! the name of its key, so that nothing but its signature gives it away: the most expensive kind there is.
+//! with and without 1 000 forged ones a second beside them, over connections that stay and over one for each token. Each
+//! forged token is another one, right in every claim and in the name of its key, so that nothing but its signature gives it
+//! away: the most expensive kind there is.
 
 use super::{Samples, Settings, progress};
 use crate::flood::{Flood, Kind};

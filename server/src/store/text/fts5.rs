@@ -9,6 +9,7 @@ use super::{
 use crate::store::{
     Engine, Session, StoreError,
     row::{RowRef, params},
+    sqlite::SqliteConnection,
 };
 
 impl Session {
@@ -71,18 +72,9 @@ impl Session {
         for tag in tags {
             counted = counted.saturating_add(connection.rows_with(table, &tag_word(tag))?);
         }
-        let last = query.terms.len().saturating_sub(1);
-        for (at, term) in query.terms.iter().enumerate() {
-            for (place, word) in term.iter().enumerate() {
-                let is_open = query.prefix_last && at == last && place + 1 == term.len();
-                let rows = if is_open {
-                    connection.rows_beginning(table, word, RANKED_ROWS)?
-                } else {
-                    connection.rows_with(table, word)?
-                };
-                counted = counted.saturating_add(rows);
-                least = least.min(rows);
-            }
+        for rows in rows_of_words(connection, table, query)?.into_iter().flatten() {
+            counted = counted.saturating_add(rows);
+            least = least.min(rows);
         }
         Ok(counted > COUNTED_RECORDS || least > RANKED_RECORDS)
     }
@@ -144,20 +136,16 @@ impl Session {
         let Engine::Sqlite(connection) = &mut self.engine else {
             return Ok(Vec::new());
         };
+        let rows = rows_of_words(connection, table, query)?;
         let last = query.terms.len().saturating_sub(1);
-        let mut weighed = Vec::with_capacity(query.terms.len());
-        for (at, term) in query.terms.iter().enumerate() {
+        let weigh = |(at, (term, rows)): (usize, (&Vec<String>, Vec<u64>))| {
             let is_open = query.prefix_last && at == last;
-            let mut rows = u64::MAX;
-            for word in term {
-                rows = rows.min(connection.rows_with(table, word)?);
-            }
             let expression = FTS5.terms(std::slice::from_ref(term), Matching::All, is_open);
             #[expect(clippy::cast_precision_loss, reason = "a weight")]
-            let weight = 1.0 / (2.0 + rows as f64).ln();
-            weighed.push((expression, weight));
-        }
-        Ok(weighed)
+            let weight = 1.0 / (2.0 + least(&rows) as f64).ln();
+            (expression, weight)
+        };
+        Ok(query.terms.iter().zip(rows).enumerate().map(weigh).collect())
     }
 
     /// Turns a question into steps of bounded cost; a later step is taken when the earlier ones gave too little.
@@ -171,19 +159,11 @@ impl Session {
         } else {
             usize::MAX
         };
-        let mut counted = Vec::with_capacity(query.terms.len());
-        for (at, term) in query.terms.iter().enumerate() {
-            let mut rows = u64::MAX;
-            for (place, word) in term.iter().enumerate() {
-                let is_open = at == open && place + 1 == term.len();
-                rows = rows.min(if is_open {
-                    connection.rows_beginning(table, word, RANKED_ROWS)?
-                } else {
-                    connection.rows_with(table, word)?
-                });
-            }
-            counted.push((rows, at));
-        }
+        let mut counted: Vec<Counted> = rows_of_words(connection, table, &query)?
+            .into_iter()
+            .enumerate()
+            .map(|(at, rows)| (least(&rows), at))
+            .collect();
         counted.sort_unstable();
         let most = match query.matching {
             // Terms that must all be there cost what the rarest costs.
@@ -242,6 +222,35 @@ impl Session {
             matching: Matching::Any,
         }])
     }
+}
+
+/// How many rows hold each word of each term of a question. The open end of the last word stands for all that begin so, counted
+/// up to [`RANKED_ROWS`].
+fn rows_of_words(
+    connection: &mut SqliteConnection,
+    table: &str,
+    query: &TextQuery,
+) -> Result<Vec<Vec<u64>>, StoreError> {
+    let last = query.terms.len().saturating_sub(1);
+    let mut counted = Vec::with_capacity(query.terms.len());
+    for (at, term) in query.terms.iter().enumerate() {
+        let mut rows = Vec::with_capacity(term.len());
+        for (place, word) in term.iter().enumerate() {
+            let is_open = query.prefix_last && at == last && place + 1 == term.len();
+            rows.push(if is_open {
+                connection.rows_beginning(table, word, RANKED_ROWS)?
+            } else {
+                connection.rows_with(table, word)?
+            });
+        }
+        counted.push(rows);
+    }
+    Ok(counted)
+}
+
+/// The rows of a term at most: those of its rarest word.
+fn least(rows: &[u64]) -> u64 {
+    rows.iter().copied().min().unwrap_or(u64::MAX)
 }
 
 /// A term's rows, and its place in the question.

@@ -289,7 +289,6 @@ fn put_postgres(
     kind: &str,
     rows: &[Row],
 ) -> Result<(), Failure> {
-    use postgres::types::Type;
     let mut tx = client.transaction()?;
     let all = rows.iter().map(|row| {
         let values: Vec<&(dyn ToSql + Sync)> = vec![
@@ -304,50 +303,35 @@ fn put_postgres(
         ];
         values
     });
-    let columns = "records (tenant_id, kind, id, version, doc, fields, created_at, updated_at)";
-    let types = [
-        Type::TEXT,
-        Type::TEXT,
-        Type::TEXT,
-        Type::INT8,
-        Type::TEXT,
-        Type::TEXT,
-        Type::INT8,
-        Type::INT8,
-    ];
-    copy(&mut tx, columns, &types, all)?;
+    copy(
+        &mut tx,
+        "records",
+        "tenant_id, kind, id, version, doc, fields, created_at, updated_at",
+        all,
+    )?;
     let all = rows.iter().map(|row| {
         let values: Vec<&(dyn ToSql + Sync)> =
             vec![&tenant, &kind, &row.id, &1_i64, &row.at, &"load", &"create"];
         values
     });
-    let columns = "record_history (tenant_id, kind, id, version, at, actor, change)";
-    let types = [
-        Type::TEXT,
-        Type::TEXT,
-        Type::TEXT,
-        Type::INT8,
-        Type::INT8,
-        Type::TEXT,
-        Type::TEXT,
-    ];
-    copy(&mut tx, columns, &types, all)?;
+    copy(
+        &mut tx,
+        "record_history",
+        "tenant_id, kind, id, version, at, actor, change",
+        all,
+    )?;
     let entries = sorted(rows);
     let all = entries.iter().map(|(entry, row)| {
         let values: Vec<&(dyn ToSql + Sync)> =
             vec![&tenant, &kind, &entry.field, &entry.value, &row.at, &row.id];
         values
     });
-    let columns = "record_fields (tenant_id, kind, field, value, at, id)";
-    let types = [
-        Type::TEXT,
-        Type::TEXT,
-        Type::TEXT,
-        Type::BYTEA,
-        Type::INT8,
-        Type::TEXT,
-    ];
-    copy(&mut tx, columns, &types, all)?;
+    copy(
+        &mut tx,
+        "record_fields",
+        "tenant_id, kind, field, value, at, id",
+        all,
+    )?;
     let all = entries
         .iter()
         .filter(|(entry, _)| entry.unique)
@@ -355,9 +339,12 @@ fn put_postgres(
             let values: Vec<&(dyn ToSql + Sync)> = vec![&tenant, &kind, &entry.field, &entry.value, &row.id];
             values
         });
-    let columns = "record_uniques (tenant_id, kind, field, value, id)";
-    let types = [Type::TEXT, Type::TEXT, Type::TEXT, Type::BYTEA, Type::TEXT];
-    copy(&mut tx, columns, &types, all)?;
+    copy(
+        &mut tx,
+        "record_uniques",
+        "tenant_id, kind, field, value, id",
+        all,
+    )?;
     let worded: Vec<_> = rows
         .iter()
         .filter_map(|row| Some((row, row.words.as_ref()?)))
@@ -368,16 +355,20 @@ fn put_postgres(
         let bodies: Vec<&str> = worded.iter().map(|(_, (_, body))| body.as_str()).collect();
         let shelf = format!("records/{kind}");
         tx.execute(
-            "INSERT INTO texts (tenant_id, shelf, row_id, lexemes, era)
-             SELECT $1, $6, r.row_id, setweight(to_tsvector('simple', new.title), 'A') || setweight(to_tsvector('simple', new.body), 'D'),
-                newest.era + (newest.held + row_number() OVER (ORDER BY r.row_id) - 1) / $7
-             FROM UNNEST($3::TEXT[], $4::TEXT[], $5::TEXT[]) AS new (id, title, body)
-             JOIN records AS r ON r.tenant_id = $1 AND r.kind = $2 AND r.id = new.id
-             CROSS JOIN (
+            // Each part by itself: the tables have no statistics yet, and a plan that looks for the newest era anew for each row
+            // takes hours.
+            "WITH given AS MATERIALIZED (
+                SELECT new.*, (SELECT row_id FROM records WHERE tenant_id = $1 AND kind = $2 AND id = new.id) AS row_id
+                FROM UNNEST($3::TEXT[], $4::TEXT[], $5::TEXT[]) AS new (id, title, body)
+             ), newest AS MATERIALIZED (
                 SELECT COALESCE(MAX(era), 0) AS era, COUNT(*) FILTER (WHERE era = latest) AS held
                 FROM (SELECT era, MAX(era) OVER () AS latest FROM texts WHERE tenant_id = $1 AND shelf = $6
                       ORDER BY row_id DESC LIMIT $7) AS last
-             ) AS newest",
+             )
+             INSERT INTO texts (tenant_id, shelf, row_id, lexemes, era)
+             SELECT $1, $6, row_id, setweight(to_tsvector('simple', title), 'A') || setweight(to_tsvector('simple', body), 'D'),
+                newest.era + (newest.held + row_number() OVER (ORDER BY row_id) - 1) / $7
+             FROM given CROSS JOIN newest",
             &[&tenant, &kind, &ids, &titles, &bodies, &shelf, &ERA_ROWS],
         )?;
     }
@@ -388,12 +379,18 @@ fn put_postgres(
 /// Sends rows in as fast as PostgreSQL takes any.
 fn copy<'r>(
     tx: &mut postgres::Transaction<'_>,
+    table: &str,
     columns: &str,
-    types: &[postgres::types::Type],
     rows: impl Iterator<Item = Vec<&'r (dyn ToSql + Sync)>>,
 ) -> Result<(), Failure> {
-    let writer = tx.copy_in(&format!("COPY {columns} FROM STDIN BINARY"))?;
-    let mut writer = postgres::binary_copy::BinaryCopyInWriter::new(writer, types);
+    let like = tx.prepare(&format!("SELECT {columns} FROM {table}"))?;
+    let types: Vec<_> = like
+        .columns()
+        .iter()
+        .map(|column| column.type_().clone())
+        .collect();
+    let writer = tx.copy_in(&format!("COPY {table} ({columns}) FROM STDIN BINARY"))?;
+    let mut writer = postgres::binary_copy::BinaryCopyInWriter::new(writer, &types);
     for row in rows {
         writer.write(&row)?;
     }
