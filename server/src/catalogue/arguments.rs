@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use jsonschema::{ValidationError, Validator, error::ValidationErrorKind};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Deserializer};
 use serde_json::{Map, Value, value::RawValue};
 
 /// Faults named in one message: enough to mend a call at once, few enough to read.
@@ -39,7 +39,7 @@ impl Arguments {
     /// # Errors
     /// When schema and type disagree in a way the schema cannot say; the message names the field.
     pub fn parse<T: DeserializeOwned>(self) -> Result<T, ArgumentError> {
-        serde_json::from_value(Value::Object(self.0)).map_err(|e| ArgumentError::one(e.to_string()))
+        typed(Value::Object(self.0))
     }
 
     /// The arguments as JSON.
@@ -51,6 +51,23 @@ impl Arguments {
     pub fn as_map(&self) -> &Map<String, Value> {
         &self.0
     }
+}
+
+/// What a caller sent as a type, or which field of it does not fit.
+///
+/// # Errors
+/// When it does not fit; the message names the field.
+pub fn typed<'de, T: DeserializeOwned>(
+    given: impl Deserializer<'de, Error = serde_json::Error>,
+) -> Result<T, ArgumentError> {
+    serde_path_to_error::deserialize(given).map_err(|error| {
+        let path = error.path().to_string();
+        // A field that is not known has no path of its own.
+        match path.trim_end_matches('?').trim_end_matches('.') {
+            "" => ArgumentError::one(error.inner().to_string()),
+            path => ArgumentError::one(format!("{path}: {}", error.inner())),
+        }
+    })
 }
 
 /// Reads raw arguments; absent ones count as `{}` (protocol.md S-56).
@@ -152,14 +169,36 @@ impl InputSchema {
                 .collect(),
         };
         find_nul(&value, "", &mut faults);
+        self.find_blank(&value, &mut faults);
         if !faults.is_empty() {
             return Err(ArgumentError { faults });
         }
         let Value::Object(mut map) = value else {
             return Err(ArgumentError::one("arguments: must be an object"));
         };
+        for (name, value) in &mut map {
+            if let Some(schema) = self.property(name) {
+                make_whole(value, schema);
+            }
+        }
         self.fill_defaults(&mut map);
         Ok(Arguments(map))
+    }
+
+    /// The schema of an input.
+    fn property(&self, name: &str) -> Option<&Value> {
+        self.schema.get("properties")?.get(name)
+    }
+
+    /// A text that must say something does not do so in blanks, even where blanks belong to it.
+    fn find_blank(&self, value: &Value, faults: &mut Vec<String>) {
+        for name in &self.keeps_whitespace {
+            let least = self.property(name).and_then(|schema| schema.get("minLength"));
+            let is_blank = |text: &str| !text.is_empty() && text.trim().is_empty();
+            if least.is_some() && value.get(name).and_then(Value::as_str).is_some_and(is_blank) {
+                faults.push(format!("{name}: must not be empty"));
+            }
+        }
     }
 
     fn fill_defaults(&self, map: &mut Map<String, Value>) {
@@ -185,6 +224,38 @@ fn trim(value: &mut Value) {
             }
         }
         Value::Array(items) => items.iter_mut().for_each(trim),
+        _ => {}
+    }
+}
+
+/// Writes `5.0` as `5` where whole numbers are wanted: JSON Schema takes the two for one, and so do many writers of JSON.
+fn make_whole(value: &mut Value, schema: &Value) {
+    /// Up to here every whole number has a float of its own, and no other number has the same.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    match value {
+        Value::Number(number)
+            if number.is_f64() && schema.get("type").is_some_and(|kind| kind == "integer") =>
+        {
+            let float = number
+                .as_f64()
+                .filter(|float| float.fract() == 0.0 && float.abs() < EXACT);
+            #[expect(clippy::cast_possible_truncation, reason = "it is whole and small enough")]
+            if let Some(float) = float {
+                *value = Value::from(float as i64);
+            }
+        }
+        Value::Array(items) => {
+            if let Some(schema) = schema.get("items") {
+                items.iter_mut().for_each(|item| make_whole(item, schema));
+            }
+        }
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                if let Some(schema) = schema.get("properties").and_then(|all| all.get(name)) {
+                    make_whole(field, schema);
+                }
+            }
+        }
         _ => {}
     }
 }
@@ -298,7 +369,7 @@ mod tests {
                 "query":{"type":"string","minLength":1,"maxLength":5},
                 "priority":{"type":"string","enum":["low","high"]},
                 "limit":{"type":"integer","minimum":1,"maximum":10,"default":4},
-                "body":{"type":"string"}}}),
+                "body":{"type":"string","minLength":1}}}),
             vec!["body".to_owned()],
         )
         .unwrap()
@@ -360,6 +431,49 @@ mod tests {
             2
         );
         assert!(check("[1]").is_err());
+    }
+
+    #[test]
+    fn whole_numbers_may_be_written_as_floats_and_kept_texts_say_something() {
+        let limit = |text: &str| {
+            check(&format!(r#"{{"query":"a","priority":"low","limit":{text}}}"#))
+                .map(|arguments| arguments.as_map()["limit"].clone())
+        };
+        assert_eq!(limit("2.0").unwrap(), json!(2));
+        assert_eq!(limit("20e-1").unwrap(), json!(2));
+        assert_eq!(limit("2.5").unwrap_err().to_string(), "limit: must be an integer");
+        assert_eq!(
+            check(r#"{"query":"a","priority":"low","body":" \n "}"#)
+                .unwrap_err()
+                .to_string(),
+            "body: must not be empty"
+        );
+    }
+
+    #[test]
+    fn what_a_type_does_not_take_is_named() {
+        #[derive(Debug, serde::Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Deal {
+            #[expect(dead_code, reason = "read for its errors")]
+            amount: i64,
+        }
+        #[derive(Debug, serde::Deserialize)]
+        struct Wanted {
+            #[expect(dead_code, reason = "read for its errors")]
+            deals: Vec<Deal>,
+        }
+        for (given, said) in [
+            (
+                json!({ "deals": [{ "amount": 1 }, { "amount": "x" }] }),
+                "deals[1].amount: invalid type",
+            ),
+            (json!({ "deals": [{ "amont": 1 }] }), "deals[0]"),
+            (json!({}), "missing field `deals`"),
+        ] {
+            let error = typed::<Wanted>(given).unwrap_err().to_string();
+            assert!(error.starts_with(said), "{error}");
+        }
     }
 
     #[test]

@@ -270,6 +270,9 @@ pub(super) struct ParameterRow {
     pub format: Option<String>,
     /// What the items of an array accept.
     pub items: Option<Box<ParameterRow>>,
+    /// What an object holds, each as an input of its own. Then nothing else may be in it.
+    #[schemars(with = "Option<std::collections::BTreeMap<String, ParameterRow>>")]
+    pub properties: Option<toml::Table>,
     /// Fewest items.
     pub min_items: Option<u64>,
     /// Most items.

@@ -41,7 +41,15 @@ fn tells(keyword: &str, bound: &Value) -> bool {
 /// The schemas inside: of fields and of items. Whatever else a schema holds is data, or too clever to be touched.
 fn each_part(map: &mut Map<String, Value>, look: fn(&mut Value)) {
     if let Some(Value::Object(fields)) = map.get_mut("properties") {
-        fields.values_mut().for_each(look);
+        for field in fields.values_mut() {
+            look(field);
+            // Whoever reads what an object holds writes nothing else into it.
+            if field.get("additionalProperties") == Some(&Value::Bool(false))
+                && let Some(field) = field.as_object_mut()
+            {
+                field.remove("additionalProperties");
+            }
+        }
     }
     if let Some(items) = map.get_mut("items") {
         look(items);

@@ -23,7 +23,7 @@ mod tool;
 
 use std::sync::Arc;
 
-pub use arguments::{ArgumentError, Arguments, InputSchema, read_arguments};
+pub use arguments::{ArgumentError, Arguments, InputSchema, read_arguments, typed};
 pub use builtin::{BUILTIN, NamedText, builtin_for};
 pub use command::CommandCall;
 pub use confirming::TOKEN_ARGUMENT;

@@ -13,10 +13,21 @@ pub(super) struct BuiltSchema {
 
 /// Builds the schema of a tool's `input` table. The message of an error names the parameter.
 pub(super) fn build(input: toml::Table) -> Result<BuiltSchema, String> {
+    let mut schema = Map::from_iter([("type".to_owned(), json!("object"))]);
+    let keeps_whitespace = fields(input, &mut schema)?;
+    Ok(BuiltSchema {
+        schema: Value::Object(schema),
+        keeps_whitespace,
+    })
+}
+
+/// Puts into the schema of an object what it holds and that it holds nothing else. Gives the names of the strings whose
+/// whitespace is kept.
+fn fields(rows: toml::Table, schema: &mut Map<String, Value>) -> Result<Vec<String>, String> {
     let mut properties = Map::new();
     let mut required = Vec::new();
     let mut keeps_whitespace = Vec::new();
-    for (name, row) in input {
+    for (name, row) in rows {
         let row: ParameterRow = row.try_into().map_err(|e| format!("input `{name}`: {e}"))?;
         if row.required {
             required.push(Value::String(name.clone()));
@@ -24,28 +35,24 @@ pub(super) fn build(input: toml::Table) -> Result<BuiltSchema, String> {
         if row.keep_whitespace {
             keeps_whitespace.push(name.clone());
         }
-        let schema = parameter(row).map_err(|e| format!("input `{name}`: {e}"))?;
-        properties.insert(name, schema);
+        let field = parameter(row).map_err(|e| format!("input `{name}`: {e}"))?;
+        properties.insert(name, field);
     }
-    let mut schema = Map::from_iter([
-        ("type".to_owned(), json!("object")),
-        ("properties".to_owned(), Value::Object(properties)),
-        ("additionalProperties".to_owned(), json!(false)),
-    ]);
+    schema.insert("properties".to_owned(), Value::Object(properties));
+    schema.insert("additionalProperties".to_owned(), json!(false));
     if !required.is_empty() {
         schema.insert("required".to_owned(), Value::Array(required));
     }
-    let schema = Value::Object(schema);
-    Ok(BuiltSchema {
-        schema,
-        keeps_whitespace,
-    })
+    Ok(keeps_whitespace)
 }
 
 fn parameter(row: ParameterRow) -> Result<Value, String> {
     const TYPES: [&str; 6] = ["string", "integer", "number", "boolean", "array", "object"];
     if !TYPES.contains(&row.kind.as_str()) {
         return Err(format!("type `{}` is not one of {}", row.kind, TYPES.join(", ")));
+    }
+    if row.properties.is_some() && row.kind != "object" {
+        return Err(format!("properties belong to type `object`, not `{}`", row.kind));
     }
     let mut out = Map::new();
     let mut put = |key: &str, value: Option<Value>| {
@@ -71,6 +78,10 @@ fn parameter(row: ParameterRow) -> Result<Value, String> {
     put("x-mcp-header", row.header.map(Value::String));
     if let Some(items) = row.items {
         out.insert("items".to_owned(), parameter(*items)?);
+    }
+    if let Some(properties) = row.properties {
+        // Whitespace inside of objects is not touched at all.
+        fields(properties, &mut out)?;
     }
     Ok(Value::Object(out))
 }

@@ -70,7 +70,13 @@ static KINDS: [KindInfo; 16] = [
 /// When there is none, which is an argument that the schema should have refused.
 pub(crate) fn kind(name: &str) -> Result<&'static KindInfo, DomainError> {
     let found = KINDS.iter().find(|info| info.name == name);
-    found.ok_or_else(|| DomainError::argument(format!("`{name}` is no kind of record")))
+    found.ok_or_else(|| {
+        let names: Vec<&str> = KINDS.iter().map(|info| info.name).collect();
+        DomainError::argument(format!(
+            "`{name}` is no kind of record; there are {}",
+            names.join(", ")
+        ))
+    })
 }
 
 /// Most records that one name is shown to mean.
@@ -118,6 +124,7 @@ async fn row(
     text: &str,
     shows: bool,
 ) -> Result<Record, DomainError> {
+    named(info.name, text)?;
     let missing = || DomainError::not_found(info.name, text);
     let is_id = text
         .strip_prefix(info.prefix)
@@ -146,6 +153,16 @@ async fn row(
         }
     }
     Err(missing())
+}
+
+/// Refuses an empty text, which a record without a name would answer to.
+fn named(kind: &str, text: &str) -> Result<(), DomainError> {
+    if text.is_empty() {
+        return Err(DomainError::argument(format!(
+            "no {kind} is named: give an id or what it is called, or leave the field out"
+        )));
+    }
+    Ok(())
 }
 
 /// The value that a key's index has for what the caller wrote, if it can be one.
@@ -193,6 +210,7 @@ fn ambiguous(
 /// # Errors
 /// `not_found`, or a conflict with candidates.
 pub(crate) async fn user(tx: &mut ReadTx<'_>, me: &UserId, text: &str) -> Result<User, DomainError> {
+    named("member", text)?;
     let missing = || DomainError::not_found("member", text);
     if text == "me" {
         return tx.users().find(me).await?.ok_or_else(missing);

@@ -491,7 +491,7 @@ fn a_custom_event_previews_the_flows_that_it_starts() {
             ),
             (
                 json!({ "event": "custom.a", "subject": { "type": "lead" } }),
-                "400 Bad Request: subject: needs",
+                "400 Bad Request: subject.id: is required",
             ),
             (
                 json!({ "event": "custom.a", "subject": { "type": "lead", "id": "lead_x" } }),

@@ -314,7 +314,7 @@ fn every_input_is_bounded() {
     });
 }
 
-/// A list is paid for on every turn. What hosts put before a model of it (names, descriptions, inputs) stays within 9 300
+/// A list is paid for on every turn. What hosts put before a model of it (names, descriptions, inputs) stays within 9 400
 /// tokens of four bytes for a key with every scope, and the whole within 15 000.
 #[test]
 fn the_whole_list_is_short() {
@@ -334,7 +334,7 @@ fn the_whole_list_is_short() {
             part.to_string().len()
         };
         let (read, whole) = (tools.iter().map(read).sum::<usize>(), list.to_string().len());
-        assert!(read <= 9_300 * 4, "{read} bytes, about {} tokens", read / 4);
+        assert!(read <= 9_400 * 4, "{read} bytes, about {} tokens", read / 4);
         assert!(whole <= 15_000 * 4, "{whole} bytes, about {} tokens", whole / 4);
     });
 }

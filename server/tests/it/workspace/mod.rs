@@ -18,6 +18,7 @@ mod inbox;
 mod isolation;
 mod knowledge;
 mod post_office;
+mod refused;
 mod reports;
 mod search;
 pub(crate) mod seed;

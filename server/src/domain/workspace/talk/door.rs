@@ -87,7 +87,10 @@ impl From<MailFault> for Refused {
 
 /// A message as JSON.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "an object with `body`, and `from` with an email, a name or an id"
+)]
 struct Letter {
     #[serde(default)]
     from: From_,
@@ -103,7 +106,7 @@ struct Letter {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "an object with email, name or id")]
 struct From_ {
     email: Option<String>,
     name: Option<String>,
@@ -111,7 +114,7 @@ struct From_ {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object with name, media_type and bytes")]
 struct Named {
     name: String,
     #[serde(default)]

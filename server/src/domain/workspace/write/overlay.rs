@@ -1,9 +1,11 @@
 //! Arguments are laid over a document: references become ids, empty texts take values away.
 
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::{NOT_FIELDS, Writing, reader};
 use crate::{
+    catalogue::typed,
     domain::{
         DomainError, PlanCall,
         workspace::{
@@ -70,8 +72,12 @@ pub(super) async fn overlay<K: Kind>(
         };
         map.insert(name.clone(), value);
     }
-    let doc = serde_json::from_value(Value::Object(map))
-        .map_err(|error| DomainError::argument(error.to_string()))?;
+    let value = Value::Object(map);
+    // Which field does not fit is known of the kind alone: of a document its fields are a part that has no path.
+    let doc = Document::deserialize(&value).map_err(|error| match typed::<K>(&value) {
+        Err(error) => error.into(),
+        Ok(_) => DomainError::argument(error.to_string()),
+    })?;
     Ok(Writing {
         before,
         doc,

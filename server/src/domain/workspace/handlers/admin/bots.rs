@@ -96,12 +96,6 @@ async fn plan_update(tx: &mut ReadTx<'_>, call: PlanCall) -> Result<Plan, Domain
     {
         return Err(DomainError::argument("directives: each needs when and do"));
     }
-    if !(1..=10).contains(&bot.handoff.after_unanswered) {
-        return Err(DomainError::argument("handoff.after_unanswered: must be 1 to 10"));
-    }
-    if bot.handoff.keywords.len() > 30 {
-        return Err(DomainError::argument("handoff.keywords: at most 30"));
-    }
     let summary = format!("Change {}", writing.reader.text(&writing.doc.fields.label()));
     writing.plan(&summary, &())
 }
