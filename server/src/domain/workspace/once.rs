@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     access::Principal,
-    domain::DomainError,
+    domain::{DomainError, ToolResult},
     store::{Draft, ReadTx, TenantTx},
     vocabulary::{Timestamp, canonical, hexadecimal, sha256},
 };
@@ -75,11 +75,39 @@ pub(crate) async fn look(
     Ok(Seen::Before(kept.result))
 }
 
+/// The answer to a call that was made before: what came of it then, and that it is so.
+///
+/// # Errors
+/// When the result is no JSON.
+pub(crate) fn replayed(mut result: Value) -> Result<ToolResult, DomainError> {
+    if let Some(map) = result.as_object_mut() {
+        map.insert("replayed".to_owned(), true.into());
+    }
+    ToolResult::structured(&result)
+}
+
+/// The answer to a call that touched these records, remembered under its key if it has one.
+///
+/// # Errors
+/// A conflict, when another call with the key was faster.
+pub(crate) async fn answer(
+    tx: &mut TenantTx<'_>,
+    once: Option<&Once>,
+    result: impl Into<Value>,
+    ids: impl IntoIterator<Item = String>,
+) -> Result<ToolResult, DomainError> {
+    let result = result.into();
+    if let Some(once) = once {
+        keep(tx, once, &result).await?;
+    }
+    Ok(ToolResult::structured(&result)?.touching(ids))
+}
+
 /// Remembers what came of a call.
 ///
 /// # Errors
 /// A conflict, when another call with the key was faster.
-pub(crate) async fn keep(tx: &mut TenantTx<'_>, once: &Once, result: &Value) -> Result<(), DomainError> {
+async fn keep(tx: &mut TenantTx<'_>, once: &Once, result: &Value) -> Result<(), DomainError> {
     let kept = Kept {
         digest: once.digest.clone(),
         result: result.clone(),

@@ -77,11 +77,7 @@ impl Carried {
         let Some(result) = &self.replay else {
             return Ok(None);
         };
-        let mut result = result.clone();
-        if let Some(map) = result.as_object_mut() {
-            map.insert("replayed".to_owned(), true.into());
-        }
-        ToolResult::structured(&result).map(Some)
+        once::replayed(result.clone()).map(Some)
     }
 
     /// Writes the document: a new record, or the next version of the one that was planned on.
@@ -115,11 +111,7 @@ impl Carried {
         result: Map<String, Value>,
         ids: impl IntoIterator<Item = String>,
     ) -> Result<ToolResult, DomainError> {
-        let result = Value::Object(result);
-        if let Some(once) = &self.once {
-            once::keep(tx, once, &result).await?;
-        }
-        Ok(ToolResult::structured(&result)?.touching(ids))
+        once::answer(tx, self.once.as_ref(), result, ids).await
     }
 }
 

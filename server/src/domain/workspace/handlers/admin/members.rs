@@ -299,11 +299,8 @@ async fn plan_invite(tx: &mut ReadTx<'_>, call: PlanCall) -> Result<Plan, Domain
 
 async fn invite(tx: &mut TenantTx<'_>, apply: Apply) -> Result<ToolResult, DomainError> {
     let wanted: Inviting = apply.plan.payload()?;
-    if let Some(mut result) = wanted.replay {
-        if let Some(map) = result.as_object_mut() {
-            map.insert("replayed".to_owned(), true.into());
-        }
-        return ToolResult::structured(&result);
+    if let Some(result) = wanted.replay {
+        return once::replayed(result);
     }
     let facts = apply.permit.principal().facts();
     tx.users().lock().await?;
@@ -354,10 +351,7 @@ async fn invite(tx: &mut TenantTx<'_>, apply: Apply) -> Result<ToolResult, Domai
     let mut row = of_invitation(&made, wanted.channels);
     row.name = wanted.name;
     let result = json!({ "member": row, "delivery": delivery });
-    if let Some(once) = &wanted.once {
-        once::keep(tx, once, &result).await?;
-    }
-    Ok(ToolResult::structured(&result)?.touching([made.id]))
+    once::answer(tx, wanted.once.as_ref(), result, [made.id]).await
 }
 
 /// Remembers what the workspace will know of somebody who has not come yet, under their address.

@@ -92,11 +92,8 @@ pub(super) enum Taken<T> {
 /// When it is of another tool, which is our fault.
 pub(super) fn take<T: DeserializeOwned>(apply: &Apply) -> Result<Taken<T>, DomainError> {
     let planned: Planned<Value> = apply.plan.payload()?;
-    if let Some(mut result) = planned.replay {
-        if let Some(map) = result.as_object_mut() {
-            map.insert("replayed".to_owned(), true.into());
-        }
-        return Ok(Taken::Done(ToolResult::structured(&result)?));
+    if let Some(result) = planned.replay {
+        return once::replayed(result).map(Taken::Done);
     }
     Ok(Taken::Do(Planned {
         id: planned.id,
@@ -122,11 +119,7 @@ impl<T> Planned<T> {
         result: Map<String, Value>,
         ids: impl IntoIterator<Item = String>,
     ) -> Result<ToolResult, DomainError> {
-        let result = Value::Object(result);
-        if let Some(once) = &self.once {
-            once::keep(tx, once, &result).await?;
-        }
-        Ok(ToolResult::structured(&result)?.touching(ids))
+        once::answer(tx, self.once.as_ref(), result, ids).await
     }
 }
 

@@ -192,9 +192,6 @@ async fn subject_of(
 ) -> Result<(String, String), DomainError> {
     let text = |name: &str| subject.get(name).and_then(Value::as_str).unwrap_or_default();
     let (kind, id) = (text("type"), text("id"));
-    if kind.is_empty() || id.is_empty() {
-        return Err(DomainError::argument("subject: needs type and id"));
-    }
     let info = refs::kind(kind)?;
     let scope = Scope::new(info.read).map_err(DomainError::internal)?;
     let named = refs::record(tx, info, id, call.reader(&scope).shows()).await?;
@@ -203,11 +200,8 @@ async fn subject_of(
 
 async fn emit(tx: &mut TenantTx<'_>, apply: Apply) -> Result<ToolResult, DomainError> {
     let emission: Emission = apply.plan.payload()?;
-    if let Some(mut result) = emission.replay {
-        if let Some(map) = result.as_object_mut() {
-            map.insert("replayed".to_owned(), true.into());
-        }
-        return ToolResult::structured(&result);
+    if let Some(result) = emission.replay {
+        return once::replayed(result);
     }
     let event = emission
         .event
@@ -220,8 +214,5 @@ async fn emit(tx: &mut TenantTx<'_>, apply: Apply) -> Result<ToolResult, DomainE
         .map(|(flow, name)| json!({ "flow_id": flow, "name": name, "run_id": book::run_of(&event_id, at, flow) }))
         .collect();
     let result = json!({ "event_id": event_id, "matched": matched });
-    if let Some(once) = &emission.once {
-        once::keep(tx, once, &result).await?;
-    }
-    Ok(ToolResult::structured(&result)?.touching([event_id]))
+    once::answer(tx, emission.once.as_ref(), result, [event_id]).await
 }
