@@ -133,6 +133,17 @@ fn guest(headers: &HeaderMap) -> Option<Guest> {
     Guest::of(value.strip_prefix("Bearer ")?)
 }
 
+/// The visitor who writes, if they wrote before. A token that was made up is none: its holder is counted with all who begin,
+/// or as many could begin as there are tokens.
+async fn known(talk: &Talk, widget: &WidgetView, headers: &HeaderMap) -> Result<Option<Guest>, RestError> {
+    let Some(guest) = guest(headers) else {
+        return Ok(None);
+    };
+    let counted = talk.messages.count(guest.name().to_owned());
+    counted.map_err(|limit| too_many(&limit))?;
+    Ok(widget.knows(&guest).await?.then_some(guest))
+}
+
 async fn messages(
     Open(talk): Open,
     Path((tenant, id)): Path<(String, String)>,
@@ -167,8 +178,8 @@ async fn write(
 ) -> Result<Response, RestError> {
     let opened = open(&talk, &(tenant, id.clone()), &headers).await?;
     let answer = async {
-        // Counted before the body is read. Whoever has no token yet is counted with all others who have none.
-        let (guest, token) = match guest(&headers) {
+        // Counted before the body is read.
+        let (guest, token) = match known(&talk, &opened.widget, &headers).await? {
             Some(guest) => (guest, None),
             None => {
                 let counted = talk.new_visitors.count(id);
@@ -177,8 +188,6 @@ async fn write(
                 (guest, Some(token))
             }
         };
-        let counted = talk.messages.count(guest.name().to_owned());
-        counted.map_err(|limit| too_many(&limit))?;
         if !read::is(request.headers(), "application/json") {
             return Err(RestError::new(
                 Refused::UNSUPPORTED_MEDIA_TYPE,

@@ -254,6 +254,18 @@ fn other_sites_closed_windows_floods_and_large_texts_are_refused() {
                 .status,
             201
         );
+        // A token that was made up is none: its holder gets another, and is counted with all who begin.
+        let made_up = |n: usize| format!("vis_{n:064x}");
+        let said = ask(&outside, "POST", &messages, &made_up(0), json!({ "text": "x" })).await;
+        assert_eq!(said.status, 201, "{said:?}");
+        let given = said.json()["visitor"].as_str().map(str::to_owned);
+        assert!(given.is_some_and(|token| token != made_up(0)), "{said:?}");
+        let mut refused = 0;
+        for n in 1..200 {
+            let said = ask(&outside, "POST", &messages, &made_up(n), json!({ "text": "x" })).await;
+            refused += usize::from(said.status == 429);
+        }
+        assert!(refused >= 5, "{refused}");
         let mut script = Post::to(outside.address, "", "").path("/widget.js");
         script.method = "GET";
         let script = script.send().await;

@@ -140,6 +140,21 @@ impl WidgetView {
         })
     }
 
+    /// Whether a visitor wrote here before.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn knows(&self, guest: &Guest) -> Result<bool, Refused> {
+        let (channel, hash) = (self.channel.clone(), guest.hash.clone());
+        let found = self
+            .store
+            .read(&self.tenant, move |tx| {
+                async move { inbound::of_visitor(&mut tx.reading(), &channel, &hash).await }.boxed()
+            })
+            .await?;
+        Ok(found.is_some())
+    }
+
     /// Takes what a visitor wrote.
     ///
     /// # Errors
