@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::{
     house::{ALL, Rooms},
     post_office::PostOffice,
-    talk::{Mailroom, bring},
+    talk::Mailroom,
 };
 use crate::{
     outbox::receiver,
@@ -53,22 +53,17 @@ fn mail_from(address: &str) -> String {
 #[test]
 fn a_confirmed_reply_reaches_a_mail_server_and_its_answer_comes_back() {
     for_each_engine(|place| async move {
-        let Mailroom {
-            rooms,
-            key,
-            path,
-            outside,
-        } = Mailroom::with(place, json!({})).await;
+        let room = Mailroom::with(place, json!({})).await;
+        let (rooms, key) = (&room.rooms, room.key.as_str());
         let office = PostOffice::open().await;
         let courier = rooms.courier(&office.url);
-        bring(&outside, &path, &mail_from("ada@analytical.test")).await;
-        let id = rooms.only_conversation(&key).await["id"].clone();
+        let id = room.begun_by(&mail_from("ada@analytical.test")).await;
         let reply = json!({ "id": id, "body": "Oil it.\n.\nTwice." });
-        rooms.preview(&key, "reply_to_conversation", reply.clone()).await;
+        rooms.preview(key, "reply_to_conversation", reply.clone()).await;
         courier.deliver_due().await.unwrap();
         assert_eq!(office.taken().len(), 0, "a preview sends nothing");
-        rooms.confirmed(&key, "reply_to_conversation", reply).await;
-        assert_eq!(rooms.newest_delivery(&key, &id).await["status"], "queued");
+        rooms.confirmed(key, "reply_to_conversation", reply).await;
+        assert_eq!(rooms.newest_delivery(key, &id).await["status"], "queued");
         courier.deliver_due().await.unwrap();
         courier.deliver_due().await.unwrap();
 
@@ -91,7 +86,7 @@ fn a_confirmed_reply_reaches_a_mail_server_and_its_answer_comes_back() {
             );
         }
         assert_eq!(
-            rooms.newest_delivery(&key, &id).await,
+            rooms.newest_delivery(key, &id).await,
             json!({ "adapter": "smtp", "status": "sent", "attempts": 1 })
         );
 
@@ -103,16 +98,13 @@ fn a_confirmed_reply_reaches_a_mail_server_and_its_answer_comes_back() {
         let answer = format!(
             "From: ada@analytical.test\nTo: help@acme.test\nSubject: Re: Re: Stuck\nIn-Reply-To: {sent_id}\n\nThanks.\n"
         );
-        assert_eq!(
-            bring(&outside, &path, &answer).await.json()["conversation_id"],
-            id
-        );
+        assert_eq!(room.bring(&answer).await.json()["conversation_id"], id);
         // And a note that it could not be delivered ends on the message.
         let bounce = format!(
             "From: mailer-daemon@post.test\nReturn-Path: <>\nSubject: Undelivered\nIn-Reply-To: {sent_id}\n\nNo such box.\n"
         );
-        assert_eq!(bring(&outside, &path, &bounce).await.json()["reason"], "bounce");
-        let whole = rooms.call(&key, "get_conversation", json!({ "id": id })).await;
+        assert_eq!(room.bring(&bounce).await.json()["reason"], "bounce");
+        let whole = rooms.call(key, "get_conversation", json!({ "id": id })).await;
         assert_eq!(whole["messages"][1]["delivery"]["status"], "failed", "{whole}");
     });
 }
@@ -120,26 +112,21 @@ fn a_confirmed_reply_reaches_a_mail_server_and_its_answer_comes_back() {
 #[test]
 fn what_no_mail_server_takes_fails_after_six_attempts() {
     run(async {
-        let Mailroom {
-            rooms,
-            key,
-            path,
-            outside,
-        } = Mailroom::with(Place::sqlite(), json!({})).await;
+        let room = Mailroom::with(Place::sqlite(), json!({})).await;
+        let (rooms, key) = (&room.rooms, room.key.as_str());
         let office = PostOffice::open().await;
         let courier = rooms.courier(&office.url);
-        bring(&outside, &path, &mail_from("ada@elsewhere.example")).await;
-        let id = rooms.only_conversation(&key).await["id"].clone();
+        let id = room.begun_by(&mail_from("ada@elsewhere.example")).await;
         rooms
             .confirmed(
-                &key,
+                key,
                 "reply_to_conversation",
                 json!({ "id": id, "body": "Oil it." }),
             )
             .await;
         for attempt in 1..=6 {
             courier.deliver_due().await.unwrap();
-            let delivery = rooms.newest_delivery(&key, &id).await;
+            let delivery = rooms.newest_delivery(key, &id).await;
             let status = if attempt < 6 { "queued" } else { "failed" };
             assert_eq!(
                 (&delivery["status"], &delivery["attempts"]),
@@ -149,7 +136,7 @@ fn what_no_mail_server_takes_fails_after_six_attempts() {
             rooms.clock.advance(A_DAY_MS);
         }
         courier.deliver_due().await.unwrap();
-        assert_eq!(rooms.newest_delivery(&key, &id).await["attempts"], 6);
+        assert_eq!(rooms.newest_delivery(key, &id).await["attempts"], 6);
         assert_eq!(office.taken().len(), 0);
     });
 }
@@ -157,20 +144,15 @@ fn what_no_mail_server_takes_fails_after_six_attempts() {
 #[test]
 fn a_reply_in_markdown_is_shown_as_it_is_meant_and_text_stays_text() {
     run(async {
-        let Mailroom {
-            rooms,
-            key,
-            path,
-            outside,
-        } = Mailroom::with(Place::sqlite(), json!({})).await;
+        let room = Mailroom::with(Place::sqlite(), json!({})).await;
+        let (rooms, key) = (&room.rooms, room.key.as_str());
         let office = PostOffice::open().await;
         let courier = rooms.courier(&office.url);
-        bring(&outside, &path, &mail_from("ada@analytical.test")).await;
-        let id = rooms.only_conversation(&key).await["id"].clone();
+        let id = room.begun_by(&mail_from("ada@analytical.test")).await;
         for format in ["markdown", "text"] {
             let body = "Turn it **twice**.\n\n<script>spin()</script>";
             let reply = json!({ "id": id, "body": body, "format": format });
-            rooms.confirmed(&key, "reply_to_conversation", reply).await;
+            rooms.confirmed(key, "reply_to_conversation", reply).await;
             courier.deliver_due().await.unwrap();
             let taken = office.taken();
             let mail = &taken.last().unwrap().mail;
@@ -187,16 +169,11 @@ fn a_reply_in_markdown_is_shown_as_it_is_meant_and_text_stays_text() {
 #[test]
 fn what_was_lost_on_its_way_each_time_is_said_to_have_failed() {
     for_each_engine(|place| async move {
-        let Mailroom {
-            rooms,
-            key,
-            path,
-            outside,
-        } = Mailroom::with(place, json!({})).await;
-        bring(&outside, &path, &mail_from("ada@analytical.test")).await;
-        let id = rooms.only_conversation(&key).await["id"].clone();
+        let room = Mailroom::with(place, json!({})).await;
+        let (rooms, key) = (&room.rooms, room.key.as_str());
+        let id = room.begun_by(&mail_from("ada@analytical.test")).await;
         let reply = json!({ "id": id, "body": "Oil it." });
-        rooms.confirmed(&key, "reply_to_conversation", reply).await;
+        rooms.confirmed(key, "reply_to_conversation", reply).await;
         for _ in 0..6 {
             let leased = rooms.store.system_write(|tx| {
                 Box::pin(async move { tx.jobs().lease("outbox", "a worker that dies", 1_000, 10).await })
@@ -205,11 +182,11 @@ fn what_was_lost_on_its_way_each_time_is_said_to_have_failed() {
             assert_eq!(leased.len(), 1);
             rooms.clock.advance(A_DAY_MS);
         }
-        assert_eq!(rooms.newest_delivery(&key, &id).await["status"], "queued");
+        assert_eq!(rooms.newest_delivery(key, &id).await["status"], "queued");
         let office = PostOffice::open().await;
         let courier = rooms.courier(&office.url);
         courier.deliver_due().await.unwrap();
-        let delivery = rooms.newest_delivery(&key, &id).await;
+        let delivery = rooms.newest_delivery(key, &id).await;
         assert_eq!(
             (&delivery["status"], &delivery["attempts"]),
             (&json!("failed"), &json!(6)),

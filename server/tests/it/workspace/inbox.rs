@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{
     house::{ALL, column},
-    talk::{Mailroom, bring},
+    talk::Mailroom,
 };
 use crate::store::harness::for_each_engine;
 
@@ -19,26 +19,22 @@ fn mail(id: &str, subject: &str, body: &str) -> String {
 #[test]
 fn conversations_are_found_by_what_was_said_in_them() {
     for_each_engine(|place| async move {
-        let Mailroom {
-            rooms,
-            key,
-            path,
-            outside,
-        } = Mailroom::with(place, json!({})).await;
+        let room = Mailroom::with(place, json!({})).await;
+        let (rooms, key) = (&room.rooms, room.key.as_str());
         let mut ids = Vec::new();
         for (id, subject, body) in [
             ("m1", "Printer", "The cartridge leaks purple ink."),
             ("m2", "Invoice", "Which cartridge did I order?"),
             ("m3", "Cartridge", "None."),
         ] {
-            let said = bring(&outside, &path, &mail(id, subject, body)).await.json();
+            let said = room.bring(&mail(id, subject, body)).await.json();
             ids.push(said["conversation_id"].clone());
             rooms.clock.advance(MINUTE_MS);
         }
         let note = json!({ "id": ids[2], "body": "They mean the purple one." });
-        rooms.confirmed(&key, "add_conversation_note", note).await;
+        rooms.confirmed(key, "add_conversation_note", note).await;
         let found = async |more: Value| {
-            let listed = rooms.call(&key, "list_conversations", more).await;
+            let listed = rooms.call(key, "list_conversations", more).await;
             (column(&listed, "id"), listed["next_cursor"].clone())
         };
         let newest_first = |of: &[usize]| of.iter().map(|at| ids[*at].clone()).collect::<Vec<_>>();
@@ -70,37 +66,33 @@ fn conversations_are_found_by_what_was_said_in_them() {
 #[test]
 fn a_contact_who_writes_was_last_seen_then() {
     for_each_engine(|place| async move {
-        let Mailroom {
-            rooms,
-            key,
-            path,
-            outside,
-        } = Mailroom::with(place, json!({})).await;
+        let room = Mailroom::with(place, json!({})).await;
+        let (rooms, key) = (&room.rooms, room.key.as_str());
         let account = rooms
-            .confirmed(&key, "create_account", json!({ "name": "Analytical" }))
+            .confirmed(key, "create_account", json!({ "name": "Analytical" }))
             .await;
         let ada =
             json!({ "name": "Ada", "email": "ada@analytical.test", "account_id": account["account"]["id"] });
-        rooms.confirmed(&key, "create_contact", ada).await;
+        rooms.confirmed(key, "create_contact", ada).await;
         let contact = async || {
             let whole = rooms
-                .call(&key, "get_contact", json!({ "id": "ada@analytical.test" }))
+                .call(key, "get_contact", json!({ "id": "ada@analytical.test" }))
                 .await;
             whole["contact"].clone()
         };
         assert_eq!(contact().await.get("last_seen_at"), None);
-        bring(&outside, &path, &mail("m1", "Stuck", "Help.")).await;
+        room.bring(&mail("m1", "Stuck", "Help.")).await;
         let seen = contact().await;
         assert_eq!(seen["last_seen_at"], rooms.clock.now().to_string());
         // Each line of a chat is no version of the contact.
         rooms.clock.advance(MINUTE_MS);
-        bring(&outside, &path, &mail("m2", "Stuck", "Still.")).await;
+        room.bring(&mail("m2", "Stuck", "Still.")).await;
         assert_eq!(contact().await, seen);
         rooms.clock.advance(5 * MINUTE_MS);
-        bring(&outside, &path, &mail("m3", "Stuck", "Again.")).await;
+        room.bring(&mail("m3", "Stuck", "Again.")).await;
         assert_eq!(contact().await["last_seen_at"], rooms.clock.now().to_string());
         let listed = rooms
-            .call(&key, "list_contacts", json!({ "sort": "last_seen_at" }))
+            .call(key, "list_contacts", json!({ "sort": "last_seen_at" }))
             .await;
         assert_eq!(column(&listed, "name"), ["Ada"]);
     });

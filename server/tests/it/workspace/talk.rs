@@ -123,9 +123,20 @@ impl Mailroom {
             outside,
         }
     }
+
+    /// Brings a mail.
+    pub(super) async fn bring(&self, mail: &str) -> Reply {
+        bring(&self.outside, &self.path, mail).await
+    }
+
+    /// Brings the only mail of a test; the conversation that it begins.
+    pub(super) async fn begun_by(&self, mail: &str) -> Value {
+        self.bring(mail).await;
+        self.rooms.only_conversation(&self.key).await["id"].clone()
+    }
 }
 
-/// Brings a mail.
+/// Brings a mail to a channel.
 pub(super) async fn bring(outside: &Outside, path: &str, mail: &str) -> Reply {
     Post::to(outside.address, "", mail.replace('\n', "\r\n"))
         .set("content-type", "message/rfc822")
@@ -147,20 +158,16 @@ fn answer_of(id: &str, from: &str) -> String {
 #[test]
 fn a_mail_becomes_a_conversation_that_goes_back_and_forth() {
     for_each_engine(|place| async move {
-        let Mailroom {
-            rooms,
-            key,
-            path,
-            outside,
-        } = Mailroom::with(place, json!({})).await;
+        let room = Mailroom::with(place, json!({})).await;
+        let (rooms, key) = (&room.rooms, room.key.as_str());
 
-        let said = bring(&outside, &path, FIRST).await;
+        let said = room.bring(FIRST).await;
         assert_eq!(said.status, 202, "{said:?}");
         assert_eq!(said.json()["status"], "received");
         // The same mail again, as mail servers send what was not acknowledged.
-        assert_eq!(bring(&outside, &path, FIRST).await.json()["status"], "duplicate");
+        assert_eq!(room.bring(FIRST).await.json()["status"], "duplicate");
 
-        let listed = rooms.only_conversation(&key).await;
+        let listed = rooms.only_conversation(key).await;
         let id = listed["id"].clone();
         assert_eq!(listed["subject"], "The engine is stuck");
         assert_eq!(
@@ -169,12 +176,12 @@ fn a_mail_becomes_a_conversation_that_goes_back_and_forth() {
         );
         assert_eq!(listed["last_message"]["snippet"], "It does not turn.");
         assert_eq!(listed["sla"]["first_response"]["state"], "running");
-        let leads = rooms.call(&key, "list_leads", json!({})).await;
+        let leads = rooms.call(key, "list_leads", json!({})).await;
         assert_eq!(column(&leads, "name"), ["Ada Byron"]);
         assert_eq!(column(&leads, "source"), ["email"]);
 
         let reply = json!({ "id": id, "body": "Oil it." });
-        let asked = rooms.preview(&key, "reply_to_conversation", reply.clone()).await;
+        let asked = rooms.preview(key, "reply_to_conversation", reply.clone()).await;
         let shown = lines(&asked);
         assert!(
             shown.contains(&"create message.body: Oil it.".to_owned()),
@@ -190,7 +197,7 @@ fn a_mail_becomes_a_conversation_that_goes_back_and_forth() {
             summary.starts_with("Reply by mail to ada@analytical.test"),
             "{summary}"
         );
-        let sent = rooms.confirmed(&key, "reply_to_conversation", reply).await;
+        let sent = rooms.confirmed(key, "reply_to_conversation", reply).await;
         assert_eq!(sent["conversation"]["status"], "waiting");
         assert_eq!(sent["conversation"]["sla"]["first_response"]["state"], "met");
         assert_eq!(sent["conversation"]["sla"]["resolution"]["state"], "paused");
@@ -198,9 +205,9 @@ fn a_mail_becomes_a_conversation_that_goes_back_and_forth() {
         let mail_id = sent["message"]["mail_id"].as_str().unwrap();
         assert!(mail_id.ends_with("@acme.test"), "{mail_id}");
 
-        let said = bring(&outside, &path, &answer_of(mail_id, "Ada <ADA@analytical.test>")).await;
+        let said = room.bring(&answer_of(mail_id, "Ada <ADA@analytical.test>")).await;
         assert_eq!(said.json()["conversation_id"], id, "{said:?}");
-        let whole = rooms.call(&key, "get_conversation", json!({ "id": id })).await;
+        let whole = rooms.call(key, "get_conversation", json!({ "id": id })).await;
         assert_eq!(whole["conversation"]["status"], "assigned");
         assert_eq!(whole["conversation"]["sla"]["resolution"]["state"], "running");
         let messages = whole["messages"].as_array().unwrap();
