@@ -21,8 +21,10 @@ async function work(scripted) {
     const response = await page.goto(base + where);
     must(response.ok(), `${where} answers ${response.status()}`);
   };
-  /** The page between a button and its effect, and the yes there. */
-  const agree = async (text, done) => {
+  const field = (label) => page.getByLabel(label, { exact: true });
+  /** A button, the page between it and its effect, the yes there, and what is said then. */
+  const press = async (button, text, done) => {
+    await page.getByRole("button", { name: button, exact: true }).click();
     await page.getByText("Nothing has been changed yet.").waitFor();
     await look(`${text}-proposal`);
     await page.getByRole("button", { name: "Confirm" }).click();
@@ -34,6 +36,15 @@ async function work(scripted) {
     await page.locator("tbody th a").first().click();
     await page.getByRole("heading", { level: 1 }).waitFor();
   };
+  /** A new record, from the link on its list to its page. */
+  const added = async (list, link, label, name) => {
+    await go(`/console/${list}`);
+    await page.getByRole("link", { name: link }).click();
+    await field(label).fill(name);
+    await look(`${list}-new`);
+    await press("Add it", `${list}-new`, "It is there now.");
+    await page.getByRole("heading", { level: 1, name }).waitFor();
+  };
   try {
     await signIn(page, base, "operator@localhost");
     for (const place of ["inbox", "tickets", "accounts", "contacts", "leads", "opportunities", "articles", "flows", "reports"]) {
@@ -42,83 +53,61 @@ async function work(scripted) {
     }
     await first("/console/inbox");
     await look("conversation");
-    await page.getByLabel("Member", { exact: true }).selectOption("unassigned");
-    await page.getByRole("button", { name: "Assign", exact: true }).click();
-    await agree("conversation", "It is assigned.");
+    await field("Member").selectOption("unassigned");
+    await press("Assign", "conversation", "It is assigned.");
 
     // A ticket by its filters, then the ticket.
     await go("/console/tickets");
-    await page.getByLabel("Priority", { exact: true }).selectOption("urgent");
+    await field("Priority").selectOption("urgent");
     await page.getByRole("button", { name: "Apply" }).click();
     must(page.url().includes("priority=urgent"), `the filter stands in the address: ${page.url()}`);
     await look("tickets-filtered");
     await page.locator("tbody th a").first().click();
     await page.getByRole("heading", { name: "Where it stands" }).waitFor();
     await look("ticket");
-    await page.getByLabel("Member", { exact: true }).selectOption("me");
-    await page.getByRole("button", { name: "Assign" }).click();
-    await agree("ticket", "It is assigned.");
-    await page.getByLabel("Comment", { exact: true }).fill("<b>Looked at it.</b>");
-    await page.getByRole("button", { name: "For the team" }).click();
-    await agree("comment", "The comment is added.");
+    await field("Member").selectOption("me");
+    await press("Assign", "ticket", "It is assigned.");
+    await field("Comment").fill("<b>Looked at it.</b>");
+    await press("For the team", "comment", "The comment is added.");
     await page.getByText("<b>Looked at it.</b>").waitFor();
-    await page.getByLabel("Solution", { exact: true }).fill("A new cable.");
-    await page.getByRole("button", { name: "Resolve" }).click();
-    await agree("resolve", "It is resolved.");
+    await field("Solution").fill("A new cable.");
+    await press("Resolve", "resolve", "It is resolved.");
     await look("ticket-resolved");
 
     await first("/console/accounts");
     await look("account");
-    await page.getByLabel("Stage", { exact: true }).selectOption("at_risk");
-    await page.getByLabel("Health, 0 to 100", { exact: true }).fill("12");
-    await page.getByRole("button", { name: "Change" }).click();
-    await agree("account", "Saved.");
+    await field("Stage").selectOption("at_risk");
+    await field("Health, 0 to 100").fill("12");
+    await press("Change", "account", "Saved.");
     await first("/console/contacts");
     await look("contact");
-    await page.getByLabel("Note", { exact: true }).fill("Called.");
-    await page.getByRole("button", { name: "Add the note" }).click();
-    await agree("contact", "The note is added.");
+    await field("Note").fill("Called.");
+    await press("Add the note", "contact", "The note is added.");
     await first("/console/leads");
     await look("lead");
     await first("/console/opportunities");
     await look("opportunity");
-    await page.getByLabel("Likely, in percent", { exact: true }).fill("55");
-    await page.getByRole("button", { name: "Change" }).click();
-    await agree("opportunity", "Saved.");
-    for (const [kind, label, name] of [
-      ["leads", "Name", "Grace Hopper"],
-      ["tickets", "Title", "It does not compile"],
-    ]) {
-      await go(`/console/${kind}`);
-      await page.getByRole("link", { name: kind === "leads" ? "Add a lead" : "Open a ticket" }).click();
-      await page.getByLabel(label, { exact: true }).fill(name);
-      await look(`${kind}-new`);
-      await page.getByRole("button", { name: "Add it" }).click();
-      await agree(`${kind}-new`, "It is there now.");
-      await page.getByRole("heading", { level: 1, name }).waitFor();
-      if (kind === "leads") {
-        await page.getByLabel("Company", { exact: true }).fill("Compilers & Co");
-        await page.getByRole("button", { name: "Change" }).click();
-        await agree("lead", "Saved.");
-        await page.getByRole("button", { name: "Convert" }).click();
-        await agree("convert", "The lead is a contact now.");
-        await look("lead-converted");
-        await page.getByLabel("Why", { exact: true }).fill("Met twice.");
-        await page.getByRole("button", { name: "Delete" }).click();
-        await agree("delete", "It is deleted.");
-      }
-    }
+    await field("Likely, in percent").fill("55");
+    await press("Change", "opportunity", "Saved.");
+
+    // A ticket that nobody wrote, and a lead that becomes a contact and is deleted.
+    await added("tickets", "Open a ticket", "Title", "It does not compile");
+    await added("leads", "Add a lead", "Name", "Grace Hopper");
+    await field("Company").fill("Compilers & Co");
+    await press("Change", "lead", "Saved.");
+    await press("Convert", "convert", "The lead is a contact now.");
+    await look("lead-converted");
+    await field("Why").fill("Met twice.");
+    await press("Delete", "delete", "It is deleted.");
 
     // An article from a draft to a public page.
     await go("/console/articles/new");
     await look("article-new");
-    await page.getByLabel("Title", { exact: true }).fill("Delivery times");
-    await page.getByLabel("Read by", { exact: true }).selectOption("public");
-    await page.getByLabel("Text", { exact: true }).fill("# How long\n\n*Two* days, or [ask](https://shop.example).\n\n<img src=x onerror=alert(1)>\n");
-    await page.getByRole("button", { name: "Add it" }).click();
-    await agree("article", "It is there now.");
-    await page.getByRole("button", { name: "Publish" }).click();
-    await agree("publish", "Saved.");
+    await field("Title").fill("Delivery times");
+    await field("Read by").selectOption("public");
+    await field("Text").fill("# How long\n\n*Two* days, or [ask](https://shop.example).\n\n<img src=x onerror=alert(1)>\n");
+    await press("Add it", "article", "It is there now.");
+    await press("Publish", "publish", "Saved.");
     await look("article");
     await page.getByRole("link", { name: "Edit", exact: true }).click();
     await look("article-edit");
