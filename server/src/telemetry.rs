@@ -60,10 +60,14 @@ impl TelemetrySettings {
     /// # Errors
     /// When this program cannot send any, or there is no such place.
     pub fn traces_url(&self) -> Result<Option<String>, TelemetryError> {
+        self.traces_url_of(cfg!(feature = "otel"))
+    }
+
+    fn traces_url_of(&self, can_send: bool) -> Result<Option<String>, TelemetryError> {
         let Some(endpoint) = &self.otlp_endpoint else {
             return Ok(None);
         };
-        if !cfg!(feature = "otel") {
+        if !can_send {
             return Err(TelemetryError::NotBuilt);
         }
         let bad = || TelemetryError::Endpoint(endpoint.clone());
@@ -160,22 +164,22 @@ mod tests {
 
     #[test]
     fn where_spans_go_is_said_in_full_or_refused() {
-        let of = |endpoint: &str| {
+        let sent_by = |can_send: bool, endpoint: &str| {
             let settings = TelemetrySettings {
                 otlp_endpoint: Some(endpoint.to_owned()),
                 ..TelemetrySettings::default()
             };
-            settings.traces_url().map_err(|error| error.to_string())
+            settings.traces_url_of(can_send).map_err(|error| error.to_string())
         };
-        assert!(matches!(TelemetrySettings::default().traces_url(), Ok(None)));
-        if !cfg!(feature = "otel") {
-            assert!(
-                of("http://127.0.0.1:4318")
-                    .unwrap_err()
-                    .contains("--features otel")
-            );
-            return;
+        let of = |endpoint: &str| sent_by(true, endpoint);
+        for can_send in [false, true] {
+            assert!(matches!(
+                TelemetrySettings::default().traces_url_of(can_send),
+                Ok(None)
+            ));
         }
+        let refused = sent_by(false, "http://127.0.0.1:4318").unwrap_err();
+        assert!(refused.contains("--features otel"), "{refused}");
         for good in ["http://127.0.0.1:4318", "http://127.0.0.1:4318/"] {
             assert_eq!(
                 of(good).unwrap().as_deref(),
