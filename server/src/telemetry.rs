@@ -1,15 +1,18 @@
-//! Traces: a call comes in with the trace it belongs to, a span goes out to a collector that speaks OpenTelemetry.
+//! Traces: a call comes in with the trace it belongs to; a span of it goes out to a collector that speaks OpenTelemetry, and
+//! below it one for each room it was in.
 //!
 //! Only a program built with the feature `otel` sends any. Without it, and without a collector in the configuration, a
 //! span is an empty value: calls pay nothing.
 
 #[cfg(feature = "otel")]
 mod export;
+mod rooms;
 mod trace;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+pub use rooms::{Arrival, Room, RoomSpan, Rooms};
 pub use trace::Trace;
 
 use crate::{store::AuditRecord, vocabulary::TenantId};
@@ -125,15 +128,16 @@ pub struct CallSpan {
 }
 
 impl CallSpan {
-    /// Opens a span, below the one that the caller named.
+    /// Opens a span, below the one that the caller named, which began when the request came. The rooms before this moment are
+    /// its first.
     #[cfg_attr(
         not(feature = "otel"),
         expect(unused_variables, reason = "there is nothing to open")
     )]
-    pub fn begin(caller: Option<Trace>) -> Self {
+    pub fn begin(caller: Option<Trace>, arrival: Arrival) -> Self {
         Self {
             #[cfg(feature = "otel")]
-            open: export::Open::begin(caller),
+            open: export::Open::begin(caller, arrival.seen),
         }
     }
 
@@ -145,16 +149,30 @@ impl CallSpan {
         None
     }
 
-    /// Closes it with what became of the call. Only the first close counts.
+    /// Where rooms of the call are entered.
+    pub fn rooms(&self) -> Rooms {
+        #[cfg(feature = "otel")]
+        return Rooms::below(self.open.as_ref().and_then(export::Open::above));
+        #[cfg(not(feature = "otel"))]
+        Rooms::default()
+    }
+
+    /// Says what became of the call.
     #[cfg_attr(
         not(feature = "otel"),
-        expect(unused_variables, reason = "there is nothing to close")
+        expect(unused_variables, reason = "there is nothing to say it of")
     )]
-    pub fn end(&mut self, tenant: &TenantId, record: &AuditRecord) {
+    pub fn tell(&mut self, tenant: &TenantId, record: &AuditRecord) {
         #[cfg(feature = "otel")]
-        if let Some(open) = self.open.take() {
-            open.end(tenant, record);
+        if let Some(open) = &mut self.open {
+            open.tell(tenant, record);
         }
+    }
+
+    /// Closes it. Only the first close counts; one that is dropped is closed too.
+    pub fn end(&mut self) {
+        #[cfg(feature = "otel")]
+        drop(self.open.take());
     }
 }
 
@@ -169,7 +187,9 @@ mod tests {
                 otlp_endpoint: Some(endpoint.to_owned()),
                 ..TelemetrySettings::default()
             };
-            settings.traces_url_of(can_send).map_err(|error| error.to_string())
+            settings
+                .traces_url_of(can_send)
+                .map_err(|error| error.to_string())
         };
         let of = |endpoint: &str| sent_by(true, endpoint);
         for can_send in [false, true] {

@@ -28,6 +28,7 @@ use crate::{
         oauth::{Entrance, Resource},
     },
     pipeline::SignInError,
+    telemetry::Arrival,
     vocabulary::Listing,
 };
 
@@ -45,6 +46,7 @@ impl Front {
         parts: &mut Parts,
         body: Incoming,
     ) -> Result<Response<Outgoing>, Refusal> {
+        let mut arrival = Arrival::now();
         let headers = &parts.headers;
         let settings = &self.common.settings;
         if !self.names.allow_host(&parts.uri, headers) {
@@ -63,7 +65,9 @@ impl Front {
             return Err(Refusal::Method);
         }
         let held = self.admit(peer)?;
+        arrival.asked();
         let principal = self.principal(peer, desk, entrance.as_ref(), headers).await?;
+        arrival.admitted();
         if bound_to.is_some_and(|tenant| tenant != principal.tenant().as_str()) {
             return Err(Refusal::Credential {
                 error: AuthError::OtherTenant,
@@ -86,6 +90,7 @@ impl Front {
             counted,
             entrance,
             listing: parts.uri.query().map(Listing::of_query).unwrap_or_default(),
+            arrival,
         };
         let line = Line::new(media.events);
         let (desk, own) = (Arc::clone(desk), Arc::clone(&line));
@@ -150,6 +155,7 @@ impl Front {
             counted,
             entrance,
             listing: Listing::default(),
+            arrival: Arrival::default(),
         };
         let headers = std::mem::take(&mut parts.headers);
         let session = desk.session(&caller, Mirror::Http(&headers));

@@ -17,6 +17,7 @@ use crate::{
     domain::{DomainError, Progress, workspace::OwnField},
     edge::{self, Visit},
     pipeline::{Answer, Asking, CallError, ToolCall},
+    telemetry::Arrival,
     vocabulary::Role,
     web::Web,
 };
@@ -177,6 +178,7 @@ impl Teammate {
                 protocol_version: "console",
                 address: Some(self.visit.address),
                 trace: None,
+                arrival: Arrival::default(),
             },
         };
         let result = self.web.house().call(&self.principal, call).await;
