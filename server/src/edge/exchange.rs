@@ -203,14 +203,7 @@ impl Front {
         refusal: &Refusal,
         resource: Option<&Resource>,
     ) -> Response<Outgoing> {
-        let status = refusal.status();
-        self.common.metrics.refusal(refusal);
-        info!(
-            address = %peer.address, status = status.as_u16(), method = %Logged(parts.method.as_str()),
-            path = %Logged(parts.uri.path()), reason = refusal.reason().map(tracing::field::display),
-            "refused a request: {refusal}"
-        );
-        let mut response = match refusal {
+        let response = match refusal {
             // For whoever tried Server-Sent Events first, a line that names the cure; to other methods nothing.
             Refusal::Method if parts.method == Method::GET => {
                 let body = json!({ "error": "method_not_allowed", "message": refusal.to_string() });
@@ -221,6 +214,30 @@ impl Front {
             Refusal::Method => Response::new(Outgoing::empty()),
             refusal => to_response(refusal.to_reply()),
         };
+        self.refused(peer, parts, refusal, resource, response)
+    }
+
+    /// The same where pages and REST endpoints are.
+    pub(super) fn refuse_visit(&self, peer: &Peer, parts: &Parts, refusal: &Refusal) -> Response<Outgoing> {
+        self.refused(peer, parts, refusal, None, to_response(refusal.to_rest()))
+    }
+
+    /// Takes note of a refusal, and heads its answer.
+    fn refused(
+        &self,
+        peer: &Peer,
+        parts: &Parts,
+        refusal: &Refusal,
+        resource: Option<&Resource>,
+        mut response: Response<Outgoing>,
+    ) -> Response<Outgoing> {
+        let status = refusal.status();
+        self.common.metrics.refusal(refusal);
+        info!(
+            address = %peer.address, status = status.as_u16(), method = %Logged(parts.method.as_str()),
+            path = %Logged(parts.uri.path()), reason = refusal.reason().map(tracing::field::display),
+            "refused a request: {refusal}"
+        );
         *response.status_mut() = status;
         let headers = response.headers_mut();
         if matches!(refusal, Refusal::Method) {
