@@ -10,6 +10,7 @@ _footbridge() {
     COMPREPLY=()
     case "$previous" in
     --url) return ;;
+    --key-env) return ;;
     --key-file) compopt -o default; return ;;
     --ca-file) compopt -o default; return ;;
     --client-cert) compopt -o default; return ;;
@@ -30,14 +31,13 @@ _footbridge() {
     --max-in-flight) return ;;
     --log) COMPREPLY=($(compgen -W 'off warn info debug' -- "$word")); return ;;
     --name) return ;;
-    --key-env) return ;;
     esac
     case "$command" in
-    setup) words='--url --key-file --ca-file --client-cert --client-key --allow-http --sign-in --sign-in-timeout --client-id --client-secret-file --client-metadata-url --scopes --grant --callback-port --connect-timeout --log --list --all --direct --bridge --project --name --key-env --key-stdin --no-key --print --dry-run --yes --remove --help --version' ;;
-    doctor) words='--url --key-file --ca-file --client-cert --client-key --allow-http --sign-in --sign-in-timeout --client-id --client-secret-file --client-metadata-url --scopes --grant --callback-port --connect-timeout --log --json --help --version' ;;
-    login) words='--url --key-file --ca-file --client-cert --client-key --allow-http --sign-in --sign-in-timeout --client-id --client-secret-file --client-metadata-url --scopes --grant --callback-port --connect-timeout --log --help --version' ;;
-    logout) words='--url --key-file --ca-file --client-cert --client-key --allow-http --sign-in --sign-in-timeout --client-id --client-secret-file --client-metadata-url --scopes --grant --callback-port --connect-timeout --log --help --version' ;;
-    *) words='setup doctor login logout --url --key-file --ca-file --client-cert --client-key --allow-http --sign-in --sign-in-timeout --client-id --client-secret-file --client-metadata-url --scopes --grant --callback-port --upstream --translate --connect-timeout --response-timeout --call-timeout --max-message --max-in-flight --log --help --version' ;;
+    setup) words='--url --key-env --key-file --ca-file --client-cert --client-key --allow-http --sign-in --sign-in-timeout --client-id --client-secret-file --client-metadata-url --scopes --grant --callback-port --connect-timeout --log --list --all --direct --bridge --project --name --key-stdin --no-key --print --dry-run --yes --remove --help --version' ;;
+    doctor) words='--url --key-env --key-file --ca-file --client-cert --client-key --allow-http --sign-in --sign-in-timeout --client-id --client-secret-file --client-metadata-url --scopes --grant --callback-port --connect-timeout --log --json --help --version' ;;
+    login) words='--url --key-env --key-file --ca-file --client-cert --client-key --allow-http --sign-in --sign-in-timeout --client-id --client-secret-file --client-metadata-url --scopes --grant --callback-port --connect-timeout --log --help --version' ;;
+    logout) words='--url --key-env --key-file --ca-file --client-cert --client-key --allow-http --sign-in --sign-in-timeout --client-id --client-secret-file --client-metadata-url --scopes --grant --callback-port --connect-timeout --log --help --version' ;;
+    *) words='setup doctor login logout --url --key-env --key-file --ca-file --client-cert --client-key --allow-http --sign-in --sign-in-timeout --client-id --client-secret-file --client-metadata-url --scopes --grant --callback-port --upstream --translate --connect-timeout --response-timeout --call-timeout --max-message --max-in-flight --log --help --version' ;;
     esac
     COMPREPLY=($(compgen -W "$words" -- "$word"))
 }

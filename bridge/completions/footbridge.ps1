@@ -11,6 +11,7 @@ Register-ArgumentCompleter -Native -CommandName 'footbridge' -ScriptBlock {
     }
     $flags = @{
         '--url' = @{ of = @('-', 'setup', 'doctor', 'login', 'logout'); help = 'The server''s MCP address, for example https://mcp.example.com/mcp; a local server''s socket is written unix:/run/example.sock:/mcp' }
+        '--key-env' = @{ of = @('-', 'setup', 'doctor', 'login', 'logout'); help = 'The variable that holds the key instead. setup has the entry refer to it where the client expands variables, and else name it' }
         '--key-file' = @{ of = @('-', 'setup', 'doctor', 'login', 'logout'); help = 'A file that holds the key instead; only its owner may have access to it' }
         '--ca-file' = @{ of = @('-', 'setup', 'doctor', 'login', 'logout'); help = 'Certificates (PEM) to trust besides the built-in ones; SSL_CERT_FILE means the same. Those of the operating system (or of SSL_CERT_DIR) are consulted when neither suffices' }
         '--client-cert' = @{ of = @('-', 'setup', 'doctor', 'login', 'logout'); help = 'A certificate (PEM) that proves to the server who this is, for servers that ask for one' }
@@ -38,7 +39,6 @@ Register-ArgumentCompleter -Native -CommandName 'footbridge' -ScriptBlock {
         '--bridge' = @{ of = @('setup'); help = 'The client starts this program' }
         '--project' = @{ of = @('setup'); help = 'The file of the project in this directory instead of the user''s' }
         '--name' = @{ of = @('setup'); help = 'What the entry is called; this program''s name when not given' }
-        '--key-env' = @{ of = @('setup'); help = 'Write a reference to this variable instead of the key, where the client expands variables' }
         '--key-stdin' = @{ of = @('setup'); help = 'Read the key from standard input' }
         '--no-key' = @{ of = @('setup'); help = 'Write an entry without a key: the server needs none, or the client signs in' }
         '--print' = @{ of = @('setup'); help = 'Print what to paste and the link to click; touch nothing' }
@@ -51,6 +51,7 @@ Register-ArgumentCompleter -Native -CommandName 'footbridge' -ScriptBlock {
     }
     $values = @{
         '--url' = @()
+        '--key-env' = @()
         '--sign-in' = @()
         '--sign-in-timeout' = @()
         '--client-id' = @()
@@ -66,7 +67,6 @@ Register-ArgumentCompleter -Native -CommandName 'footbridge' -ScriptBlock {
         '--max-in-flight' = @()
         '--log' = @('off', 'warn', 'info', 'debug')
         '--name' = @()
-        '--key-env' = @()
     }
     $result = { param($text, $help) [System.Management.Automation.CompletionResult]::new($text, $text, 'ParameterValue', $help) }
     $previous = if ($before.Count -gt 0) { $before[-1] } else { '' }

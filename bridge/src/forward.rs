@@ -30,7 +30,7 @@ use crate::legacy::stream;
 use crate::log;
 use crate::stdio::{Incoming, Input};
 use message::Fate;
-pub(crate) use refuse::refuse_all;
+pub(crate) use refuse::{Until, refuse_all};
 
 /// Messages that may wait behind the gates; their bytes are bounded as well. A host that sends more without reading answers
 /// is refused.

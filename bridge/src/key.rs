@@ -4,6 +4,7 @@
 //! characters when it was copied. All of that can be said before anything is sent.
 
 use std::path::Path;
+use std::sync::OnceLock;
 
 use crate::brand::{self, variable};
 use crate::diagnosis::Diagnosis;
@@ -32,6 +33,21 @@ const SAMPLES: [&str; 9] = [
     "XXX",
 ];
 
+/// The variable that holds the key of this process, once that is known.
+static SETTING: OnceLock<&str> = OnceLock::new();
+
+/// The variable that holds the key. Texts about a key that does not do come from many places, down to what a server's
+/// refusal is made into; all of them name what this process was told to read.
+pub(crate) fn setting() -> &'static str {
+    SETTING.get().copied().unwrap_or(KEY_VARIABLE)
+}
+
+/// Settles what [`setting`] says, before the first text.
+pub(crate) fn settle(variable: &'static str) {
+    // Only the first word counts, and there is one a process.
+    let _ = SETTING.set(variable);
+}
+
 /// A key fit to be sent, and what should be corrected about the setting all the same.
 pub(crate) struct Key {
     pub(crate) secret: Secret,
@@ -44,9 +60,10 @@ pub(crate) struct Key {
 /// −31006: what is wrong with it. The text itself is never repeated beyond its prefix and a few characters.
 pub(crate) fn examine(text: &str, origin: &str) -> Result<Key, BridgeError> {
     let bare = undress(text);
+    let setting = setting();
     let remark = (bare != text.trim()).then(|| {
         format!(
-            "{KEY_VARIABLE} begins with \"Bearer \" or has quotes or blanks around the key. Using the key without them; \
+            "{setting} begins with \"Bearer \" or has quotes or blanks around the key. Using the key without them; \
              please correct the entry"
         )
     });
@@ -54,7 +71,7 @@ pub(crate) fn examine(text: &str, origin: &str) -> Result<Key, BridgeError> {
         return Err(refuse(
             Diagnosis::KeyPlaceholder,
             format!(
-                "{KEY_VARIABLE} is the literal text `{form}`: this client does not expand variables here. Put the key \
+                "{setting} is the literal text `{form}`: this client does not expand variables here. Put the key \
                  itself there, or use the client's own way to name a secret"
             ),
         ));
@@ -64,7 +81,7 @@ pub(crate) fn examine(text: &str, origin: &str) -> Result<Key, BridgeError> {
         return Err(refuse(
             Diagnosis::KeySample,
             format!(
-                "{KEY_VARIABLE} still holds the sample text `{bare}`. Create a key on the server and put it there"
+                "{setting} still holds the sample text `{bare}`. Create a key on the server and put it there"
             ),
         ));
     }
@@ -212,8 +229,9 @@ fn check(key: &str) -> Result<(), BridgeError> {
     Err(refuse(
         Diagnosis::KeyChecksum,
         format!(
-            "The key in {KEY_VARIABLE} ({}) was cut or mistyped when it was copied: its last characters do not fit the rest \
+            "The key in {} ({}) was cut or mistyped when it was copied: its last characters do not fit the rest \
              ({} of {due} characters). Copy it again, or create another",
+            setting(),
             shown(key),
             key.chars().count()
         ),
@@ -243,7 +261,7 @@ fn checksum(body: &[u8]) -> [u8; CHECK_DIGITS] {
 }
 
 fn refuse(diagnosis: Diagnosis, message: String) -> BridgeError {
-    BridgeError::authentication(None, KEY_VARIABLE, message).diagnosed(diagnosis)
+    BridgeError::authentication(None, setting(), message).diagnosed(diagnosis)
 }
 
 /// The error for a server that wants a key when there is none. `environment` counts what the client passed on, because a
@@ -254,6 +272,18 @@ pub(crate) fn missing(environment: usize) -> String {
          {}), or run `{} login` if the server offers sign-in",
         variable!("KEY"),
         brand::NAME
+    )
+}
+
+/// The error for a process that was told which variable holds the key, and has no such variable.
+pub(crate) fn not_there(environment: usize) -> BridgeError {
+    let name = setting();
+    refuse(
+        Diagnosis::KeyMissing,
+        format!(
+            "{name} env var is required: it was named as the one that holds the key. Set it in the `env` of this client's \
+             entry ({environment} variables arrived from the client, {name} not among them)"
+        ),
     )
 }
 

@@ -48,7 +48,7 @@ use cross::down::Down;
 use diagnosis::Diagnosis;
 use error::BridgeError;
 use exchange::Shared;
-use forward::Forward;
+use forward::{Forward, Until};
 use legacy::Legacy;
 use options::{Command, KeySource, OptionError, Settings, URL_VARIABLE};
 use probe::Probe;
@@ -85,7 +85,12 @@ fn main() -> ExitCode {
         log::flush();
     }));
     keep_out_of_core_dumps();
-    let settings = match options::read(std::env::args_os().skip(1), |name| std::env::var_os(name)) {
+    let command = options::read(std::env::args_os().skip(1), |name| std::env::var_os(name));
+    let settings = command.as_ref().ok().and_then(Command::settings);
+    if let Some(variable) = settings.and_then(|settings| settings.key_variable) {
+        key::settle(variable);
+    }
+    let settings = match command {
         Ok(Command::Help(verb)) => return print(&options::help(verb)),
         #[cfg(feature = "setup")]
         Ok(Command::Doctor {
@@ -187,8 +192,15 @@ async fn bridge(settings: Result<Settings, BridgeError>) -> std::io::Result<()> 
         }
         Err(error) => {
             log::warn(format_args!("{}", error.message()));
+            // The environment of this process will never have the key. A client whose server ends shows what it said.
+            let until = if error.diagnosis() == Some(Diagnosis::KeyMissing) {
+                outcome = Err(std::io::Error::other("there is no key"));
+                Until::FirstRequest
+            } else {
+                Until::HostEnds
+            };
             tokio::select! {
-                () = forward::refuse_all(&mut input, &output, &error) => {}
+                () = forward::refuse_all(&mut input, &output, &error, until) => {}
                 _ = ends.recv() => {}
             }
         }
@@ -217,6 +229,9 @@ fn prepare(mut settings: Settings, output: Output) -> Result<(Shared, usize), Br
     log::set_level(settings.level);
     let (endpoint, dialer) = connection(&mut settings)?;
     let key = match settings.key {
+        KeySource::None if settings.key_variable.is_some() => {
+            return Err(key::not_there(std::env::vars_os().count()));
+        }
         KeySource::None => None,
         KeySource::Value(key) => Some(key::examine(key.expose(), &endpoint.origin())?),
         KeySource::File(path) => Some(key::read(&path, &endpoint.origin())?),

@@ -12,7 +12,7 @@ import { spawn } from 'node:child_process';
 import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 
 import { Program, check, expect, failures, show } from './workspace/programs.mjs';
@@ -35,6 +35,15 @@ const two = { ...require('@modelcontextprotocol/client'), ...require('@modelcont
 const SAFE = ['crm:read', 'conversations:read', 'tickets:read', 'knowledge:read', 'reports:read'];
 const SAFE_TOOLS = 20;
 const ALL = [...SAFE, 'crm:write', 'conversations:write', 'tickets:write', 'knowledge:write', 'flows:read', 'flows:trigger', 'admin:*'];
+/** The variable that an existing installation has its key in. */
+const KEY_NAME = 'HYDRA_API_KEY';
+/** Assistants that start a program and do not expand variables, and the files of each below its home. */
+const FILES = {
+    'claude-desktop': ['.config', 'Claude', 'claude_desktop_config.json'],
+    lmstudio: ['.lmstudio', 'mcp.json'],
+    cline: ['.cline', 'data', 'settings', 'cline_mcp_settings.json'],
+    junie: ['.junie', 'mcp', 'mcp.json'],
+};
 const PASSWORD = 'a bridge for every foot';
 /** How long a running server may take to hear of a key that was revoked. */
 const REVOKED_MS = 1_000;
@@ -132,14 +141,24 @@ try {
     let client, direct;
     await check('the entry that `setup` writes for Claude Desktop starts the bridge: 20 tools', async () => {
         const entry = await entryFrom('claude-desktop', minted.key);
+        expect(entry.env[KEY_NAME] === minted.key && !entry.env.FOOTBRIDGE_KEY, `the key is in ${show(Object.keys(entry.env))}`);
         client = await throughBridge(one, entry);
         const { tools } = await client.listTools();
         expect(tools.length === SAFE_TOOLS, `listed ${tools.length}`);
         expect(tools.every((tool) => tool.annotations?.readOnlyHint === true), 'a tool that writes is among them');
     });
+    await check('other assistants get the same entry, in files of their own', async () => {
+        const first = show(await entryFrom('claude-desktop', minted.key));
+        for (const assistant of Object.keys(FILES)) expect(show(await entryFrom(assistant, minted.key)) === first, `${assistant} gets another entry`);
+    });
     await check('the same entry works in a client of the newer generation', async () => {
-        const newer = await throughBridge(two, entryOf(minted.key), { versionNegotiation: { mode: 'auto' } });
+        const newer = await throughBridge(two, await entryFrom('claude-desktop', minted.key), { versionNegotiation: { mode: 'auto' } });
         expect((await newer.listTools()).tools.length === SAFE_TOOLS, 'lists another number of tools');
+    });
+    await check('`--key-env` on the command line names the variable as well', async () => {
+        const { FOOTBRIDGE_URL } = entryOf('').env;
+        const entry = { command: FOOTBRIDGE_BRIDGE, args: ['--key-env', KEY_NAME], env: { FOOTBRIDGE_URL, [KEY_NAME]: minted.key } };
+        expect((await (await throughBridge(one, entry)).listTools()).tools.length === SAFE_TOOLS, 'lists another number of tools');
     });
     await check('without the bridge, over HTTP with the key, it is the same', async () => {
         direct = new one.Client({ name: 'workspace-walk', version: '1' });
@@ -275,23 +294,28 @@ try {
         while (listed.length < 2 && Date.now() < deadline) listed = await names();
         expect(show(listed) === '["list_leads","list_accounts"]', `lists ${show(listed)}`);
     });
-    await check('the bridge without a key: exit code 1, the variable on stderr, JSON-RPC alone on stdout', async () => {
-        const { FOOTBRIDGE_URL } = entryOf('').env;
-        // Somebody without a key may sign in, and what is kept of that has its place: not in the home that must stay empty.
-        const own = join(work, 'without-key');
-        await mkdir(own);
-        const child = spawn(FOOTBRIDGE_BRIDGE, [], { cwd: own, env: { HOME: own, FOOTBRIDGE_URL } });
-        let said = '';
-        child.stderr.on('data', (chunk) => (said += chunk));
-        const params = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'walk', version: '1' } };
-        child.stdin.write(`${JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'initialize', params })}\n`);
-        const ended = new Promise((resolve) => child.on('close', resolve));
-        const lines = [];
-        for await (const line of createInterface({ input: child.stdout })) lines.push(JSON.parse(line));
-        expect((await ended) === 1, `exit code ${await ended}`);
-        expect(said.includes('Set FOOTBRIDGE_KEY'), `stderr: ${said}`);
-        expect(lines.length === 1 && lines[0].id === 1 && lines[0].error, `stdout: ${show(lines)}`);
-    });
+    for (const [args, wanted] of [
+        [['--key-env', KEY_NAME], `${KEY_NAME} env var is required`],
+        [[], 'Set FOOTBRIDGE_KEY'],
+    ]) {
+        await check(`the bridge without a key: exit code 1, "${wanted}" on stderr, JSON-RPC alone on stdout`, async () => {
+            const { FOOTBRIDGE_URL } = entryOf('').env;
+            // Somebody without a key may sign in, and what is kept of that has its place: not in the home that must stay empty.
+            const own = join(work, 'without-key');
+            await mkdir(own, { recursive: true });
+            const child = spawn(FOOTBRIDGE_BRIDGE, args, { cwd: own, env: { HOME: own, FOOTBRIDGE_URL } });
+            let said = '';
+            child.stderr.on('data', (chunk) => (said += chunk));
+            const params = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'walk', version: '1' } };
+            child.stdin.write(`${JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'initialize', params })}\n`);
+            const ended = new Promise((resolve) => child.on('close', resolve));
+            const lines = [];
+            for await (const line of createInterface({ input: child.stdout })) lines.push(JSON.parse(line));
+            expect((await ended) === 1, `exit code ${await ended}`);
+            expect(said.includes(wanted), `stderr: ${said}`);
+            expect(lines.length === 1 && lines[0].id === 1 && lines[0].error, `stdout: ${show(lines)}`);
+        });
+    }
     await check('the bridge that cannot start says why on stderr, and nothing on stdout', async () => {
         const child = spawn(FOOTBRIDGE_BRIDGE, ['--no-such-option'], { cwd: home, env: nowhere });
         const [out, err, code] = await Promise.all([text(child.stdout), text(child.stderr), new Promise((resolve) => child.on('close', resolve))]);
@@ -314,15 +338,16 @@ async function text(stream) {
     return all;
 }
 
-/** The entry that `footbridge setup` writes for an assistant, in a home of its own. */
+/** The entry that `footbridge setup` writes for an assistant, in a home of its own: the key is in the variable of the name we want. */
 async function entryFrom(assistant, key) {
-    const folder = join(work, `setup-${assistant}`);
+    const folder = join(work, 'setup');
+    const file = join(folder, ...FILES[assistant]);
     // Where the assistant keeps its file, which is how `setup` knows that it is here.
-    await mkdir(join(folder, '.config', 'Claude'), { recursive: true });
-    const env = { ...process.env, HOME: folder, XDG_CONFIG_HOME: join(folder, '.config'), ...entryOf(key).env };
-    await new Program(FOOTBRIDGE_BRIDGE, folder).raw(env, 'setup', assistant, '--bridge', '--yes');
-    const written = JSON.parse(await readFile(join(folder, '.config', 'Claude', 'claude_desktop_config.json'), 'utf8'));
-    return written.mcpServers.footbridge;
+    await mkdir(dirname(file), { recursive: true });
+    const { FOOTBRIDGE_URL } = entryOf('').env;
+    const env = { ...process.env, HOME: folder, XDG_CONFIG_HOME: join(folder, '.config'), FOOTBRIDGE_URL, [KEY_NAME]: key };
+    await new Program(FOOTBRIDGE_BRIDGE, folder).raw(env, 'setup', assistant, '--bridge', '--key-env', KEY_NAME, '--yes');
+    return JSON.parse(await readFile(file, 'utf8')).mcpServers.footbridge;
 }
 
 /** An edition of an operator's own, with the first so many tools of two. */

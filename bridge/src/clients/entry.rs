@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::document::{self, Format, Member, Node, Value};
 use super::{Client, Mode, Shape, System};
 use crate::brand;
-use crate::options::{KEY_FILE_VARIABLE, KEY_VARIABLE, URL_VARIABLE};
+use crate::options::{KEY_ENV_VARIABLE, KEY_FILE_VARIABLE, KEY_VARIABLE, URL_VARIABLE};
 pub(crate) use read::{Entry, EntryCommand, entry_command, entry_url, is_ours, mentions_us, merge};
 
 /// The key as it goes into an entry.
@@ -32,6 +32,8 @@ pub(crate) struct Ingredients<'a> {
     /// The program to start, for the bridge.
     pub(crate) program: &'a str,
     pub(crate) key: &'a KeyText,
+    /// The variable that an entry which holds the key keeps it in. None: the one that the bridge looks into by itself.
+    pub(crate) key_variable: Option<&'a str>,
     /// More of the bridge's variables, each with its value.
     pub(crate) variables: &'a [(&'static str, String)],
 }
@@ -61,14 +63,15 @@ pub(crate) fn build(
         });
     };
     let (template, key) = key_in(client, mode, system, shape, with)?;
-    let mut node = fill(template, with, key.as_deref())?;
+    let mut node = fill(template, with, key.as_deref(), named(shape, with))?;
     if let KeyText::File(path) = with.key {
         rename_key(&mut node, path);
     }
     if mode == Mode::Bridge
         && let Some(environment) = environment_mut(&mut node)
     {
-        for (name, value) in with.variables {
+        let told = named(shape, with).map(|name| (KEY_ENV_VARIABLE, name.to_owned()));
+        for (name, value) in told.iter().chain(with.variables) {
             environment.push(Member {
                 key: (*name).to_owned(),
                 start: 0,
@@ -77,6 +80,17 @@ pub(crate) fn build(
         }
     }
     Ok(node)
+}
+
+/// The variable in which the bridge finds the key, if it has to be told which.
+fn named<'a>(shape: Shape, with: &Ingredients<'a>) -> Option<&'a str> {
+    let name = match with.key {
+        KeyText::Literal(_) | KeyText::Input => with.key_variable,
+        // Passed on under its own name.
+        KeyText::Variable(name) if !shape.reference.is_empty() => Some(name.as_str()),
+        KeyText::Variable(_) | KeyText::File(_) | KeyText::None => None,
+    };
+    name.filter(|name| *name != KEY_VARIABLE)
 }
 
 /// The template that fits the key, and what stands in the key's place.
@@ -103,13 +117,6 @@ fn key_in(
         }
         KeyText::Variable(name) => {
             if !shape.reference.is_empty() {
-                // Passed on under its own name: the bridge looks for it under ours.
-                if mode == Mode::Bridge && name != KEY_VARIABLE {
-                    return Err(format!(
-                        "{} passes variables on under their own names, so the key has to be in {KEY_VARIABLE}",
-                        client.name
-                    ));
-                }
                 (shape.reference, Some(name.clone()))
             } else if let Some(reference) = client.reference_on(system) {
                 (plain, Some(reference.replace("{VAR}", name)))
@@ -124,7 +131,12 @@ fn key_in(
 }
 
 /// Reads a template and puts everything in its place.
-fn fill(template: &str, with: &Ingredients<'_>, key: Option<&str>) -> Result<Node, String> {
+fn fill(
+    template: &str,
+    with: &Ingredients<'_>,
+    key: Option<&str>,
+    named: Option<&str>,
+) -> Result<Node, String> {
     let mut node = document::parse(template, Format::Json).map_err(|problem| problem.reason)?;
     if key.is_none() {
         without_key(&mut node);
@@ -134,7 +146,7 @@ fn fill(template: &str, with: &Ingredients<'_>, key: Option<&str>) -> Result<Nod
         ("{URL}", with.url),
         ("{NAME}", with.name),
         ("{URL_VARIABLE}", URL_VARIABLE),
-        ("{KEY_VARIABLE}", KEY_VARIABLE),
+        ("{KEY_VARIABLE}", named.unwrap_or(KEY_VARIABLE)),
         ("{KEY}", key.unwrap_or_default()),
         ("{VAR}", key.unwrap_or_default()),
     ];
@@ -245,6 +257,7 @@ mod tests {
             url: "https://s/mcp",
             program: "/p {KEY}",
             key,
+            key_variable: Some("NAMED"),
             variables: &[],
         };
         build(find(id).unwrap(), mode, system, &with).map(|node| document::minimal(&node))
@@ -298,6 +311,18 @@ mod tests {
                 r#"{"command":"/p {KEY}","env":{"FOOTBRIDGE_URL":"https://s/mcp"},"env_vars":["FOOTBRIDGE_KEY"]}"#,
             ),
             (
+                "codex",
+                Mode::Bridge,
+                variable("V"),
+                r#"{"command":"/p {KEY}","env":{"FOOTBRIDGE_URL":"https://s/mcp","FOOTBRIDGE_KEY_ENV":"V"},"env_vars":["V"]}"#,
+            ),
+            (
+                "claude-desktop",
+                Mode::Bridge,
+                literal(),
+                r#"{"command":"/p {KEY}","args":[],"env":{"FOOTBRIDGE_URL":"https://s/mcp","NAMED":"k {URL}","FOOTBRIDGE_KEY_ENV":"NAMED"}}"#,
+            ),
+            (
                 "junie",
                 Mode::Bridge,
                 KeyText::File("/k".into()),
@@ -328,7 +353,6 @@ mod tests {
                 &variable,
                 "--key-env",
             ),
-            ("codex", Mode::Bridge, System::Linux, &variable, KEY_VARIABLE),
             (
                 "cursor",
                 Mode::Direct,

@@ -37,6 +37,7 @@ fn fill(client: &Client, template: &str, name: &str, url: &str) -> Option<String
         url,
         program: "",
         key: &key,
+        key_variable: None,
         variables: &[],
     };
     let entry = entry::build(client, Mode::Direct, System::Linux, &with).ok()?;

@@ -146,8 +146,12 @@ impl Client {
 
     /// The name of the variable or shape member that a key reaches the client by needs no literal key in the file.
     pub(crate) fn can_refer(&self, mode: Mode, system: System) -> bool {
-        self.input
-            || self.reference_on(system).is_some()
+        self.input || self.expands(mode, system)
+    }
+
+    /// Whether an entry can refer to a variable of the client's.
+    pub(crate) fn expands(&self, mode: Mode, system: System) -> bool {
+        self.reference_on(system).is_some()
             || self.shape(mode).is_some_and(|shape| !shape.reference.is_empty())
     }
 }

@@ -73,6 +73,7 @@ fn entry_text(client: &Client, mode: Mode) -> Option<String> {
         url: "https://mcp.example.com/mcp",
         program: "/usr/local/bin/footbridge",
         key: &key,
+        key_variable: None,
         variables: &[],
     };
     let entry = entry::build(client, mode, System::Linux, &with).ok()?;

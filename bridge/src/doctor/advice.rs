@@ -9,11 +9,7 @@ const SETUP: &str = concat!(
     env!("BRAND_NAME"),
     " setup CLIENT`, or put the value in the entry's `env` yourself"
 );
-const KEY: &str = concat!(
-    "copy the key again into ",
-    variable!("KEY"),
-    ", or create another one on the server"
-);
+const KEY: &str = "copy the key again to where it is kept, or create another one on the server";
 
 /// The advice for a problem.
 pub(super) fn of(diagnosis: Diagnosis) -> Advice {
@@ -53,10 +49,7 @@ pub(super) fn of(diagnosis: Diagnosis) -> Advice {
         }
         Diagnosis::KeyKind => (
             "what such a token may do is not what an assistant may, so the server's tools do not take it",
-            concat!(
-                "create an access key on the server and put it into ",
-                variable!("KEY")
-            ),
+            "create an access key on the server and put it in the place of this",
         ),
         Diagnosis::KeyFile => (
             "a key that others can read is no secret, and one that cannot be read is no key",

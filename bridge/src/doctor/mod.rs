@@ -74,6 +74,9 @@ fn configuration(report: &mut Report, settings: Settings) -> Option<(Endpoint, W
     };
     report.ok(STEP, format!("the server is {}", endpoint.place()));
     let key = match settings.key {
+        KeySource::None if settings.key_variable.is_some() => {
+            Err(key::not_there(std::env::vars_os().count()))
+        }
         KeySource::None => {
             report.ok(STEP, format!("no key is set ({KEY_VARIABLE}); that is right for a server that asks for none or for a sign-in"));
             return Some((endpoint, settings.way));

@@ -57,8 +57,17 @@ impl Forward {
     }
 }
 
+/// How long a bridge goes on that cannot know its server.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Until {
+    /// The host has the answer to one request.
+    FirstRequest,
+    /// The host has closed its end.
+    HostEnds,
+}
+
 /// The loop of a bridge that cannot know its server: every request is answered with what has to be corrected.
-pub(crate) async fn refuse_all(input: &mut Input, output: &Output, error: &BridgeError) {
+pub(crate) async fn refuse_all(input: &mut Input, output: &Output, error: &BridgeError, until: Until) {
     loop {
         let line = match input.next().await {
             Incoming::Line(line) => line,
@@ -71,7 +80,7 @@ pub(crate) async fn refuse_all(input: &mut Input, output: &Output, error: &Bridg
             Err(broken) => broken.id().map(Id::to_owned),
         };
         if let Some(id) = id
-            && output.send(error.to_line(Some(id.as_id()))).await.is_err()
+            && (output.send(error.to_line(Some(id.as_id()))).await.is_err() || until == Until::FirstRequest)
         {
             return;
         }

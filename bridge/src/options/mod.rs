@@ -27,8 +27,8 @@ pub(crate) use setup::SetupOptions;
 pub(crate) use sign_in::{SignInMode, SignInSettings};
 use source::Source;
 pub(crate) use table::{
-    ALLOW_HTTP_VARIABLE, CA_FILE_VARIABLE, CLIENT_CERT_VARIABLE, CLIENT_KEY_VARIABLE, KEY_FILE_VARIABLE,
-    KEY_VARIABLE, SIGN_IN_VARIABLE, TRANSLATE_VARIABLE, URL_VARIABLE, Verb,
+    ALLOW_HTTP_VARIABLE, CA_FILE_VARIABLE, CLIENT_CERT_VARIABLE, CLIENT_KEY_VARIABLE, KEY_ENV_VARIABLE,
+    KEY_FILE_VARIABLE, KEY_VARIABLE, SIGN_IN_VARIABLE, TRANSLATE_VARIABLE, URL_VARIABLE, Verb,
 };
 #[cfg(feature = "sign-in")]
 pub(crate) use table::{CLIENT_ID_VARIABLE, CLIENT_SECRET_VARIABLE};
@@ -91,6 +91,20 @@ pub(crate) enum Command {
     Help(Verb),
     /// Print the version.
     Version,
+}
+
+impl Command {
+    /// What was said about the server and the key, if this has to do with either.
+    pub(crate) fn settings(&self) -> Option<&Settings> {
+        match self {
+            Command::Connect(settings) => Some(settings),
+            #[cfg(feature = "setup")]
+            Command::Setup(settings, _) | Command::Doctor { settings, .. } => Some(settings),
+            #[cfg(feature = "sign-in")]
+            Command::Login(settings) | Command::Logout(settings) => Some(settings),
+            Command::Help(_) | Command::Version => None,
+        }
+    }
 }
 
 /// Why the options cannot be used.
@@ -191,7 +205,10 @@ pub(crate) fn read(
     match verb {
         Verb::Connect => Ok(Command::Connect(settings)),
         #[cfg(feature = "setup")]
-        Verb::Setup => Ok(Command::Setup(settings, SetupOptions::read(operand, &source)?)),
+        Verb::Setup => {
+            let options = SetupOptions::read(operand, &source, &settings)?;
+            Ok(Command::Setup(settings, options))
+        }
         #[cfg(feature = "setup")]
         Verb::Doctor => Ok(Command::Doctor {
             settings,
@@ -279,6 +296,33 @@ mod tests {
         ));
         let settings = settings(&[], &[(KEY_VARIABLE, "fbk_planted")]).unwrap();
         assert!(!format!("{settings:?}").contains("planted"));
+    }
+
+    #[test]
+    fn the_key_is_in_the_variable_that_is_named() {
+        let work = ("WORK_KEY", "fbk_work");
+        for (arguments, variables) in [
+            (
+                &["--key-env", "WORK_KEY"][..],
+                &[work, (KEY_VARIABLE, "fbk_x")][..],
+            ),
+            (&[], &[work, (KEY_ENV_VARIABLE, "WORK_KEY")]),
+        ] {
+            let settings = settings(arguments, variables).unwrap();
+            assert!(matches!(&settings.key, KeySource::Value(key) if key.expose() == "fbk_work"));
+            assert_eq!(settings.key_variable, Some("WORK_KEY"));
+        }
+        // Nobody who names a variable means another one.
+        let settings = settings(&["--key-env", "WORK_KEY"], &[(KEY_VARIABLE, "fbk_x")]).unwrap();
+        assert!(matches!(settings.key, KeySource::None) && settings.key_variable.is_some());
+    }
+
+    #[test]
+    fn a_key_in_the_place_of_its_variables_name_is_not_repeated() {
+        for name in ["fbk-planted", "1st", "a=b", &"x".repeat(200)] {
+            let error = settings(&["--key-env", name], &[]).unwrap_err().to_string();
+            assert!(error.contains("--key-env") && !error.contains(name), "{error}");
+        }
     }
 
     #[test]

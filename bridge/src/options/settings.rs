@@ -5,12 +5,15 @@ use std::time::Duration;
 
 use super::sign_in::SignInSettings;
 use super::source::Source;
-use super::table::{CLIENT_CERT_VARIABLE, CLIENT_KEY_VARIABLE, KEY_VARIABLE};
+use super::table::{CLIENT_CERT_VARIABLE, CLIENT_KEY_VARIABLE, KEY_ENV_VARIABLE, KEY_VARIABLE};
 use super::{OptionError, Secret};
 use crate::brand::variable;
 use crate::log::Level;
 use crate::probe::Choice;
 use crate::upstream::{Identity, Proxies, Way};
+
+/// Longest name of a variable. What is longer is no name.
+const NAME_BYTES: usize = 128;
 
 /// Everything that can be said about the server and the way to it.
 #[derive(Debug)]
@@ -19,6 +22,8 @@ pub(crate) struct Settings {
     pub(crate) url: Option<String>,
     /// Where the key comes from.
     pub(crate) key: KeySource,
+    /// The variable that was said to hold it. With [`KeySource::None`] it is not set, which nobody who named it meant.
+    pub(crate) key_variable: Option<&'static str>,
     /// What connections are made with.
     pub(crate) way: Way,
     /// Plain HTTP to other machines is allowed.
@@ -70,20 +75,23 @@ impl std::fmt::Debug for KeySource {
 impl Settings {
     /// Reads what was said, with the table's defaults for the rest.
     pub(super) fn read(source: &Source<'_>) -> Result<Settings, OptionError> {
-        let key = match (source.find(KEY_VARIABLE), source.find("key-file")) {
-            (Some((_, key)), _) => KeySource::Value(Secret::from(key.into_string().map_err(|_| {
+        let key_variable = key_variable(source)?;
+        let name = key_variable.unwrap_or(KEY_VARIABLE);
+        let key = match (source.standard(name), source.path("key-file")) {
+            (Some(key), _) => KeySource::Value(Secret::from(key.into_string().map_err(|_| {
                 OptionError::Value {
-                    name: KEY_VARIABLE,
+                    name,
                     value: "…".to_owned(),
                     expected: "text",
                 }
             })?)),
-            (None, Some((_, path))) => KeySource::File(path.into()),
+            (None, Some(path)) => KeySource::File(path),
             (None, None) => KeySource::None,
         };
         Ok(Settings {
             url: source.text("url"),
             key,
+            key_variable,
             way: way(source)?,
             allow_http: source.switch("allow-http")?,
             upstream: source.parsed("upstream", "one of auto, modern, legacy", Choice::find)?,
@@ -96,6 +104,34 @@ impl Settings {
             level: source.level("log")?,
             sign_in: SignInSettings::read(source)?,
         })
+    }
+}
+
+/// The variable that was said to hold the key.
+fn key_variable(source: &Source<'_>) -> Result<Option<&'static str>, OptionError> {
+    let Some((option, name)) = source.find("key-env") else {
+        return Ok(None);
+    };
+    let name = name.to_str().map(str::trim).filter(|name| {
+        name.len() <= NAME_BYTES
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+            && !name.starts_with(|first: char| first.is_ascii_digit())
+    });
+    match name {
+        // As lasting as the names it stands beside: it is read once in a process.
+        Some(name) => Ok(Some(Box::leak(name.into()))),
+        None => Err(OptionError::Value {
+            name: if option == KEY_ENV_VARIABLE {
+                option
+            } else {
+                "--key-env"
+            },
+            // Somebody may have put the key itself there.
+            value: "…".to_owned(),
+            expected: "the name of a variable, such as WORK_KEY, which then holds the key",
+        }),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What `setup` is asked to do.
 
 use super::source::Source;
-use super::{OptionError, command_line_text};
+use super::{OptionError, Settings, command_line_text};
 use crate::brand;
 
 /// The options of `setup` besides those about the server.
@@ -20,8 +20,8 @@ pub(crate) struct SetupOptions {
     pub(crate) project: bool,
     /// What the entry is called.
     pub(crate) name: String,
-    /// The variable to refer to instead of writing the key.
-    pub(crate) key_variable: Option<String>,
+    /// The variable that the entry is to name: it refers to it, or keeps the key in it.
+    pub(crate) key_variable: Option<&'static str>,
     pub(crate) key_stdin: bool,
     pub(crate) no_key: bool,
     pub(crate) print: bool,
@@ -32,7 +32,11 @@ pub(crate) struct SetupOptions {
 
 impl SetupOptions {
     /// Reads what was said and refuses what contradicts itself.
-    pub(super) fn read(client: Option<String>, source: &Source<'_>) -> Result<SetupOptions, OptionError> {
+    pub(super) fn read(
+        client: Option<String>,
+        source: &Source<'_>,
+        settings: &Settings,
+    ) -> Result<SetupOptions, OptionError> {
         let options = SetupOptions {
             client,
             list: source.switch("list")?,
@@ -41,7 +45,7 @@ impl SetupOptions {
             bridge: source.switch("bridge")?,
             project: source.switch("project")?,
             name: source.text("name").unwrap_or_else(|| brand::NAME.to_owned()),
-            key_variable: source.text("key-env"),
+            key_variable: settings.key_variable,
             key_stdin: source.switch("key-stdin")?,
             no_key: source.switch("no-key")?,
             print: source.switch("print")?,
@@ -52,9 +56,9 @@ impl SetupOptions {
         let targets = [options.client.is_some(), options.list, options.all];
         let keys = [options.key_variable.is_some(), options.key_stdin, options.no_key];
         let several = |said: &[bool]| said.iter().filter(|said| **said).count() > 1;
-        let is_name = |name: &str, more: &str| {
+        let is_name = |name: &str| {
             name.chars()
-                .all(|c| c.is_ascii_alphanumeric() || more.contains(c))
+                .all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))
         };
         let complaint = if several(&targets) {
             "Name one client, or --all, or --list"
@@ -66,15 +70,9 @@ impl SetupOptions {
             "--key-env, --key-stdin and --no-key exclude each other"
         } else if several(&[options.print, options.remove]) {
             "--print and --remove exclude each other"
-        } else if !is_name(&options.name, "-_") || options.name.len() > 64 {
+        } else if !is_name(&options.name) || options.name.len() > 64 {
             // Clients make tool names of it, and ours go into paths.
             "--name takes letters, digits, - and _, up to 64 of them"
-        } else if options
-            .key_variable
-            .as_ref()
-            .is_some_and(|name| !is_name(name, "_"))
-        {
-            "--key-env takes the name of a variable, not the key"
         } else {
             return Ok(options);
         };

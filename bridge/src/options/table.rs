@@ -7,6 +7,8 @@ use crate::brand::{self, variable};
 pub(crate) const URL_VARIABLE: &str = variable!("URL");
 /// The variable that holds the key.
 pub(crate) const KEY_VARIABLE: &str = variable!("KEY");
+/// The variable that names the variable with the key.
+pub(crate) const KEY_ENV_VARIABLE: &str = variable!("KEY_ENV");
 /// The variable that names a file with the key.
 pub(crate) const KEY_FILE_VARIABLE: &str = variable!("KEY_FILE");
 /// The variable that names the client id agreed on with an authorization server.
@@ -130,6 +132,15 @@ pub(crate) const TABLE: &[Row] = &[
         default: "",
         of: EVERY,
         help: "The access key, sent to the server as a bearer token. Never a flag: command lines are public",
+    },
+    Row {
+        flag: "key-env",
+        variable: KEY_ENV_VARIABLE,
+        value: "VARIABLE",
+        default: "",
+        of: EVERY,
+        help: "The variable that holds the key instead. setup has the entry refer to it where the client expands variables, \
+               and else name it",
     },
     Row {
         flag: "key-file",
@@ -355,14 +366,6 @@ pub(crate) const TABLE: &[Row] = &[
         default: "",
         of: SETUP,
         help: "What the entry is called; this program's name when not given",
-    },
-    Row {
-        flag: "key-env",
-        variable: "",
-        value: "VARIABLE",
-        default: "",
-        of: SETUP,
-        help: "Write a reference to this variable instead of the key, where the client expands variables",
     },
     Row {
         flag: "key-stdin",

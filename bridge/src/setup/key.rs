@@ -38,8 +38,12 @@ pub(super) fn decide(question: &Question<'_>) -> Result<KeyText, String> {
     if options.no_key {
         return Ok(KeyText::None);
     }
-    if let Some(name) = &options.key_variable {
-        return Ok(KeyText::Variable(name.clone()));
+    // Where the client does not expand variables, the entry keeps the key in the one that was named: the bridge finds it
+    // there. A client that connects by itself would not.
+    if let Some(name) = options.key_variable
+        && (question.mode == Mode::Direct || client.expands(question.mode, question.system))
+    {
+        return Ok(KeyText::Variable(name.to_owned()));
     }
     let can_refer = client.can_refer(question.mode, question.system);
     if client.input && !options.key_stdin {
@@ -60,7 +64,9 @@ pub(super) fn decide(question: &Question<'_>) -> Result<KeyText, String> {
             Some(key.secret.expose().to_owned())
         }
         // Set in this shell: what the client can look up itself is not copied.
-        KeySource::Value(_) if can_refer => return Ok(KeyText::Variable(KEY_VARIABLE.to_owned())),
+        KeySource::Value(_) if can_refer && options.key_variable.is_none() => {
+            return Ok(KeyText::Variable(KEY_VARIABLE.to_owned()));
+        }
         KeySource::Value(key) => Some(key.expose().to_owned()),
         KeySource::None if question.in_work_tree => None,
         // Nobody types a key to see what would happen.
@@ -70,6 +76,14 @@ pub(super) fn decide(question: &Question<'_>) -> Result<KeyText, String> {
         // A client's own program would get a key on its command line: it is never asked for.
         KeySource::None if question.is_interactive && client.how != How::Command => {
             once(question.asked, ask)?
+        }
+        KeySource::None if options.key_variable.is_some() => {
+            return Err(format!(
+                "{} does not expand variables in its file, so that the entry has to hold the key. Set {} for this command, \
+                 or leave out --key-env",
+                client.name,
+                key::setting()
+            ));
         }
         KeySource::None => None,
     };
@@ -96,8 +110,11 @@ pub(super) fn for_print(
 ) -> KeyText {
     if options.no_key {
         KeyText::None
-    } else if let Some(name) = &options.key_variable {
-        KeyText::Variable(name.clone())
+    } else if let Some(name) = options
+        .key_variable
+        .filter(|_| mode == Mode::Direct || client.expands(mode, system))
+    {
+        KeyText::Variable(name.to_owned())
     } else if client.input {
         KeyText::Input
     } else if scope == Scope::Project && client.can_refer(mode, system) {

@@ -12,7 +12,8 @@ use crate::clients::link::{self, SAMPLE_KEY};
 use crate::clients::{Client, Format, Grade, Scope, Surroundings};
 use crate::key;
 use crate::options::{
-    CA_FILE_VARIABLE, CLIENT_CERT_VARIABLE, CLIENT_KEY_VARIABLE, KEY_FILE_VARIABLE, URL_VARIABLE,
+    CA_FILE_VARIABLE, CLIENT_CERT_VARIABLE, CLIENT_KEY_VARIABLE, KEY_ENV_VARIABLE, KEY_FILE_VARIABLE,
+    URL_VARIABLE,
 };
 
 /// The key as it may be printed.
@@ -102,9 +103,10 @@ fn mask(node: &mut Node, is_secret: bool) {
             for member in members {
                 let name = member.key.to_ascii_lowercase();
                 let holds = ["env", "envs", "environment", "headers", "http_headers"].contains(&&*name);
-                // Addresses and paths are known to be harmless; what others put there is not.
+                // Addresses, paths and names are known to be harmless; what others put there is not.
                 let is_known = [
                     URL_VARIABLE,
+                    KEY_ENV_VARIABLE,
                     KEY_FILE_VARIABLE,
                     CA_FILE_VARIABLE,
                     CLIENT_CERT_VARIABLE,

@@ -102,6 +102,7 @@ impl Run<'_> {
             url,
             program: &program,
             key,
+            key_variable: self.options.key_variable,
             variables: &variables,
         };
         entry::build(client, mode, self.around.system, &with)

@@ -12,6 +12,7 @@ use super::challenge::Challenge;
 use super::{Need, SignIn, Trouble, token};
 use crate::brand;
 use crate::error::BridgeError;
+use crate::key;
 use crate::log;
 use crate::options::{KEY_VARIABLE, KeySource, Settings, SignInMode};
 use crate::upstream::{Dialer, Endpoint};
@@ -23,7 +24,8 @@ pub(crate) fn login(settings: Settings, connect: Connect) -> ExitCode {
     }
     if !matches!(settings.key, KeySource::None) {
         return fail(format_args!(
-            "a key is set, so the server is never signed in to. Unset {KEY_VARIABLE} to sign in instead"
+            "a key is set, so the server is never signed in to. Unset {} to sign in instead",
+            key::setting()
         ));
     }
     run(settings, connect, async |sign_in| {

@@ -37,8 +37,9 @@ use hyper::{Method, StatusCode, Uri};
 use crate::alarm::Alarm;
 use crate::brand;
 use crate::error::{BridgeError, quote};
+use crate::key;
 use crate::log;
-use crate::options::{KEY_VARIABLE, URL_VARIABLE};
+use crate::options::URL_VARIABLE;
 #[cfg(feature = "sign-in")]
 use crate::sign_in::{SignIn, Tries};
 pub(crate) use connect::{Dialer, Way};
@@ -303,10 +304,10 @@ pub(crate) fn bearer(key: &str) -> Result<HeaderValue, BridgeError> {
     let mut value = value.ok_or_else(|| {
         BridgeError::authentication(
             None,
-            KEY_VARIABLE,
+            key::setting(),
             format!(
-                "The key in {KEY_VARIABLE} has characters that no key has (blanks, line breaks, or letters outside ASCII). \
-                 Copy it again"
+                "The key in {} has characters that no key has (blanks, line breaks, or letters outside ASCII). Copy it again",
+                key::setting()
             ),
         )
     })?;
@@ -323,7 +324,7 @@ mod tests {
         assert_eq!(bearer(" fbk_abc\n").unwrap(), "Bearer fbk_abc");
         for key in ["", " ", "a b", "a\r\nX: y", "a\0", "schlüssel"] {
             let error = bearer(key).unwrap_err();
-            assert!(error.message().contains(KEY_VARIABLE) && !error.message().contains("schlüssel"));
+            assert!(error.message().contains(key::setting()) && !error.message().contains("schlüssel"));
         }
         assert!(!format!("{:?}", bearer("fbk_planted").unwrap()).contains("planted"));
     }

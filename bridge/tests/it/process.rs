@@ -193,6 +193,54 @@ fn the_key_comes_from_a_file_that_only_its_owner_can_read() {
 }
 
 #[test]
+fn the_key_comes_from_the_variable_that_is_named_and_from_no_other() {
+    let stub = Stub::start(|request, wire| wire.result(request, "{}"));
+    let with = |variables: &[(&str, &str)]| {
+        let mut command = Command::new(crate::harness::program());
+        command.args(["--key-env", "WORK_KEY"]).env_clear();
+        command
+            .env("FOOTBRIDGE_URL", stub.url())
+            .envs(variables.iter().copied());
+        Bridge::spawn(command.stdin(Stdio::piped()).stdout(Stdio::piped()))
+    };
+    let mut named = with(&[("WORK_KEY", KEY), ("FOOTBRIDGE_KEY", "another")]);
+    named.send(&call("1", "t"));
+    assert!(named.json()["result"].is_object());
+    assert_eq!(
+        stub.last().header("authorization"),
+        Some(&*format!("Bearer {KEY}"))
+    );
+    named.end();
+
+    let asked = stub.requests().len();
+    for unset in [&[][..], &[("WORK_KEY", ""), ("FOOTBRIDGE_KEY", "another")]] {
+        let mut without = with(unset);
+        without.send(&call("1", "t"));
+        let error = without.error("1", -31006);
+        assert_eq!(error["data"]["setting"], "WORK_KEY");
+        let ended = without.wait();
+        assert_eq!(ended.status.code(), Some(1), "{}", ended.stderr);
+        assert!(
+            ended.stderr.contains("WORK_KEY env var is required"),
+            "{}",
+            ended.stderr
+        );
+    }
+    assert_eq!(stub.requests().len(), asked, "nothing is sent without the key");
+
+    let mut broken = with(&[("WORK_KEY", "YOUR_KEY")]);
+    broken.send(&call("1", "t"));
+    let error = broken.error("1", -31006);
+    assert!(
+        error["message"]
+            .as_str()
+            .unwrap()
+            .starts_with("WORK_KEY still holds the sample text"),
+        "{error}"
+    );
+}
+
+#[test]
 fn a_key_that_cannot_be_sent_is_refused_without_being_shown() {
     let stub = Stub::start(|request, wire| wire.result(request, "{}"));
     let mut bridge = Bridge::to_with(&stub, &[("FOOTBRIDGE_KEY", &format!("{KEY}\r\nX-Evil: 1"))]);

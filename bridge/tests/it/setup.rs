@@ -467,6 +467,28 @@ fn the_key_is_a_reference_a_file_or_itself() {
 }
 
 #[test]
+fn an_entry_keeps_the_key_in_the_variable_that_was_named() {
+    let home = Home::of("linux");
+    let env = |path: &str, servers: &str| home.json(path)[servers]["footbridge"]["env"].clone();
+    let named = ["claude-desktop", "--yes", "--key-env", "WORK_KEY"];
+    home.run_with(&named, &[("WORK_KEY", KEY), ("FOOTBRIDGE_KEY", "another")])
+        .ok();
+    assert_eq!(
+        env(DESKTOP, "mcpServers"),
+        json!({ "FOOTBRIDGE_URL": URL, "WORK_KEY": KEY, "FOOTBRIDGE_KEY_ENV": "WORK_KEY" })
+    );
+    // Without the key there is nothing to write, and another one is not taken for it.
+    home.run_with(&named, &[("FOOTBRIDGE_KEY", "another")])
+        .refused(&["Set WORK_KEY"]);
+    // Said again without a name, the key moves and leaves no copy behind.
+    home.ok(&["claude-desktop", "--yes"]);
+    assert_eq!(
+        env(DESKTOP, "mcpServers"),
+        json!({ "FOOTBRIDGE_URL": URL, "FOOTBRIDGE_KEY": KEY })
+    );
+}
+
+#[test]
 fn what_the_bridge_needs_besides_goes_into_its_environment() {
     let home = Home::of("linux");
     home.run_with(

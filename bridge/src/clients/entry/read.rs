@@ -4,7 +4,7 @@ use super::{ENVIRONMENTS, input_id};
 use crate::brand;
 use crate::clients::Client;
 use crate::clients::document::{self, Format, Node, Value};
-use crate::options::{KEY_FILE_VARIABLE, KEY_VARIABLE, URL_VARIABLE};
+use crate::options::{KEY_ENV_VARIABLE, KEY_FILE_VARIABLE, KEY_VARIABLE, URL_VARIABLE};
 
 /// An entry of a file.
 #[derive(Clone, Debug)]
@@ -22,6 +22,32 @@ pub(crate) struct EntryCommand {
     pub(crate) command: String,
     pub(crate) args: Vec<String>,
     pub(crate) env: Vec<(String, String)>,
+}
+
+impl EntryCommand {
+    /// The key that the bridge would find, as it is written.
+    pub(crate) fn key(&self) -> Option<&str> {
+        self.variable(self.named_variable().unwrap_or(KEY_VARIABLE))
+    }
+
+    /// The variable that the bridge is told to find the key in. A flag wins, as with the bridge.
+    fn named_variable(&self) -> Option<&str> {
+        let mut words = self.args.iter();
+        let flag = words.find_map(|word| word.strip_prefix("--key-env"));
+        let by_flag = flag.and_then(|rest| match rest.strip_prefix('=') {
+            Some(name) => Some(name),
+            None => words.next().map(String::as_str),
+        });
+        by_flag.or_else(|| self.variable(KEY_ENV_VARIABLE))
+    }
+
+    /// What the entry sets a variable to.
+    fn variable(&self, name: &str) -> Option<&str> {
+        let mut variables = self.env.iter();
+        variables
+            .find(|(variable, _)| variable == name)
+            .map(|(_, value)| value.as_str())
+    }
 }
 
 impl std::fmt::Debug for EntryCommand {
@@ -108,8 +134,19 @@ pub(crate) fn merge(client: &Client, old: &Node, new: &Node) -> Node {
             }
         }
     }
-    let ours_inside =
-        |key: &str| [URL_VARIABLE, KEY_VARIABLE, KEY_FILE_VARIABLE, "Authorization"].contains(&key);
+    let started = entry_command(old);
+    let named = started.as_ref().and_then(EntryCommand::named_variable);
+    let ours_inside = |key: &str| {
+        [
+            URL_VARIABLE,
+            KEY_VARIABLE,
+            KEY_ENV_VARIABLE,
+            KEY_FILE_VARIABLE,
+            "Authorization",
+        ]
+        .contains(&key)
+            || named == Some(key)
+    };
     let mut merged = old.clone();
     let Value::Map(members) = &mut merged.value else {
         return new.clone();
@@ -184,6 +221,20 @@ mod tests {
     }
 
     #[test]
+    fn the_key_is_found_where_the_bridge_would_find_it() {
+        for entry in [
+            r#"{"command":"/p","args":[],"env":{"FOOTBRIDGE_KEY":"k"}}"#,
+            r#"{"command":"/p","env":{"FOOTBRIDGE_KEY":"x","WORK":"k","FOOTBRIDGE_KEY_ENV":"WORK"}}"#,
+            r#"{"command":"/p","args":["--key-env","WORK"],"env":{"WORK":"k","FOOTBRIDGE_KEY_ENV":"X"}}"#,
+            r#"{"command":["/p","--key-env=WORK"],"env":{"WORK":"k"}}"#,
+        ] {
+            assert_eq!(entry_command(&node(entry)).unwrap().key(), Some("k"), "{entry}");
+        }
+        let without = r#"{"command":"/p","args":["--key-env"],"env":{"WORK":"k"}}"#;
+        assert_eq!(entry_command(&node(without)).unwrap().key(), None);
+    }
+
+    #[test]
     fn ours_are_known_by_program_variable_or_address() {
         for (entry, is_it) in [
             (r#"{"command":"/any/where/footbridge"}"#, true),
@@ -211,6 +262,14 @@ mod tests {
         assert_eq!(
             document::minimal(&merge(client, &old, &bridge)),
             r#"{"command":"/new","args":[],"env":{"FOOTBRIDGE_URL":"v","HTTPS_PROXY":"p"},"disabled":true}"#
+        );
+        let named = node(
+            r#"{"command":"/old","args":[],"env":{"FOOTBRIDGE_URL":"u","WORK_KEY":"k","FOOTBRIDGE_KEY_ENV":"WORK_KEY","OTHER":"p"}}"#,
+        );
+        assert_eq!(
+            document::minimal(&merge(client, &named, &bridge)),
+            r#"{"command":"/new","args":[],"env":{"FOOTBRIDGE_URL":"v","OTHER":"p"}}"#,
+            "a key that is used no more does not stay behind"
         );
         let direct = node(r#"{"url":"v"}"#);
         assert_eq!(

@@ -5,7 +5,6 @@ use std::path::Path;
 use super::{Inspection, Located};
 use crate::clients::document::Node;
 use crate::clients::{Scope, entry};
-use crate::options::KEY_VARIABLE;
 
 /// FB156: a key that others can read.
 pub(super) fn readers(inspection: &mut Inspection, located: &Located, shown: &str) {
@@ -26,19 +25,15 @@ pub(super) fn readers(inspection: &mut Inspection, located: &Located, shown: &st
 
 /// Whether an entry has a key in it, rather than a reference to one.
 fn holds_literal_key(node: &Node) -> bool {
-    let key = entry::entry_command(node).and_then(|started| {
-        let mut variables = started.env.into_iter();
-        variables
-            .find(|(name, _)| name == KEY_VARIABLE)
-            .map(|(_, value)| value)
-    });
+    let started = entry::entry_command(node);
+    let key = started.as_ref().and_then(entry::EntryCommand::key);
     let headers = ["headers", "http_headers"].iter().find_map(|name| {
         node.get(name)
             .or_else(|| node.find(&["requestInit", name]))
             .or_else(|| node.find(&["requestOptions", name]))
     });
     let header = headers.and_then(|headers| headers.get("Authorization")?.as_text());
-    [key.as_deref(), header]
+    [key, header]
         .into_iter()
         .flatten()
         .any(|value| !value.is_empty() && !value.contains(['$', '{']))

@@ -8,6 +8,7 @@ use crate::challenge::parameter;
 use crate::diagnosis::Diagnosis;
 use crate::error::{BridgeError, quote};
 use crate::exchange::Shared;
+use crate::key;
 use crate::options::{KEY_VARIABLE, SIGN_IN_VARIABLE, URL_VARIABLE};
 
 /// How much of it is quoted, in characters (M-7).
@@ -62,13 +63,14 @@ fn explain(
     match status {
         StatusCode::UNAUTHORIZED if shared.upstream.has_key() => BridgeError::authentication(
             Some(status),
-            KEY_VARIABLE,
+            key::setting(),
             format!(
-                "`{place}` did not accept the key (401){}. Check that the key in {KEY_VARIABLE} is complete, not expired or \
-                 revoked, and belongs to this server",
+                "`{place}` did not accept the key (401){}. Check that the key in {} is complete, not expired or revoked, and \
+                 belongs to this server",
                 parameter(challenge, "error_description")
                     .map(|said| format!(": {said}"))
-                    .unwrap_or_default()
+                    .unwrap_or_default(),
+                key::setting()
             ),
         ),
         StatusCode::UNAUTHORIZED if shared.upstream.is_signed_in() => BridgeError::authentication(
@@ -94,7 +96,7 @@ fn explain(
             let (credential, setting, cure) = if shared.upstream.is_signed_in() {
                 ("sign-in", SIGN_IN_VARIABLE, "to grant them to you")
             } else {
-                ("key", KEY_VARIABLE, "for a key that has them")
+                ("key", key::setting(), "for a key that has them")
             };
             BridgeError::authentication(
                 Some(status),
@@ -107,7 +109,7 @@ fn explain(
         }
         StatusCode::FORBIDDEN => BridgeError::authentication(
             Some(status),
-            KEY_VARIABLE,
+            key::setting(),
             format!(
                 "`{place}` refuses this (403){}. {}",
                 said(text.as_bytes()),
