@@ -90,6 +90,11 @@ stop_group() {
     done
 }
 
+# What every script builds for development has what is off by default, too: one build of the server runs all of its tests,
+# and lints share it. What ships is built without, and is what benchmarks, crashes and clients are tried on.
+# shellcheck disable=SC2034  # those who source this use it
+tested_features=(--features footbridge-server/otel)
+
 # step TEXT...: a heading of progress on stderr.
 step() { printf '\n== %s\n' "$*" >&2; }
 

@@ -13,7 +13,7 @@ use crate::{
     catalogue::Tool,
     domain::{Outcome, ToolResult},
     store::{AuditRecord, AuditStatus, ScopeKind, Store, StoreError, redacted},
-    telemetry::{CallSpan, Trace},
+    telemetry::{Arrival, CallSpan, Room, RoomSpan, Rooms, Trace},
     vocabulary::{TenantId, Timestamp, ToolName, hexadecimal, sha256},
 };
 
@@ -32,6 +32,8 @@ pub struct RequestFacts {
     pub address: Option<std::net::IpAddr>,
     /// The trace that its caller says it belongs to.
     pub trace: Option<Trace>,
+    /// When it came.
+    pub arrival: Arrival,
 }
 
 /// What the log keeps, and when a call may be answered (`[audit]` of the configuration).
@@ -92,7 +94,7 @@ impl Draft {
         record.client_name = facts.client_name.map(Cow::Owned);
         record.client_version = facts.client_version.map(Cow::Owned);
         record.protocol_version = Some(Cow::Borrowed(facts.protocol_version));
-        let span = CallSpan::begin(facts.trace);
+        let span = CallSpan::begin(facts.trace, facts.arrival);
         let trace_id = span.trace_id().or_else(|| facts.trace.map(Trace::id_text));
         record.trace_id = trace_id.map(Cow::Owned);
         record.ip = facts.address.map(|address| Cow::Owned(address.to_string()));
@@ -106,6 +108,16 @@ impl Draft {
             keeping,
             span,
         }
+    }
+
+    /// Enters a room, in the call's trace.
+    pub fn enter(&self, room: Room) -> RoomSpan {
+        self.rooms().enter(room)
+    }
+
+    /// Where rooms are entered by what outlives this.
+    pub fn rooms(&self) -> Rooms {
+        self.span.rooms()
     }
 
     /// Notes which tool is called.
@@ -154,7 +166,8 @@ impl Draft {
         if let Some(mut record) = self.record.take() {
             record.status = status;
             record.latency_ms = Some(self.elapsed_ms());
-            self.span.end(&self.tenant, &record);
+            self.span.tell(&self.tenant, &record);
+            self.span.end();
         }
     }
 
@@ -213,12 +226,16 @@ impl Draft {
             return Ok(());
         };
         record.latency_ms = Some(self.elapsed_ms());
-        self.span.end(&self.tenant, &record);
-        if self.durable {
+        self.span.tell(&self.tenant, &record);
+        let audit = self.enter(Room::Audit);
+        let written = if self.durable {
             self.store.append_audit_durable(&self.tenant, record).await
         } else {
             self.store.append_audit(&self.tenant, record).await
-        }
+        };
+        audit.leave();
+        self.span.end();
+        written
     }
 
     fn elapsed_ms(&self) -> u64 {
@@ -232,7 +249,8 @@ impl Drop for Draft {
             record.status = AuditStatus::ClientGone;
             record.http_status = Some(499);
             record.latency_ms = Some(self.elapsed_ms());
-            self.span.end(&self.tenant, &record);
+            self.span.tell(&self.tenant, &record);
+            self.span.end();
             // A destructor cannot wait: should the queue be full this instant, the row of an answer that nobody
             // received is given up.
             let _ = self.store.append_audit(&self.tenant, record).now_or_never();

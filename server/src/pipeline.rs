@@ -49,6 +49,7 @@ use crate::{
     limits::{OverLimit, RateState, Slot, Usage},
     policy::{self, Decision},
     store::{AuditStatus, StoreError},
+    telemetry::{Arrival, Room},
     vocabulary::{Consent, Listing, Timestamp, canonical},
 };
 
@@ -103,7 +104,11 @@ impl ToolCall<'_> {
             check_headers: self.check_headers,
             progress: self.progress.clone(),
             cancelled: self.cancelled.clone(),
-            facts: self.facts.clone(),
+            facts: RequestFacts {
+                // The request came once; each of its rounds begins for itself.
+                arrival: Arrival::default(),
+                ..self.facts.clone()
+            },
         }
     }
 }
@@ -257,12 +262,15 @@ impl House {
         now: Timestamp,
         draft: &mut Draft,
     ) -> Result<Answer, CallError> {
+        let limits = draft.enter(Room::Limits);
         let slot: Slot = self.limits.enter(principal)?;
         // Counted when the call is let through; whatever refuses it before brings it back.
         let fare = Fare::new(self.limits.reserve(principal, now).await);
         if !may_confirm(&call) {
             fare.check()?;
         }
+        limits.leave();
+        let catalogue = draft.enter(Room::Catalogue);
         let bound = self
             .edition_of(principal)
             .ok_or_else(|| CallError::UnknownTool(call.name.to_owned()))?;
@@ -274,6 +282,8 @@ impl House {
         (call.check_headers)(tool).map_err(CallError::Headers)?;
         let grant = judge(edition, tool, principal)?;
         let value = read_arguments(call.arguments)?;
+        catalogue.leave();
+        let deciding = draft.enter(Room::Policy);
         let rules = self.rules.of(principal.tenant());
         let mut need = policy::consent(edition, tool, principal, &rules);
         let decision = policy::decide(grant.clone(), edition, &rules);
@@ -285,8 +295,10 @@ impl House {
                     need = policy::consent_while_open(edition, tool, principal, &rules);
                 }
             }
+            deciding.leave();
             let visit = consent::Visit::new(
                 self,
+                draft.rooms(),
                 &bound.edition,
                 &grant,
                 planned,
@@ -300,11 +312,14 @@ impl House {
             // call is moved about and kept in memory with it.
             return Box::pin(self.consent(visit, decision, value, &call, draft, slot)).await;
         }
+        deciding.leave();
+        let checking = draft.enter(Room::Arguments);
         let canonical = canonical(&value);
         draft.arguments(&canonical);
         let binding = || binding(principal.facts(), tool, &canonical);
         let round = self.open_round(binding, &call, now)?;
         let arguments = tool.input.check(value)?;
+        checking.leave();
         let Decision::Run(permit) = decision else {
             return Err(CallError::NoPreview);
         };

@@ -1,15 +1,18 @@
-//! Traces: a call comes in with the trace it belongs to, a span goes out to a collector that speaks OpenTelemetry.
+//! Traces: a call comes in with the trace it belongs to; a span of it goes out to a collector that speaks OpenTelemetry, and
+//! below it one for each room it was in.
 //!
 //! Only a program built with the feature `otel` sends any. Without it, and without a collector in the configuration, a
 //! span is an empty value: calls pay nothing.
 
 #[cfg(feature = "otel")]
 mod export;
+mod rooms;
 mod trace;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+pub use rooms::{Arrival, Room, RoomSpan, Rooms};
 pub use trace::Trace;
 
 use crate::{store::AuditRecord, vocabulary::TenantId};
@@ -60,10 +63,14 @@ impl TelemetrySettings {
     /// # Errors
     /// When this program cannot send any, or there is no such place.
     pub fn traces_url(&self) -> Result<Option<String>, TelemetryError> {
+        self.traces_url_of(cfg!(feature = "otel"))
+    }
+
+    fn traces_url_of(&self, can_send: bool) -> Result<Option<String>, TelemetryError> {
         let Some(endpoint) = &self.otlp_endpoint else {
             return Ok(None);
         };
-        if !cfg!(feature = "otel") {
+        if !can_send {
             return Err(TelemetryError::NotBuilt);
         }
         let bad = || TelemetryError::Endpoint(endpoint.clone());
@@ -121,15 +128,16 @@ pub struct CallSpan {
 }
 
 impl CallSpan {
-    /// Opens a span, below the one that the caller named.
+    /// Opens a span, below the one that the caller named, which began when the request came. The rooms before this moment are
+    /// its first.
     #[cfg_attr(
         not(feature = "otel"),
         expect(unused_variables, reason = "there is nothing to open")
     )]
-    pub fn begin(caller: Option<Trace>) -> Self {
+    pub fn begin(caller: Option<Trace>, arrival: Arrival) -> Self {
         Self {
             #[cfg(feature = "otel")]
-            open: export::Open::begin(caller),
+            open: export::Open::begin(caller, arrival.seen),
         }
     }
 
@@ -141,16 +149,30 @@ impl CallSpan {
         None
     }
 
-    /// Closes it with what became of the call. Only the first close counts.
+    /// Where rooms of the call are entered.
+    pub fn rooms(&self) -> Rooms {
+        #[cfg(feature = "otel")]
+        return Rooms::below(self.open.as_ref().and_then(export::Open::above));
+        #[cfg(not(feature = "otel"))]
+        Rooms::default()
+    }
+
+    /// Says what became of the call.
     #[cfg_attr(
         not(feature = "otel"),
-        expect(unused_variables, reason = "there is nothing to close")
+        expect(unused_variables, reason = "there is nothing to say it of")
     )]
-    pub fn end(&mut self, tenant: &TenantId, record: &AuditRecord) {
+    pub fn tell(&mut self, tenant: &TenantId, record: &AuditRecord) {
         #[cfg(feature = "otel")]
-        if let Some(open) = self.open.take() {
-            open.end(tenant, record);
+        if let Some(open) = &mut self.open {
+            open.tell(tenant, record);
         }
+    }
+
+    /// Closes it. Only the first close counts; one that is dropped is closed too.
+    pub fn end(&mut self) {
+        #[cfg(feature = "otel")]
+        drop(self.open.take());
     }
 }
 
@@ -160,22 +182,24 @@ mod tests {
 
     #[test]
     fn where_spans_go_is_said_in_full_or_refused() {
-        let of = |endpoint: &str| {
+        let sent_by = |can_send: bool, endpoint: &str| {
             let settings = TelemetrySettings {
                 otlp_endpoint: Some(endpoint.to_owned()),
                 ..TelemetrySettings::default()
             };
-            settings.traces_url().map_err(|error| error.to_string())
+            settings
+                .traces_url_of(can_send)
+                .map_err(|error| error.to_string())
         };
-        assert!(matches!(TelemetrySettings::default().traces_url(), Ok(None)));
-        if !cfg!(feature = "otel") {
-            assert!(
-                of("http://127.0.0.1:4318")
-                    .unwrap_err()
-                    .contains("--features otel")
-            );
-            return;
+        let of = |endpoint: &str| sent_by(true, endpoint);
+        for can_send in [false, true] {
+            assert!(matches!(
+                TelemetrySettings::default().traces_url_of(can_send),
+                Ok(None)
+            ));
         }
+        let refused = sent_by(false, "http://127.0.0.1:4318").unwrap_err();
+        assert!(refused.contains("--features otel"), "{refused}");
         for good in ["http://127.0.0.1:4318", "http://127.0.0.1:4318/"] {
             assert_eq!(
                 of(good).unwrap().as_deref(),

@@ -248,6 +248,7 @@ impl Desk {
             client_version: envelope.client.version.as_deref().map(cut),
             protocol_version: envelope.dialect.version.as_str(),
             address: caller.address,
+            arrival: caller.arrival,
             // What the message says beats the header (protocol.md L-10).
             trace: match (&envelope.trace_parent, mirror.header(TRACEPARENT)) {
                 (Some(parent), _) => Trace::read(parent),

@@ -39,6 +39,7 @@ use crate::{
     catalogue::Edition,
     limits::{OverLimit, RateState},
     pipeline::{BoundEdition, ClientSession, House},
+    telemetry::Arrival,
     vocabulary::Listing,
 };
 
@@ -140,6 +141,8 @@ pub(super) struct Caller {
     pub(super) entrance: Option<Entrance>,
     /// How much of the catalogue the URL asks for.
     pub(super) listing: Listing,
+    /// When the message came.
+    pub(super) arrival: Arrival,
 }
 
 impl Desk {

@@ -28,6 +28,7 @@ use crate::{
         oauth::{Entrance, Resource},
     },
     pipeline::SignInError,
+    telemetry::Arrival,
     vocabulary::Listing,
 };
 
@@ -45,6 +46,7 @@ impl Front {
         parts: &mut Parts,
         body: Incoming,
     ) -> Result<Response<Outgoing>, Refusal> {
+        let mut arrival = Arrival::now();
         let headers = &parts.headers;
         let settings = &self.common.settings;
         if !self.names.allow_host(&parts.uri, headers) {
@@ -63,7 +65,9 @@ impl Front {
             return Err(Refusal::Method);
         }
         let held = self.admit(peer)?;
+        arrival.asked();
         let principal = self.principal(peer, desk, entrance.as_ref(), headers).await?;
+        arrival.admitted();
         if bound_to.is_some_and(|tenant| tenant != principal.tenant().as_str()) {
             return Err(Refusal::Credential {
                 error: AuthError::OtherTenant,
@@ -86,6 +90,7 @@ impl Front {
             counted,
             entrance,
             listing: parts.uri.query().map(Listing::of_query).unwrap_or_default(),
+            arrival,
         };
         let line = Line::new(media.events);
         let (desk, own) = (Arc::clone(desk), Arc::clone(&line));
@@ -150,6 +155,7 @@ impl Front {
             counted,
             entrance,
             listing: Listing::default(),
+            arrival: Arrival::default(),
         };
         let headers = std::mem::take(&mut parts.headers);
         let session = desk.session(&caller, Mirror::Http(&headers));
@@ -197,14 +203,7 @@ impl Front {
         refusal: &Refusal,
         resource: Option<&Resource>,
     ) -> Response<Outgoing> {
-        let status = refusal.status();
-        self.common.metrics.refusal(refusal);
-        info!(
-            address = %peer.address, status = status.as_u16(), method = %Logged(parts.method.as_str()),
-            path = %Logged(parts.uri.path()), reason = refusal.reason().map(tracing::field::display),
-            "refused a request: {refusal}"
-        );
-        let mut response = match refusal {
+        let response = match refusal {
             // For whoever tried Server-Sent Events first, a line that names the cure; to other methods nothing.
             Refusal::Method if parts.method == Method::GET => {
                 let body = json!({ "error": "method_not_allowed", "message": refusal.to_string() });
@@ -215,6 +214,30 @@ impl Front {
             Refusal::Method => Response::new(Outgoing::empty()),
             refusal => to_response(refusal.to_reply()),
         };
+        self.refused(peer, parts, refusal, resource, response)
+    }
+
+    /// The same where pages and REST endpoints are.
+    pub(super) fn refuse_visit(&self, peer: &Peer, parts: &Parts, refusal: &Refusal) -> Response<Outgoing> {
+        self.refused(peer, parts, refusal, None, to_response(refusal.to_rest()))
+    }
+
+    /// Takes note of a refusal, and heads its answer.
+    fn refused(
+        &self,
+        peer: &Peer,
+        parts: &Parts,
+        refusal: &Refusal,
+        resource: Option<&Resource>,
+        mut response: Response<Outgoing>,
+    ) -> Response<Outgoing> {
+        let status = refusal.status();
+        self.common.metrics.refusal(refusal);
+        info!(
+            address = %peer.address, status = status.as_u16(), method = %Logged(parts.method.as_str()),
+            path = %Logged(parts.uri.path()), reason = refusal.reason().map(tracing::field::display),
+            "refused a request: {refusal}"
+        );
         *response.status_mut() = status;
         let headers = response.headers_mut();
         if matches!(refusal, Refusal::Method) {

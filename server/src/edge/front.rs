@@ -12,7 +12,6 @@ use axum::Router;
 use futures_util::FutureExt;
 use http::{HeaderValue, Method, Request, Response, Version, header, request::Parts};
 use hyper::body::{Body as _, Incoming};
-use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 
@@ -229,11 +228,7 @@ impl Front {
                 drop(held);
                 response
             }
-            Err(refusal) => {
-                let said = json!({ "error": refusal.to_string(), "code": refusal.word() });
-                self.refuse(peer, &parts, &refusal, None)
-                    .map(|_| Outgoing::of(said.to_string()))
-            }
+            Err(refusal) => self.refuse_visit(peer, &parts, &refusal),
         }
     }
 

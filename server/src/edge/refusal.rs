@@ -2,6 +2,7 @@
 
 use footbridge_protocol::{codes, jsonrpc::ErrorObject};
 use http::StatusCode;
+use serde::Serialize;
 
 use super::{challenge, gate::TwoCredentials, reply::Reply};
 use crate::{
@@ -179,13 +180,33 @@ impl Refusal {
 
     /// The answer: a JSON-RPC error without an id, since no message was read.
     pub(super) fn to_reply(&self) -> Reply {
-        let reply = Reply::error(
-            self.status(),
-            None,
-            &ErrorObject::new(self.code(), self.to_string()),
-        );
+        if let Self::Address(limit) | Self::Rate(limit) = self {
+            return Reply::over_limit(None, limit);
+        }
+        let error = ErrorObject::new(self.code(), self.to_string());
+        self.timed(Reply::error(self.status(), None, &error))
+    }
+
+    /// The answer of a REST endpoint, or of a page.
+    pub(super) fn to_rest(&self) -> Reply {
+        #[derive(Serialize)]
+        struct Said {
+            error: String,
+            code: &'static str,
+        }
+        let said = Said {
+            error: self.to_string(),
+            code: self.word(),
+        };
+        // Invariant: texts serialise.
+        let said = serde_json::to_vec(&said).unwrap_or_default();
+        self.timed(Reply::raw(self.status().as_u16(), said))
+    }
+
+    /// The same answer, with the time to come back where that helps.
+    fn timed(&self, reply: Reply) -> Reply {
         match self {
-            Self::Address(limit) | Self::Rate(limit) => Reply::over_limit(None, limit),
+            Self::Address(limit) | Self::Rate(limit) => reply.once_within(limit),
             Self::Draining
             | Self::Overloaded
             | Self::Credential {

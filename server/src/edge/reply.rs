@@ -11,7 +11,7 @@
 //! | the log or store cannot be written | 503 | −32603 | both |
 //! | our fault | 500 | −32603 | [`of_call_error`], [`Reply::broken`] |
 
-use std::error::Error;
+use std::{error::Error, fmt};
 
 use bytes::Bytes;
 use footbridge_protocol::{
@@ -19,7 +19,8 @@ use footbridge_protocol::{
     jsonrpc::{ErrorObject, Id, write_error, write_result_with},
 };
 use http::StatusCode;
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::{Map, Value, json, value::to_raw_value};
 use tracing::{error, info};
 
 use super::{
@@ -154,18 +155,36 @@ impl Reply {
         };
         Self {
             rate: limit.rate(),
-            ..Self::too_many(id, (code, word), &limit.to_string(), limit.retry_after_seconds())
+            ..Self::too_many(id, (code, word), limit, limit.retry_after_seconds())
         }
     }
 
     /// 429 with a message and the time to wait.
     pub(super) fn later(id: Option<Id<'_>>, message: &str, retry_after: u64) -> Self {
-        Self::too_many(id, (codes::RATE_LIMITED, "rate_limited"), message, retry_after)
+        Self::too_many(id, (codes::RATE_LIMITED, "rate_limited"), &message, retry_after)
     }
 
-    fn too_many(id: Option<Id<'_>>, (code, word): (i64, &str), message: &str, retry_after: u64) -> Self {
-        let error = ErrorObject::new(code, format!("429 Too Many Requests: {message}"))
-            .with_data(&json!({ "code": word, "retry_after_seconds": retry_after }));
+    fn too_many(
+        id: Option<Id<'_>>,
+        (code, word): (i64, &'static str),
+        message: &dyn fmt::Display,
+        retry_after: u64,
+    ) -> Self {
+        /// What programs read of it. In one pass, and not by way of a `Value`: whoever floods is told thousands of times a second.
+        #[derive(Serialize)]
+        struct Data {
+            code: &'static str,
+            retry_after_seconds: u64,
+        }
+        let data = Data {
+            code: word,
+            retry_after_seconds: retry_after,
+        };
+        let error = ErrorObject {
+            // Invariant: a word and a number serialise.
+            data: to_raw_value(&data).ok(),
+            ..ErrorObject::new(code, format!("429 Too Many Requests: {message}"))
+        };
         Self {
             retry_after: Some(retry_after),
             ..Self::error(StatusCode::TOO_MANY_REQUESTS, id, &error)
@@ -175,6 +194,15 @@ impl Reply {
     /// The same, with what is left of the month's calls.
     pub(super) fn with_usage(self, usage: Option<Usage>) -> Self {
         Self { usage, ..self }
+    }
+
+    /// The same, with the time when a limit lets more through.
+    pub(super) fn once_within(self, limit: &OverLimit) -> Self {
+        Self {
+            retry_after: Some(limit.retry_after_seconds()),
+            rate: limit.rate(),
+            ..self
+        }
     }
 
     /// The same, with the wish to be asked again in a moment.

@@ -32,6 +32,7 @@ use super::{
 use crate::{
     access::Principal,
     pipeline::{ClientSession, House},
+    telemetry::Arrival,
     vocabulary::Listing,
 };
 
@@ -215,6 +216,7 @@ impl Session {
         let caller = Caller {
             entrance: None,
             listing: Listing::default(),
+            arrival: Arrival::now(),
             principal: self.principal.clone(),
             address: None,
             request_id: request_id(),

@@ -39,6 +39,7 @@ pub use actor::Actor;
 use actor::Standing;
 
 use crate::{
+    pipeline::Refused,
     store::{NewChange, StoreError, TenantTx},
     vocabulary::InvalidName,
 };
@@ -90,25 +91,25 @@ pub enum OperateError {
 }
 
 impl OperateError {
-    /// HTTP status and the code of catalogue.md §2.10 under which REST and console answer.
-    pub fn status_and_code(&self) -> (u16, &'static str) {
+    /// What REST and console answer under: the row of the vocabulary, where status and code stand together.
+    pub fn refused(&self) -> Refused {
         match self {
-            Self::Name(_) | Self::Invalid(_) => (400, "invalid_arguments"),
-            Self::WrongPassword => (401, "unauthorized"),
-            Self::Forbidden(_) => (403, "role_required"),
-            Self::NotFound(_) => (404, "not_found"),
-            Self::Conflict(_) | Self::Store(StoreError::Conflict { .. }) => (409, "conflict"),
-            Self::Rule(_) => (422, "rule_violation"),
-            Self::TooManyAttempts(_) => (429, "rate_limited"),
-            Self::Busy | Self::Provider(_) => (503, "unavailable"),
-            Self::Store(error) if error.is_outage() || error.is_retryable() => (503, "unavailable"),
-            Self::Random(_) | Self::Hash(_) | Self::Store(_) => (500, "internal"),
+            Self::Name(_) | Self::Invalid(_) => Refused::INVALID_ARGUMENTS,
+            Self::WrongPassword => Refused::UNAUTHORIZED,
+            Self::Forbidden(_) => Refused::ROLE_REQUIRED,
+            Self::NotFound(_) => Refused::NOT_FOUND,
+            Self::Conflict(_) | Self::Store(StoreError::Conflict { .. }) => Refused::CONFLICT,
+            Self::Rule(_) => Refused::RULE_VIOLATION,
+            Self::TooManyAttempts(_) => Refused::RATE_LIMITED,
+            Self::Busy | Self::Provider(_) => Refused::UNAVAILABLE,
+            Self::Store(error) if error.is_outage() || error.is_retryable() => Refused::UNAVAILABLE,
+            Self::Random(_) | Self::Hash(_) | Self::Store(_) => Refused::INTERNAL,
         }
     }
 
     /// Whether the text is for the caller. Otherwise the door logs it and answers with a reference.
     pub fn is_for_the_caller(&self) -> bool {
-        self.status_and_code().0 < 500 || matches!(self, Self::Busy | Self::Provider(_))
+        self.refused().http < 500 || matches!(self, Self::Busy | Self::Provider(_))
     }
 
     /// Seconds for `Retry-After`, where coming back helps.

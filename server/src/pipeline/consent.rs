@@ -29,6 +29,7 @@ use crate::{
     limits::Slot,
     policy::{Asked, Decision, Remembered, StateError, Token},
     store::{AuditStatus, Pending, PendingState},
+    telemetry::Room,
     vocabulary::{Consent, sha256},
 };
 
@@ -139,7 +140,9 @@ impl House {
                 return Box::pin(self.preview(&visit, value, Again::default(), door, draft)).await;
             }
         };
+        let checking = visit.rooms.enter(Room::Arguments);
         let arguments = visit.tool.input.check(value)?;
+        checking.leave();
         visit.fare.pay()?;
         let result = self.run_planned(&visit, permit, arguments, draft, slot).await?;
         Ok(Answer::Done(result))

@@ -13,6 +13,7 @@ use crate::{
     },
     domain::{DomainError, ToolResult},
     policy,
+    telemetry::Room,
     vocabulary::{Timestamp, canonical},
 };
 
@@ -48,9 +49,12 @@ impl House {
         now: Timestamp,
         draft: &mut Draft,
     ) -> Result<Answer, CallError> {
+        let limits = draft.enter(Room::Limits);
         let _slot = self.limits.enter(principal)?;
         let fare = Fare::new(self.limits.reserve(principal, now).await);
         fare.check()?;
+        limits.leave();
+        let _catalogue = draft.enter(Room::Catalogue);
         let unknown = || CallError::UnknownTool(name.to_owned());
         let bound = self.edition_of(principal).ok_or_else(unknown)?;
         let input = discovery::input(name).ok_or_else(unknown)?;

@@ -26,6 +26,7 @@ use crate::{
         review::{self, ReviewStatus},
     },
     store::{AuditRecord, AuditStatus, Pending, PendingState, TenantTx},
+    telemetry::Room,
     vocabulary::{Consent, Timestamp, hexadecimal},
 };
 
@@ -59,17 +60,22 @@ impl House {
                 let mut apply_with = visit.applying(permit, Plan::default(), false, visit.now);
                 let event = draft.to_record(AuditStatus::Allow);
                 let tenant = visit.grant.principal().tenant();
+                let store = visit.rooms.enter(Room::Store);
+                let inside = store.inside();
                 let work = self.store.write(tenant, move |tx| {
                     async move {
+                        let domain = inside.enter(Room::Domain);
                         apply_with.plan = plan_within(&plan, tx, call).await?;
                         let digest = apply_with.plan.digest(&tool);
                         let result = apply(tx, apply_with).await?;
+                        domain.leave();
                         record(tx, event, &digest, &result)?;
                         Ok(result)
                     }
                     .boxed()
                 });
                 let result = self.bounded(visit, work).await?;
+                store.leave();
                 draft.already_written(AuditStatus::Allow);
                 check_result(&result)?;
                 Ok(result)
@@ -79,11 +85,13 @@ impl House {
                 draft.plan(&plan.digest(&tool));
                 let tenant = visit.grant.principal().tenant();
                 if let Some(intent) = draft.to_record(AuditStatus::Intent) {
+                    let _audit = visit.rooms.enter(Room::Audit);
                     self.store.append_audit_durable(tenant, intent).await?;
                 }
                 draft.require_durable();
                 let store = TenantStore::new(self.store.clone(), tenant.clone());
                 let work = apply(store, visit.applying(permit, plan, false, visit.now));
+                let work = visit.rooms.clone().within(Room::Domain, work);
                 let result = self.apart(visit, slot, work).await?;
                 draft.result(&result);
                 check_result(&result)?;
@@ -115,12 +123,16 @@ impl House {
                 let (apply, seal_key) = (Arc::clone(apply), Arc::clone(&visit.seal_key));
                 let (progress, cancelled) = (visit.progress.clone(), visit.cancelled.clone());
                 let event = draft.to_record(AuditStatus::Allow);
+                let store = visit.rooms.enter(Room::Store);
+                let inside = store.inside();
                 let work = self.store.write(&tenant, move |tx| {
                     async move {
+                        let judging = inside.enter(Room::Policy);
                         let (permit, plan, now, reviewed) = match judge.row(tx, None).await? {
                             Judged::Over(over) => return Ok(over),
                             Judged::Taken(permit, plan, now, reviewed) => (permit, plan, now, reviewed),
                         };
+                        judging.leave();
                         let digest = plan.digest(&permit.tool().digest());
                         let call = Apply {
                             permit,
@@ -130,7 +142,9 @@ impl House {
                             cancelled,
                             now,
                         };
+                        let domain = inside.enter(Room::Domain);
                         let result = apply(tx, call).await?;
+                        domain.leave();
                         if let Some(id) = &reviewed {
                             review::follow(tx, id, ReviewStatus::Executed, None).await?;
                         }
@@ -145,6 +159,7 @@ impl House {
                     .boxed()
                 });
                 let redeemed = self.bounded(visit, work).await?;
+                store.leave();
                 if let Redeemed::Applied(result) = &redeemed {
                     draft.already_written(AuditStatus::Allow);
                     check_result(result)?;
@@ -154,13 +169,20 @@ impl House {
             Applier::Outside(apply) => {
                 let intent = draft.to_record(AuditStatus::Intent);
                 let judge = self.with_plan(judge).await?;
+                let taking = visit.rooms.enter(Room::Store);
+                let inside = taking.inside();
                 let work = self.store.write(&tenant, move |tx| {
-                    async move { judge.row(tx, intent).await }.boxed()
+                    async move {
+                        let _policy = inside.enter(Room::Policy);
+                        judge.row(tx, intent).await
+                    }
+                    .boxed()
                 });
                 let (permit, plan, now, reviewed) = match self.bounded(visit, work).await? {
                     Judged::Over(over) => return Ok(over),
                     Judged::Taken(permit, plan, now, reviewed) => (permit, plan, now, reviewed),
                 };
+                taking.leave();
                 if let Some(id) = &reviewed {
                     draft.review(id);
                 }
@@ -169,6 +191,8 @@ impl House {
                 let reference = draft.reference().unwrap_or_default().to_owned();
                 let store = TenantStore::new(self.store.clone(), tenant.clone());
                 let work = apply(store.clone(), visit.applying(permit, plan, true, now));
+                let rooms = visit.rooms.clone();
+                let work = rooms.clone().within(Room::Domain, work);
                 let seal_key = Arc::clone(&visit.seal_key);
                 // Whoever stops waiting: what was begun ends, and its row knows how.
                 let work = async move {
@@ -185,6 +209,7 @@ impl House {
                         }
                         Err(_) => None,
                     };
+                    let _store = rooms.enter(Room::Store);
                     store
                         .write(move |tx| {
                             async move {

@@ -12,6 +12,7 @@ use crate::{
     domain::{Call, DomainError, Handler, Outcome, TenantStore, ToolResult},
     limits::Slot,
     store::AuditStatus,
+    telemetry::Room,
 };
 
 /// Longest structured result in bytes (protocol.md L-02).
@@ -51,23 +52,39 @@ impl House {
             .map_or(self.call_timeout, Duration::from_secs);
         let tenant = call.permit.principal().tenant().clone();
         let (end, on_timeout) = match handler {
-            Handler::Plain(run) => (bounded(limit, run(call)).await, "nothing was changed"),
-            Handler::Read(run) => {
-                let run = Arc::clone(run);
-                let work = self.store.read(&tenant, move |tx| run(tx, call));
+            Handler::Plain(run) => {
+                let work = draft.rooms().within(Room::Domain, run(call));
                 (bounded(limit, work).await, "nothing was changed")
+            }
+            Handler::Read(run) => {
+                let (store, run) = (draft.enter(Room::Store), Arc::clone(run));
+                let inside = store.inside();
+                let work = self
+                    .store
+                    .read(&tenant, move |tx| inside.within(Room::Domain, run(tx, call)));
+                let end = bounded(limit, work).await;
+                store.leave();
+                (end, "nothing was changed")
             }
             Handler::Lookup(run) => {
-                let run = Arc::clone(run);
-                let work = self.store.lookup(&tenant, move |tx| run(tx, call));
-                (bounded(limit, work).await, "nothing was changed")
+                let (store, run) = (draft.enter(Room::Store), Arc::clone(run));
+                let inside = store.inside();
+                let work = self
+                    .store
+                    .lookup(&tenant, move |tx| inside.within(Room::Domain, run(tx, call)));
+                let end = bounded(limit, work).await;
+                store.leave();
+                (end, "nothing was changed")
             }
             Handler::Write(run) => {
-                let run = Arc::clone(run);
+                let (store, run) = (draft.enter(Room::Store), Arc::clone(run));
+                let inside = store.inside();
                 let event = draft.to_record(AuditStatus::Allow);
                 let work = self.store.write(&tenant, move |tx| {
                     async move {
+                        let domain = inside.enter(Room::Domain);
                         let outcome = run(tx, call).await?;
+                        domain.leave();
                         // The event commits with the effect or not at all.
                         if let Some(mut event) = event {
                             note_outcome(&mut event, &outcome);
@@ -78,6 +95,7 @@ impl House {
                     .boxed()
                 });
                 let end = bounded(limit, work).await;
+                store.leave();
                 if matches!(end, End::Returned(Ok(_))) {
                     draft.already_written(AuditStatus::Allow);
                 }
@@ -85,11 +103,13 @@ impl House {
             }
             Handler::Task(run) => {
                 if let Some(intent) = draft.to_record(AuditStatus::Intent) {
+                    let _audit = draft.enter(Room::Audit);
                     self.store.append_audit_durable(&tenant, intent).await?;
                 }
                 draft.require_durable();
                 let cancelled = call.cancelled.clone();
                 let work = run(TenantStore::new(self.store.clone(), tenant), call);
+                let work = draft.rooms().within(Room::Domain, work);
                 // A task of its own finishes what it began although nobody waits any more.
                 let task = tokio::spawn(async move {
                     let _slot = slot;

@@ -1,7 +1,10 @@
 //! Spans on their way to a collector: OTLP over HTTP, from a thread of its own, with a bounded queue whose overflow is
 //! dropped. A collector that is away costs a call nothing.
 
-use std::{sync::OnceLock, time::Duration};
+use std::{
+    sync::OnceLock,
+    time::{Duration, SystemTime},
+};
 
 use opentelemetry::{
     Context, KeyValue,
@@ -16,7 +19,7 @@ use opentelemetry_sdk::{
     trace::{Sampler, SdkTracer, SdkTracerProvider, Span},
 };
 
-use super::{TelemetryError, TelemetrySettings, Trace};
+use super::{Room, TelemetryError, TelemetrySettings, Trace};
 use crate::{
     store::{AuditRecord, AuditStatus},
     vocabulary::TenantId,
@@ -70,7 +73,7 @@ impl Exporter {
 pub(super) struct Open(Span);
 
 impl Open {
-    pub(super) fn begin(caller: Option<Trace>) -> Option<Self> {
+    pub(super) fn begin(caller: Option<Trace>, seen: Option<Seen>) -> Option<Self> {
         let tracer = TRACER.get()?;
         let above = match caller {
             None => Context::new(),
@@ -88,8 +91,19 @@ impl Open {
                 Context::new().with_remote_span_context(remote)
             }
         };
-        let builder = tracer.span_builder("tools/call").with_kind(SpanKind::Server);
-        Some(Self(tracer.build_with_context(builder, &above)))
+        let mut builder = tracer.span_builder("tools/call").with_kind(SpanKind::Server);
+        builder.start_time = seen.map(|seen| seen.came);
+        let open = Self(tracer.build_with_context(builder, &above));
+        if let (Some(above), Some(seen)) = (open.above(), seen) {
+            seen.tell(&above);
+        }
+        Some(open)
+    }
+
+    /// What rooms are entered below; nothing where the call is not traced.
+    pub(super) fn above(&self) -> Option<Above> {
+        let context = || Above(self.0.span_context().clone());
+        self.0.is_recording().then(context)
     }
 
     pub(super) fn trace_id(&self) -> String {
@@ -97,8 +111,8 @@ impl Open {
     }
 
     /// Names are those of the log and of its fields.
-    pub(super) fn end(self, tenant: &TenantId, record: &AuditRecord) {
-        let Self(mut span) = self;
+    pub(super) fn tell(&mut self, tenant: &TenantId, record: &AuditRecord) {
+        let Self(span) = self;
         if !span.is_recording() {
             return;
         }
@@ -139,7 +153,72 @@ impl Open {
             // What went wrong is in the log, under the request's id: a collector is another's system.
             span.set_status(Status::error(record.status.as_str()));
         }
-        span.end();
+    }
+}
+
+/// A span that others are opened below.
+#[derive(Clone, Debug)]
+pub(super) struct Above(SpanContext);
+
+impl Above {
+    pub(super) fn enter(&self, room: Room) -> Option<OpenRoom> {
+        self.enter_at(room, None)
+    }
+
+    fn enter_at(&self, room: Room, at: Option<SystemTime>) -> Option<OpenRoom> {
+        let tracer = TRACER.get()?;
+        let above = Context::new().with_remote_span_context(self.0.clone());
+        let mut builder = tracer.span_builder(room.as_str());
+        builder.start_time = at;
+        Some(OpenRoom(Box::new(tracer.build_with_context(builder, &above))))
+    }
+}
+
+/// A room that a call is in. Boxed: it stands in the futures of calls, which are moved about.
+#[derive(Debug)]
+pub(super) struct OpenRoom(Box<Span>);
+
+impl OpenRoom {
+    pub(super) fn above(&self) -> Above {
+        Above(self.0.span_context().clone())
+    }
+}
+
+/// What a request went through before it was known to be a call.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seen {
+    came: SystemTime,
+    asked: Option<SystemTime>,
+    admitted: Option<SystemTime>,
+}
+
+impl Seen {
+    /// Nothing in a process that sends no spans: the clock is not asked.
+    pub(super) fn now() -> Option<Self> {
+        TRACER.get().map(|_| Self {
+            came: SystemTime::now(),
+            asked: None,
+            admitted: None,
+        })
+    }
+
+    pub(super) fn asked(&mut self) {
+        self.asked = Some(SystemTime::now());
+    }
+
+    pub(super) fn admitted(&mut self) {
+        self.admitted = Some(SystemTime::now());
+    }
+
+    fn tell(self, call: &Above) {
+        let Some(edge) = call.enter_at(Room::Edge, Some(self.came)) else {
+            return;
+        };
+        if let (Some(asked), Some(admitted)) = (self.asked, self.admitted)
+            && let Some(mut access) = edge.above().enter_at(Room::Access, Some(asked))
+        {
+            access.0.end_with_timestamp(admitted);
+        }
     }
 }
 

@@ -151,8 +151,7 @@ impl From<OperateError> for RestError {
         if !error.is_for_the_caller() {
             return Self::internal(&error);
         }
-        let (_, code) = error.status_and_code();
-        let refused = Self::of(code, error.to_string());
+        let refused = Self::new(error.refused(), error.to_string());
         match error.retry_after_seconds() {
             Some(seconds) => refused.retry_after(seconds),
             None => refused,

@@ -12,6 +12,7 @@ use crate::{
     limits::{OverLimit, RateState},
     pipeline::{Refused, SignInError},
     store::Key,
+    telemetry::Arrival,
 };
 
 /// Proof that the request carries an API key that is good now. The request is counted against the key's rate.
@@ -21,12 +22,18 @@ pub struct KeyInHand {
     /// As whom it enters each edition; one at least.
     principals: Vec<Principal>,
     counted: Result<RateState, OverLimit>,
+    arrival: Arrival,
 }
 
 impl KeyInHand {
     /// The key's row.
     pub fn key(&self) -> &Key {
         &self.key
+    }
+
+    /// When the request came.
+    pub fn arrival(&self) -> Arrival {
+        self.arrival
     }
 
     /// As whom it enters each of the editions that are served, in catalogue order.
@@ -96,17 +103,20 @@ impl FromRequestParts<Web> for KeyInHand {
     type Rejection = RestError;
 
     async fn from_request_parts(parts: &mut Parts, web: &Web) -> Result<Self, RestError> {
+        let mut arrival = Arrival::now();
         let Credential(secret) = Credential::from_request_parts(parts, web).await?;
         let visit = parts.extensions.get::<Visit>();
         let address = visit
             .ok_or_else(|| RestError::internal(&"a request without a visit"))?
             .address;
         let secret = secret.as_ref().map(ExposeSecret::expose_secret);
+        arrival.asked();
         let (key, principals) = web
             .house()
             .recognise(secret, address)
             .await
             .map_err(|error| refused(&error))?;
+        arrival.admitted();
         let Some(any) = principals.first() else {
             return Err(RestError::internal(&"a key was recognised for no edition"));
         };
@@ -115,6 +125,7 @@ impl FromRequestParts<Web> for KeyInHand {
             key,
             principals,
             counted,
+            arrival,
         })
     }
 }

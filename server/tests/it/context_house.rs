@@ -31,6 +31,7 @@ use footbridge_server::{
     pipeline::{Answer, Asking, CallError, House, HouseBuilder, SignInError, ToolCall},
     policy::SealKey,
     store::{KeyLimits, Store},
+    telemetry::Arrival,
     vocabulary::{Clock, Scope},
 };
 use serde_json::{Map, Value, json, value::to_raw_value};
@@ -214,6 +215,7 @@ impl Rooms {
                 protocol_version: "2026-07-28",
                 address: None,
                 trace: None,
+                arrival: Arrival::default(),
             },
         };
         match self.house.call(principal, call).await? {

@@ -30,6 +30,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "limits",
             "policy",
             "store",
+            "telemetry",
         ],
     ),
     (

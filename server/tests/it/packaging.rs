@@ -1,4 +1,5 @@
-//! What runs the program elsewhere: the systemd unit and the container file, as far as they can be run here.
+//! What runs the program elsewhere: the systemd unit and the container file, as far as they can be run by a test. The image
+//! itself is built and run by `scripts/container-check`.
 
 use std::{path::Path, process::Command};
 

@@ -141,6 +141,7 @@ impl Desk {
                 counted: caller.counted.clone(),
                 entrance: caller.entrance.clone(),
                 listing: caller.listing.clone(),
+                arrival: caller.arrival,
             },
             id: task.id.clone(),
             cancelled: guard.disarm(),

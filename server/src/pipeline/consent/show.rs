@@ -19,6 +19,7 @@ use crate::{
         review::{self, REVIEW_LIFETIME_MS, Review},
     },
     store::{AuditStatus, NewPending, PENDING_LIFETIME_MS, Pending},
+    telemetry::Room,
     vocabulary::{Consent, Timestamp, canonical, sha256},
 };
 
@@ -125,6 +126,7 @@ impl House {
         };
         let event = draft.to_record(status);
         let kept = review.clone();
+        let remembering = visit.rooms.enter(Room::Store);
         let expires_at = self
             .store
             .write(&facts.tenant, move |tx| {
@@ -143,6 +145,7 @@ impl House {
                 .boxed()
             })
             .await?;
+        remembering.leave();
         draft.already_written(status);
         let shown = Shown {
             preview: Some(&remembered.preview),
@@ -201,12 +204,22 @@ impl House {
             PlanSource::Store(plan) => {
                 let plan = Arc::clone(plan);
                 let tenant = visit.grant.principal().tenant();
+                let store = visit.rooms.enter(Room::Store);
+                let inside = store.inside();
                 let work = self.store.read(tenant, move |tx| {
-                    async move { plan(&mut tx.reading(), call).await }.boxed()
+                    async move {
+                        let _domain = inside.enter(Room::Domain);
+                        plan(&mut tx.reading(), call).await
+                    }
+                    .boxed()
                 });
-                work.boxed()
+                work.map(|planned| {
+                    store.leave();
+                    planned
+                })
+                .boxed()
             }
-            PlanSource::Remote(plan) => plan(call),
+            PlanSource::Remote(plan) => visit.rooms.clone().within(Room::Domain, plan(call)),
         };
         match bounded(visit.limit, work).await {
             End::Returned(result) => Ok(result?),

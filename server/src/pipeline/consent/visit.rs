@@ -17,6 +17,7 @@ use crate::{
     },
     policy::{self, Permit, Remembered, SealKey, review::Review},
     store::Pending,
+    telemetry::Rooms,
     vocabulary::{Consent, Timestamp, new_id},
 };
 
@@ -28,6 +29,7 @@ pub(in crate::pipeline) struct Visit {
     pub(in crate::pipeline) grant: Grant,
     pub(in crate::pipeline) planned: Planned,
     pub(in crate::pipeline) limit: Duration,
+    pub(in crate::pipeline) rooms: Rooms,
     pub(in crate::pipeline) now: Timestamp,
     pub(in crate::pipeline) progress: Progress,
     pub(in crate::pipeline) cancelled: CancellationToken,
@@ -50,6 +52,7 @@ impl Visit {
     )]
     pub(in crate::pipeline) fn new(
         house: &House,
+        rooms: Rooms,
         edition: &Arc<Edition>,
         grant: &Grant,
         planned: &Planned,
@@ -67,6 +70,7 @@ impl Visit {
             limit: tool
                 .timeout_seconds
                 .map_or(house.call_timeout, Duration::from_secs),
+            rooms,
             now,
             progress: call.progress.clone(),
             cancelled: call.cancelled.clone(),

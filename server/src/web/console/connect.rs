@@ -20,7 +20,7 @@ use crate::{
     edge::Visit,
     operate::keys::{self, KeyPage, KeyView},
     store::AuditFilter,
-    vocabulary::{EditionName, KeyId, Listing, Role},
+    vocabulary::{EditionName, KeyId, Listing},
     web::{Query, Web},
 };
 
@@ -192,7 +192,7 @@ async fn page(
     };
     let page = ConnectPage {
         frame: Frame::new(&person, "Connect", None),
-        may_mint: !matches!(person.role(), Role::Auditor | Role::Agent),
+        may_mint: person.may_act(),
         chosen: chosen.map_or_else(String::new, |key| key.id.to_string()),
         keys: mine
             .into_iter()

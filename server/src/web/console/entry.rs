@@ -7,12 +7,12 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
     routing::{get, post},
 };
-use http::StatusCode;
 use secrecy::SecretString;
 use serde::Deserialize;
 
 use super::{
     PageError, Person, Posted, Visitor,
+    page::status_of,
     person::{HoldsForm, forget},
     render, text,
 };
@@ -109,7 +109,6 @@ async fn sign_in(State(web): State<Web>, posted: Posted<Visitor>) -> Result<Resp
             enter(&web, &visitor, &tenant, &user.id, next).await
         }
         Err(error) if error.is_for_the_caller() => {
-            let (status, _) = error.status_and_code();
             let page = SignInPage {
                 form: visitor.form(),
                 problem: text::sentence(&error.to_string()),
@@ -121,14 +120,10 @@ async fn sign_in(State(web): State<Web>, posted: Posted<Visitor>) -> Result<Resp
                 provider: web.provider().map_or("", SignInProvider::title),
                 provider_link: provider_link(own_page(fields.get("next"))),
             };
-            Ok((status_of(status), render(&page)?).into_response())
+            Ok((status_of(&error), render(&page)?).into_response())
         }
         Err(error) => Err(error.into()),
     }
-}
-
-pub(super) fn status_of(status: u16) -> StatusCode {
-    StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST)
 }
 
 /// Opens a session and goes on to a page.
@@ -196,7 +191,6 @@ async fn set_up(State(web): State<Web>, posted: Posted<Visitor>) -> Result<Respo
     match made {
         Ok((tenant, user)) => enter(&web, &visitor, &tenant, &user.id, "/console/connect").await,
         Err(error) if error.is_for_the_caller() => {
-            let (status, _) = error.status_and_code();
             let page = SetupPage {
                 form: visitor.form(),
                 problem: text::sentence(&error.to_string()),
@@ -204,7 +198,7 @@ async fn set_up(State(web): State<Web>, posted: Posted<Visitor>) -> Result<Respo
                 name: fields.get("name"),
                 tenant: fields.get("tenant"),
             };
-            Ok((status_of(status), render(&page)?).into_response())
+            Ok((status_of(&error), render(&page)?).into_response())
         }
         Err(error) => Err(error.into()),
     }

@@ -12,17 +12,16 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use http::StatusCode;
 use serde::Deserialize;
 
-use super::{Frame, PageError, Person, render, text};
+use super::{Frame, PageError, Person, page::status_of, render, text};
 use crate::{
     operate::{
         OperateError,
         keys::{self, KeyPage, KeyView},
         people,
     },
-    vocabulary::{EditionName, KeyId, Role},
+    vocabulary::{EditionName, KeyId},
     web::{Query, Web},
 };
 
@@ -118,10 +117,6 @@ pub(super) async fn names(web: &Web, person: &Person) -> Result<HashMap<String, 
     Ok(named.collect())
 }
 
-fn may_mint(role: Role) -> bool {
-    !matches!(role, Role::Auditor | Role::Agent)
-}
-
 #[derive(Template)]
 #[template(path = "console/keys.html")]
 struct ListPage {
@@ -155,7 +150,7 @@ async fn list(
     let page = ListPage {
         frame: Frame::new(&person, "Keys", Some(&query.done)),
         everybody: person.sees_everybody(),
-        may_mint: may_mint(person.role()),
+        may_mint: person.may_act(),
         keys: found.iter().map(|key| KeyRow::new(key, &owners)).collect(),
         older: last.filter(|_| more).unwrap_or_default(),
     };
@@ -202,7 +197,7 @@ async fn key_page(
         frame: Frame::new(person, "Keys", done),
         problem,
         key: KeyRow::new(&key, &owners),
-        may_mint: may_mint(person.role()) && (mine || person.role().is_admin()),
+        may_mint: person.may_act() && (mine || person.role().is_admin()),
         may_restrain: person.role().is_admin() || mine,
     })
 }
@@ -212,7 +207,6 @@ async fn again(web: &Web, person: &Person, id: &str, error: OperateError) -> Res
     if !error.is_for_the_caller() || matches!(error, OperateError::NotFound(_) | OperateError::Forbidden(_)) {
         return Err(error.into());
     }
-    let status = StatusCode::from_u16(error.status_and_code().0).unwrap_or(StatusCode::BAD_REQUEST);
     let page = key_page(web, person, id, None, text::sentence(&error.to_string())).await?;
-    Ok((status, render(&page)?).into_response())
+    Ok((status_of(&error), render(&page)?).into_response())
 }

@@ -13,12 +13,7 @@ use axum::{
 use http::StatusCode;
 use secrecy::SecretString;
 
-use super::{
-    PageError, Posted, Visitor,
-    entry::{enter, status_of},
-    person::HoldsForm,
-    render, text,
-};
+use super::{PageError, Posted, Visitor, entry::enter, page::status_of, person::HoldsForm, render, text};
 use crate::{
     operate::{OperateError, invitations, new_password},
     web::Web,
@@ -81,16 +76,13 @@ fn worthless(visitor: &Visitor, kind: Kind, error: OperateError) -> Result<Respo
         problem: text::sentence(&error.to_string()),
         kind,
     };
-    Ok((status_of(error.status_and_code().0), render(&page)?).into_response())
+    Ok((status_of(&error), render(&page)?).into_response())
 }
 
 fn said(problem: Option<&OperateError>) -> (StatusCode, String) {
     match problem {
         None => (StatusCode::OK, String::new()),
-        Some(error) => (
-            status_of(error.status_and_code().0),
-            text::sentence(&error.to_string()),
-        ),
+        Some(error) => (status_of(error), text::sentence(&error.to_string())),
     }
 }
 

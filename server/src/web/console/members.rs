@@ -7,10 +7,9 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
     routing::{get, post},
 };
-use http::StatusCode;
 use serde::Deserialize;
 
-use super::{AdminPerson, Frame, PageError, Person, Posted, ReaderPerson, render, text};
+use super::{AdminPerson, Frame, PageError, Person, Posted, ReaderPerson, page::status_of, render, text};
 use crate::{
     edge::Visit,
     operate::{
@@ -161,10 +160,9 @@ async fn again(web: &Web, person: &Person, error: OperateError) -> Result<Respon
     if !error.is_for_the_caller() || matches!(error, OperateError::Forbidden(_)) {
         return Err(error.into());
     }
-    let status = StatusCode::from_u16(error.status_and_code().0).unwrap_or(StatusCode::BAD_REQUEST);
     let problem = text::sentence(&error.to_string());
     let page = members_page(web, person, &ListQuery::default(), problem).await?;
-    Ok((status, render(&page)?).into_response())
+    Ok((status_of(&error), render(&page)?).into_response())
 }
 
 fn no_role() -> OperateError {
@@ -331,9 +329,8 @@ async fn member_again(
     if !error.is_for_the_caller() || matches!(error, OperateError::Forbidden(_)) {
         return Err(error.into());
     }
-    let status = StatusCode::from_u16(error.status_and_code().0).unwrap_or(StatusCode::BAD_REQUEST);
     let page = member_page(web, person, id, None, text::sentence(&error.to_string())).await?;
-    Ok((status, render(&page)?).into_response())
+    Ok((status_of(&error), render(&page)?).into_response())
 }
 
 async fn carry_out(

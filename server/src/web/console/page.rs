@@ -109,6 +109,19 @@ pub fn render(page: &impl Template) -> Result<Html<String>, PageError> {
         .map_err(|error| PageError::internal(&error))
 }
 
+/// The status of a page that says what an act failed for.
+pub(super) fn status_of(error: &OperateError) -> StatusCode {
+    StatusCode::from_u16(error.refused().http).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+/// The roles that change something at all.
+pub(super) const ROLES_THAT_ACT: &str = "owner, admin or member";
+
+/// What is said to a role that may not.
+pub(super) fn needs_role(needs: &str) -> String {
+    format!("This needs the role {needs}. Somebody with it can do it for you, or change your role.")
+}
+
 /// What is shown instead of a page.
 #[derive(Debug)]
 pub enum PageError {
@@ -142,11 +155,12 @@ impl PageError {
 
     /// Signed in, but not for this.
     pub fn role_required(needs: &str) -> Self {
-        Self::refused(
-            StatusCode::FORBIDDEN,
-            "Not for your role",
-            format!("This needs the role {needs}. Somebody with it can do it for you, or change your role."),
-        )
+        Self::refused(StatusCode::FORBIDDEN, "Not for your role", needs_role(needs))
+    }
+
+    /// Signed in as somebody who reads everything and changes nothing.
+    pub(super) fn reads_only() -> Self {
+        Self::role_required(ROLES_THAT_ACT)
     }
 
     /// Nothing is there.
@@ -176,8 +190,7 @@ impl From<OperateError> for PageError {
         if !error.is_for_the_caller() {
             return Self::internal(&error);
         }
-        let (status, _) = error.status_and_code();
-        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
+        let status = status_of(&error);
         let title = match status {
             StatusCode::NOT_FOUND => "Not found",
             StatusCode::FORBIDDEN => "Not for your role",

@@ -106,6 +106,23 @@ impl Person {
     pub fn has_workspace(&self) -> bool {
         self.has_workspace
     }
+
+    /// Whether their role changes anything at all: not an auditor's, and not that of a registered worker, whose keys act.
+    pub fn may_act(&self) -> bool {
+        !matches!(self.who.role(), Role::Auditor | Role::Agent)
+    }
+
+    /// Keeps a form from somebody for whom it would be refused.
+    ///
+    /// # Errors
+    /// When their role changes nothing.
+    pub fn must_act(&self) -> Result<(), PageError> {
+        if self.may_act() {
+            Ok(())
+        } else {
+            Err(PageError::reads_only())
+        }
+    }
 }
 
 impl std::ops::Deref for Person {

@@ -12,7 +12,7 @@ use http::StatusCode;
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use super::{Frame, PageError, Person, Posted, person::forget, render, text};
+use super::{Frame, PageError, Person, Posted, page::status_of, person::forget, render, text};
 use crate::{
     edge::Visit,
     operate::{
@@ -90,7 +90,7 @@ fn settings_page(
     let status = match problem {
         None => StatusCode::OK,
         Some(OperateError::WrongPassword) => StatusCode::UNPROCESSABLE_ENTITY,
-        Some(error) => StatusCode::from_u16(error.status_and_code().0).unwrap_or(StatusCode::BAD_REQUEST),
+        Some(error) => status_of(error),
     };
     Ok((status, render(&page)?).into_response())
 }

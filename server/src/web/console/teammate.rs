@@ -10,19 +10,21 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, value::to_raw_value};
 use tokio_util::sync::CancellationToken;
 
-use super::{PageError, Person, person::HoldsForm, text};
+use super::{
+    PageError, Person,
+    page::{ROLES_THAT_ACT, needs_role},
+    person::HoldsForm,
+    text,
+};
 use crate::{
     access::{Denial, Principal, session_principal},
     audit::RequestFacts,
     domain::{DomainError, Progress, workspace::OwnField},
     edge::{self, Visit},
     pipeline::{Answer, Asking, CallError, ToolCall},
-    vocabulary::Role,
+    telemetry::Arrival,
     web::Web,
 };
-
-/// What is said to a role that reads everything and changes nothing.
-const READS_ONLY: &str = "Your role reads everything and changes nothing.";
 
 /// The edition whose pages these are.
 const EDITION: &str = "workspace";
@@ -84,7 +86,7 @@ impl Refusal {
     fn new(error: &CallError, reference: &str) -> Self {
         let status = StatusCode::from_u16(error.http_twin()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let text = match error {
-            CallError::Denied(Denial::ReadOnly) => READS_ONLY.to_owned(),
+            CallError::Denied(Denial::ReadOnly) => needs_role(ROLES_THAT_ACT),
             _ if status.is_server_error() => error.text(reference),
             _ => text::sentence(&error.to_string()),
         };
@@ -121,24 +123,6 @@ impl From<Refusal> for PageError {
 }
 
 impl Teammate {
-    /// Whether their role changes records at all.
-    pub(super) fn may_act(&self) -> bool {
-        self.role() != Role::Auditor
-    }
-
-    /// Keeps a form from somebody for whom it would be refused.
-    ///
-    /// # Errors
-    /// When their role changes nothing.
-    pub(super) fn must_act(&self) -> Result<(), PageError> {
-        if self.may_act() {
-            Ok(())
-        } else {
-            let title = "Not for your role";
-            Err(PageError::refused(StatusCode::FORBIDDEN, title, READS_ONLY))
-        }
-    }
-
     /// Calls a tool by their hand.
     ///
     /// # Errors
@@ -177,6 +161,7 @@ impl Teammate {
                 protocol_version: "console",
                 address: Some(self.visit.address),
                 trace: None,
+                arrival: Arrival::default(),
             },
         };
         let result = self.web.house().call(&self.principal, call).await;

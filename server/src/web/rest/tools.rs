@@ -22,7 +22,7 @@ use crate::{
     edge::{self, Visit},
     limits::{OverLimit, Usage},
     pipeline::{Answer, Asking, CallError, Refused, ToolCall},
-    telemetry::Trace,
+    telemetry::{Arrival, Trace},
     vocabulary::EditionName,
     web::{KeyInHand, Query, RestError, Web, key::too_many, read},
 };
@@ -49,7 +49,7 @@ async fn call(
     request: Request,
 ) -> Result<Response, RestError> {
     let principal = choose(&web, &key, &name, query.edition.as_ref())?;
-    let facts = facts(&visit, request.headers());
+    let facts = facts(&visit, request.headers(), key.arrival());
     if let Some(limit) = key.over() {
         // Nothing ran, and nothing will: the refusal stands whether or not the log takes its row.
         if let Err(error) = web
@@ -140,7 +140,7 @@ fn choose<'k>(
     }
 }
 
-fn facts(visit: &Visit, headers: &HeaderMap) -> RequestFacts {
+fn facts(visit: &Visit, headers: &HeaderMap, arrival: Arrival) -> RequestFacts {
     let text = |name: header::HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     let client = text(header::USER_AGENT);
     RequestFacts {
@@ -150,6 +150,7 @@ fn facts(visit: &Visit, headers: &HeaderMap) -> RequestFacts {
         protocol_version: "rest",
         address: Some(visit.address),
         trace: text(header::HeaderName::from_static("traceparent")).and_then(Trace::read),
+        arrival,
     }
 }
 

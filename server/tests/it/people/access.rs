@@ -467,7 +467,7 @@ async fn a_key_only_ever_gets_narrower() {
     for (field, wish) in wishes {
         let refused = narrow(wish).await.unwrap_err();
         assert!(refused.to_string().starts_with(field), "{refused}");
-        assert_eq!(refused.status_and_code().0, 422, "{refused}");
+        assert_eq!(refused.refused().http, 422, "{refused}");
     }
     let tighter = KeyNarrowing {
         scopes: Some(super::scopes("crm:read memory.read")),

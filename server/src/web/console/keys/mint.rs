@@ -7,10 +7,8 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use http::StatusCode;
 use serde::Deserialize;
 
-use super::may_mint;
 use crate::{
     access::role_in,
     catalogue::{Edition, ScopeRule, Tool},
@@ -28,6 +26,7 @@ use crate::{
             Fields, Frame, PageError, Person, Posted,
             clients::{self, Snippet},
             connect::{Tick, edition_url, tick_of},
+            page::status_of,
             render, text,
             toolsets::{self, Toolset},
         },
@@ -92,9 +91,7 @@ async fn new_page(
     person: Person,
     Query(query): Query<NewQuery>,
 ) -> Result<Response, PageError> {
-    if !may_mint(person.role()) {
-        return Err(PageError::role_required("owner, admin or member"));
-    }
+    person.must_act()?;
     let page = new_key_page(&web, &person, &query.edition, &Fields::default(), String::new()).await?;
     Ok(render(&page)?.into_response())
 }
@@ -220,11 +217,9 @@ async fn mint(
     match minted {
         Ok(minted) => fresh(&web, &visit, &person, &minted, String::new()).await,
         Err(error) if error.is_for_the_caller() => {
-            let (status, _) = error.status_and_code();
             let problem = text::sentence(&error.to_string());
             let page = new_key_page(&web, &person, fields.get("edition"), &fields, problem).await?;
-            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
-            Ok((status, render(&page)?).into_response())
+            Ok((status_of(&error), render(&page)?).into_response())
         }
         Err(error) => Err(error.into()),
     }
