@@ -66,5 +66,20 @@ fn a_converted_lead_leaves_its_notes_tags_and_own_fields_to_the_contact() {
             "{notes:?}"
         );
         assert_eq!(done["lead"]["custom"]["colour"], "red");
+
+        // Another lead of the same company and address: nobody is doubled without a word.
+        let again = json!({ "name": "A. Lovelace", "company": "NOTES & co", "email": "Ada@notes.test", "on_duplicate": "create" });
+        let again = rooms.confirmed(&key, "create_lead", again).await;
+        let convert = json!({ "id": again["lead"]["id"] });
+        let asked = rooms.preview(&key, "convert_lead", convert.clone()).await;
+        assert_eq!(
+            asked["preview"]["warnings"],
+            json!([
+                "an account is called \"NOTES & co\" already; to take that one, call again with it as account_id",
+                "a contact has the email ada@notes.test already",
+            ])
+        );
+        let asked = rooms.preview(&blind, "convert_lead", convert).await;
+        assert_eq!(asked["preview"]["warnings"], json!([]));
     });
 }

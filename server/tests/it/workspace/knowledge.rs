@@ -113,6 +113,15 @@ fn a_slug_belongs_to_one_article_and_archived_ones_are_not_found() {
             .call(&key, "search_knowledge", json!({ "query": "refunds" }))
             .await;
         assert_eq!(column(&found, "slug"), ["refunds-2"]);
+        // Where nobody can read what it leads to, whoever archives hears of it first.
+        let back = json!({ "id": "refunds-2", "redirect_to": done["article"]["id"] });
+        let asked = rooms.preview(&key, "archive_knowledge_article", back).await;
+        assert_eq!(
+            asked["preview"]["warnings"],
+            json!([
+                "article \"Refunds\" is not published for everybody: whoever follows the old address finds nothing"
+            ])
+        );
         let again = rooms.refusal(&key, "archive_knowledge_article", archive).await;
         assert_eq!(
             again,

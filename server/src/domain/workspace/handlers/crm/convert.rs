@@ -16,12 +16,13 @@ use crate::{
                 note::CrmNote,
                 opportunity::{Opportunity, Stage},
             },
-            record::{self, Document, Kind, Stored, Who},
+            record::{self, Document, Kind, Stored, Who, fold},
             refs,
             write::{self, object},
         },
     },
     store::{Condition, ReadTx, RecordQuery, TenantTx},
+    vocabulary::Timestamp,
 };
 
 /// Notes that go over to a contact in one call.
@@ -57,6 +58,13 @@ struct Conversion {
     opportunity: Option<Opportunity>,
 }
 
+/// The account of a new contact: one that is there, or one that is made.
+struct Home {
+    id: Option<String>,
+    new: Option<Account>,
+    title: String,
+}
+
 /// Plans what becomes of a lead.
 pub(super) async fn plan(tx: &mut ReadTx<'_>, call: PlanCall) -> Result<Plan, DomainError> {
     let lead: Stored<Lead> = write::named(tx, &call).await?;
@@ -69,63 +77,28 @@ pub(super) async fn plan(tx: &mut ReadTx<'_>, call: PlanCall) -> Result<Plan, Do
     after.fields.settle(Some(lead.fields()), now)?;
 
     let mut names = Names::default();
-    let (account_id, account, account_title) = match (arguments.account_id, arguments.account_name) {
-        (Some(_), Some(_)) => {
-            return Err(DomainError::argument(
-                "account_id, account_name: give at most one of the two",
-            ));
-        }
-        (Some(text), None) => {
-            let found: Stored<Account> = refs::get(tx, &text, reader.shows()).await?;
-            let title = found.fields().title();
-            names.add(&found.id, reader.text(&title).to_owned());
-            (Some(found.id), None, title)
-        }
-        (None, name) => {
-            let name = name.or_else(|| fields.company.clone()).ok_or_else(|| {
-                DomainError::Rule(
-                    "the lead has no company; call again with account_id or account_name".to_owned(),
-                )
-            })?;
-            let mut account = Account {
-                name: name.clone(),
-                owner: fields.owner.clone(),
-                ..Account::default()
-            };
-            account.settle(None, now)?;
-            (None, Some(account), name)
-        }
-    };
+    let named = (arguments.account_id, arguments.account_name);
+    let home = home(tx, named, &fields, &reader, &mut names, now).await?;
     let contact = Contact {
         name: fields.name.clone(),
-        account_id: account_id.clone().unwrap_or_else(|| "the new account".to_owned()),
+        account_id: home.id.clone().unwrap_or_else(|| "the new account".to_owned()),
         email: fields.email.clone(),
         phone: fields.phone.clone(),
         title: fields.title.clone(),
         owner: fields.owner.clone(),
         last_seen_at: None,
     };
-    let wanted = arguments.opportunity.unwrap_or_default();
-    let mut opportunity = arguments.create_opportunity.then(|| Opportunity {
-        name: wanted
-            .name
-            .unwrap_or_else(|| format!("{account_title}: {}", fields.name)),
-        account_id: contact.account_id.clone(),
-        stage: wanted.stage.unwrap_or_default(),
-        amount_cents: wanted.amount_cents.or(fields.value_cents).unwrap_or_default(),
-        currency: fields.currency.clone(),
-        close_date: wanted.close_date,
-        owner: fields.owner.clone(),
-        ..Opportunity::default()
-    });
-    if let Some(deal) = &mut opportunity {
-        deal.settle(None, now)?;
-    }
+    let opportunity = if arguments.create_opportunity {
+        let wanted = arguments.opportunity.unwrap_or_default();
+        Some(deal(wanted, &fields, &contact.account_id, &home.title, now)?)
+    } else {
+        None
+    };
 
     let summary = format!("Convert {} into a contact", reader.text(&fields.label()));
     let mut plan = Plan::new(summary);
     (plan, _) = change::changes(plan, Some(&lead), &after, &reader, &names)?;
-    if let Some(account) = &account {
+    if let Some(account) = &home.new {
         plan = made(plan, &Document::new(account.clone()), &reader, &names)?;
     }
     let (custom, left) = custom::carried_over(tx, Contact::NAME, &lead.doc.custom).await?;
@@ -139,36 +112,134 @@ pub(super) async fn plan(tx: &mut ReadTx<'_>, call: PlanCall) -> Result<Plan, Do
             left.join(", ")
         ));
     }
-    match tx
-        .records(CrmNote::NAME)
-        .count(&notes_of(&lead.id), MOST_NOTES + 1)
-        .await?
-    {
-        0 => {}
-        many if many > i64::from(MOST_NOTES) => {
-            plan = plan.with_effect(format!(
-                "the contact gets the newest {MOST_NOTES} notes of the lead"
-            ));
-        }
-        many => {
-            plan = plan.with_effect(format!(
-                "the contact gets {} of the lead",
-                grammar::counted(many, "note")
-            ));
-        }
-    }
+    plan = warned(tx, plan, &home, &contact, &reader).await?;
+    plan = with_notes(tx, plan, &lead.id).await?;
     if let Some(deal) = &opportunity {
         plan = made(plan, &Document::new(deal.clone()), &reader, &names)?;
     }
     plan.with_effect("event lead.converted, which flows may follow")
         .carrying(&Conversion {
             lead_id: lead.id,
-            account_id,
-            account,
+            account_id: home.id,
+            account: home.new,
             contact,
             custom,
             opportunity,
         })
+}
+
+/// The account by its id or as a new one of that name; neither: a new one called as the lead's company.
+async fn home(
+    tx: &mut ReadTx<'_>,
+    named: (Option<String>, Option<String>),
+    lead: &Lead,
+    reader: &Reader,
+    names: &mut Names,
+    now: Timestamp,
+) -> Result<Home, DomainError> {
+    let name = match named {
+        (Some(_), Some(_)) => {
+            return Err(DomainError::argument(
+                "account_id, account_name: give at most one of the two",
+            ));
+        }
+        (Some(text), None) => {
+            let found: Stored<Account> = refs::get(tx, &text, reader.shows()).await?;
+            let title = found.fields().title();
+            names.add(&found.id, reader.text(&title).to_owned());
+            return Ok(Home {
+                id: Some(found.id),
+                new: None,
+                title,
+            });
+        }
+        (None, name) => name.or_else(|| lead.company.clone()),
+    };
+    let name = name.ok_or_else(|| {
+        DomainError::Rule("the lead has no company; call again with account_id or account_name".to_owned())
+    })?;
+    let mut account = Account {
+        name: name.clone(),
+        owner: lead.owner.clone(),
+        ..Account::default()
+    };
+    account.settle(None, now)?;
+    Ok(Home {
+        id: None,
+        new: Some(account),
+        title: name,
+    })
+}
+
+/// The deal that a lead brings along, as far as nobody says otherwise.
+fn deal(
+    wanted: DealArguments,
+    lead: &Lead,
+    account_id: &str,
+    account_title: &str,
+    now: Timestamp,
+) -> Result<Opportunity, DomainError> {
+    let mut deal = Opportunity {
+        name: wanted
+            .name
+            .unwrap_or_else(|| format!("{account_title}: {}", lead.name)),
+        account_id: account_id.to_owned(),
+        stage: wanted.stage.unwrap_or_default(),
+        amount_cents: wanted.amount_cents.or(lead.value_cents).unwrap_or_default(),
+        currency: lead.currency.clone(),
+        close_date: wanted.close_date,
+        owner: lead.owner.clone(),
+        ..Opportunity::default()
+    };
+    deal.settle(None, now)?;
+    Ok(deal)
+}
+
+/// Warns whoever may know it that the company or the person is there already.
+async fn warned(
+    tx: &mut ReadTx<'_>,
+    mut plan: Plan,
+    home: &Home,
+    contact: &Contact,
+    reader: &Reader,
+) -> Result<Plan, DomainError> {
+    if !reader.shows() {
+        return Ok(plan);
+    }
+    if let Some(account) = &home.new {
+        let same = [Condition::is("name", fold(&account.name))];
+        if tx.records(Account::NAME).count(&same, 1).await? > 0 {
+            plan = plan.with_warning(format!(
+                "an account is called \"{}\" already; to take that one, call again with it as account_id",
+                account.name
+            ));
+        }
+    }
+    if let Some(email) = &contact.email {
+        let same = [Condition::is("email", fold(email))];
+        if tx.records(Contact::NAME).count(&same, 1).await? > 0 {
+            plan = plan.with_warning(format!("a contact has the email {email} already"));
+        }
+    }
+    Ok(plan)
+}
+
+/// Says how many notes go over to the contact.
+async fn with_notes(tx: &mut ReadTx<'_>, plan: Plan, lead: &str) -> Result<Plan, DomainError> {
+    let many = tx
+        .records(CrmNote::NAME)
+        .count(&notes_of(lead), MOST_NOTES + 1)
+        .await?;
+    Ok(match many {
+        0 => plan,
+        many if many > i64::from(MOST_NOTES) => plan.with_effect(format!(
+            "the contact gets the newest {MOST_NOTES} notes of the lead"
+        )),
+        many => plan.with_effect(format!(
+            "the contact gets {} of the lead",
+            grammar::counted(many, "note")
+        )),
+    })
 }
 
 /// A new record in a plan. What it takes over from the lead is shown to whoever may read that.

@@ -5,12 +5,12 @@ use serde_json::{Value, json};
 
 use crate::{
     domain::{
-        Apply, Call, DomainError, HandlerResult, Outcome, Plan, PlanCall, ToolResult,
+        Apply, Call, DomainError, HandlerResult, Outcome, Plan, PlanCall, Reader, ToolResult,
         context::words::words,
         workspace::{
             kinds::article::{Article, ArticleStatus},
             listing::{Filter, Filters},
-            record::{Document, Kind, Stored},
+            record::{self, Document, Kind, Stored},
             refs,
             write::{self, Carried, object},
         },
@@ -193,8 +193,30 @@ pub(super) async fn plan_archive(tx: &mut ReadTx<'_>, call: PlanCall) -> Result<
         .map(|before| before.fields().label())
         .unwrap_or_default();
     let summary = format!("Archive {}", writing.reader.text(&label));
-    let plan = writing.plan(&summary, &())?;
+    let blind = blind_redirect(tx, &writing.doc.fields, &writing.reader).await?;
+    let mut plan = writing.plan(&summary, &())?;
+    if let Some(warning) = blind {
+        plan = plan.with_warning(warning);
+    }
     Ok(plan.with_effect("readers and the bot do not find it any more"))
+}
+
+/// What to say where whoever follows the old address would come to an article that is not for them.
+async fn blind_redirect(
+    tx: &mut ReadTx<'_>,
+    archived: &Article,
+    reader: &Reader,
+) -> Result<Option<String>, DomainError> {
+    let Some(id) = &archived.redirect_to else {
+        return Ok(None);
+    };
+    let target: Stored<Article> = record::get(tx, id).await?;
+    Ok((!target.fields().is_quotable()).then(|| {
+        format!(
+            "{} is not published for everybody: whoever follows the old address finds nothing",
+            reader.text(&target.fields().label())
+        )
+    }))
 }
 
 /// Archives it.
