@@ -6,6 +6,7 @@
 //! direct        the same without a bridge (direct.rs)        bench  all of it, side by side (bench/)
 //! crash         kill -9 under load (crash/)                  slow   clients that never finish (slow.rs)
 //! stress        a bridge when everything fails (stress/)          replicas  several servers on one store (replicas/)
+//! rmcp          a server made with rmcp (rmcp_peer.rs)
 //! ```
 //!
 //! Everything stays on the loopback. `ours.rs` holds the product's command lines.
@@ -24,6 +25,8 @@ mod ours;
 mod process;
 mod replicas;
 mod report;
+#[cfg(feature = "rmcp")]
+mod rmcp_peer;
 mod slow;
 mod stats;
 mod stress;
@@ -41,6 +44,7 @@ use std::time::Duration;
 
 const USAGE: &str = "\
 footbridge-load floor|stub --listen ADDR [--threads N] [--list FILE | --list-bytes N] [--reply TOOL=FILE]... [--legacy-only] [--tls CERT KEY]
+footbridge-load rmcp --listen ADDR --list FILE [--reply TOOL=FILE]...   (with the feature `rmcp`)
 footbridge-load run --url URL [--key KEY] --method tools/list|tools/call [--tool NAME --arguments JSON]... --connections N --seconds S
                     [--warm-up S] [--era modern|legacy] [--most-calls N] [--pid SERVER]
 footbridge-load idle --url URL [--key KEY] [--tool NAME --arguments JSON] --connections N --pid SERVER
@@ -70,7 +74,9 @@ fn dispatch() -> Result<(), Failure> {
         return Err(USAGE.into());
     };
     match command.string()?.as_str() {
-        "floor" | "stub" => serve(parser),
+        "floor" | "stub" => floor::serve(served(parser)?),
+        #[cfg(feature = "rmcp")]
+        "rmcp" => rmcp_peer::serve(&served(parser)?),
         "run" => load(parser),
         "flood" => print_json(&flood::run(
             &parser.value()?.string()?,
@@ -101,7 +107,8 @@ fn pair(text: &str) -> Result<(String, String), Failure> {
     Ok((name.to_owned(), value.to_owned()))
 }
 
-fn serve(mut parser: lexopt::Parser) -> Result<(), Failure> {
+/// What a floor, a stub or a peer is to serve.
+fn served(mut parser: lexopt::Parser) -> Result<floor::Options, Failure> {
     let mut options = floor::Options {
         listen: "127.0.0.1:0".to_owned(),
         threads: 1,
@@ -123,7 +130,7 @@ fn serve(mut parser: lexopt::Parser) -> Result<(), Failure> {
             other => return Err(other.unexpected().into()),
         }
     }
-    floor::serve(options)
+    Ok(options)
 }
 
 /// Options `run` and `idle` share.

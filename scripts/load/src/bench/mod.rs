@@ -348,10 +348,21 @@ fn start_floor(
     core: Option<usize>,
     arguments: &[OsString],
 ) -> Result<(crate::process::Running, u16), Failure> {
+    start_own(settings, "floor", name, core, arguments)
+}
+
+/// One of the servers that this program is itself, ready to serve, and its port.
+fn start_own(
+    settings: &Settings,
+    kind: &str,
+    name: &str,
+    core: Option<usize>,
+    arguments: &[OsString],
+) -> Result<(crate::process::Running, u16), Failure> {
     let port = crate::process::free_port()?;
     let mut command: Command = crate::process::pinned(core, std::env::current_exe()?);
     command
-        .args(["floor", "--listen", &format!("127.0.0.1:{port}")])
+        .args([kind, "--listen", &format!("127.0.0.1:{port}")])
         .args(arguments);
     let mut running = crate::process::Running::start(name, command, &settings.log(name))?;
     wait_for_port(&mut running, port)?;

@@ -3,7 +3,7 @@
 //! In: our binary. Out: CPU per call, latency, fairness, memory, start. The floor serves the very bytes our server gave for
 //! the same requests, so a ratio is the price of keys, scopes, schema, caps and audit, and of nothing else.
 
-use super::{Samples, Settings, progress, start_floor};
+use super::{Samples, Settings, progress, start_own};
 use crate::generator::{CONNECTION_MARK, Outcome};
 use crate::idle;
 use crate::ours::{self, READ_TOOL, WRITE_TOOL};
@@ -29,6 +29,10 @@ const KEYS: usize = 10_000;
 const MINTING: Duration = Duration::from_secs(120);
 /// For one call that is not measured.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The server that is made with another library: what it is called, and whether this program can be it.
+pub(super) const PEER: &str = "rmcp";
+const HAS_PEER: bool = cfg!(feature = "rmcp");
 
 /// A server under measurement.
 struct Side {
@@ -71,13 +75,18 @@ impl Starter<'_> {
     }
 
     fn floor_as(&self, name: &'static str) -> Result<Side, Failure> {
-        let (running, port) = start_floor(
-            self.settings,
-            name,
-            self.settings.cores.tested,
-            &self.floor_arguments,
-        )?;
-        // The floor reads no key, but it reads the bytes of one.
+        self.own("floor", name)
+    }
+
+    /// The peer, where this program has one.
+    fn peer(&self) -> Option<Result<Side, Failure>> {
+        (HAS_PEER && !self.settings.against_itself).then(|| self.own(PEER, PEER))
+    }
+
+    fn own(&self, kind: &str, name: &'static str) -> Result<Side, Failure> {
+        let settings = self.settings;
+        let (running, port) = start_own(settings, kind, name, settings.cores.tested, &self.floor_arguments)?;
+        // Neither reads a key, but both read the bytes of one.
         Ok(Side {
             name,
             running,
@@ -139,9 +148,11 @@ pub(super) fn measure(settings: &Settings) -> Result<Section, Failure> {
     section
         .not_measured
         .push("three replicas on one PostgreSQL: the figure needs more cores than two".to_owned());
-    section
-        .not_measured
-        .push("calls/s against rmcp 3.9 (≥ 1.3x): no rmcp server is part of this harness".to_owned());
+    if !HAS_PEER {
+        section
+            .not_measured
+            .push("calls/s against rmcp (≥ 1.3x): not asked for (--peers)".to_owned());
+    }
     if let Some(reason) = settings.missing(&settings.server) {
         section.not_measured.push(format!("everything: {reason}"));
         return Ok(section);
@@ -269,7 +280,12 @@ fn starts(starter: &Starter<'_>, samples: &mut Samples) -> Result<(), Failure> {
 /// The rounds.
 fn sides(starter: &Starter<'_>, samples: &mut Samples, section: &mut Section) -> Result<(), Failure> {
     let settings = starter.settings;
-    let sides = [starter.ours()?, starter.floor()?];
+    let mut sides = vec![starter.ours()?, starter.floor()?];
+    let peer = starter.peer().transpose();
+    match peer {
+        Ok(peer) => sides.extend(peer),
+        Err(e) => section.not_measured.push(format!("{PEER}: {e}")),
+    }
     let mut loads = loads();
     let rounds = settings.rounds();
     for round in 0..rounds {
@@ -284,6 +300,14 @@ fn sides(starter: &Starter<'_>, samples: &mut Samples, section: &mut Section) ->
                 };
                 let found = match one_load(settings, side, load) {
                     Ok(found) => found,
+                    // A peer's failure is named; it is no failure of this run.
+                    Err(e) if side.name == PEER => {
+                        let said = e.to_string();
+                        if !section.not_measured.contains(&said) {
+                            section.not_measured.push(said);
+                        }
+                        continue;
+                    }
                     Err(e) => {
                         section.fail(e.to_string());
                         broken.push(load.name);

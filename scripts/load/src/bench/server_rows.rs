@@ -2,7 +2,7 @@
 //!
 //! In: samples named `<load> <figure> <side>`. Out: rows with their targets, and notes on how far to trust them.
 
-use super::Samples;
+use super::{Samples, server::PEER};
 use crate::report::{Row, Section, Target as Goal};
 use crate::stats::median;
 
@@ -10,9 +10,12 @@ use crate::stats::median;
 pub(super) fn rows(section: &mut Section, samples: &Samples, keys: usize, list_bytes: Option<usize>) {
     let mut row = |figure: &str, name: &str, goal: Goal| {
         let side = |side: &str| samples.get(&format!("{name} {side}"));
-        section
-            .rows
-            .push(Row::new(figure, side("ours"), side("floor"), goal));
+        let mut row = Row::new(figure, side("ours"), side("floor"), goal);
+        let peer = side(PEER);
+        if !peer.is_empty() {
+            row.peers.insert(PEER.to_owned(), peer);
+        }
+        section.rows.push(row);
     };
     let sync_us = median(&samples.get("sync")).unwrap_or(0.0);
     let alone = |name: &str| {
@@ -82,6 +85,15 @@ pub(super) fn rows(section: &mut Section, samples: &Samples, keys: usize, list_b
         "start",
         Goal::AtMost(30.0),
     );
+    let peer = samples.get(&format!("read rate {PEER}"));
+    if !peer.is_empty() {
+        section.rows.push(Row::new(
+            format!("tools/call read, 64 connections: calls/s, ours beside {PEER}"),
+            samples.get("read rate ours"),
+            peer,
+            Goal::RatioAtLeast(1.3),
+        ));
+    }
     section.rows.push(Row::new(
         "one fdatasync of 4 KB where the store lies: µs",
         samples.get("sync"),

@@ -291,7 +291,7 @@ fn whoever_changes_nothing_is_shown_no_form_of_a_new_record() {
             assert_eq!(page.status, 403, "{path}");
             let page = page.text();
             assert!(
-                page.contains("changes nothing") && !page.contains("name=\"act\""),
+                page.contains("needs the role owner, admin or member") && !page.contains("name=\"act\""),
                 "{page}"
             );
         }
