@@ -76,7 +76,7 @@ fn a_converted_lead_leaves_its_notes_tags_and_own_fields_to_the_contact() {
             asked["preview"]["warnings"],
             json!([
                 "an account is called \"NOTES & co\" already; to take that one, call again with it as account_id",
-                "a contact has the email ada@notes.test already",
+                "a contact has the email Ada@notes.test already",
             ])
         );
         let asked = rooms.preview(&blind, "convert_lead", convert).await;
