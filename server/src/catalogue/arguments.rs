@@ -468,7 +468,7 @@ mod tests {
                 json!({ "deals": [{ "amount": 1 }, { "amount": "x" }] }),
                 "deals[1].amount: invalid type",
             ),
-            (json!({ "deals": [{ "amont": 1 }] }), "deals[0]"),
+            (json!({ "deals": [{ "price": 1 }] }), "deals[0]"),
             (json!({}), "missing field `deals`"),
         ] {
             let error = typed::<Wanted>(given).unwrap_err().to_string();
