@@ -79,8 +79,8 @@ pub use pending::{
 };
 pub use reading::{ReadMemories, ReadNotes, ReadRecords, ReadSettings, ReadTx, ReadUsers};
 pub use records::{
-    Condition, Draft, Extract, Extracted, Field, FieldValue, Found, Record, RecordChange, RecordCursor,
-    RecordPage, RecordQuery, Records, Total, within,
+    Condition, Draft, Extract, Extracted, Field, FieldValue, Found, NamedBy, Record, RecordChange,
+    RecordCursor, RecordPage, RecordQuery, Records, Total, within,
 };
 pub use redact::redacted;
 pub use reply_messages::{ReplyMessage, ReplyMessages, SystemReplyMessages};

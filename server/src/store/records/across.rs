@@ -21,6 +21,19 @@ pub struct Found {
 }
 
 impl TenantTx<'_> {
+    /// Row numbers of the newest records of some kinds that hold the words asked for, so many of each, newest first.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn newest_words(
+        &mut self,
+        wanted: &[(&str, u32)],
+        query: &TextQuery,
+    ) -> Result<Vec<Vec<i64>>, StoreError> {
+        let (session, tenant) = self.parts();
+        session.newest_text(&tenant, query, wanted).await
+    }
+
     /// Records of these kinds that hold the words asked for, best first.
     ///
     /// # Errors

@@ -18,6 +18,17 @@ pub(super) const FEW: u32 = 1_000;
 /// Heads looked at at once where a range of another field is asked for.
 const SIFTED_AT_ONCE: u32 = 500;
 
+/// Records that others name: those in `field` of the documents of these rows of another kind.
+#[derive(Clone, Debug)]
+pub struct NamedBy<'r> {
+    /// The kind of the others.
+    pub kind: &'r str,
+    /// The field that holds an id.
+    pub field: &'r str,
+    /// Which others.
+    pub row_ids: &'r [i64],
+}
+
 /// What a record is found by.
 pub(super) struct Head {
     row_id: i64,
@@ -85,7 +96,7 @@ impl Head {
 }
 
 impl Records<'_> {
-    /// A page of those of these rows that a list would have.
+    /// A page of what a list would have of these rows, and of the records that others name.
     ///
     /// # Errors
     /// When the store fails.
@@ -93,11 +104,16 @@ impl Records<'_> {
         &mut self,
         query: &RecordQuery,
         row_ids: &[i64],
+        named: &[NamedBy<'_>],
     ) -> Result<RecordPage, StoreError> {
         let bare = query.sort == MADE && query.conditions.iter().all(|one| one.window().is_some());
-        let heads = self
-            .heads_of(row_ids, if bare { BARE_HEAD } else { HEAD })
-            .await?;
+        let columns = if bare { BARE_HEAD } else { HEAD };
+        let mut heads = self.heads_of(row_ids, columns).await?;
+        for named in named {
+            heads.extend(self.heads_named_by(named, columns).await?);
+        }
+        heads.sort_unstable_by_key(|head| head.row_id);
+        heads.dedup_by_key(|head| head.row_id);
         self.page_among(query, heads).await
     }
 
@@ -111,6 +127,29 @@ impl Records<'_> {
         let numbers = self.session.numbers(row_ids);
         let params = params![self.tenant.as_str(), self.kind, &numbers];
         self.session.query(&sql, params, |row| head(row, 0)).await
+    }
+
+    async fn heads_named_by(&mut self, named: &NamedBy<'_>, columns: &str) -> Result<Vec<Head>, StoreError> {
+        if named.row_ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut statement = Statement::default();
+        statement.push(&format!(
+            "SELECT {columns} FROM (SELECT DISTINCT {} AS id FROM records AS other{} WHERE other.tenant_id = ",
+            self.session.json_text("other.doc", named.field),
+            self.session.by_row_number(),
+        ));
+        statement
+            .text(self.tenant.as_str())
+            .push(" AND other.kind = ")
+            .text(named.kind)
+            .push(" AND other.deleted_at IS NULL AND ")
+            .among(self.session, "other.row_id", named.row_ids);
+        statement.records_of_page(self.session.is_postgres(), self.tenant, self.kind);
+        statement.push(" WHERE r.deleted_at IS NULL");
+        self.session
+            .query(&statement.sql, &statement.params(), |row| head(row, 0))
+            .await
     }
 
     /// Which of these rows meet conditions, in the order given, without a look into their documents.
@@ -214,35 +253,6 @@ impl Records<'_> {
             .filter_map(|record| cursors.remove(&record.row_id).map(|cursor| (record, cursor)))
             .collect();
         Ok(RecordPage::of(rows, query.limit))
-    }
-
-    /// Row numbers of the records that others, these rows of another kind, name in a field of their documents; those of deleted
-    /// ones may be among them, in no particular order.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn named_by(
-        &mut self,
-        (kind, field): (&str, &'static str),
-        row_ids: &[i64],
-    ) -> Result<Vec<i64>, StoreError> {
-        if row_ids.is_empty() {
-            return Ok(Vec::new());
-        }
-        // The ids first: to the engine they are few, whatever it takes a text out of a document for.
-        let sql = format!(
-            "WITH named AS MATERIALIZED (
-                SELECT DISTINCT {} AS id FROM records AS r{} WHERE r.tenant_id = $1 AND r.kind = $2 AND r.deleted_at IS NULL AND {}
-             )
-             SELECT (SELECT one.row_id FROM records AS one WHERE one.tenant_id = $1 AND one.kind = $4 AND one.id = named.id) FROM named",
-            self.session.json_text("r.doc", field),
-            self.session.by_row_number(),
-            self.session.is_among("r.row_id", 3)
-        );
-        let numbers = self.session.numbers(row_ids);
-        let params = params![self.tenant.as_str(), kind, &numbers, self.kind];
-        let found = self.session.query(&sql, params, |row| row.opt_int(0)).await?;
-        Ok(found.into_iter().flatten().collect())
     }
 
     /// Records by their ids, in no particular order; deleted ones are left out.

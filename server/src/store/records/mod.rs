@@ -19,6 +19,7 @@ mod total;
 use serde::{Serialize, de::DeserializeOwned};
 
 pub use across::Found;
+pub use among::NamedBy;
 pub use condition::Condition;
 pub use extract::{Extract, Extracted};
 pub(crate) use field::{Entry, UnreadEntry};
@@ -188,13 +189,6 @@ impl Records<'_> {
                     before: row.opt_text(4)?,
                 })
             })
-            .await
-    }
-
-    /// Row numbers of the newest records of this kind that hold the words asked for, newest first.
-    pub async fn newest_with_text(&mut self, query: &TextQuery, limit: u32) -> Result<Vec<i64>, StoreError> {
-        self.session
-            .newest_text(self.tenant, query, self.kind, limit)
             .await
     }
 

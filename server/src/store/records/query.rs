@@ -102,7 +102,7 @@ impl Default for RecordQuery {
 }
 
 /// A page of records.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RecordPage {
     /// The records.
     pub records: Vec<Record>,

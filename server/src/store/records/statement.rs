@@ -2,7 +2,7 @@
 
 use super::{Condition, FieldValue, RecordCursor, condition::bounds};
 use crate::{
-    store::{StoreError, row::Param},
+    store::{Session, StoreError, row::Param},
     vocabulary::TenantId,
 };
 
@@ -55,6 +55,13 @@ impl Statement {
 
     pub(super) fn text(&mut self, text: &str) -> &mut Self {
         self.bind(Bound::Text(text.to_owned()))
+    }
+
+    /// A column is one of these numbers.
+    pub(super) fn among(&mut self, session: &Session, column: &str, numbers: &[i64]) -> &mut Self {
+        self.bound.push(Bound::Text(session.numbers(numbers)));
+        let among = session.is_among(column, self.bound.len());
+        self.push(&among)
     }
 
     pub(super) fn params(&self) -> Vec<Param<'_>> {

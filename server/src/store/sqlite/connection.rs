@@ -1,12 +1,10 @@
 //! Statements on one SQLite connection. Everything here blocks and runs on a store thread.
 
-use std::{
-    collections::HashMap,
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, sync::Arc};
 
 use rusqlite::{CachedStatement, Connection};
 
+use super::WordCounts;
 use crate::{
     store::{
         StoreError,
@@ -23,24 +21,15 @@ pub(crate) struct SqliteConnection {
     pub(super) raw: Connection,
     /// Ends of the chains touched in this transaction. Emptied at its end: another process may append next.
     heads: HashMap<TenantId, Head>,
-    /// How many rows hold a frequent word, by full-text table and word. Counting one costs milliseconds, and
-    /// the number only steers how a question is asked: an old one is good enough.
-    frequent: HashMap<(String, String), (u64, Instant)>,
+    pub(super) counts: Arc<WordCounts>,
 }
 
-/// A word in at least so many rows is remembered as frequent; counting rarer ones costs next to nothing.
-const FREQUENT: u64 = 1_000;
-/// How long a frequent word's count is used.
-const COUNT_LASTS: Duration = Duration::from_secs(300);
-/// Most frequent words remembered; then all are forgotten.
-const MOST_COUNTS: usize = 4_096;
-
 impl SqliteConnection {
-    pub(super) fn new(raw: Connection) -> Self {
+    pub(super) fn new(raw: Connection, counts: Arc<WordCounts>) -> Self {
         Self {
             raw,
             heads: HashMap::new(),
-            frequent: HashMap::new(),
+            counts,
         }
     }
 
@@ -48,7 +37,7 @@ impl SqliteConnection {
     ///
     /// The dialects agree on `$1`: SQLite takes it as a *named* parameter and numbers names by first
     /// appearance, so statements must mention `$1`, `$2`, … in that order. Debug builds check it.
-    fn prepare(&self, sql: &str, params: &[Param<'_>]) -> Result<CachedStatement<'_>, StoreError> {
+    pub(super) fn prepare(&self, sql: &str, params: &[Param<'_>]) -> Result<CachedStatement<'_>, StoreError> {
         let mut statement = self.raw.prepare_cached(sql)?;
         debug_assert_eq!(statement.parameter_count(), params.len(), "{sql}");
         for (at, param) in (1..).zip(params) {
@@ -83,62 +72,6 @@ impl SqliteConnection {
 
     pub(crate) fn batch(&self, sql: &str) -> Result<(), StoreError> {
         Ok(self.raw.execute_batch(sql)?)
-    }
-
-    /// About how many rows of a full-text table hold a word.
-    pub(crate) fn rows_with(&mut self, table: &str, word: &str) -> Result<u64, StoreError> {
-        let name = (table.to_owned(), word.to_owned());
-        if let Some((rows, counted)) = self.frequent.get(&name)
-            && counted.elapsed() < COUNT_LASTS
-        {
-            return Ok(*rows);
-        }
-        let sql = format!("SELECT doc FROM {table}_words WHERE term = $1");
-        let rows = self
-            .query(&sql, params![word], |row| row.int(0))?
-            .first()
-            .map_or(0, |rows| rows.unsigned_abs());
-        if rows >= FREQUENT {
-            self.remember_count(name, rows);
-        }
-        Ok(rows)
-    }
-
-    /// About how many rows of a full-text table hold a word that begins so, counted up to `most`.
-    pub(crate) fn rows_beginning(&mut self, table: &str, word: &str, most: u64) -> Result<u64, StoreError> {
-        let name = (table.to_owned(), format!("{word}*"));
-        if let Some((rows, counted)) = self.frequent.get(&name)
-            && counted.elapsed() < COUNT_LASTS
-        {
-            return Ok(*rows);
-        }
-        let sql = format!("SELECT term, doc FROM {table}_words WHERE term >= $1");
-        let mut rows = 0;
-        {
-            let mut statement = self.prepare(&sql, params![word])?;
-            let mut found = statement.raw_query();
-            while let Some(row) = found.next()? {
-                let row = RowRef::Sqlite(row);
-                if !row.text(0)?.starts_with(word) {
-                    break;
-                }
-                rows += row.int(1)?.unsigned_abs();
-                if rows >= most {
-                    break;
-                }
-            }
-        }
-        if rows >= FREQUENT {
-            self.remember_count(name, rows);
-        }
-        Ok(rows)
-    }
-
-    fn remember_count(&mut self, name: (String, String), rows: u64) {
-        if self.frequent.len() >= MOST_COUNTS {
-            self.frequent.clear();
-        }
-        self.frequent.insert(name, (rows, Instant::now()));
     }
 
     /// The change counters as they stand.

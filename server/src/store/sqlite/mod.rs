@@ -4,6 +4,7 @@
 //! they could change is kept in memory from one transaction to the next.
 
 mod connection;
+mod counts;
 pub(in crate::store) mod open;
 mod readers;
 mod watch;
@@ -17,6 +18,7 @@ use std::{
 use parking_lot::Mutex;
 
 pub(crate) use connection::SqliteConnection;
+use counts::WordCounts;
 
 use super::{Health, StoreError, StoreSettings, audit::SealedAudit, changes::Changes, work::Work};
 use crate::vocabulary::{Clock, TenantId};

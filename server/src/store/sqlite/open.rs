@@ -3,6 +3,7 @@
 use std::{
     fs::{File, OpenOptions, TryLockError},
     path::{Path, PathBuf},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -40,7 +41,7 @@ pub(super) fn open(path: &Path, settings: &StoreSettings) -> Result<SqliteConnec
     }
     check(&raw, path, settings).map_err(named)?;
     migrate(&mut raw, path).map_err(named)?;
-    Ok(SqliteConnection::new(raw))
+    Ok(SqliteConnection::new(raw, Arc::default()))
 }
 
 /// Lets one process at a time make, check and migrate a file: changing to WAL, and a file that is half made, are

@@ -7,7 +7,7 @@ use parking_lot::{Condvar, Mutex};
 use tokio::sync::{Semaphore, oneshot};
 
 use super::{
-    SqliteConnection,
+    SqliteConnection, WordCounts,
     open::{Role, connect},
     writer::finish_now,
 };
@@ -53,8 +53,10 @@ impl Readers {
             wake: Condvar::new(),
             slots: Arc::new(Semaphore::new(settings.work_queue)),
         });
+        let counts = Arc::<WordCounts>::default();
         for number in 0..settings.readers.max(1) {
-            let connection = SqliteConnection::new(connect(path, settings, Role::Reader)?);
+            let connection =
+                SqliteConnection::new(connect(path, settings, Role::Reader)?, Arc::clone(&counts));
             let (shared, clock) = (Arc::clone(&shared), clock.clone());
             let thread = std::thread::Builder::new()
                 .name(format!("store-read-{number}"))
@@ -67,7 +69,8 @@ impl Readers {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let at_hand = (0..cores.min(MOST_AT_HAND))
             .map(|_| {
-                let connection = SqliteConnection::new(connect(path, settings, Role::Lookup)?);
+                let connection =
+                    SqliteConnection::new(connect(path, settings, Role::Lookup)?, Arc::clone(&counts));
                 let session = Session::new(Engine::Sqlite(connection), clock.now());
                 Ok(Mutex::new(Some(session)))
             })

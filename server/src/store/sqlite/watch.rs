@@ -26,7 +26,7 @@ pub(super) fn start(
     let (hold, ended) = mpsc::channel::<()>();
     let (changes, poll) = (Arc::clone(changes), settings.poll);
     let watch = move || {
-        let connection = SqliteConnection::new(raw);
+        let connection = SqliteConnection::new(raw, Arc::default());
         let mut last = None;
         while ended.recv_timeout(poll) == Err(mpsc::RecvTimeoutError::Timeout) {
             // A failing read is the readers' and the writer's to report; the next round tries again.

@@ -43,12 +43,15 @@ impl Dialect {
             .iter()
             .enumerate()
             .map(|(at, term)| self.term(term, open_end && at == last));
-        let between = if matching == Matching::All {
-            self.and
-        } else {
-            self.or
+        self.joined(&each.collect::<Vec<_>>(), matching)
+    }
+
+    pub(super) fn joined(&self, expressions: &[String], matching: Matching) -> String {
+        let between = match matching {
+            Matching::All => self.and,
+            Matching::Any => self.or,
         };
-        format!("({})", each.collect::<Vec<_>>().join(between))
+        format!("({})", expressions.join(between))
     }
 
     /// What must hold, and what only counts in the rank.
@@ -69,10 +72,15 @@ impl Dialect {
         if tags.is_empty() {
             return whole;
         }
+        format!("({whole}){}{}", self.and, self.any_tag(tags))
+    }
+
+    /// Rows that have one of these tags.
+    pub(super) fn any_tag(&self, tags: &[&str]) -> String {
         let words: Vec<String> = tags
             .iter()
             .map(|tag| format!("{0}{1}{0}", self.quote, tag_word(tag)))
             .collect();
-        format!("({whole}){}({})", self.and, words.join(self.or))
+        format!("({})", words.join(self.or))
     }
 }

@@ -140,41 +140,38 @@ impl Session {
         kinds: &[&str],
         limit: u32,
     ) -> Result<Vec<TextHit>, StoreError> {
-        let found = self
-            .newest_in_places(tenant, query, kinds, NEWEST_PER_KIND)
-            .await?;
+        let wanted: Vec<_> = kinds.iter().map(|kind| (*kind, NEWEST_PER_KIND)).collect();
+        let found = self.newest_in_places(tenant, query, &wanted).await?;
         Ok(best(
             found.into_iter().flat_map(|asked| asked.found).collect(),
             limit,
         ))
     }
 
-    /// The newest records of a kind that match.
-    pub(super) async fn newest_in_place(
+    /// The newest records of some kinds that match, so many of each, newest first.
+    pub(super) async fn newest_of_places(
         &mut self,
         tenant: &TenantId,
         query: &TextQuery,
-        kind: &str,
-        limit: u32,
-    ) -> Result<Vec<i64>, StoreError> {
-        let found = self.newest_in_places(tenant, query, &[kind], limit).await?;
-        let mut rows: Vec<i64> = found
-            .iter()
-            .flat_map(|asked| asked.found.iter().map(|hit| hit.row_id))
-            .collect();
-        rows.sort_unstable_by(|a, b| b.cmp(a));
-        rows.truncate(limit as usize);
-        Ok(rows)
+        wanted: &[(&str, u32)],
+    ) -> Result<Vec<Vec<i64>>, StoreError> {
+        let found = self.newest_in_places(tenant, query, wanted).await?;
+        let newest = |asked: Asked<'_>| {
+            let mut rows: Vec<i64> = asked.found.iter().map(|hit| hit.row_id).collect();
+            rows.sort_unstable_by(|a, b| b.cmp(a));
+            rows.truncate(asked.wanted as usize);
+            rows
+        };
+        Ok(found.into_iter().map(newest).collect())
     }
 
     async fn newest_in_places<'k>(
         &mut self,
         tenant: &TenantId,
         query: &TextQuery,
-        kinds: &[&'k str],
-        wanted: u32,
+        wanted: &[(&'k str, u32)],
     ) -> Result<Vec<Asked<'k>>, StoreError> {
-        let mut all = self.places(tenant, kinds, wanted).await?;
+        let mut all = self.places(tenant, wanted).await?;
         // Each word that a row holds adds to its rank, the helping ones too.
         let ranked: Vec<_> = query.helpers.iter().chain(&query.terms).cloned().collect();
         let ranked = TSQUERY.terms(&ranked, Matching::Any, query.prefix_last);
@@ -234,10 +231,12 @@ impl Session {
     async fn places<'k>(
         &mut self,
         tenant: &TenantId,
-        kinds: &[&'k str],
-        wanted: u32,
+        wanted: &[(&'k str, u32)],
     ) -> Result<Vec<Asked<'k>>, StoreError> {
-        let places: Vec<String> = kinds.iter().map(|kind| place(Shelf::Records, kind)).collect();
+        let places: Vec<String> = wanted
+            .iter()
+            .map(|(kind, _)| place(Shelf::Records, kind))
+            .collect();
         let mut statement = "SELECT ".to_owned();
         let mut values: Vec<Param<'_>> = params![tenant.as_str()].to_vec();
         for (at, place) in places.iter().enumerate() {
@@ -255,7 +254,7 @@ impl Session {
                     .collect::<Result<Vec<_>, _>>()
             })
             .await?;
-        let asked = |(kind, era): (&&'k str, Option<i64>)| Asked {
+        let asked = |(&(kind, wanted), era): (&(&'k str, u32), Option<i64>)| Asked {
             kind,
             // Of two that were written at once, the older one may have begun an era.
             newest: era.map_or(-1, |era| era + 1),
@@ -263,7 +262,7 @@ impl Session {
             wanted,
             found: Vec::new(),
         };
-        Ok(kinds.iter().zip(eras.unwrap_or_default()).map(asked).collect())
+        Ok(wanted.iter().zip(eras.unwrap_or_default()).map(asked).collect())
     }
 }
 

@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 
 use super::{
-    COUNTED_RECORDS, COUNTED_ROWS, Matching, NEWEST_PER_KIND, NEWEST_ROWS, OPEN_LETTERS, OPEN_ROWS,
-    RANKED_RECORDS, RANKED_ROWS, Ranking, TextHit, TextQuery, best, dialect::FTS5, tag_word,
+    COUNTED_RECORDS, COUNTED_ROWS, INDEXED_LETTERS, MOST_BEGUN, Matching, NEWEST_PER_KIND, NEWEST_ROWS,
+    OPEN_ROWS, RANKED_RECORDS, RANKED_ROWS, Ranking, TextHit, TextQuery, WORD_COSTS, best, dialect::FTS5,
+    tag_word, titled,
 };
 use crate::store::{
     Engine, Session, StoreError,
     row::{RowRef, params},
-    sqlite::SqliteConnection,
 };
 
 impl Session {
@@ -45,8 +45,8 @@ impl Session {
     }
 
     /// The question with its last word as it stands, where that is a word already and stands in many rows.
-    pub(super) fn closed(&mut self, table: &str, mut query: TextQuery) -> Result<TextQuery, StoreError> {
-        if let Engine::Sqlite(connection) = &mut self.engine
+    pub(super) fn closed(&self, table: &str, mut query: TextQuery) -> Result<TextQuery, StoreError> {
+        if let Engine::Sqlite(connection) = &self.engine
             && query.prefix_last
             && let Some(word) = query.terms.last().and_then(|term| term.last())
         {
@@ -55,14 +55,34 @@ impl Session {
         Ok(query)
     }
 
+    /// How many rows hold each word of each term of a question. The open end of the last word stands for all that begin so,
+    /// counted up to [`RANKED_ROWS`].
+    pub(super) fn rows_of_words(&self, table: &str, query: &TextQuery) -> Result<Vec<Vec<u64>>, StoreError> {
+        let Engine::Sqlite(connection) = &self.engine else {
+            return Ok(Vec::new());
+        };
+        let count = |(at, term): (usize, &Vec<String>)| {
+            let count = |(place, word): (usize, &String)| {
+                if query.is_open(at) && place + 1 == term.len() {
+                    connection.rows_beginning(table, word, RANKED_ROWS)
+                } else {
+                    connection.rows_with(table, word)
+                }
+            };
+            term.iter().enumerate().map(count).collect()
+        };
+        query.terms.iter().enumerate().map(count).collect()
+    }
+
     /// Whether a question to records would have bm25 rank or count too many rows.
     pub(super) fn is_wide(
-        &mut self,
+        &self,
         table: &str,
         query: &TextQuery,
+        rows: &[Vec<u64>],
         tags: &[&str],
     ) -> Result<bool, StoreError> {
-        let Engine::Sqlite(connection) = &mut self.engine else {
+        let Engine::Sqlite(connection) = &self.engine else {
             return Ok(false);
         };
         if query.matching != Matching::All || query.ranking != Ranking::Auto || !query.helpers.is_empty() {
@@ -72,9 +92,9 @@ impl Session {
         for tag in tags {
             counted = counted.saturating_add(connection.rows_with(table, &tag_word(tag))?);
         }
-        for rows in rows_of_words(connection, table, query)?.into_iter().flatten() {
-            counted = counted.saturating_add(rows);
-            least = least.min(rows);
+        for rows in rows.iter().flatten() {
+            counted = counted.saturating_add(*rows);
+            least = least.min(*rows);
         }
         Ok(counted > COUNTED_RECORDS || least > RANKED_RECORDS)
     }
@@ -85,45 +105,71 @@ impl Session {
         &mut self,
         table: &str,
         query: &TextQuery,
+        rows: &[Vec<u64>],
         tags: &[&str],
         limit: u32,
     ) -> Result<Vec<TextHit>, StoreError> {
-        let terms = self.weighed(table, query)?;
-        let all: Vec<&str> = terms.iter().map(|(term, _)| term.as_str()).collect();
-        let all = all.join(" AND ");
-        let newest = format!("SELECT rowid FROM {table} WHERE {table} MATCH $1 ORDER BY rowid DESC LIMIT $2");
-        let titled = format!(
-            "SELECT rowid FROM {table} WHERE {table} MATCH $1 AND rowid >= $2 ORDER BY rowid DESC LIMIT $3"
-        );
-        // Each kind by itself, unless a question is dear: then all at once.
-        let word = query.terms.last().and_then(|term| term.last());
-        let is_dear = query.prefix_last && word.is_some_and(|word| word.chars().count() >= OPEN_LETTERS);
-        let (at_once, most) = if is_dear {
-            (tags.len(), NEWEST_PER_KIND * 2)
+        let terms = self.expressions(table, query)?;
+        let titled = TextQuery {
+            terms: query.terms.iter().map(|term| titled(term)).collect(),
+            ..query.clone()
+        };
+        let titles = self.expressions(table, &titled)?;
+        // A row with a term in its title has the term.
+        let in_title = |at: usize, title: &String| {
+            let mut terms = terms.clone();
+            terms
+                .get_mut(at)
+                .into_iter()
+                .for_each(|term| term.clone_from(title));
+            FTS5.joined(&terms, Matching::All)
+        };
+        let titled: Vec<String> = titles
+            .iter()
+            .enumerate()
+            .map(|(at, title)| in_title(at, title))
+            .collect();
+        let all = FTS5.joined(&terms, Matching::All);
+        let weights: Vec<f64> = rows.iter().map(|rows| weight(least(rows))).collect();
+        let base: f64 = weights.iter().sum();
+        // Few rows are found for all kinds at once.
+        let rarest = rows.iter().map(|rows| least(rows)).min().unwrap_or(0);
+        let most = NEWEST_PER_KIND.saturating_mul(u32::try_from(tags.len()).unwrap_or(u32::MAX));
+        let are_few = rarest < u64::from(most);
+        let (at_once, most) = if are_few {
+            (tags.len(), most)
         } else {
             (1, NEWEST_PER_KIND)
         };
+        let sql = format!("SELECT rowid FROM {table} WHERE {table} MATCH $1 ORDER BY rowid DESC LIMIT $2");
         let mut hits = Vec::new();
         for tags in tags.chunks(at_once.max(1)) {
-            let tags: Vec<String> = tags.iter().map(|tag| format!("\"{}\"", tag_word(tag))).collect();
-            let of_kind = format!("{all} AND ({})", tags.join(" OR "));
+            let of_kind = FTS5.any_tag(tags);
             let rows = self
-                .query(&newest, params![&of_kind, most], |row| row.int(0))
+                .query(&sql, params![&format!("{all} AND {of_kind}"), most], |row| {
+                    row.int(0)
+                })
                 .await?;
-            let Some(oldest) = rows.last().copied() else {
-                continue;
-            };
-            let base: f64 = terms.iter().map(|(_, weight)| weight).sum();
-            let mut ranks: HashMap<i64, f64> = rows.iter().map(|row_id| (*row_id, base)).collect();
-            for (term, weight) in &terms {
-                let in_title = format!("{of_kind} AND title : {term}");
+            let mut ranks: HashMap<i64, f64> = rows.into_iter().map(|row_id| (row_id, base)).collect();
+            // Nobody comes before the only one.
+            let alone = usize::from(are_few);
+            let titled = titled.iter().zip(&weights).filter(|_| ranks.len() > alone);
+            let mut raised = Vec::new();
+            for (titled, weight) in titled {
+                // Tags keep the newest of one kind together; where there are few, a look at those of all costs less.
+                let expression = if are_few {
+                    titled.clone()
+                } else {
+                    format!("{titled} AND {of_kind}")
+                };
                 let rows = self
-                    .query(&titled, params![&in_title, oldest, most], |row| row.int(0))
+                    .query(&sql, params![&expression, most], |row| row.int(0))
                     .await?;
-                for row_id in rows {
-                    if let Some(rank) = ranks.get_mut(&row_id) {
-                        *rank += 4.0 * weight;
-                    }
+                raised.extend(rows.into_iter().map(|row_id| (row_id, weight)));
+            }
+            for (row_id, weight) in raised {
+                if let Some(rank) = ranks.get_mut(&row_id) {
+                    *rank += 4.0 * weight;
                 }
             }
             hits.extend(ranks.into_iter().map(|(row_id, rank)| TextHit { row_id, rank }));
@@ -131,38 +177,42 @@ impl Session {
         Ok(best(hits, limit))
     }
 
-    /// The terms of a question as expressions, each with what it weighs: less, the more rows hold it.
-    fn weighed(&mut self, table: &str, query: &TextQuery) -> Result<Vec<(String, f64)>, StoreError> {
-        let Engine::Sqlite(connection) = &mut self.engine else {
-            return Ok(Vec::new());
+    /// What rows must hold that match.
+    pub(super) fn whole(&self, table: &str, query: &TextQuery) -> Result<String, StoreError> {
+        Ok(FTS5.joined(&self.expressions(table, query)?, query.matching))
+    }
+
+    /// The terms of a question. A word that may go on stands for what the engine has an index of, or for the words that begin so
+    /// where those are few and frequent: rows that hold one of some words are met from the newest back, while of a beginning all
+    /// rows are gathered first.
+    fn expressions(&self, table: &str, query: &TextQuery) -> Result<Vec<String>, StoreError> {
+        let express = |(at, term): (usize, &Vec<String>)| {
+            let is_open = query.is_open(at);
+            if let (true, [letters], Engine::Sqlite(connection)) = (is_open, term.as_slice(), &self.engine)
+                && letters.chars().count() > INDEXED_LETTERS
+                && let Some((words, rows)) = connection.words_beginning(table, letters, MOST_BEGUN)?
+                && rows > WORD_COSTS * words.len() as u64
+            {
+                let words: Vec<Vec<String>> = words.into_iter().map(|word| vec![word]).collect();
+                return Ok(FTS5.terms(&words, Matching::Any, false));
+            }
+            Ok(FTS5.terms(std::slice::from_ref(term), Matching::All, is_open))
         };
-        let rows = rows_of_words(connection, table, query)?;
-        let last = query.terms.len().saturating_sub(1);
-        let weigh = |(at, (term, rows)): (usize, (&Vec<String>, Vec<u64>))| {
-            let is_open = query.prefix_last && at == last;
-            let expression = FTS5.terms(std::slice::from_ref(term), Matching::All, is_open);
-            #[expect(clippy::cast_precision_loss, reason = "a weight")]
-            let weight = 1.0 / (2.0 + least(&rows) as f64).ln();
-            (expression, weight)
-        };
-        Ok(query.terms.iter().zip(rows).enumerate().map(weigh).collect())
+        query.terms.iter().enumerate().map(express).collect()
     }
 
     /// Turns a question into steps of bounded cost; a later step is taken when the earlier ones gave too little.
-    pub(super) fn affordable(&mut self, table: &str, query: TextQuery) -> Result<Vec<TextQuery>, StoreError> {
-        let Engine::Sqlite(connection) = &mut self.engine else {
-            return Ok(vec![query]);
-        };
+    pub(super) fn affordable(query: TextQuery, rows: &[Vec<u64>]) -> Vec<TextQuery> {
         // The open end of the last word may stand for any number of words.
         let open = if query.prefix_last {
             query.terms.len() - 1
         } else {
             usize::MAX
         };
-        let mut counted: Vec<Counted> = rows_of_words(connection, table, &query)?
-            .into_iter()
+        let mut counted: Vec<Counted> = rows
+            .iter()
             .enumerate()
-            .map(|(at, rows)| (least(&rows), at))
+            .map(|(at, rows)| (least(rows), at))
             .collect();
         counted.sort_unstable();
         let most = match query.matching {
@@ -173,10 +223,10 @@ impl Session {
                 .fold(0_u64, |sum, (rows, _)| sum.saturating_add(*rows)),
         };
         if most <= RANKED_ROWS {
-            return Ok(vec![TextQuery {
+            return vec![TextQuery {
                 ranking: Ranking::All,
                 ..query
-            }]);
+            }];
         }
         let (rare, frequent) = within(&counted, RANKED_ROWS);
         let pick = |places: &[usize]| -> Vec<Vec<String>> {
@@ -207,45 +257,28 @@ impl Session {
             if query.matching == Matching::Any && kept.len() > 1 {
                 steps.push(newest(Matching::Any));
             }
-            return Ok(steps);
+            return steps;
         }
         let mut places = rare;
         places.sort_unstable();
         let (helping, _) = within(&frequent, COUNTED_ROWS);
         let mut helpers = query.helpers.clone();
         helpers.extend(pick(&helping));
-        Ok(vec![TextQuery {
+        vec![TextQuery {
             terms: pick(&places),
             helpers,
             prefix_last: places.last() == Some(&open),
             ranking: Ranking::All,
             matching: Matching::Any,
-        }])
+        }]
     }
 }
 
-/// How many rows hold each word of each term of a question. The open end of the last word stands for all that begin so, counted
-/// up to [`RANKED_ROWS`].
-fn rows_of_words(
-    connection: &mut SqliteConnection,
-    table: &str,
-    query: &TextQuery,
-) -> Result<Vec<Vec<u64>>, StoreError> {
-    let last = query.terms.len().saturating_sub(1);
-    let mut counted = Vec::with_capacity(query.terms.len());
-    for (at, term) in query.terms.iter().enumerate() {
-        let mut rows = Vec::with_capacity(term.len());
-        for (place, word) in term.iter().enumerate() {
-            let is_open = query.prefix_last && at == last && place + 1 == term.len();
-            rows.push(if is_open {
-                connection.rows_beginning(table, word, RANKED_ROWS)?
-            } else {
-                connection.rows_with(table, word)?
-            });
-        }
-        counted.push(rows);
-    }
-    Ok(counted)
+/// What a term adds to a rank: less, the more rows hold it.
+fn weight(rows: u64) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "a weight")]
+    let rows = rows as f64;
+    1.0 / (2.0 + rows).ln()
 }
 
 /// The rows of a term at most: those of its rarest word.

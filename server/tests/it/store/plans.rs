@@ -1,7 +1,7 @@
 //! Lists are found along indexes, however many records there are: the engines say so themselves.
 
 use footbridge_server::store::{
-    Condition, Draft, Field, Matching, RecordQuery, StatementPlan, TextQuery, within,
+    Condition, Draft, Field, Matching, NamedBy, RecordQuery, StatementPlan, TextQuery, within,
 };
 use serde_json::json;
 
@@ -291,8 +291,14 @@ fn counts_and_look_ups_are_found_along_an_index() {
                 let ids = ["lead_00007".to_owned(), "lead_x".to_owned()];
                 assert_eq!(tx.records("lead").taken(&ids).await?, ["lead_00007"]);
                 assert_eq!(tx.records("lead").find_all(&ids).await?.len(), 1);
-                let named = tx.records("lead").named_by(("lead", "of"), &[3, 1]).await?;
-                assert_eq!(named.len(), 1);
+                let named = NamedBy {
+                    kind: "lead",
+                    field: "of",
+                    row_ids: &[3, 1],
+                };
+                let newest = RecordQuery::default();
+                let listed = tx.records("lead").list_among(&newest, &[], &[named]).await?;
+                assert_eq!(listed.records.len(), 1);
                 let rare = [Condition::is("tag", "rare")];
                 assert_eq!(tx.records("lead").meeting(&rare, &[3, 2, 1]).await?, [1]);
                 Ok(tx.take_plans())
@@ -317,9 +323,10 @@ fn words_are_found_along_their_index_and_not_by_looking_at_records() {
                     ..TextQuery::any_of([word])
                 };
                 tx.note_plans();
-                let mut leads = tx.records("lead");
-                assert_eq!(leads.newest_with_text(&asked("everywhere"), 9).await?.len(), 9);
-                assert_eq!(leads.newest_with_text(&asked("number77"), 99).await?.len(), 11);
+                for (word, most, found) in [("everywhere", 9, 9), ("every", 9, 9), ("number77", 99, 11)] {
+                    let newest = tx.newest_words(&[("lead", most)], &asked(word)).await?;
+                    assert_eq!(newest.concat().len(), found);
+                }
                 assert_eq!(
                     tx.find_words(&["lead", "contact"], &asked("ever"), 9)
                         .await?

@@ -224,10 +224,11 @@ const CARELESS: [&str; 5] = [
     "checkpoint_timeout = '1h'",
 ];
 
-/// How the store tells the words of one kind from those of another.
-fn tag(kind: &str) -> String {
+/// How the store tells the words of one kind from those of another, and those of titles from all.
+fn tag(kind: &str, title: &str) -> String {
     let hex: String = kind.bytes().map(|byte| format!("{byte:02x}")).collect();
-    format!("\u{E000}{hex}")
+    let titled = title.split_whitespace().map(|word| format!(" \u{E001}{word}"));
+    format!("\u{E000}{hex}{}", titled.collect::<String>())
 }
 
 fn put_sqlite(raw: &mut rusqlite::Connection, tenant: &str, kind: &str, rows: &[Row]) -> Result<(), Failure> {
@@ -253,7 +254,7 @@ fn put_sqlite(raw: &mut rusqlite::Connection, tenant: &str, kind: &str, rows: &[
             let row_id = tx.last_insert_rowid();
             history.execute((tenant, kind, &row.id, row.at))?;
             if let Some((title, body)) = &row.words {
-                words.execute((row_id, title, body, tag(kind)))?;
+                words.execute((row_id, title, body, tag(kind, title)))?;
             }
         }
         let mut entry = tx.prepare_cached(

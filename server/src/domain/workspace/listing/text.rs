@@ -2,7 +2,7 @@
 
 use crate::{
     domain::{DomainError, context::words::words, workspace::record::Kind},
-    store::{Matching, RecordPage, RecordQuery, TenantTx, TextQuery},
+    store::{Matching, NamedBy, RecordPage, RecordQuery, TenantTx, TextQuery},
 };
 
 /// Records that a text filter looks at, newest first: a word in more than that says too little to look further.
@@ -29,27 +29,16 @@ pub(super) async fn matching<K: Kind>(
     q: &str,
     query: &RecordQuery,
 ) -> Result<RecordPage, DomainError> {
-    let mut rows = tx
-        .records(K::NAME)
-        .newest_with_text(&question(q), MOST_HITS)
-        .await?;
-    for (kind, field) in K::SPOKEN_IN {
-        rows.extend(spoken_in::<K>(tx, (kind, field), q).await?);
-    }
-    rows.sort_unstable();
-    rows.dedup();
-    Ok(tx.records(K::NAME).list_among(query, &rows).await?)
-}
-
-/// The records that others of `kind`, which hold the words asked for, name in `field`.
-async fn spoken_in<K: Kind>(
-    tx: &mut TenantTx<'_>,
-    (kind, field): (&'static str, &'static str),
-    q: &str,
-) -> Result<Vec<i64>, DomainError> {
-    let rows = tx
-        .records(kind)
-        .newest_with_text(&question(q), MOST_SPOKEN)
-        .await?;
-    Ok(tx.records(K::NAME).named_by((kind, field), &rows).await?)
+    let spoken = K::SPOKEN_IN.iter().map(|(kind, _)| (*kind, MOST_SPOKEN));
+    let wanted: Vec<(&str, u32)> = [(K::NAME, MOST_HITS)].into_iter().chain(spoken).collect();
+    let rows = tx.newest_words(&wanted, &question(q)).await?;
+    let Some((own, spoken)) = rows.split_first() else {
+        return Ok(RecordPage::default());
+    };
+    let named: Vec<NamedBy<'_>> = K::SPOKEN_IN
+        .iter()
+        .zip(spoken)
+        .map(|(&(kind, field), row_ids)| NamedBy { kind, field, row_ids })
+        .collect();
+    Ok(tx.records(K::NAME).list_among(query, own, &named).await?)
 }
