@@ -1,4 +1,4 @@
-//! Sums over records that meet conditions, made by the engine: of a million records, one row comes back.
+//! Sums over records that meet conditions, made by the engine: of a million records, a row comes back for each word that they share.
 
 use super::{
     Condition, Records,
@@ -22,19 +22,21 @@ pub struct Total {
 }
 
 impl Records<'_> {
-    /// Adds `number` up, and `number` times `factor`, over the records that meet the conditions, of which at most `most` count.
-    /// Both are whole numbers at the root of the document; one that is missing counts as nought.
+    /// Adds `number` up, and `number` times `factor`, over the records that meet the conditions, of which at most `most` count:
+    /// apart for each `word` of theirs, in its order. All three stand at the root of the document; a whole number that is missing
+    /// counts as nought, a word as the empty one.
     ///
     /// # Errors
     /// When the store fails, or holds a text where a number should be.
-    pub async fn total(
+    pub async fn totals(
         &mut self,
         conditions: &[Condition],
         (number, factor): (&str, &str),
+        word: &str,
         most: u32,
-    ) -> Result<Total, StoreError> {
+    ) -> Result<Vec<(String, Total)>, StoreError> {
         if conditions.iter().any(Condition::is_void) {
-            return Ok(Total::default());
+            return Ok(Vec::new());
         }
         let postgres = self.session.is_postgres();
         let one = field(postgres, number)?;
@@ -44,7 +46,8 @@ impl Records<'_> {
         };
         let mut statement = Statement::default();
         statement.push(&format!(
-            "SELECT COUNT(*){}{}{}{} FROM (SELECT DISTINCT s.id",
+            "SELECT {}, COUNT(*){}{}{}{} FROM (SELECT DISTINCT s.id",
+            text(postgres, word)?,
             part(&one, "/"),
             part(&one, "%"),
             part(&product, "/"),
@@ -67,30 +70,50 @@ impl Records<'_> {
         }
         statement.push(" LIMIT ").bind(Bound::Int(most.into()));
         statement.records_of_page(postgres, self.tenant, self.kind);
-        let total = self
+        statement.push(" GROUP BY 1");
+        let mut totals = self
             .session
-            .query_one(&statement.sql, &statement.params(), |row| {
+            .query(&statement.sql, &statement.params(), |row| {
                 let whole = |at: usize| -> Result<i128, StoreError> {
                     Ok(i128::from(row.int(at)?) * i128::from(PART) + i128::from(row.int(at + 1)?))
                 };
-                Ok(Total {
-                    count: row.int(0)?,
-                    sum: whole(1)?,
-                    product: whole(3)?,
-                })
+                let total = Total {
+                    count: row.int(1)?,
+                    sum: whole(2)?,
+                    product: whole(4)?,
+                };
+                Ok((row.text(0)?, total))
             })
             .await?;
-        Ok(total.unwrap_or_default())
+        // Here and not there, because engines order texts differently.
+        totals.sort_by(|one, other| one.0.cmp(&other.0));
+        Ok(totals)
     }
 }
 
-/// A whole number of a document. Names are ours, but a statement holds no text that was not checked.
-fn field(postgres: bool, name: &str) -> Result<String, StoreError> {
-    if !name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_') {
-        return Err(StoreError::Invalid {
-            what: format!("`{name}` is no field of a document"),
-        });
+/// Names are ours, but a statement holds no text that was not checked.
+fn checked(name: &str) -> Result<(), StoreError> {
+    if name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_') {
+        return Ok(());
     }
+    Err(StoreError::Invalid {
+        what: format!("`{name}` is no field of a document"),
+    })
+}
+
+/// A text of a document.
+fn text(postgres: bool, name: &str) -> Result<String, StoreError> {
+    checked(name)?;
+    Ok(if postgres {
+        format!("COALESCE(r.doc::jsonb ->> '{name}', '')")
+    } else {
+        format!("COALESCE(json_extract(r.doc, '$.{name}'), '')")
+    })
+}
+
+/// A whole number of a document.
+fn field(postgres: bool, name: &str) -> Result<String, StoreError> {
+    checked(name)?;
     Ok(if postgres {
         format!("COALESCE(CAST(r.doc::jsonb ->> '{name}' AS BIGINT), 0)")
     } else {

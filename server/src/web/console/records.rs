@@ -148,22 +148,46 @@ struct Found<T> {
 #[derive(Deserialize)]
 struct Totals {
     count: u64,
-    amount_cents: Value,
-    weighted_cents: Value,
+    #[serde(flatten)]
+    sums: Sums,
+    /// Where they are in several currencies: what they come to in each.
+    #[serde(default)]
+    by_currency: Vec<Sums>,
     /// They are more than are added up.
     #[serde(default)]
     at_least: bool,
 }
 
+/// Amounts in one currency.
+#[derive(Deserialize)]
+struct Sums {
+    amount_cents: Value,
+    weighted_cents: Value,
+    #[serde(default)]
+    currency: String,
+}
+
 impl Totals {
     fn shown(&self) -> String {
+        let parts = match self.by_currency.as_slice() {
+            [] => std::slice::from_ref(&self.sums),
+            several => several,
+        };
+        let part = |sums: &Sums| {
+            let amount = |cents| {
+                format!("{} {}", money(cents), sums.currency)
+                    .trim_end()
+                    .to_owned()
+            };
+            let (all, weighted) = (amount(&sums.amount_cents), amount(&sums.weighted_cents));
+            format!("{all} in all, {weighted} by how likely they are")
+        };
         format!(
-            "{}{} {}: {} in all, {} by how likely they are. Amounts are added up whatever their currency.",
+            "{}{} {}: {}.",
             if self.at_least { "At least " } else { "" },
             self.count,
             if self.count == 1 { "deal" } else { "deals" },
-            money(&self.amount_cents),
-            money(&self.weighted_cents),
+            parts.iter().map(part).collect::<Vec<_>>().join("; "),
         )
     }
 }

@@ -328,7 +328,7 @@ fn records_add_up_over_whatever_meets_the_conditions() {
                 .with(Field::new("stage", stage))
                 .with(Field::new("cents", cents))
         };
-        let whole = |cents: i64, factor: i64| json!({ "cents": cents, "factor": factor });
+        let whole = |cents: i64, factor: i64| json!({ "cents": cents, "factor": factor, "unit": if cents == 333 { "b" } else { "a" } });
         for (owner, id, stage, cents, doc) in [
             ("acme", "a", "open", 333, whole(333, 40)),
             ("acme", "b", "open", 1_000_007, whole(1_000_007, 3)),
@@ -345,14 +345,24 @@ fn records_add_up_over_whatever_meets_the_conditions() {
             Box::pin(async move { tx.records("lead").delete("f", None, "usr_ada").await.map(drop) })
         })
         .await;
-        let total = async |conditions: Vec<Condition>, most: u32| {
+        let totals = async |conditions: Vec<Condition>, most: u32| {
             read(&store, "acme", move |tx| {
                 Box::pin(async move {
                     let mut records = tx.records("lead");
-                    records.total(&conditions, ("cents", "factor"), most).await
+                    records
+                        .totals(&conditions, ("cents", "factor"), "unit", most)
+                        .await
                 })
             })
             .await
+        };
+        let total = async |conditions: Vec<Condition>, most: u32| {
+            let apart = totals(conditions, most).await;
+            apart.iter().fold(Total::default(), |all, (_, one)| Total {
+                count: all.count + one.count,
+                sum: all.sum + one.sum,
+                product: all.product + one.product,
+            })
         };
         let of = |count: i64, sum: i128, product: i128| Total { count, sum, product };
         let (much, open) = (i128::from(MUCH), Condition::is("stage", "open"));
@@ -373,6 +383,15 @@ fn records_add_up_over_whatever_meets_the_conditions() {
             assert_eq!(total(conditions.clone(), 100).await, expected, "{conditions:?}");
         }
         assert_eq!(total(Vec::new(), 2).await.count, 2);
+        let apart = totals(vec![Condition::is("stage", "open")], 100).await;
+        assert_eq!(
+            apart,
+            [
+                (String::new(), of(1, 5, 0)),
+                ("a".to_owned(), of(1, 1_000_007, 3_000_021)),
+                ("b".to_owned(), of(1, 333, 13_320)),
+            ]
+        );
     });
 }
 

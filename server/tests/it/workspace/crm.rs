@@ -248,8 +248,22 @@ fn deals_add_up_and_a_lost_one_says_why() {
         // 100 000 × 10 % + 333 × 40 % = 10 133.2.
         assert_eq!(
             listed["totals"],
-            json!({ "count": 2, "amount_cents": 100_333, "weighted_cents": 10_133 })
+            json!({ "count": 2, "amount_cents": 100_333, "weighted_cents": 10_133, "currency": "USD" })
         );
+        let abroad = json!({ "name": "Abroad", "account_id": "analytical.test", "amount_cents": 50, "currency": "EUR" });
+        let abroad = rooms.confirmed(&key, "create_opportunity", abroad).await;
+        let listed = rooms.call(&key, "list_opportunities", json!({})).await;
+        assert_eq!(
+            listed["totals"],
+            json!({
+                "count": 3, "amount_cents": 100_383, "weighted_cents": 10_138, "by_currency": [
+                    { "count": 2, "amount_cents": 100_333, "weighted_cents": 10_133, "currency": "USD" },
+                    { "count": 1, "amount_cents": 50, "weighted_cents": 5, "currency": "EUR" },
+                ],
+            })
+        );
+        let gone = json!({ "object_type": "opportunity", "id": abroad["opportunity"]["id"] });
+        rooms.confirmed(&key, "delete_crm_record", gone).await;
         let soon = json!({ "closing_before": "2027-03-02" });
         assert_eq!(
             column(&rooms.call(&key, "list_opportunities", soon).await, "name"),

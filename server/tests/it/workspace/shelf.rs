@@ -333,11 +333,11 @@ fn a_deal_is_made_found_and_lost_at_the_console() {
         assert_eq!(agreed(&mut browser, &path, &path, &lost).await.1.status, 303);
         let list = browser.get("/console/opportunities?stage=lost").await.text();
         assert!(
-            list.contains("1 deal: 4500.00 in all, 0.00 by how likely"),
+            list.contains("1 deal: 4500.00 USD in all, 0.00 USD by how likely"),
             "{list}"
         );
         let list = browser.get("/console/opportunities").await.text();
-        assert!(list.contains("2 deals: 5500.00 in all"), "{list}");
+        assert!(list.contains("2 deals: 5500.00 USD in all"), "{list}");
         let page = browser.get(&path).await.text();
         for part in [
             "Too dear.",

@@ -1,7 +1,7 @@
 //! `list_opportunities` and `get_opportunity`.
 
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::{
     domain::{
@@ -16,7 +16,7 @@ use crate::{
             write::object,
         },
     },
-    store::TenantTx,
+    store::{TenantTx, Total},
 };
 
 /// What opportunities are filtered by.
@@ -29,28 +29,70 @@ const FILTERS: Filters = &[
 ];
 /// Deals that totals are made of, at most: to add more up would keep others waiting.
 const MOST_SUMMED: u32 = 100_000;
+/// Currencies with sums of their own; nobody deals in more, and codes are any three letters.
+const MOST_CURRENCIES: usize = 20;
 
 /// Deals, and what they come to.
 pub(super) async fn list(desk: &Desk, tx: &mut TenantTx<'_>, call: Call) -> HandlerResult {
     let page = listing::page::<Opportunity>(desk, tx, &call, FILTERS).await?;
     let mut out = page.view()?;
-    let total = tx
+    let apart = tx
         .records(Opportunity::NAME)
-        .total(&page.conditions, ("amount_cents", "probability"), MOST_SUMMED)
+        .totals(
+            &page.conditions,
+            ("amount_cents", "probability"),
+            "currency",
+            MOST_SUMMED,
+        )
         .await?;
-    let mut totals = json!({
-        "count": total.count,
-        "amount_cents": total.sum,
-        "weighted_cents": hundredth(total.product),
-    });
-    if total.count == i64::from(MOST_SUMMED)
-        && let Some(totals) = totals.as_object_mut()
-    {
-        totals.insert("at_least".to_owned(), true.into());
-    }
-    out.insert("totals".to_owned(), totals);
+    out.insert("totals".to_owned(), totals(apart).into());
     let ids = page.items.iter().map(|item| item.id.clone());
     Ok(Outcome::structured(&out)?.touching(ids.take(20)))
+}
+
+/// What deals come to. Where they are in one currency it is named; where they are in several, each has sums of its own, and
+/// cents are added up as they are.
+fn totals(mut apart: Vec<(String, Total)>) -> Map<String, Value> {
+    let mut all = Total::default();
+    for (_, one) in &apart {
+        all.count += one.count;
+        all.sum += one.sum;
+        all.product += one.product;
+    }
+    let mut totals = sums(&all);
+    if all.count == i64::from(MOST_SUMMED) {
+        totals.insert("at_least".to_owned(), true.into());
+    }
+    let named = |(currency, total): &(String, Total)| {
+        let mut sums = sums(total);
+        sums.insert("currency".to_owned(), currency.as_str().into());
+        Value::Object(sums)
+    };
+    match apart.as_slice() {
+        [] => {}
+        [(currency, _)] => {
+            totals.insert("currency".to_owned(), currency.as_str().into());
+        }
+        _ => {
+            // Of most deals first; they stand in the order of their names, and stay in it.
+            apart.sort_by_key(|(_, total)| std::cmp::Reverse(total.count));
+            let shown = apart.iter().take(MOST_CURRENCIES).map(named);
+            totals.insert("by_currency".to_owned(), shown.collect());
+        }
+    }
+    totals
+}
+
+fn sums(total: &Total) -> Map<String, Value> {
+    let pairs = [
+        ("count", json!(total.count)),
+        ("amount_cents", json!(total.sum)),
+        ("weighted_cents", json!(hundredth(total.product))),
+    ];
+    pairs
+        .map(|(name, value)| (name.to_owned(), value))
+        .into_iter()
+        .collect()
 }
 
 /// The hundredth part of a sum, half to even (catalogue.md §3.7).
