@@ -18,8 +18,9 @@ use crate::{
 const ERA_ROWS: i64 = 4_096;
 /// Of so many new records one looks whether its era is full. Chosen by a hash, because records are numbered in patterns.
 const LOOK_AT_ONE_IN: i64 = 128;
-/// Eras that are asked first, of which the newest may hold few records or none.
-const FIRST_ERAS: i64 = 2;
+/// Eras that are asked first. Of the newest two, one may hold no records and the other few; what the third holds tells how far to
+/// go on.
+const FIRST_ERAS: i64 = 3;
 /// How many times the eras asked before are asked next at most, where nothing or little was found in those.
 const MORE_ERAS: i64 = 5;
 
@@ -141,7 +142,7 @@ impl Session {
         limit: u32,
     ) -> Result<Vec<TextHit>, StoreError> {
         let wanted: Vec<_> = kinds.iter().map(|kind| (*kind, NEWEST_PER_KIND)).collect();
-        let found = self.newest_in_places(tenant, query, &wanted).await?;
+        let found = self.newest_in_places(tenant, query, &wanted, true).await?;
         Ok(best(
             found.into_iter().flat_map(|asked| asked.found).collect(),
             limit,
@@ -155,7 +156,7 @@ impl Session {
         query: &TextQuery,
         wanted: &[(&str, u32)],
     ) -> Result<Vec<Vec<i64>>, StoreError> {
-        let found = self.newest_in_places(tenant, query, wanted).await?;
+        let found = self.newest_in_places(tenant, query, wanted, false).await?;
         let newest = |asked: Asked<'_>| {
             let mut rows: Vec<i64> = asked.found.iter().map(|hit| hit.row_id).collect();
             rows.sort_unstable_by(|a, b| b.cmp(a));
@@ -170,6 +171,7 @@ impl Session {
         tenant: &TenantId,
         query: &TextQuery,
         wanted: &[(&'k str, u32)],
+        is_ranked: bool,
     ) -> Result<Vec<Asked<'k>>, StoreError> {
         let mut all = self.places(tenant, wanted).await?;
         // Each word that a row holds adds to its rank, the helping ones too.
@@ -191,17 +193,31 @@ impl Session {
             if open.is_empty() {
                 return Ok(all);
             }
-            let mut statement = "SELECT number, row_id, ts_rank_cd('{0.2, 0.2, 0.4, 1.0}', lexemes, CAST(CAST($1 AS TEXT) AS tsquery))::FLOAT8 FROM ("
-                .to_owned();
-            let mut values: Vec<Param<'_>> = vec![Param::Text(&ranked), Param::Text(&must)];
+            // To look into what a row holds costs several times as much as to find it.
+            let mut values: Vec<Param<'_>> = Vec::new();
+            let (rank, lexemes) = if is_ranked {
+                values.push(Param::Text(&ranked));
+                (
+                    "ts_rank_cd('{0.2, 0.2, 0.4, 1.0}', lexemes, CAST(CAST($1 AS TEXT) AS tsquery))::FLOAT8",
+                    ", lexemes",
+                )
+            } else {
+                ("0::FLOAT8", "")
+            };
+            // A mark does not tell where in a text its word stands.
+            let also = if query.terms.iter().any(|term| term.len() > 1) {
+                values.push(Param::Text(&must));
+                format!(" AND lexemes @@ CAST(CAST(${} AS TEXT) AS tsquery)", values.len())
+            } else {
+                String::new()
+            };
+            let mut statement = format!("SELECT number, row_id, {rank} FROM (");
             for (at, (number, asked, marks)) in open.iter().enumerate() {
                 let slot = values.len() + 1;
                 statement.push_str(if at == 0 { "" } else { " UNION ALL " });
-                // The words are looked at once more because a mark does not tell where in a text its word stands.
                 statement.push_str(&format!(
-                    "(SELECT CAST(${slot} AS BIGINT) AS number, row_id, lexemes FROM texts
-                      WHERE era IS NOT NULL AND text_marks(tenant_id, shelf, era, lexemes) @@ CAST(CAST(${} AS TEXT) AS tsquery)
-                        AND lexemes @@ CAST(CAST($2 AS TEXT) AS tsquery)
+                    "(SELECT CAST(${slot} AS BIGINT) AS number, row_id{lexemes} FROM texts
+                      WHERE era IS NOT NULL AND text_marks(tenant_id, shelf, era, lexemes) @@ CAST(CAST(${} AS TEXT) AS tsquery){also}
                       ORDER BY row_id DESC LIMIT ${})",
                     slot + 1,
                     slot + 2

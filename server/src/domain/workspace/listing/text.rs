@@ -5,10 +5,9 @@ use crate::{
     store::{Matching, NamedBy, RecordPage, RecordQuery, TenantTx, TextQuery},
 };
 
-/// Records that a text filter looks at, newest first: a word in more than that says too little to look further.
-const MOST_HITS: u32 = 500;
-/// Records of another kind, newest first, in which a text filter looks for the words too.
-const MOST_SPOKEN: u32 = 200;
+/// How far a text filter looks: at so many of the newest records with the words, and at so many of another kind in which it looks for
+/// them too. Further where what it found does not fill a page; a word in more than that says too little to go on.
+const LOOKS: [(u32, u32); 2] = [(200, 100), (500, 200)];
 
 /// The full-text question that a filter is: all its words, the last one still being typed.
 pub(crate) fn question(text: &str) -> TextQuery {
@@ -29,16 +28,27 @@ pub(super) async fn matching<K: Kind>(
     q: &str,
     query: &RecordQuery,
 ) -> Result<RecordPage, DomainError> {
-    let spoken = K::SPOKEN_IN.iter().map(|(kind, _)| (*kind, MOST_SPOKEN));
-    let wanted: Vec<(&str, u32)> = [(K::NAME, MOST_HITS)].into_iter().chain(spoken).collect();
-    let rows = tx.newest_words(&wanted, &question(q)).await?;
-    let Some((own, spoken)) = rows.split_first() else {
-        return Ok(RecordPage::default());
-    };
-    let named: Vec<NamedBy<'_>> = K::SPOKEN_IN
-        .iter()
-        .zip(spoken)
-        .map(|(&(kind, field), row_ids)| NamedBy { kind, field, row_ids })
-        .collect();
-    Ok(tx.records(K::NAME).list_among(query, own, &named).await?)
+    let mut page = RecordPage::default();
+    for (own, spoken) in LOOKS {
+        let spoken = K::SPOKEN_IN.iter().map(|(kind, _)| (*kind, spoken));
+        let wanted: Vec<(&str, u32)> = [(K::NAME, own)].into_iter().chain(spoken).collect();
+        let found = tx.newest_words(&wanted, &question(q)).await?;
+        let is_all = found
+            .iter()
+            .zip(&wanted)
+            .all(|(rows, (_, most))| rows.len() < *most as usize);
+        let Some((own, spoken)) = found.split_first() else {
+            break;
+        };
+        let named: Vec<NamedBy<'_>> = K::SPOKEN_IN
+            .iter()
+            .zip(spoken)
+            .map(|(&(kind, field), row_ids)| NamedBy { kind, field, row_ids })
+            .collect();
+        page = tx.records(K::NAME).list_among(query, own, &named).await?;
+        if is_all || page.next.is_some() {
+            break;
+        }
+    }
+    Ok(page)
 }
