@@ -132,7 +132,6 @@ impl BridgeError {
     }
 
     /// The check that failed, if it is one with a name.
-    #[cfg(any(test, feature = "setup"))]
     pub(crate) fn diagnosis(&self) -> Option<Diagnosis> {
         self.diagnosis
     }

@@ -26,9 +26,11 @@ pub(crate) use setup::SetupOptions;
 #[cfg(feature = "sign-in")]
 pub(crate) use sign_in::{SignInMode, SignInSettings};
 use source::Source;
+#[cfg(any(test, feature = "setup"))]
+pub(crate) use table::KEY_ENV_VARIABLE;
 pub(crate) use table::{
-    ALLOW_HTTP_VARIABLE, CA_FILE_VARIABLE, CLIENT_CERT_VARIABLE, CLIENT_KEY_VARIABLE, KEY_ENV_VARIABLE,
-    KEY_FILE_VARIABLE, KEY_VARIABLE, SIGN_IN_VARIABLE, TRANSLATE_VARIABLE, URL_VARIABLE, Verb,
+    ALLOW_HTTP_VARIABLE, CA_FILE_VARIABLE, CLIENT_CERT_VARIABLE, CLIENT_KEY_VARIABLE, KEY_FILE_VARIABLE,
+    KEY_VARIABLE, SIGN_IN_VARIABLE, TRANSLATE_VARIABLE, URL_VARIABLE, Verb,
 };
 #[cfg(feature = "sign-in")]
 pub(crate) use table::{CLIENT_ID_VARIABLE, CLIENT_SECRET_VARIABLE};
