@@ -2,11 +2,14 @@
 // checks that print a line each.
 import { execFile, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 /** More rows than the walk makes calls. */
 const AUDIT_ROWS = 5_000;
+/** Ten times as long as the server may keep a row. */
+const AUDIT_SETTLES_MS = 200;
 const START_MS = 20_000;
 
 let failed = 0;
@@ -58,10 +61,16 @@ export class Program {
         return JSON.parse(await this.run('key', 'mint', ...edition, '--scopes', scopes.join(','), ...options, '--json'));
     }
 
-    /** The rows of the log of calls. */
+    /** The rows of the log of calls. Those of reads are committed together, a moment after their calls: once no more come. */
     async audit(...options) {
-        const rows = await this.run('audit', '--limit', `${AUDIT_ROWS}`, ...options, '--json');
-        return rows.trim().split('\n').filter(Boolean).map((line) => JSON.parse(line).row);
+        let rows = [];
+        for (let before = -1; rows.length !== before; ) {
+            before = rows.length;
+            await sleep(AUDIT_SETTLES_MS);
+            const lines = await this.run('audit', '--limit', `${AUDIT_ROWS}`, ...options, '--json');
+            rows = lines.trim().split('\n').filter(Boolean).map((line) => JSON.parse(line).row);
+        }
+        return rows;
     }
 
     /** Starts the server on a free port. */
