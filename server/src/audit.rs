@@ -229,9 +229,9 @@ impl Draft {
         self.span.tell(&self.tenant, &record);
         let audit = self.enter(Room::Audit);
         let written = if self.durable {
-            self.store.append_audit_durable(&self.tenant, record).await
+            Box::pin(self.store.append_audit_durable(&self.tenant, &record)).await
         } else {
-            self.store.append_audit(&self.tenant, record).await
+            self.store.append_audit(&self.tenant, &record).await
         };
         audit.leave();
         self.span.end();

@@ -23,6 +23,7 @@ mod watch;
 
 use bytes::Bytes;
 use footbridge_protocol::headers::Mismatch;
+use futures_util::future::BoxFuture;
 use serde_json::{Map, Value, value::RawValue};
 use tokio_util::sync::CancellationToken;
 use tracing::error;
@@ -212,19 +213,24 @@ impl House {
     ///
     /// # Errors
     /// The first refusal; each refusal of a known principal has its audit event.
-    pub async fn call(&self, principal: &Principal, call: ToolCall<'_>) -> Result<Answer, CallError> {
-        self.call_for(Wanted::Tool, principal, call).await
+    pub fn call<'c>(
+        &'c self,
+        principal: &'c Principal,
+        call: ToolCall<'c>,
+    ) -> BoxFuture<'c, Result<Answer, CallError>> {
+        self.call_for(Wanted::Tool, principal, call)
     }
 
-    async fn call_for(
-        &self,
+    /// No `async fn`, and boxed: every future around this one would be as large as it, and is moved once for each of them.
+    fn call_for<'c>(
+        &'c self,
         wanted: Wanted,
-        principal: &Principal,
-        call: ToolCall<'_>,
-    ) -> Result<Answer, CallError> {
+        principal: &'c Principal,
+        call: ToolCall<'c>,
+    ) -> BoxFuture<'c, Result<Answer, CallError>> {
         match call.asking {
-            Asking::Directly(client) => Box::pin(self.converse(wanted, principal, call, client)).await,
-            Asking::InResult | Asking::Never => self.call_once(wanted, principal, call).await,
+            Asking::Directly(client) => Box::pin(self.converse(wanted, principal, call, client)),
+            Asking::InResult | Asking::Never => Box::pin(self.call_once(wanted, principal, call)),
         }
     }
 
@@ -239,7 +245,7 @@ impl House {
             .note_call(principal, call.facts.client_name.as_deref(), now);
         let facts = std::mem::take(&mut call.facts);
         let mut draft = Draft::open(self.store.clone(), self.audit, principal, call.name, facts, now);
-        let result = self.walk(wanted, principal, call, now, &mut draft).await;
+        let result = self.walk(wanted, principal, &mut call, now, &mut draft).await;
         if let Err(error) = &result {
             draft.refuse(error.status(), error.http_twin(), error.code());
         }
@@ -258,7 +264,7 @@ impl House {
         &self,
         wanted: Wanted,
         principal: &Principal,
-        call: ToolCall<'_>,
+        call: &mut ToolCall<'_>,
         now: Timestamp,
         draft: &mut Draft,
     ) -> Result<Answer, CallError> {
@@ -266,7 +272,7 @@ impl House {
         let slot: Slot = self.limits.enter(principal)?;
         // Counted when the call is let through; whatever refuses it before brings it back.
         let fare = Fare::new(self.limits.reserve(principal, now).await);
-        if !may_confirm(&call) {
+        if !may_confirm(call) {
             fare.check()?;
         }
         limits.leave();
@@ -304,20 +310,20 @@ impl House {
                 planned,
                 need,
                 open_by,
-                &call,
+                call,
                 fare,
                 now,
             );
             // Boxed, as are all the ways that few calls take: a future is as large as the longest of its ways, and every
             // call is moved about and kept in memory with it.
-            return Box::pin(self.consent(visit, decision, value, &call, draft, slot)).await;
+            return Box::pin(self.consent(visit, decision, value, call, draft, slot)).await;
         }
         deciding.leave();
         let checking = draft.enter(Room::Arguments);
         let canonical = canonical(&value);
         draft.arguments(&canonical);
         let binding = || binding(principal.facts(), tool, &canonical);
-        let round = self.open_round(binding, &call, now)?;
+        let round = self.open_round(binding, call, now)?;
         let arguments = tool.input.check(value)?;
         checking.leave();
         let Decision::Run(permit) = decision else {
@@ -326,10 +332,10 @@ impl House {
         let work = Call {
             permit,
             arguments,
-            capabilities: call.capabilities,
+            capabilities: std::mem::take(&mut call.capabilities),
             round,
-            progress: call.progress,
-            cancelled: call.cancelled,
+            progress: std::mem::take(&mut call.progress),
+            cancelled: call.cancelled.clone(),
             now,
         };
         let asked = Asked {

@@ -3,6 +3,7 @@
 use std::{borrow::Cow, time::Duration};
 
 use footbridge_protocol::{headers::HeaderValue, jsonrpc::Id, meta::TRACEPARENT};
+use futures_util::future::BoxFuture;
 use serde_json::json;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -37,24 +38,28 @@ const WARNING: &str = "dev.footbridge/warning";
 
 impl Desk {
     /// A call, whichever way its client found the tool.
-    pub(super) async fn call(
-        &self,
-        caller: &Caller,
-        mirror: Mirror<'_>,
-        envelope: &Envelope<'_>,
-        request: &ToolRequest<'_>,
+    ///
+    /// Boxed: what serves other requests should not be as large as a call.
+    pub(super) fn call<'c>(
+        &'c self,
+        caller: &'c Caller,
+        mirror: Mirror<'c>,
+        envelope: &'c Envelope<'_>,
+        request: &'c ToolRequest<'_>,
         session: Option<ClientSession>,
-        line: &Line,
-    ) -> Reply {
+        line: &'c Line,
+    ) -> BoxFuture<'c, Reply> {
         if self.has_tasks && envelope.dialect.is_modern() {
             match self.may_be_task(caller, request) {
-                Ok(true) => return Box::pin(self.call_as_task(caller, mirror, envelope, request)).await,
+                Ok(true) => return Box::pin(self.call_as_task(caller, mirror, envelope, request)),
                 Ok(false) => {}
-                Err(error) => return self.reply_to(caller, envelope.id, envelope.dialect, Err(error)),
+                Err(error) => {
+                    let reply = self.reply_to(caller, envelope.id, envelope.dialect, Err(error));
+                    return Box::pin(std::future::ready(reply));
+                }
             }
         }
-        self.call_tool(caller, mirror, envelope, request, session, line)
-            .await
+        Box::pin(self.call_tool(caller, mirror, envelope, request, session, line))
     }
 
     async fn call_tool(
@@ -134,8 +139,7 @@ impl Desk {
             facts: self.facts(caller, mirror, envelope),
         };
         let started = std::time::Instant::now();
-        // Boxed: every future around this one would be as large as it, and is moved once for each of them.
-        let mut call = Box::pin(self.common.house.call(&caller.principal, call));
+        let mut call = self.common.house.call(&caller.principal, call);
         let stoppable = session
             .as_ref()
             .filter(|_| !on_stdio && !dialect.is_modern())

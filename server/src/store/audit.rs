@@ -222,12 +222,12 @@ impl AuditRecord {
     }
 
     /// Fixes the bytes. Done by the caller's thread, so that the writer only hashes and inserts.
-    pub(crate) fn seal(self, tenant: &TenantId) -> Result<SealedAudit, StoreError> {
-        let body = body_of(tenant.as_str(), &self)?;
+    pub(crate) fn seal(&self, tenant: &TenantId) -> Result<SealedAudit, StoreError> {
+        let body = body_of(tenant.as_str(), self)?;
         Ok(SealedAudit {
             ts: self.ts,
-            api_key_id: self.api_key_id,
-            tool_name: self.tool_name,
+            api_key_id: self.api_key_id.clone(),
+            tool_name: self.tool_name.clone(),
             status: self.status.as_str(),
             body,
         })

@@ -47,7 +47,7 @@ mod url;
 mod users;
 mod work;
 
-use std::{path::Path, sync::Arc};
+use std::{borrow::Borrow, path::Path, sync::Arc};
 
 use tokio::sync::broadcast;
 
@@ -270,7 +270,8 @@ impl Store {
             (Which::Sqlite(engine), Kind::Write) => engine.write(work).await,
             (Which::Sqlite(engine), Kind::Read) => engine.read(work).await,
             (Which::Sqlite(engine), Kind::Lookup) => engine.lookup(work).await,
-            (Which::Postgres(engine), _) => engine.run(scope, writes, work).await,
+            // Boxed: SQLite's should not be as large.
+            (Which::Postgres(engine), _) => Box::pin(engine.run(scope, writes, work)).await,
         };
         let Durations {
             reads,
@@ -284,35 +285,39 @@ impl Store {
     /// Queues an audit row whose caller does not wait (design.md D9): it is committed within
     /// [`StoreSettings::audit_linger`], together with whatever else commits. Waits while the queue is
     /// full; refuses while the store is known to refuse writes (security.md A2).
-    pub fn append_audit(
+    pub fn append_audit<R: Borrow<AuditRecord>>(
         &self,
         tenant: &TenantId,
-        event: AuditRecord,
-    ) -> impl Future<Output = Result<(), StoreError>> + Send + use<'_> {
+        event: R,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send + use<'_, R> {
         // Sealed before anybody waits: what waits is then a short text and not a record of many fields.
-        let sealed = self.inner.health.check().and_then(|()| event.seal(tenant));
+        let sealed = self
+            .inner
+            .health
+            .check()
+            .and_then(|()| event.borrow().seal(tenant));
         let row = sealed.map(|row| (tenant.clone(), row));
         async move {
             let (tenant, row) = row?;
             match &self.inner.engine {
                 Which::Sqlite(engine) => engine.append(tenant, row).await,
-                Which::Postgres(engine) => engine.append(tenant, row).await,
+                Which::Postgres(engine) => Box::pin(engine.append(tenant, row)).await,
             }
         }
     }
 
     /// Appends an audit row and returns after its commit.
-    pub fn append_audit_durable(
+    pub fn append_audit_durable<R: Borrow<AuditRecord>>(
         &self,
         tenant: &TenantId,
-        event: AuditRecord,
-    ) -> impl Future<Output = Result<(), StoreError>> + Send + use<'_> {
-        let row = event.seal(tenant).map(|row| (tenant.clone(), row));
+        event: R,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send + use<'_, R> {
+        let row = event.borrow().seal(tenant).map(|row| (tenant.clone(), row));
         async move {
             let (tenant, row) = row?;
             match &self.inner.engine {
                 Which::Sqlite(engine) => engine.append_durable(tenant, row).await,
-                Which::Postgres(engine) => engine.append_durable(tenant, row).await,
+                Which::Postgres(engine) => Box::pin(engine.append_durable(tenant, row)).await,
             }
         }
     }

@@ -124,6 +124,9 @@ impl Session {
     }
 
     /// Runs a statement and maps each of its rows.
+    ///
+    /// What waits for PostgreSQL, and what few statements need, is boxed: each future around a statement is as large as the
+    /// largest it may hold, and is moved once for each of them.
     pub(crate) async fn query<T>(
         &mut self,
         sql: &str,
@@ -131,7 +134,7 @@ impl Session {
         map: impl FnMut(&RowRef<'_>) -> Result<T, StoreError>,
     ) -> Result<Vec<T>, StoreError> {
         if !self.fresh.is_empty() {
-            self.write_fresh().await?;
+            Box::pin(self.write_fresh()).await?;
         }
         self.say(sql, params, map).await
     }
@@ -144,11 +147,11 @@ impl Session {
         map: impl FnMut(&RowRef<'_>) -> Result<T, StoreError>,
     ) -> Result<Vec<T>, StoreError> {
         if self.plans.is_some() {
-            self.explain(sql, params).await?;
+            Box::pin(self.explain(sql, params)).await?;
         }
         let result = match &mut self.engine {
             Engine::Sqlite(connection) => connection.query(sql, params, map),
-            Engine::Postgres(connection) => match connection.query(sql, params).await {
+            Engine::Postgres(connection) => match Box::pin(connection.query(sql, params)).await {
                 Ok(rows) => rows.iter().map(RowRef::Postgres).map(map_by_ref(map)).collect(),
                 Err(error) => Err(error),
             },
@@ -169,11 +172,11 @@ impl Session {
     /// Runs a statement and tells how many rows it changed.
     pub(crate) async fn execute(&mut self, sql: &str, params: &[Param<'_>]) -> Result<u64, StoreError> {
         if !self.fresh.is_empty() {
-            self.write_fresh().await?;
+            Box::pin(self.write_fresh()).await?;
         }
         let result = match &mut self.engine {
             Engine::Sqlite(connection) => connection.execute(sql, params),
-            Engine::Postgres(connection) => connection.execute(sql, params).await,
+            Engine::Postgres(connection) => Box::pin(connection.execute(sql, params)).await,
         };
         self.noted(result)
     }
@@ -181,7 +184,7 @@ impl Session {
     /// Runs text that binds nothing, such as the creation of a full-text table.
     pub(crate) async fn batch(&mut self, sql: &str) -> Result<(), StoreError> {
         if !self.fresh.is_empty() {
-            self.write_fresh().await?;
+            Box::pin(self.write_fresh()).await?;
         }
         let result = match &mut self.engine {
             Engine::Sqlite(connection) => connection.batch(sql),

@@ -1,5 +1,7 @@
 //! The handles that other rooms hold during a transaction: [`TenantTx`] and [`SystemTx`].
 
+use std::borrow::Borrow;
+
 use serde::de::DeserializeOwned;
 
 use super::{
@@ -61,8 +63,8 @@ impl<'a> TenantTx<'a> {
 
     /// Adds a row to the tenant's audit log, committed with the rest of this transaction or not at all.
     /// It gets its number and hash when the work is done.
-    pub fn audit(&mut self, event: AuditRecord) -> Result<(), StoreError> {
-        let row = event.seal(&self.tenant)?;
+    pub fn audit(&mut self, event: impl Borrow<AuditRecord>) -> Result<(), StoreError> {
+        let row = event.borrow().seal(&self.tenant)?;
         self.session.audits.push((self.tenant.clone(), row));
         Ok(())
     }
