@@ -180,7 +180,16 @@ fn tag_word(tag: &str) -> String {
 /// A term as it stands in the titles of records alone. SQLite's index has their words once more beside the tag: whether a word of
 /// a row stands in a certain column it tells only by a walk over all rows that hold the word.
 fn titled(term: &[String]) -> Vec<String> {
-    term.iter().map(|word| format!("\u{E001}{word}")).collect()
+    term.iter().map(|word| titled_word(word)).collect()
+}
+
+/// A word with its first letter moved to a plane of private use. So it is as long as it was, and its beginning in the index of
+/// beginnings wherever that of the word is. Letters of other planes than the first, which few words begin with, share a place.
+fn titled_word(word: &str) -> String {
+    let mut letters = word.chars();
+    let moved = |first: char| char::from_u32(0xF_0000 | (u32::from(first) & 0xFFFF));
+    let first = letters.next().and_then(moved);
+    first.into_iter().chain(letters).collect()
 }
 
 pub(crate) fn cut(text: &str) -> &str {
@@ -227,16 +236,17 @@ impl Session {
         // Without content: rows hold their text already. The tag is a word of its own, with no weight. Words of one
         // transaction are gathered up to 16 MB before they are written: a sync's commits are large.
         // Words that are being typed are asked for in records alone; the first letters have an index of their own.
-        let begun = if shelf == Shelf::Records {
-            ", prefix='2 3 4'"
+        // What lists words one after the other lists them without reading their rows, what counts them reads all.
+        let (begun, words) = if shelf == Shelf::Records {
+            (", prefix='2 3 4'", "instance")
         } else {
-            ""
+            ("", "row")
         };
         self.batch(&format!(
             "CREATE VIRTUAL TABLE {table} USING fts5(title, body, tag, content='', contentless_delete=1,
                 tokenize='unicode61 remove_diacritics 2'{begun});
              INSERT INTO {table} ({table}, rank) VALUES ('hashsize', 16777216);
-             CREATE VIRTUAL TABLE {table}_words USING fts5vocab('{table}', 'row')"
+             CREATE VIRTUAL TABLE {table}_words USING fts5vocab('{table}', '{words}')"
         ))
         .await?;
         const MARK: &str = "UPDATE tenants SET shelves = $1 WHERE tenant_id = $2";
@@ -467,6 +477,17 @@ mod tests {
             );
         }
         assert!(clean(&["'".into(), " ".into()]).is_empty());
+    }
+
+    #[test]
+    fn a_word_of_a_title_is_as_long_and_no_other_word() {
+        assert_eq!(titled_word("gain"), "\u{F0067}ain");
+        assert_ne!(titled_word("gain"), titled_word("main"));
+        assert_eq!(titled_word("ü"), "\u{F00FC}");
+        assert_eq!(titled_word(""), "");
+        let last = titled_word("\u{FFFF}a");
+        assert_eq!(last.chars().count(), 2);
+        assert!(titled_word("\u{2A6D6}").chars().all(|c| !c.is_alphanumeric()));
     }
 
     #[test]

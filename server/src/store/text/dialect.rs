@@ -46,7 +46,11 @@ impl Dialect {
         self.joined(&each.collect::<Vec<_>>(), matching)
     }
 
-    pub(super) fn joined(&self, expressions: &[String], matching: Matching) -> String {
+    pub(super) fn joined<S: std::borrow::Borrow<str>>(
+        &self,
+        expressions: &[S],
+        matching: Matching,
+    ) -> String {
         let between = match matching {
             Matching::All => self.and,
             Matching::Any => self.or,

@@ -10,6 +10,7 @@ use super::{
 use crate::store::{
     Engine, Session, StoreError,
     row::{RowRef, params},
+    sqlite::SqliteConnection,
 };
 
 impl Session {
@@ -55,19 +56,22 @@ impl Session {
         Ok(query)
     }
 
-    /// How many rows hold each word of each term of a question. The open end of the last word stands for all that begin so,
-    /// counted up to [`RANKED_ROWS`].
+    /// About how many rows hold each word of each term of a question. The open end of the last word stands for all that begin so.
     pub(super) fn rows_of_words(&self, table: &str, query: &TextQuery) -> Result<Vec<Vec<u64>>, StoreError> {
         let Engine::Sqlite(connection) = &self.engine else {
             return Ok(Vec::new());
         };
         let count = |(at, term): (usize, &Vec<String>)| {
             let count = |(place, word): (usize, &String)| {
-                if query.is_open(at) && place + 1 == term.len() {
-                    connection.rows_beginning(table, word, RANKED_ROWS)
-                } else {
-                    connection.rows_with(table, word)
+                if !query.is_open(at) || place + 1 < term.len() {
+                    return connection.rows_with(table, word);
                 }
+                if word.chars().count() <= INDEXED_LETTERS {
+                    return connection.rows_beginning(table, word);
+                }
+                // Words of which there are many are taken to stand in many rows.
+                let begun = connection.words_beginning(table, word, MOST_BEGUN)?;
+                begun.map_or(Ok(RANKED_ROWS), |words| rows_in_all(connection, table, &words))
             };
             term.iter().enumerate().map(count).collect()
         };
@@ -116,20 +120,17 @@ impl Session {
         };
         let titles = self.expressions(table, &titled)?;
         // A row with a term in its title has the term.
-        let in_title = |at: usize, title: &String| {
-            let mut terms = terms.clone();
-            terms
-                .get_mut(at)
-                .into_iter()
-                .for_each(|term| term.clone_from(title));
-            FTS5.joined(&terms, Matching::All)
+        let in_title = |(at, title): (usize, Expression)| {
+            let mut texts: Vec<&str> = terms.iter().map(|term| term.text.as_str()).collect();
+            texts.get_mut(at).into_iter().for_each(|text| *text = &title.text);
+            Expression {
+                text: FTS5.joined(&texts, Matching::All),
+                ..title
+            }
         };
-        let titled: Vec<String> = titles
-            .iter()
-            .enumerate()
-            .map(|(at, title)| in_title(at, title))
-            .collect();
-        let all = FTS5.joined(&terms, Matching::All);
+        let titled: Vec<Expression> = titles.into_iter().enumerate().map(in_title).collect();
+        let texts: Vec<&str> = terms.iter().map(|term| term.text.as_str()).collect();
+        let all = FTS5.joined(&texts, Matching::All);
         let weights: Vec<f64> = rows.iter().map(|rows| weight(least(rows))).collect();
         let base: f64 = weights.iter().sum();
         // Few rows are found for all kinds at once.
@@ -142,7 +143,7 @@ impl Session {
             (1, NEWEST_PER_KIND)
         };
         let sql = format!("SELECT rowid FROM {table} WHERE {table} MATCH $1 ORDER BY rowid DESC LIMIT $2");
-        let mut hits = Vec::new();
+        let mut hits: HashMap<i64, f64> = HashMap::new();
         for tags in tags.chunks(at_once.max(1)) {
             let of_kind = FTS5.any_tag(tags);
             let rows = self
@@ -155,48 +156,72 @@ impl Session {
             let alone = usize::from(are_few);
             let titled = titled.iter().zip(&weights).filter(|_| ranks.len() > alone);
             let mut raised = Vec::new();
-            for (titled, weight) in titled {
+            for (titled, weight) in titled.filter(|(titled, _)| !titled.is_gathered) {
                 // Tags keep the newest of one kind together; where there are few, a look at those of all costs less.
                 let expression = if are_few {
-                    titled.clone()
+                    titled.text.clone()
                 } else {
-                    format!("{titled} AND {of_kind}")
+                    format!("{} AND {of_kind}", titled.text)
                 };
                 let rows = self
                     .query(&sql, params![&expression, most], |row| row.int(0))
                     .await?;
                 raised.extend(rows.into_iter().map(|row_id| (row_id, weight)));
             }
-            for (row_id, weight) in raised {
-                if let Some(rank) = ranks.get_mut(&row_id) {
-                    *rank += 4.0 * weight;
-                }
-            }
-            hits.extend(ranks.into_iter().map(|(row_id, rank)| TextHit { row_id, rank }));
+            raise(&mut ranks, raised);
+            hits.extend(ranks);
         }
-        Ok(best(hits, limit))
+        // What is gathered anew for each question is gathered once for all kinds.
+        let oldest = hits.keys().min().copied().unwrap_or(i64::MAX);
+        let since = format!(
+            "SELECT rowid FROM {table} WHERE {table} MATCH $1 AND rowid >= $2 ORDER BY rowid DESC LIMIT {RANKED_ROWS}"
+        );
+        let titled = titled.iter().zip(&weights).filter(|_| hits.len() > 1);
+        let mut raised = Vec::new();
+        for (titled, weight) in titled.filter(|(titled, _)| titled.is_gathered) {
+            let rows = self
+                .query(&since, params![&titled.text, oldest], |row| row.int(0))
+                .await?;
+            raised.extend(rows.into_iter().map(|row_id| (row_id, weight)));
+        }
+        raise(&mut hits, raised);
+        let hits = hits.into_iter().map(|(row_id, rank)| TextHit { row_id, rank });
+        Ok(best(hits.collect(), limit))
     }
 
     /// What rows must hold that match.
     pub(super) fn whole(&self, table: &str, query: &TextQuery) -> Result<String, StoreError> {
-        Ok(FTS5.joined(&self.expressions(table, query)?, query.matching))
+        let terms = self.expressions(table, query)?;
+        let texts: Vec<&str> = terms.iter().map(|term| term.text.as_str()).collect();
+        Ok(FTS5.joined(&texts, query.matching))
     }
 
     /// The terms of a question. A word that may go on stands for what the engine has an index of, or for the words that begin so
     /// where those are few and frequent: rows that hold one of some words are met from the newest back, while of a beginning all
     /// rows are gathered first.
-    fn expressions(&self, table: &str, query: &TextQuery) -> Result<Vec<String>, StoreError> {
+    fn expressions(&self, table: &str, query: &TextQuery) -> Result<Vec<Expression>, StoreError> {
         let express = |(at, term): (usize, &Vec<String>)| {
             let is_open = query.is_open(at);
-            if let (true, [letters], Engine::Sqlite(connection)) = (is_open, term.as_slice(), &self.engine)
-                && letters.chars().count() > INDEXED_LETTERS
-                && let Some((words, rows)) = connection.words_beginning(table, letters, MOST_BEGUN)?
-                && rows > WORD_COSTS * words.len() as u64
+            let whole = |is_gathered| Expression {
+                text: FTS5.terms(std::slice::from_ref(term), Matching::All, is_open),
+                is_gathered,
+            };
+            let ([letters], Engine::Sqlite(connection)) = (term.as_slice(), &self.engine) else {
+                return Ok(whole(is_open));
+            };
+            if !is_open || letters.chars().count() <= INDEXED_LETTERS {
+                return Ok(whole(false));
+            }
+            if let Some(words) = connection.words_beginning(table, letters, MOST_BEGUN)?
+                && rows_in_all(connection, table, &words)? > WORD_COSTS * words.len() as u64
             {
                 let words: Vec<Vec<String>> = words.into_iter().map(|word| vec![word]).collect();
-                return Ok(FTS5.terms(&words, Matching::Any, false));
+                return Ok(Expression {
+                    text: FTS5.terms(&words, Matching::Any, false),
+                    is_gathered: false,
+                });
             }
-            Ok(FTS5.terms(std::slice::from_ref(term), Matching::All, is_open))
+            Ok(whole(true))
         };
         query.terms.iter().enumerate().map(express).collect()
     }
@@ -271,6 +296,29 @@ impl Session {
             ranking: Ranking::All,
             matching: Matching::Any,
         }]
+    }
+}
+
+/// About how many rows hold each of some words, added up.
+fn rows_in_all(connection: &SqliteConnection, table: &str, words: &[String]) -> Result<u64, StoreError> {
+    words.iter().try_fold(0_u64, |sum, word| {
+        Ok(sum.saturating_add(connection.rows_with(table, word)?))
+    })
+}
+
+/// A term of a question.
+struct Expression {
+    text: String,
+    /// The engine has no index of what it begins with, and puts the rows of all such words together before it shows the first.
+    is_gathered: bool,
+}
+
+/// Adds four times its weight to the rank of each row that was found: a word in the title counts as much as five in the text.
+fn raise(ranks: &mut HashMap<i64, f64>, raised: Vec<(i64, &f64)>) {
+    for (row_id, weight) in raised {
+        if let Some(rank) = ranks.get_mut(&row_id) {
+            *rank += 4.0 * weight;
+        }
     }
 }
 

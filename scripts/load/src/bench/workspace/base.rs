@@ -227,7 +227,15 @@ const CARELESS: [&str; 5] = [
 /// How the store tells the words of one kind from those of another, and those of titles from all.
 fn tag(kind: &str, title: &str) -> String {
     let hex: String = kind.bytes().map(|byte| format!("{byte:02x}")).collect();
-    let titled = title.split_whitespace().map(|word| format!(" \u{E001}{word}"));
+    let titled = title.split_whitespace().map(|word| {
+        let mut letters = word.chars();
+        let first = letters
+            .next()
+            .and_then(|first| char::from_u32(0xF_0000 | u32::from(first)));
+        first.into_iter().fold(" ".to_owned(), |marked, first| {
+            marked + &first.to_string() + letters.as_str()
+        })
+    });
     format!("\u{E000}{hex}{}", titled.collect::<String>())
 }
 
