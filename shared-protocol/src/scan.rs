@@ -371,9 +371,12 @@ impl<'a, 'k> Walk<'a, 'k> {
     /// Passes blanks.
     #[inline(always)]
     fn space(&mut self) {
-        // One comparison tells that there is none, which is so nearly everywhere.
+        // One comparison tells that there is none, which is so nearly everywhere, and another that there is one.
         if self.byte() <= b' ' {
-            self.rest = spaces(self.rest);
+            self.takes(*b" ");
+            if self.byte() <= b' ' {
+                self.rest = spaces(self.rest);
+            }
         }
     }
 
