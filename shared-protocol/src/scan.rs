@@ -99,41 +99,47 @@ pub fn members<'a>(text: &'a str, visit: impl FnMut(Member<'a>)) -> Option<()> {
 }
 
 /// The same, with a bit for each of `keys`, the first in the lowest bit: it is a key somewhere in `text`, or may be one, because
-/// some string has characters spelled as escapes. At most eight keys, each shorter than 64 bytes.
+/// some string has characters spelled as escapes. At most eight keys, each shorter than 63 bytes.
 pub(crate) fn members_and_keys<'a>(
     text: &'a str,
     keys: &[&str],
     mut visit: impl FnMut(Member<'a>),
 ) -> Option<u8> {
     let mut walk = Walk::new(text.as_bytes(), keys);
-    let start = walk.space(0);
-    let end = walk.object(text, start, |walk, key, start| {
-        let end = match walk.byte(start)? {
-            b'{' => walk.object(text, start, |walk, key, start| {
-                let end = walk.value(start, DEPTH - 2)?;
-                let value = text.get(start..end)?;
+    walk.space();
+    walk.object(text, |walk, key, is_string| {
+        let start = walk.at(text) - usize::from(is_string);
+        if !is_string && walk.byte() == b'{' {
+            walk.object(text, |walk, key, is_string| {
+                let start = walk.at(text) - usize::from(is_string);
+                walk.value(is_string, DEPTH - 2)?;
+                let value = text.get(start..walk.at(text))?;
                 visit(Member { depth: 2, key, value });
-                Some(end)
-            })?,
-            _ => walk.value(start, DEPTH - 1)?,
-        };
-        let value = text.get(start..end)?;
+                Some(())
+            })?;
+        } else {
+            walk.value(is_string, DEPTH - 1)?;
+        }
+        let value = text.get(start..walk.at(text))?;
         visit(Member { depth: 1, key, value });
-        Some(end)
+        Some(())
     })?;
-    (walk.space(end) == text.len()).then_some(walk.found)
+    walk.space();
+    walk.rest.is_empty().then_some(walk.found)
 }
 
-/// A walk over a text, from left to right. Every step is given where it begins and says where it ends.
+/// A walk over a text, from left to right.
+#[derive(Clone, Copy)]
 struct Walk<'a, 'k> {
-    bytes: &'a [u8],
+    /// What was not passed yet.
+    rest: &'a [u8],
     /// Keys that are looked for beside everything else; a bit for each length they have, and for each letter they begin with.
     wanted: &'k [&'k str],
     lengths: u64,
     letters: u32,
     /// A bit for each of them that occurs, or may.
     found: u8,
-    /// Where the window begins.
+    /// How long the rest was where the window began.
     window: usize,
     /// A bit for each byte of the window that ends or breaks a string, the first in the lowest bit.
     marks: u64,
@@ -141,221 +147,296 @@ struct Walk<'a, 'k> {
 
 impl<'a, 'k> Walk<'a, 'k> {
     fn new(bytes: &'a [u8], wanted: &'k [&'k str]) -> Walk<'a, 'k> {
-        // No text is as long as to have a place in this window: the first string opens another.
         Walk {
-            bytes,
+            rest: bytes,
             wanted,
             lengths: wanted.iter().fold(0, |lengths, key| lengths | 1 << key.len()),
             letters: wanted
                 .iter()
                 .fold(0, |letters, key| letters | letter(key.as_bytes())),
             found: 0,
-            window: usize::MAX / 2,
+            // No text is as long as to have a place in this window: the first string opens another.
+            window: usize::MAX,
             marks: 0,
         }
     }
 
-    /// Passes an object. `member` is given each key and where its value begins, and says where it ends.
+    /// The place in `text`, which is what is walked over.
+    fn at(&self, text: &str) -> usize {
+        text.len() - self.rest.len()
+    }
+
+    /// Passes an object. `member` is given each key, and whether its value is a string whose opening quote was passed, and
+    /// passes the value.
     #[inline]
     fn object<'t>(
         &mut self,
         text: &'t str,
-        at: usize,
-        mut member: impl FnMut(&mut Walk<'a, 'k>, &'t str, usize) -> Option<usize>,
-    ) -> Option<usize> {
-        if self.byte(at)? != b'{' {
+        mut member: impl FnMut(&mut Walk<'a, 'k>, &'t str, bool) -> Option<()>,
+    ) -> Option<()> {
+        if !self.takes(*b"{") {
             return None;
         }
-        let mut at = self.space(at + 1);
-        if self.byte(at)? == b'}' {
-            return Some(at + 1);
+        self.space();
+        if self.takes(*b"}") {
+            return Some(());
         }
         loop {
-            if self.byte(at)? != b'"' {
+            if !self.takes(*b"\"") {
                 return None;
             }
-            let end = self.string(at + 1)?;
-            let key = text.get(at + 1..end - 1)?;
-            self.note(at + 1, end - 1);
-            let value = self.colon(end)?;
-            at = member(self, key, value)?;
-            at = self.space(at);
-            match self.byte(at)? {
-                b',' => at = self.space(at + 1),
-                b'}' => return Some(at + 1),
-                _ => return None,
+            let start = self.at(text);
+            let (length, is_string) = self.key()?;
+            member(self, text.get(start..start + length)?, is_string)?;
+            self.space();
+            if self.takes(*b"}") {
+                return Some(());
             }
+            if !self.takes(*b",") {
+                return None;
+            }
+            self.space();
         }
     }
 
-    /// Passes a value in which at most `room` objects and arrays may be open at once.
-    fn value(&mut self, mut at: usize, room: u32) -> Option<usize> {
+    /// Passes a value in which at most `room` objects and arrays may be open at once. `is_string` says that it is a string
+    /// whose opening quote was passed.
+    fn value(&mut self, mut is_string: bool, room: u32) -> Option<()> {
+        // A copy may live in registers.
+        let mut walk = *self;
         // What is open, the innermost in the lowest bit: 1 for an object.
         let mut is_object: u128 = 0;
         let mut depth = 0_u32;
-        loop {
+        'value: loop {
             // A value begins here.
-            at = match self.byte(at)? {
-                b'"' => self.string(at + 1)?,
-                opener @ (b'{' | b'[') => {
-                    if depth == room {
-                        return None;
+            if is_string || walk.takes(*b"\"") {
+                walk.plain()?;
+                // What nearly everybody writes, in one look: the next member.
+                if is_object & 1 == 1 && walk.takes(*b"\",\"") {
+                    (_, is_string) = walk.key()?;
+                    continue 'value;
+                }
+                walk.end_string()?;
+            } else {
+                match walk.byte() {
+                    // What nearly everybody writes, in one look: an object with a member.
+                    b'{' if depth < room && walk.takes(*b"{\"") => {
+                        depth += 1;
+                        is_object = is_object << 1 | 1;
+                        (_, is_string) = walk.key()?;
+                        continue 'value;
                     }
-                    let inner = self.space(at + 1);
-                    let is_filled_object = match (opener, self.byte(inner)?) {
-                        (b'{', b'}') | (b'[', b']') => None,
-                        (opener, _) => Some(opener == b'{'),
-                    };
-                    match is_filled_object {
-                        None => inner + 1,
-                        Some(opens_object) => {
+                    b'-' | b'0'..=b'9' => match walk.eight().and_then(short_number) {
+                        Some(length) => walk.pass(length)?,
+                        None => walk.pass(number(walk.rest)?)?,
+                    },
+                    opener @ (b'{' | b'[') => {
+                        if depth == room {
+                            return None;
+                        }
+                        walk.pass(1)?;
+                        walk.space();
+                        let opens_object = opener == b'{';
+                        let is_empty = match opens_object {
+                            true => walk.takes(*b"}"),
+                            false => walk.takes(*b"]"),
+                        };
+                        if !is_empty {
                             depth += 1;
                             is_object = is_object << 1 | u128::from(opens_object);
-                            at = inner;
+                            is_string = false;
                             if opens_object {
-                                at = self.key(at)?;
+                                if !walk.takes(*b"\"") {
+                                    return None;
+                                }
+                                (_, is_string) = walk.key()?;
                             }
-                            continue;
+                            continue 'value;
                         }
                     }
+                    b't' if walk.takes(*b"true") => {}
+                    b'f' if walk.takes(*b"false") => {}
+                    b'n' if walk.takes(*b"null") => {}
+                    _ => return None,
                 }
-                b'-' | b'0'..=b'9' => number(self.bytes, at)?,
-                b't' => word(self.bytes, at, b"true")?,
-                b'f' => word(self.bytes, at, b"false")?,
-                b'n' => word(self.bytes, at, b"null")?,
-                _ => return None,
-            };
+            }
             // A value has ended here, and with it perhaps what it is in.
             loop {
                 if depth == 0 {
-                    return Some(at);
+                    *self = walk;
+                    return Some(());
                 }
                 let inside_object = is_object & 1 == 1;
                 // What nearly everybody writes, in one look.
-                if self.pair(at) == Some(*b",\"") {
-                    at += 1;
+                if walk.takes(*b",\"") {
+                    is_string = true;
                     if inside_object {
-                        at = self.key(at)?;
+                        (_, is_string) = walk.key()?;
                     }
-                    break;
+                    continue 'value;
                 }
-                at = self.space(at);
-                match (self.byte(at)?, inside_object) {
+                walk.space();
+                match (walk.byte(), inside_object) {
                     (b',', _) => {
-                        at = self.space(at + 1);
+                        walk.pass(1)?;
+                        walk.space();
+                        is_string = false;
                         if inside_object {
-                            at = self.key(at)?;
+                            if !walk.takes(*b"\"") {
+                                return None;
+                            }
+                            (_, is_string) = walk.key()?;
                         }
-                        break;
+                        continue 'value;
                     }
                     (b'}', true) | (b']', false) => {}
                     _ => return None,
                 }
-                at += 1;
+                walk.pass(1)?;
                 depth -= 1;
                 is_object >>= 1;
             }
         }
     }
 
-    /// Passes a key and its colon, up to the value.
+    /// Passes a key, from behind its opening quote, and its colon, up to the value; if that is a string, its opening quote as
+    /// well. Says how long the key is, and whether it is a string that follows.
     #[inline(always)]
-    fn key(&mut self, at: usize) -> Option<usize> {
-        if self.byte(at)? != b'"' {
-            return None;
+    fn key(&mut self) -> Option<(usize, bool)> {
+        let text = self.rest;
+        self.plain()?;
+        let length = text.len() - self.rest.len();
+        // What nearly everybody writes, in one look.
+        if self.takes(*b"\":\"") {
+            self.note(text, length);
+            return Some((length, true));
         }
-        let end = self.string(at + 1)?;
-        self.note(at + 1, end - 1);
-        self.colon(end)
+        self.end_string()?;
+        let length = text.len() - self.rest.len() - 1;
+        self.note(text, length);
+        if !self.takes(*b":") {
+            self.space();
+            if !self.takes(*b":") {
+                return None;
+            }
+        }
+        self.space();
+        Some((length, false))
     }
 
-    /// Notes the key between two places if it is looked for.
+    /// Notes a key if it is looked for.
     #[inline(always)]
-    fn note(&mut self, from: usize, to: usize) {
+    fn note(&mut self, text: &[u8], length: usize) {
         // Nearly every key has another length, or begins with another letter.
-        let length = to - from;
-        if length >= 64 || self.lengths >> length & 1 == 0 {
+        if self.lengths >> length.min(63) & 1 == 0 {
             return;
         }
-        let key = self.bytes.get(from..to).unwrap_or_default();
+        let key = text.get(..length).unwrap_or_default();
         if self.letters & letter(key) != 0 {
             self.found |= find(key, self.wanted);
         }
     }
 
-    /// Passes the colon behind a key, up to the value.
+    /// Passes as many bytes.
     #[inline(always)]
-    fn colon(&self, mut at: usize) -> Option<usize> {
-        if self.byte(at)? != b':' {
-            at = self.space(at);
-            if self.byte(at)? != b':' {
+    fn pass(&mut self, count: usize) -> Option<()> {
+        self.rest = self.rest.get(count..)?;
+        Some(())
+    }
+
+    /// Passes `word` if it is what comes next.
+    #[inline(always)]
+    fn takes<const N: usize>(&mut self, word: [u8; N]) -> bool {
+        match self.rest.split_first_chunk() {
+            Some((chunk, rest)) if *chunk == word => {
+                self.rest = rest;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The next eight bytes, the first of them lowest.
+    #[inline(always)]
+    fn eight(&self) -> Option<u64> {
+        self.rest.first_chunk().map(|chunk| u64::from_le_bytes(*chunk))
+    }
+
+    /// The next byte, or zero behind the end of the text.
+    #[inline(always)]
+    fn byte(&self) -> u8 {
+        self.rest.first().copied().unwrap_or(0)
+    }
+
+    /// Passes blanks.
+    #[inline(always)]
+    fn space(&mut self) {
+        // One comparison tells that there is none, which is so nearly everywhere, and another that there is one.
+        if self.byte() <= b' ' {
+            self.takes(*b" ");
+            if self.byte() <= b' ' {
+                self.rest = spaces(self.rest);
+            }
+        }
+    }
+
+    /// Passes what is plain in a string, up to its closing quote, an escape, or what no string may have.
+    #[inline(always)]
+    fn plain(&mut self) -> Option<()> {
+        let mark = self.mark()?;
+        self.pass(mark)
+    }
+
+    /// Passes the rest of a string from there on, and its closing quote.
+    #[inline(always)]
+    fn end_string(&mut self) -> Option<()> {
+        if !self.takes(*b"\"") {
+            *self = self.escaped()?;
+        }
+        Some(())
+    }
+
+    #[inline(never)]
+    fn escaped(mut self) -> Option<Self> {
+        while !self.takes(*b"\"") {
+            if self.byte() != b'\\' {
                 return None;
             }
-        }
-        Some(self.space(at + 1))
-    }
-
-    #[inline]
-    fn byte(&self, at: usize) -> Option<u8> {
-        byte(self.bytes, at)
-    }
-
-    #[inline(always)]
-    fn pair(&self, at: usize) -> Option<[u8; 2]> {
-        self.bytes.get(at..)?.first_chunk().copied()
-    }
-
-    #[inline]
-    fn space(&self, mut at: usize) -> usize {
-        // One comparison tells that there is none, which is so nearly everywhere.
-        while let Some(byte) = self.byte(at)
-            && byte <= b' '
-            && matches!(byte, b' ' | b'\n' | b'\r' | b'\t')
-        {
-            at += 1;
-        }
-        at
-    }
-
-    /// Passes a string from behind its opening quote to behind its closing one.
-    #[inline(always)]
-    fn string(&mut self, mut at: usize) -> Option<usize> {
-        loop {
-            at = self.mark(at)?;
-            match self.byte(at)? {
-                b'"' => return Some(at + 1),
-                b'\\' => {
-                    if self.byte(at + 1) == Some(b'u') {
-                        self.found = u8::MAX;
-                    }
-                    at = escape(self.bytes, at)?;
-                }
-                _ => return None,
+            if self.rest.get(1) == Some(&b'u') {
+                self.found = u8::MAX;
             }
+            self.pass(escape(self.rest)?)?;
+            self.plain()?;
         }
+        Some(self)
     }
 
-    /// The first byte from `at` on that ends or breaks a string.
+    /// How far the next byte is that ends or breaks a string.
     #[inline(always)]
-    fn mark(&mut self, at: usize) -> Option<usize> {
-        let within = at.wrapping_sub(self.window);
-        let mut from = at;
+    fn mark(&mut self) -> Option<usize> {
+        let within = self.window.wrapping_sub(self.rest.len());
+        let mut from = 0;
         if within < WINDOW {
             let marks = self.marks >> within;
             if marks != 0 {
-                return Some(at + marks.trailing_zeros() as usize);
+                return Some(marks.trailing_zeros() as usize);
             }
-            from = self.window + WINDOW;
+            from = WINDOW - within;
         }
         // By value, so that the walk itself may live in registers.
-        (self.window, self.marks) = first_marked(self.bytes, from);
-        (self.marks != 0).then(|| self.window + self.marks.trailing_zeros() as usize)
+        let (at, marks) = first_marked(self.rest, from);
+        self.window = self.rest.len().wrapping_sub(at);
+        self.marks = marks;
+        (marks != 0).then(|| at + marks.trailing_zeros() as usize)
     }
 }
 
-#[inline]
-fn byte(bytes: &[u8], at: usize) -> Option<u8> {
-    bytes.get(at).copied()
+/// What follows the blanks.
+#[inline(never)]
+fn spaces(rest: &[u8]) -> &[u8] {
+    let is_blank = |byte: &u8| matches!(byte, b' ' | b'\n' | b'\r' | b'\t');
+    let blanks = rest.iter().take_while(|byte| is_blank(byte)).count();
+    rest.get(blanks..).unwrap_or_default()
 }
 
 /// A bit for the letter that `key` begins with.
@@ -371,36 +452,48 @@ fn find(key: &[u8], keys: &[&str]) -> u8 {
     place.map_or(0, |place| 1 << place)
 }
 
-fn word(bytes: &[u8], at: usize, word: &[u8]) -> Option<usize> {
-    let end = at + word.len();
-    (bytes.get(at..end)? == word).then_some(end)
-}
-
-fn escape(bytes: &[u8], at: usize) -> Option<usize> {
-    match byte(bytes, at + 1)? {
-        b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(at + 2),
+/// The length of an escape.
+fn escape(rest: &[u8]) -> Option<usize> {
+    match rest.get(1)? {
+        b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(2),
         b'u' => {
-            let digits = bytes.get(at + 2..at + 6)?;
-            digits.iter().all(u8::is_ascii_hexdigit).then_some(at + 6)
+            let digits = rest.get(2..6)?;
+            digits.iter().all(u8::is_ascii_hexdigit).then_some(6)
         }
         _ => None,
     }
 }
 
-fn number(bytes: &[u8], mut at: usize) -> Option<usize> {
-    if byte(bytes, at)? == b'-' {
-        at += 1;
-    }
-    at = match byte(bytes, at)? {
+/// The length of a number of few digits and nothing else, if that is what lies ahead.
+#[inline(always)]
+fn short_number(ahead: u64) -> Option<usize> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let digits = ahead ^ (ONES * b'0' as u64);
+    // The highest bit of each byte that is no digit. Bits above the lowest one may be wrong, by the carry of an addition.
+    let others = (digits.wrapping_add(ONES * 0x76) | digits) & (ONES * 0x80);
+    let length = others.trailing_zeros() / 8;
+    let ends = matches!(
+        ahead.checked_shr(8 * length)?.to_le_bytes()[0],
+        b',' | b'}' | b']'
+    );
+    let leads = ahead.to_le_bytes()[0] != b'0' || length == 1;
+    (ends && leads && length > 0).then_some(length as usize)
+}
+
+/// The length of a number.
+fn number(bytes: &[u8]) -> Option<usize> {
+    let byte = |at: usize| bytes.get(at).copied();
+    let mut at = usize::from(byte(0)? == b'-');
+    at = match byte(at)? {
         b'0' => at + 1,
         _ => digits(bytes, at)?,
     };
-    if byte(bytes, at) == Some(b'.') {
+    if byte(at) == Some(b'.') {
         at = digits(bytes, at + 1)?;
     }
-    if matches!(byte(bytes, at), Some(b'e' | b'E')) {
+    if matches!(byte(at), Some(b'e' | b'E')) {
         at += 1;
-        if matches!(byte(bytes, at), Some(b'+' | b'-')) {
+        if matches!(byte(at), Some(b'+' | b'-')) {
             at += 1;
         }
         at = digits(bytes, at)?;
@@ -411,11 +504,9 @@ fn number(bytes: &[u8], mut at: usize) -> Option<usize> {
 /// Passes one digit or more.
 #[inline]
 fn digits(bytes: &[u8], start: usize) -> Option<usize> {
-    let mut at = start;
-    while byte(bytes, at).is_some_and(|byte| byte.is_ascii_digit()) {
-        at += 1;
-    }
-    (at > start).then_some(at)
+    let rest = bytes.get(start..)?;
+    let count = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    (count > 0).then_some(start + count)
 }
 
 /// The highest bit of each byte that ends or breaks a string: a quote, a backslash, a control character. Bits above the lowest

@@ -8,8 +8,10 @@ use serde_json::value::RawValue;
 
 use crate::stdio::{Line, flatten};
 
-/// From this many bytes on a value is worth a write of its own.
-const LARGE: usize = 256 * 1024;
+/// From this many bytes on a value is worth a place of its own in a write.
+const LARGE: usize = 16 * 1024;
+/// Most room made for a message beforehand: what is longer has holes, as a rule.
+const ROOM: usize = 256 * 1024;
 
 /// The holes of one message, in order: where in its text, and what belongs there.
 #[derive(Debug, Default)]
@@ -29,7 +31,7 @@ impl<'a> Holes<'a> {
 
     /// Room for a message about as long as the source, but for its holes.
     pub(crate) fn room(&self) -> Vec<u8> {
-        Vec::with_capacity(self.source.map_or(0, |source| source.len().min(LARGE) + 64))
+        Vec::with_capacity(self.source.map_or(0, |source| source.len().min(ROOM) + 64))
     }
 
     /// Appends `text` to `out`, or makes a hole for it.

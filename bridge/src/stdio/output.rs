@@ -6,13 +6,13 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
-use std::io;
+use std::io::{self, IoSlice};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use footbridge_protocol::jsonrpc::OwnedId;
 use memchr::memchr2;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 
 use super::gather::Gathers;
@@ -208,10 +208,17 @@ impl Sink {
         if line.holes.is_empty() {
             return self.write(&line.text).await;
         }
-        for piece in line.pieces() {
-            self.write(piece).await?;
+        let pieces = line.pieces();
+        match self {
+            #[cfg(unix)]
+            Sink::Pipe(pipe) => write_pieces(pipe, &pieces).await,
+            #[cfg(unix)]
+            Sink::Socket(socket) => write_pieces(socket, &pieces).await,
+            Sink::Blocking(stdout) => {
+                write_pieces(stdout, &pieces).await?;
+                stdout.flush().await
+            }
         }
-        Ok(())
     }
 
     async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -228,9 +235,48 @@ impl Sink {
     }
 }
 
+/// Writes all of these bytes, as many at once as the system takes.
+async fn write_pieces(sink: &mut (impl AsyncWrite + Unpin), pieces: &[&[u8]]) -> io::Result<()> {
+    let mut slices: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
+    let mut left = slices.as_mut_slice();
+    // Empty ones in front would be taken for an end.
+    IoSlice::advance_slices(&mut left, 0);
+    while !left.is_empty() {
+        let written = sink.write_vectored(left).await?;
+        if written == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        IoSlice::advance_slices(&mut left, written);
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_with_holes_is_written_whole_however_little_is_taken_at_once() {
+        let (large, end) = (Bytes::from("b".repeat(100)), Bytes::new());
+        let line = Line::with_holes(b"ac".to_vec(), vec![(0, end.clone()), (1, large), (2, end)]);
+        let expected = format!("a{}c\n", "b".repeat(100));
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        for room in [1, 7, 1000] {
+            let (mut near, mut far) = tokio::io::duplex(room);
+            let read = runtime.block_on(async {
+                let writing = async {
+                    write_pieces(&mut near, &line.pieces()).await.unwrap();
+                    drop(near);
+                };
+                let mut read = Vec::new();
+                let reading = tokio::io::AsyncReadExt::read_to_end(&mut far, &mut read);
+                let ((), done) = tokio::join!(writing, reading);
+                done.unwrap();
+                read
+            });
+            assert_eq!(read, expected.as_bytes());
+        }
+    }
 
     #[test]
     fn a_line_breaks_only_at_its_end() {

@@ -133,6 +133,12 @@ impl Body {
         if declared > limit {
             return Err(BodyError::TooLarge);
         }
+        if let Source::Exclusive(exclusive, _) = &mut self.0
+            && let Some(whole) = exclusive.wire.take_arrived()
+        {
+            self.finish();
+            return Ok(whole);
+        }
         // Room that no bytes arrive for is never touched, so a declared length may be believed up to the limit; growing
         // step by step would hold a large message twice. One more for the newline the line will end with.
         let room = if declared > LARGE_BYTES {

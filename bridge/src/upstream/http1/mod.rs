@@ -199,6 +199,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         .await
     }
 
+    /// A long body, if it has arrived whole and nothing else has: it stays in the memory that it was read to.
+    pub(crate) fn take_arrived(&mut self) -> Option<Vec<u8>> {
+        let count = self.arrived.len();
+        if !self.flushed || count < READ_BYTES || self.framing.left() != count as u64 {
+            return None;
+        }
+        self.framing.pass(count);
+        Some(std::mem::take(&mut self.arrived).into())
+    }
+
     /// Says whether another request may be sent: the last exchange is over, and the server has neither said anything since nor
     /// ended the connection, as far as that has arrived.
     pub(crate) fn is_reusable(&mut self) -> bool {

@@ -326,6 +326,26 @@ fn a_connection_is_used_again_only_if_both_ends_are_done_with_the_last_exchange(
 }
 
 #[test]
+fn a_long_body_that_has_arrived_whole_is_taken_as_it_lies_and_one_that_something_follows_is_not() {
+    run(async {
+        let body = "b".repeat(20_000);
+        for (follows, is_taken) in [("", true), ("x", false)] {
+            let (far, near) = duplex(1 << 20);
+            let reply = format!("HTTP/1.1 200 OK\r\ncontent-length: 20000\r\n\r\n{body}{follows}");
+            let far = tokio::spawn(answer(far, vec![reply.into_bytes()]));
+            let mut wire = Wire::new(near);
+            // As it is once a long reply has come.
+            wire.room = 1 << 16;
+            let mut head = post(&mut wire, Bytes::from_static(BODY)).await.unwrap();
+            wire.begin(&mut head);
+            assert_eq!(wire.take_arrived(), is_taken.then(|| body.clone().into_bytes()));
+            assert_eq!(wire.is_over(), is_taken);
+            far.await.unwrap();
+        }
+    });
+}
+
+#[test]
 fn a_request_that_found_the_connection_closed_was_not_sent() {
     run(async {
         let (far, near) = duplex(64);
