@@ -35,6 +35,8 @@ pub(crate) struct Options {
     pub(crate) list_file: Option<PathBuf>,
     /// Tool and the file with the `result` of a call of it; a call of any other tool is the stub's.
     pub(crate) replies: Vec<(String, PathBuf)>,
+    /// File with what a `tools/list` is refused with, as HTTP 401: nobody looks at its token.
+    pub(crate) refusal_file: Option<PathBuf>,
     /// Bytes of the made-up list where no file is given.
     pub(crate) list_bytes: usize,
     /// Refuses the modern era, as a server of the handshake era does.
@@ -49,6 +51,7 @@ const LEAD: &[u8] = br#"{"id":"7","name":"Ada Byron","status":"new","company":"A
 /// What is sent, prepared once.
 struct Canned {
     list: Box<RawValue>,
+    refusal: Option<Bytes>,
     replies: Vec<(String, Box<RawValue>)>,
     legacy_only: bool,
 }
@@ -125,6 +128,12 @@ async fn accept(options: Options) -> Result<(), Failure> {
             Some(file) => read(file)?,
             None => RawValue::from_string(made_up_list(options.list_bytes)?)?,
         },
+        refusal: options
+            .refusal_file
+            .as_ref()
+            .map(|file| std::fs::read(file).map_err(|e| format!("cannot read {}: {e}", file.display())))
+            .transpose()?
+            .map(Bytes::from),
         replies: options
             .replies
             .iter()
@@ -218,6 +227,11 @@ async fn answer(request: Request<Incoming>, canned: &Canned) -> Response<Full<By
                 .and_then(|p| p.arguments)
                 .and_then(|text| serde_json::from_str(text.get()).ok());
             call(id, tool, arguments.unwrap_or_default(), modern).await
+        }
+        "tools/list" if let Some(refusal) = &canned.refusal => {
+            let mut response = written(refusal.clone());
+            *response.status_mut() = StatusCode::UNAUTHORIZED;
+            response
         }
         "tools/list" => write(&Reply {
             jsonrpc: "2.0",

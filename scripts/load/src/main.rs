@@ -43,10 +43,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 const USAGE: &str = "\
-footbridge-load floor|stub --listen ADDR [--threads N] [--list FILE | --list-bytes N] [--reply TOOL=FILE]... [--legacy-only] [--tls CERT KEY]
+footbridge-load floor|stub --listen ADDR [--threads N] [--list FILE | --list-bytes N] [--reply TOOL=FILE]... [--refusal FILE] [--legacy-only]
+                    [--tls CERT KEY]
 footbridge-load rmcp --listen ADDR --list FILE [--reply TOOL=FILE]...   (with the feature `rmcp`)
 footbridge-load run --url URL [--key KEY] --method tools/list|tools/call [--tool NAME --arguments JSON]... --connections N --seconds S
-                    [--warm-up S] [--era modern|legacy] [--most-calls N] [--pid SERVER]
+                    [--warm-up S] [--era modern|legacy] [--most-calls N] [--pid SERVER] [--awake]
 footbridge-load idle --url URL [--key KEY] [--tool NAME --arguments JSON] --connections N --pid SERVER
 footbridge-load bridge --bin PATH [--arg TEXT]... [--env NAME=VALUE]... --url URL [--legacy-url URL] [--tls-url URL --tls-ca FILE] [--quick]
 footbridge-load direct --url URL [--quick]
@@ -120,6 +121,7 @@ fn served(mut parser: lexopt::Parser) -> Result<floor::Options, Failure> {
             Long("listen") => options.listen = parser.value()?.string()?,
             Long("threads") => options.threads = parser.value()?.parse()?,
             Long("list") => options.list_file = Some(parser.value()?.into()),
+            Long("refusal") => options.refusal_file = Some(parser.value()?.into()),
             Long("list-bytes") => options.list_bytes = parser.value()?.parse()?,
             Long("reply") => {
                 let (tool, file) = pair(&parser.value()?.string()?)?;
@@ -146,6 +148,7 @@ struct Traffic {
     warm_up: f64,
     most_calls: Option<u64>,
     pid: Option<u32>,
+    awake: bool,
     era: Option<Era>,
 }
 
@@ -169,6 +172,7 @@ impl Traffic {
                 Long("warm-up") => found.warm_up = parser.value()?.parse()?,
                 Long("most-calls") => found.most_calls = Some(parser.value()?.parse()?),
                 Long("pid") => found.pid = Some(parser.value()?.parse()?),
+                Long("awake") => found.awake = true,
                 Long("era") => found.era = Some(Era::parse(&parser.value()?.string()?)?),
                 other => return Err(other.unexpected().into()),
             }
@@ -210,6 +214,7 @@ fn load(parser: lexopt::Parser) -> Result<(), Failure> {
         warm_up: Duration::from_secs_f64(traffic.warm_up),
         most_calls: traffic.most_calls,
         pid: traffic.pid,
+        awake: traffic.awake,
     })?;
     print_json(&outcome)?;
     match outcome.first_error {

@@ -163,6 +163,9 @@ pub(crate) fn cpu_ns(pid: u32) -> Result<u64, Failure> {
 pub(crate) enum Memory {
     /// Resident now.
     Now,
+    /// The part of it that is the process's own: without pages of its program and libraries, which processes share and the
+    /// system takes back at need.
+    Own,
     /// The most that was ever resident.
     Peak,
 }
@@ -171,6 +174,7 @@ pub(crate) enum Memory {
 pub(crate) fn memory_kb(pid: u32, what: Memory) -> Result<u64, Failure> {
     let field = match what {
         Memory::Now => "VmRSS:",
+        Memory::Own => "RssAnon:",
         Memory::Peak => "VmHWM:",
     };
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))

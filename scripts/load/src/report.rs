@@ -95,6 +95,8 @@ impl Row {
 pub(crate) struct Section {
     /// Its heading.
     pub(crate) title: String,
+    /// What the first column is called.
+    pub(crate) own_name: String,
     /// What the second column is called.
     pub(crate) base_name: String,
     /// Its lines.
@@ -110,8 +112,14 @@ pub(crate) struct Section {
 impl Section {
     /// An empty table.
     pub(crate) fn new(title: &str, base_name: &str) -> Self {
+        Self::of(title, "ours", base_name)
+    }
+
+    /// An empty table whose first column is not always ours.
+    pub(crate) fn of(title: &str, own_name: &str, base_name: &str) -> Self {
         Self {
             title: title.to_owned(),
+            own_name: own_name.to_owned(),
             base_name: base_name.to_owned(),
             ..Self::default()
         }
@@ -131,7 +139,7 @@ impl Section {
         peers.dedup();
         let mut lines = vec![vec![
             "figure".to_owned(),
-            "ours".to_owned(),
+            self.own_name.clone(),
             self.base_name.clone(),
             "ratio".to_owned(),
         ]];

@@ -27,6 +27,8 @@ const IDLE_CONNECTIONS: usize = 10_000;
 const KEYS: usize = 10_000;
 /// Minting them one command at a time may take this long.
 const MINTING: Duration = Duration::from_secs(120);
+/// After this long nothing is held only because it was needed a moment ago.
+const QUIET: Duration = Duration::from_secs(12);
 /// For one call that is not measured.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -269,10 +271,28 @@ fn starts(starter: &Starter<'_>, samples: &mut Samples) -> Result<(), Failure> {
             call_once(&side.target, &list, PATIENCE)?;
             samples.add(format!("start {}", side.name), from.elapsed().as_secs_f64() * 1e3);
             std::thread::sleep(Duration::from_millis(100));
-            let idle_kb = memory_kb(side.running.pid(), Memory::Now)?;
-            samples.add(format!("idle {}", side.name), idle_kb as f64 / 1024.0);
+            add_memory(samples, "idle", &side)?;
             side.running.stop();
         }
+    }
+    for start in [Starter::ours, Starter::floor] {
+        let side = start(starter)?;
+        call_once(&side.target, &list, PATIENCE)?;
+        std::thread::sleep(QUIET);
+        add_memory(samples, "idle quiet", &side)?;
+        side.running.stop();
+    }
+    Ok(())
+}
+
+/// Resident memory of a side, and the part of it that is its own.
+fn add_memory(samples: &mut Samples, name: &str, side: &Side) -> Result<(), Failure> {
+    for (what, name) in [
+        (Memory::Now, name.to_owned()),
+        (Memory::Own, format!("{name} own")),
+    ] {
+        let kb = memory_kb(side.running.pid(), what)?;
+        samples.add(format!("{name} {}", side.name), kb as f64 / 1024.0);
     }
     Ok(())
 }
@@ -329,8 +349,11 @@ fn sides(starter: &Starter<'_>, samples: &mut Samples, section: &mut Section) ->
         loads.retain(|load| !broken.contains(&load.name));
     }
     for side in &sides {
-        let after_kb = memory_kb(side.running.pid(), Memory::Now)?;
-        samples.add(format!("after {}", side.name), after_kb as f64 / 1024.0);
+        add_memory(samples, "after", side)?;
+    }
+    std::thread::sleep(QUIET);
+    for side in &sides {
+        add_memory(samples, "after quiet", side)?;
     }
     for side in sides {
         side.running.stop();

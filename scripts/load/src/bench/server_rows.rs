@@ -6,6 +6,10 @@ use super::{Samples, server::PEER};
 use crate::report::{Row, Section, Target as Goal};
 use crate::stats::median;
 
+/// What is left of a figure without pages of the program's file: those are the same for every process that runs it, and the
+/// system drops them when it needs room.
+const OWN: &str = "  of it its own, without pages of its program: MB";
+
 /// Samples become lines.
 pub(super) fn rows(section: &mut Section, samples: &Samples, keys: usize, list_bytes: Option<usize>) {
     let mut row = |figure: &str, name: &str, goal: Goal| {
@@ -74,7 +78,13 @@ pub(super) fn rows(section: &mut Section, samples: &Samples, keys: usize, list_b
         "idle",
         Goal::AtMost(20.0),
     );
+    row(OWN, "idle own", Goal::None);
+    row("  after 12 s of quiet: MB", "idle quiet", Goal::None);
+    row(OWN, "idle quiet own", Goal::None);
     row("memory after load: MB", "after", Goal::AtMost(40.0));
+    row(OWN, "after own", Goal::None);
+    row("  after 12 s of quiet: MB", "after quiet", Goal::None);
+    row(OWN, "after quiet own", Goal::None);
     row(
         "10 000 idle connections: KB each",
         "idle each",

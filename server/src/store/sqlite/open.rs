@@ -28,12 +28,32 @@ pub(super) enum Role {
     Lookup,
 }
 
+/// For pages that are read once.
+const PASSING_CACHE_KIB: u32 = 128;
+
+impl Role {
+    /// Pages are cached per connection. The kernel caches the file as well; a few MB hold the upper levels of every tree.
+    fn cache_kib(self) -> u32 {
+        match self {
+            Self::Writer => 4096,
+            Self::Reader => 2048,
+            Self::Lookup => 1024,
+        }
+    }
+}
+
+fn set_cache(raw: &Connection, kib: u32) -> Result<(), StoreError> {
+    Ok(raw.execute_batch(&format!("PRAGMA cache_size = -{kib}"))?)
+}
+
 /// Opens the file for writing: creates, checks, backs up and migrates it.
 pub(super) fn open(path: &Path, settings: &StoreSettings) -> Result<SqliteConnection, StoreError> {
     prepare_file(path)?;
     let named = |error| name_path(error, path);
     let _alone = lock_opening(path, settings.lock_timeout)?;
     let mut raw = connect(path, settings, Role::Writer).map_err(named)?;
+    // What follows reads every page once. None of it is needed again, so it is not what the cache begins with.
+    set_cache(&raw, PASSING_CACHE_KIB).map_err(named)?;
     if raw.is_readonly("main").map_err(|e| named(e.into()))? {
         return Err(StoreError::NotWritable {
             path: path.to_owned(),
@@ -41,6 +61,7 @@ pub(super) fn open(path: &Path, settings: &StoreSettings) -> Result<SqliteConnec
     }
     check(&raw, path, settings).map_err(named)?;
     migrate(&mut raw, path).map_err(named)?;
+    set_cache(&raw, Role::Writer.cache_kib()).map_err(named)?;
     Ok(SqliteConnection::new(raw, Arc::default()))
 }
 
@@ -80,16 +101,8 @@ pub(super) fn connect(path: &Path, settings: &StoreSettings, role: Role) -> Resu
     let raw = Connection::open_with_flags(path, flags)?;
     raw.busy_timeout(settings.lock_timeout)?;
     raw.set_prepared_statement_cache_capacity(256);
-    // Pages are cached per connection. The kernel caches the file as well; a few MB hold the upper levels of every tree.
-    let (cache_kib, read_only) = match role {
-        Role::Writer => (4096, "OFF"),
-        Role::Reader => (2048, "ON"),
-        Role::Lookup => (1024, "ON"),
-    };
-    raw.execute_batch(&format!(
-        "PRAGMA trusted_schema = OFF; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY;
-         PRAGMA cache_size = -{cache_kib};"
-    ))?;
+    raw.execute_batch("PRAGMA trusted_schema = OFF; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY;")?;
+    set_cache(&raw, role.cache_kib())?;
     if role == Role::Writer {
         let mode: String = raw.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
         if mode != "wal" {
@@ -110,7 +123,9 @@ pub(super) fn connect(path: &Path, settings: &StoreSettings, role: Role) -> Resu
             raw.execute_batch(&format!("PRAGMA max_page_count = {}", bytes / page.max(512)))?;
         }
     }
-    raw.execute_batch(&format!("PRAGMA query_only = {read_only}"))?;
+    if role != Role::Writer {
+        raw.execute_batch("PRAGMA query_only = ON")?;
+    }
     Ok(raw)
 }
 
