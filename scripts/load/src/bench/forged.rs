@@ -3,14 +3,15 @@
 //! In: our binary, and a provider that is two documents on a port of ours. Out: calls a second of people with good tokens,
 //! with and without 1 000 forged ones a second beside them, over connections that stay and over one for each token. Each
 //! forged token is another one, right in every claim and in the name of its key, so that nothing but its signature gives it
-//! away: the most expensive kind there is.
+//! away. They come from one address, so after the first of them the limit of failed sign-ins answers most, and their signature
+//! is not looked at; the notes count both.
 //!
 //! The floor meets the same flood in the same run. It gives our bytes, the refusal as well, and looks at nothing: what the
 //! flood takes from the calls there, the machine takes.
 //!
-//! The honest never sleep (`--awake`). A client that sleeps is woken by the server's own core, and a flood of fresh
-//! connections doubles how often that takes an interrupt: with such a client this measured the machine's wake-ups, and told
-//! of a server that looks at nothing that it was slow, too. The figure is printed below the others, without a target.
+//! The honest never sleep (`--awake`). A client that sleeps is woken by the server's own core, and beside a flood of fresh
+//! connections that takes an interrupt more often: such a client measures the machine's wake-ups as well. That figure is
+//! printed below the others, without a target.
 
 use super::{Samples, Settings, progress, start_floor};
 use crate::flood::{self, Flood, Kind};
@@ -136,8 +137,7 @@ pub(super) fn measure(settings: &Settings) -> Result<Section, Failure> {
         "the server has one core, the honest share the other with the flood. `awake`: the honest look for replies without a pause, \
          so no server has to wake them. `asleep`: they sleep until a reply comes, and the server's core wakes theirs, by an \
          interrupt wherever that core has gone to rest. Beside fresh connections that is the case more often, and on a virtual \
-         machine each takes microseconds of the server's core: compare CPU of the server a call. It is no work of the server, and \
-         clients on other machines cause none of it. The floor, which looks at no token, shows what accepting, answering and \
+         machine each takes microseconds of the server's core: compare CPU of the server a call. The floor, which looks at no token, shows what accepting, answering and \
          closing 1 000 connections a second takes by itself"
             .to_owned(),
     );

@@ -275,13 +275,6 @@ fn starts(starter: &Starter<'_>, samples: &mut Samples) -> Result<(), Failure> {
             side.running.stop();
         }
     }
-    for start in [Starter::ours, Starter::floor] {
-        let side = start(starter)?;
-        call_once(&side.target, &list, PATIENCE)?;
-        std::thread::sleep(QUIET);
-        add_memory(samples, "idle quiet", &side)?;
-        side.running.stop();
-    }
     Ok(())
 }
 
@@ -351,9 +344,11 @@ fn sides(starter: &Starter<'_>, samples: &mut Samples, section: &mut Section) ->
     for side in &sides {
         add_memory(samples, "after", side)?;
     }
-    std::thread::sleep(QUIET);
-    for side in &sides {
-        add_memory(samples, "after quiet", side)?;
+    if !starter.settings.quick {
+        std::thread::sleep(QUIET);
+        for side in &sides {
+            add_memory(samples, "after quiet", side)?;
+        }
     }
     for side in sides {
         side.running.stop();

@@ -79,8 +79,6 @@ pub(super) fn rows(section: &mut Section, samples: &Samples, keys: usize, list_b
         Goal::AtMost(20.0),
     );
     row(OWN, "idle own", Goal::None);
-    row("  after 12 s of quiet: MB", "idle quiet", Goal::None);
-    row(OWN, "idle quiet own", Goal::None);
     row("memory after load: MB", "after", Goal::AtMost(40.0));
     row(OWN, "after own", Goal::None);
     row("  after 12 s of quiet: MB", "after quiet", Goal::None);
