@@ -206,7 +206,7 @@ impl Limits {
     /// Looks after what is shared with other processes until the store is closed: brings calls back that others ask
     /// for, and writes counts down.
     pub async fn follow(self: Arc<Self>) {
-        let mut changes = self.store.changes();
+        let mut changes = self.store.changes_since_opened();
         let mut ticks = tokio::time::interval(TALLY);
         loop {
             let done = tokio::select! {

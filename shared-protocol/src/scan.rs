@@ -5,10 +5,14 @@
 //! where: whoever gets nothing asks the full decoder ([`crate::jsonrpc::decode`]), which does. Large replies are what a
 //! bridge spends its time on, and a general deserializer takes several times as long to skip over them.
 
+mod number;
+mod wanted;
 mod window;
 
 use std::ops::Range;
 
+use number::{number, short_number};
+use wanted::Wanted;
 use window::{WINDOW, first_marked};
 
 /// The same bytes as text, if they are UTF-8. For messages, which may be large.
@@ -125,7 +129,7 @@ pub(crate) fn members_and_keys<'a>(
         Some(())
     })?;
     walk.space();
-    walk.rest.is_empty().then_some(walk.found)
+    walk.rest.is_empty().then_some(walk.wanted.found())
 }
 
 /// A walk over a text, from left to right.
@@ -133,12 +137,8 @@ pub(crate) fn members_and_keys<'a>(
 struct Walk<'a, 'k> {
     /// What was not passed yet.
     rest: &'a [u8],
-    /// Keys that are looked for beside everything else; a bit for each length they have, and for each letter they begin with.
-    wanted: &'k [&'k str],
-    lengths: u64,
-    letters: u32,
-    /// A bit for each of them that occurs, or may.
-    found: u8,
+    /// Keys that are looked for beside everything else.
+    wanted: Wanted<'k>,
     /// How long the rest was where the window began.
     window: usize,
     /// A bit for each byte of the window that ends or breaks a string, the first in the lowest bit.
@@ -149,12 +149,7 @@ impl<'a, 'k> Walk<'a, 'k> {
     fn new(bytes: &'a [u8], wanted: &'k [&'k str]) -> Walk<'a, 'k> {
         Walk {
             rest: bytes,
-            wanted,
-            lengths: wanted.iter().fold(0, |lengths, key| lengths | 1 << key.len()),
-            letters: wanted
-                .iter()
-                .fold(0, |letters, key| letters | letter(key.as_bytes())),
-            found: 0,
+            wanted: Wanted::new(wanted),
             // No text is as long as to have a place in this window: the first string opens another.
             window: usize::MAX,
             marks: 0,
@@ -308,12 +303,12 @@ impl<'a, 'k> Walk<'a, 'k> {
         let length = text.len() - self.rest.len();
         // What nearly everybody writes, in one look.
         if self.takes(*b"\":\"") {
-            self.note(text, length);
+            self.wanted.note(text, length);
             return Some((length, true));
         }
         self.end_string()?;
         let length = text.len() - self.rest.len() - 1;
-        self.note(text, length);
+        self.wanted.note(text, length);
         if !self.takes(*b":") {
             self.space();
             if !self.takes(*b":") {
@@ -322,19 +317,6 @@ impl<'a, 'k> Walk<'a, 'k> {
         }
         self.space();
         Some((length, false))
-    }
-
-    /// Notes a key if it is looked for.
-    #[inline(always)]
-    fn note(&mut self, text: &[u8], length: usize) {
-        // Nearly every key has another length, or begins with another letter.
-        if self.lengths >> length.min(63) & 1 == 0 {
-            return;
-        }
-        let key = text.get(..length).unwrap_or_default();
-        if self.letters & letter(key) != 0 {
-            self.found |= find(key, self.wanted);
-        }
     }
 
     /// Passes as many bytes.
@@ -403,7 +385,7 @@ impl<'a, 'k> Walk<'a, 'k> {
                 return None;
             }
             if self.rest.get(1) == Some(&b'u') {
-                self.found = u8::MAX;
+                self.wanted.may_be_any();
             }
             self.pass(escape(self.rest)?)?;
             self.plain()?;
@@ -439,19 +421,6 @@ fn spaces(rest: &[u8]) -> &[u8] {
     rest.get(blanks..).unwrap_or_default()
 }
 
-/// A bit for the letter that `key` begins with.
-#[inline]
-fn letter(key: &[u8]) -> u32 {
-    key.first().map_or(0, |first| 1 << (first & 31))
-}
-
-/// The bit of `key` among `keys`.
-#[inline(never)]
-fn find(key: &[u8], keys: &[&str]) -> u8 {
-    let place = keys.iter().position(|wanted| wanted.as_bytes() == key);
-    place.map_or(0, |place| 1 << place)
-}
-
 /// The length of an escape.
 fn escape(rest: &[u8]) -> Option<usize> {
     match rest.get(1)? {
@@ -462,51 +431,6 @@ fn escape(rest: &[u8]) -> Option<usize> {
         }
         _ => None,
     }
-}
-
-/// The length of a number of few digits and nothing else, if that is what lies ahead.
-#[inline(always)]
-fn short_number(ahead: u64) -> Option<usize> {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    let digits = ahead ^ (ONES * b'0' as u64);
-    // The highest bit of each byte that is no digit. Bits above the lowest one may be wrong, by the carry of an addition.
-    let others = (digits.wrapping_add(ONES * 0x76) | digits) & (ONES * 0x80);
-    let length = others.trailing_zeros() / 8;
-    let ends = matches!(
-        ahead.checked_shr(8 * length)?.to_le_bytes()[0],
-        b',' | b'}' | b']'
-    );
-    let leads = ahead.to_le_bytes()[0] != b'0' || length == 1;
-    (ends && leads && length > 0).then_some(length as usize)
-}
-
-/// The length of a number.
-fn number(bytes: &[u8]) -> Option<usize> {
-    let byte = |at: usize| bytes.get(at).copied();
-    let mut at = usize::from(byte(0)? == b'-');
-    at = match byte(at)? {
-        b'0' => at + 1,
-        _ => digits(bytes, at)?,
-    };
-    if byte(at) == Some(b'.') {
-        at = digits(bytes, at + 1)?;
-    }
-    if matches!(byte(at), Some(b'e' | b'E')) {
-        at += 1;
-        if matches!(byte(at), Some(b'+' | b'-')) {
-            at += 1;
-        }
-        at = digits(bytes, at)?;
-    }
-    Some(at)
-}
-
-/// Passes one digit or more.
-#[inline]
-fn digits(bytes: &[u8], start: usize) -> Option<usize> {
-    let rest = bytes.get(start..)?;
-    let count = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    (count > 0).then_some(start + count)
 }
 
 /// The highest bit of each byte that ends or breaks a string: a quote, a backslash, a control character. Bits above the lowest

@@ -340,7 +340,7 @@ impl Keyring {
         let Door::Keys { store, .. } = &self.door else {
             return;
         };
-        let mut changes = store.changes();
+        let mut changes = store.changes_since_opened();
         // Often enough for a list to look alive, seldom enough not to be a load.
         let mut uses = tokio::time::interval(Duration::from_secs(30));
         // Invariant: a change that was heard of stays due until it was read. A store that is away for a moment must

@@ -188,7 +188,7 @@ impl Reloader {
 
     /// Reloads whenever any replica is told to, until the store is closed.
     pub async fn follow(self: Arc<Self>) {
-        let mut changes = self.house.store().changes();
+        let mut changes = self.house.store().changes_since_opened();
         loop {
             match changes.recv().await {
                 Ok(change) if change.topic != Topic::Catalogue => {}

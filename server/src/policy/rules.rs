@@ -83,7 +83,7 @@ impl Rules {
 
     /// Reads the rules again whenever a setting changes, in this process or another (design.md D10).
     pub async fn follow(&self) {
-        let mut changes = self.store.changes();
+        let mut changes = self.store.changes_since_opened();
         loop {
             match changes.recv().await {
                 Ok(change) if change.topic != Topic::Settings => continue,

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use parking_lot::Mutex;
-use tokio::sync::broadcast;
+use tokio::sync::broadcast::{self, error::RecvError};
 
 /// Something that is cached outside the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -89,11 +89,37 @@ pub struct Change {
     pub version: i64,
 }
 
+/// What has changed since the store was opened, for whoever has read it before they listened.
+pub struct SinceOpened {
+    /// The last change of each topic from before there was this listener.
+    before: Vec<Change>,
+    receiver: broadcast::Receiver<Change>,
+}
+
+impl SinceOpened {
+    /// The next change. Nothing is lost when it is dropped while it waits.
+    ///
+    /// # Errors
+    /// As those of the channel: too much came at once, or the store is closed.
+    pub async fn recv(&mut self) -> Result<Change, RecvError> {
+        match self.before.pop() {
+            Some(change) => Ok(change),
+            None => self.receiver.recv().await,
+        }
+    }
+}
+
 /// Tells listeners each new counter value once, whoever saw it first: the writer of this process, the
 /// poller or the notification listener.
 pub(crate) struct Changes {
-    seen: Mutex<HashMap<Topic, i64>>,
+    told: Mutex<Told>,
     sender: broadcast::Sender<Change>,
+}
+
+/// The counters of the topics.
+struct Told {
+    opened: HashMap<Topic, i64>,
+    last: HashMap<Topic, i64>,
 }
 
 /// Every statement that reads the counters uses this text.
@@ -104,8 +130,12 @@ impl Changes {
     pub(crate) fn new(counters: impl IntoIterator<Item = (Topic, i64)>) -> Self {
         // A listener that falls 256 changes behind is told so by the channel and reads everything anew.
         let (sender, _) = broadcast::channel(256);
+        let opened: HashMap<_, _> = counters.into_iter().collect();
         Self {
-            seen: Mutex::new(counters.into_iter().collect()),
+            told: Mutex::new(Told {
+                last: opened.clone(),
+                opened,
+            }),
             sender,
         }
     }
@@ -114,10 +144,23 @@ impl Changes {
         self.sender.subscribe()
     }
 
+    pub(crate) fn since_opened(&self) -> SinceOpened {
+        // Under the lock, like the telling: a change comes either before the new listener or to it.
+        let told = self.told.lock();
+        let news = told
+            .last
+            .iter()
+            .filter(|(topic, version)| told.opened.get(topic) != Some(version));
+        SinceOpened {
+            before: news.map(|(&topic, &version)| Change { topic, version }).collect(),
+            receiver: self.sender.subscribe(),
+        }
+    }
+
     /// Tells listeners unless this value or a later one was told already.
     pub(crate) fn tell(&self, topic: Topic, version: i64) {
-        let mut seen = self.seen.lock();
-        let last = seen.entry(topic).or_insert(0);
+        let mut told = self.told.lock();
+        let last = told.last.entry(topic).or_insert(0);
         if version > *last {
             *last = version;
             // No listener is no error. Sending under the lock keeps the values of a topic in order.
@@ -155,6 +198,36 @@ mod tests {
             }
         );
         assert!(heard.try_recv().is_err());
+    }
+
+    #[tokio::test]
+    async fn who_listens_late_hears_what_came_before() {
+        let (keys, users) = (
+            |version| Change {
+                topic: Topic::Keys,
+                version,
+            },
+            Change {
+                topic: Topic::Users,
+                version: 1,
+            },
+        );
+        let changes = Changes::new([(Topic::Keys, 4), (Topic::Jobs, 9)]);
+        let mut in_time = changes.since_opened();
+        changes.tell(Topic::Keys, 5);
+        changes.tell(Topic::Keys, 6);
+        let mut late = changes.since_opened();
+        changes.tell(users.topic, users.version);
+        drop(changes);
+        for (listener, heard) in [
+            (&mut in_time, vec![keys(5), keys(6), users]),
+            (&mut late, vec![keys(6), users]),
+        ] {
+            for change in heard {
+                assert_eq!(listener.recv().await, Ok(change));
+            }
+            assert_eq!(listener.recv().await, Err(RecvError::Closed));
+        }
     }
 
     #[test]

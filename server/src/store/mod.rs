@@ -57,7 +57,7 @@ pub use call_view::{CallDay, CallView, MOST_SUMMED};
 pub use caps::{CapAsk, CapGrant, Caps, SystemCaps};
 pub use chain::{AuditFault, AuditHead, AuditVerdict};
 pub use change_log::{Actor, ChangeEntry, ChangeFilter, ChangeLog, ChangeRecord, NewChange};
-pub use changes::{Change, Topic};
+pub use changes::{Change, SinceOpened, Topic};
 pub use client_questions::{ClientQuestions, SystemClientQuestions};
 pub use client_sessions::{ClientSessions, SessionRow, SessionState, SystemClientSessions};
 pub use client_tasks::{ClientTasks, NewTask, SystemClientTasks, TaskRow, TaskStatus};
@@ -362,9 +362,18 @@ impl Store {
     /// What changes in this or any other process, within 1 s (design.md D10). A receiver that lags was
     /// told too much at once and must take everything as changed.
     pub fn changes(&self) -> broadcast::Receiver<Change> {
+        self.told().subscribe()
+    }
+
+    /// The same for whoever keeps what they read before they could listen: what has changed since the store was opened.
+    pub fn changes_since_opened(&self) -> SinceOpened {
+        self.told().since_opened()
+    }
+
+    fn told(&self) -> &changes::Changes {
         match &self.inner.engine {
-            Which::Sqlite(engine) => engine.changes().subscribe(),
-            Which::Postgres(engine) => engine.changes().subscribe(),
+            Which::Sqlite(engine) => engine.changes(),
+            Which::Postgres(engine) => engine.changes(),
         }
     }
 

@@ -387,7 +387,7 @@ impl OAuth {
 
     /// Follows the store's notices until the store is closed.
     pub async fn follow(self: Arc<Self>) {
-        let mut changes = self.store.changes();
+        let mut changes = self.store.changes_since_opened();
         loop {
             let result = match changes.recv().await.map(|change| change.topic) {
                 Ok(Topic::Settings) => self.reload().await,

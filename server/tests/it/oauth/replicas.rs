@@ -31,6 +31,12 @@ struct Replica {
 
 impl Replica {
     async fn on(place: &Place) -> Self {
+        let replica = Self::that_hears_nothing_yet(place).await;
+        tokio::spawn(Arc::clone(&replica.oauth).follow());
+        replica
+    }
+
+    async fn that_hears_nothing_yet(place: &Place) -> Self {
         let store = place.open().await;
         let text = NamedText {
             name: "house.toml",
@@ -41,7 +47,6 @@ impl Replica {
             .await
             .unwrap();
         oauth.reached_at(BASE);
-        tokio::spawn(Arc::clone(&oauth).follow());
         Self {
             store,
             oauth,
@@ -129,6 +134,30 @@ fn what_one_server_is_told_the_other_acts_on() {
             two.admit(&token).await.is_none().then_some(())
         })
         .await;
+    });
+}
+
+#[test]
+fn what_changes_before_a_server_listens_is_not_missed() {
+    for_each_engine(|place| async move {
+        place.open_with(&["acme"]).await.close().await;
+        let signer = Signer::ed();
+        let provider = Provider::start(vec![signer.public("k")]).await;
+        let token = signer.token(
+            &json!({ "alg": "EdDSA", "kid": "k" }),
+            &claims(&provider.issuer, &json!({})),
+        );
+        let replica = Replica::that_hears_nothing_yet(&place).await;
+        let on = OAuthChange {
+            issuer: Some(provider.issuer.clone()),
+            ..OAuthChange::default()
+        };
+        replica.switch(Switch::On, on).await;
+        assert!(replica.admit(&token).await.is_none());
+        tokio::spawn(Arc::clone(&replica.oauth).follow());
+        eventually("it opens", HANGS, async || replica.admit(&token).await)
+            .await
+            .unwrap();
     });
 }
 
