@@ -13,7 +13,7 @@ use arc_swap::ArcSwap;
 use futures_util::FutureExt;
 use jsonwebtoken::{DecodingKey, Validation};
 use serde::de::IgnoredAny;
-use sha2::{Digest, Sha256};
+use sha2::{Digest as _, Sha256};
 use tokio::sync::broadcast::error::RecvError;
 use tracing::warn;
 
@@ -26,7 +26,8 @@ use super::{
     resource::Resource,
     signature,
     token::{Claims, Expected, TokenFault, Unverified, claimed_issuer},
-    verified::Verified,
+    turns::Turns,
+    verified::{Digest, Verified},
 };
 use crate::{
     access::{AuthError, Credential, Principal},
@@ -46,6 +47,7 @@ pub struct OAuth {
     pub(super) limits: OAuthLimits,
     fetcher: Arc<Fetcher>,
     lane: Lane,
+    turns: Turns,
     state: ArcSwap<State>,
     /// Counts tokens of suspects.
     suspects: AtomicU64,
@@ -115,6 +117,7 @@ impl OAuth {
         })?;
         let guard = Self {
             lane: Lane::new(limits.checks(), limits.signature_queue),
+            turns: Turns::default(),
             store,
             limits,
             fetcher: Arc::new(fetcher),
@@ -278,29 +281,23 @@ impl OAuth {
         if !token.contains('.') {
             return Ok(None);
         }
-        let digest: [u8; 32] = Sha256::digest(token).into();
-        let epoch = self.epoch.load(Ordering::Acquire);
-        if let Some(known) = resource.verified.find(&digest, now) {
-            if known.epoch == epoch && known.serial == edition.serial {
-                return Ok(Some(known.principal));
-            }
-            let principal = self.principal(resource, edition, &known.claims).await?;
-            let fresh = Verified {
-                principal: principal.clone(),
-                epoch,
-                serial: edition.serial,
-                ..known
-            };
-            resource.verified.add(digest, fresh);
-            return Ok(Some(principal));
+        let digest: Digest = Sha256::digest(token).into();
+        if let Some(known) = self.known(resource, edition, digest, now).await? {
+            return Ok(Some(known));
         }
-        // Before a byte of it is decoded: to read a token costs more than everything else about a refusal.
-        if (origin.is_suspect)() && !self.is_chosen() {
+        // Before a byte of it is decoded: to read a token costs more than everything else about a refusal. One that was
+        // verified some time ago is no stranger's.
+        if !resource.verified.has_seen(&digest) && (origin.is_suspect)() && !self.is_chosen() {
             return Err(TokenFault::Unchecked.into());
         }
         if claimed_issuer(token).as_deref() != Some(resource.issuer_url()) {
             return Ok(None);
         }
+        let _turn = self.turns.of(digest).await;
+        if let Some(known) = self.known(resource, edition, digest, now).await? {
+            return Ok(Some(known));
+        }
+        let epoch = self.epoch.load(Ordering::Acquire);
         let expected = Expected {
             issuer: resource.issuer_url(),
             audience: resource.uri(),
@@ -326,6 +323,32 @@ impl OAuth {
                 until,
             },
         );
+        Ok(Some(principal))
+    }
+
+    /// Who a token is that was verified a moment ago.
+    async fn known(
+        &self,
+        resource: &Resource,
+        edition: &Edition,
+        digest: Digest,
+        now: Timestamp,
+    ) -> Result<Option<Principal>, AuthError> {
+        let epoch = self.epoch.load(Ordering::Acquire);
+        let Some(known) = resource.verified.find(&digest, now) else {
+            return Ok(None);
+        };
+        if known.epoch == epoch && known.serial == edition.serial {
+            return Ok(Some(known.principal));
+        }
+        let principal = self.principal(resource, edition, &known.claims).await?;
+        let fresh = Verified {
+            principal: principal.clone(),
+            epoch,
+            serial: edition.serial,
+            ..known
+        };
+        resource.verified.add(digest, fresh);
         Ok(Some(principal))
     }
 

@@ -2,7 +2,7 @@
 //! [`Principal`](super::Principal) goes out, and the token goes no further: it is never forwarded.
 //!
 //! Reading order: [`limits`](OAuthLimits); `token`, what can be said without a key; `fetch`, `key_set`, `issuer`, where
-//! keys come from; `signature`, `lane`, how they are used; `people`, who it is; [`resource`](Resource) and
+//! keys come from; `signature`, `lane`, `turns`, how they are used; `people`, who it is; [`resource`](Resource) and
 //! [`guard`](OAuth), which put it together; [`oidc`](Identity), the same for ID tokens of the console's sign-in.
 
 mod fetch;
@@ -17,6 +17,7 @@ mod resource;
 mod secret;
 mod signature;
 mod token;
+mod turns;
 mod verified;
 
 pub use guard::{Entrance, OAuth, Origin};

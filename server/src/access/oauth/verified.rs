@@ -60,6 +60,12 @@ impl VerifiedTokens {
         (known.until > now).then_some(known)
     }
 
+    /// Whether the token of that digest was verified, however long ago.
+    pub(super) fn has_seen(&self, digest: &Digest) -> bool {
+        let halves = self.halves.lock();
+        halves.young.contains_key(digest) || halves.old.contains_key(digest)
+    }
+
     /// Remembers a token.
     pub(super) fn add(&self, digest: Digest, token: Verified) {
         self.put(&mut self.halves.lock(), digest, token);

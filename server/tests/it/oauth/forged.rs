@@ -273,6 +273,16 @@ async fn every_kind_of_key_that_providers_use_is_taken() {
 }
 
 #[tokio::test]
+async fn a_client_that_calls_much_at_once_takes_one_place_in_the_queue() {
+    let walk = Walk::start().await;
+    let token = walk.token(&json!({}));
+    let calls = (0..300).map(|_| judged(&walk, &token));
+    for fate in futures_util::future::join_all(calls).await {
+        assert_eq!(fate, Ok(true));
+    }
+}
+
+#[tokio::test]
 async fn a_flood_of_forged_tokens_is_mostly_not_looked_at_and_locks_nobody_out() {
     let walk = Walk::start().await;
     let house = &walk.house.rooms;

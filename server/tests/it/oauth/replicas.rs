@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc};
 use footbridge_server::{
     access::{
         AuthError, Principal,
-        oauth::{CodeRequest, IdTokenRequest, OAuth, OAuthLimits, TokenFault},
+        oauth::{CodeRequest, IdTokenRequest, OAuth, OAuthLimits, Origin, TokenFault},
     },
     catalogue::{Catalogue, Edition, NamedText},
     operate::{
@@ -56,17 +56,15 @@ impl Replica {
 
     /// `None`: there is no entrance here.
     async fn admit(&self, token: &str) -> Option<Result<Principal, AuthError>> {
+        self.admit_from(token, IpAddr::from([127, 0, 0, 1]).into()).await
+    }
+
+    async fn admit_from(&self, token: &str, origin: Origin<'_>) -> Option<Result<Principal, AuthError>> {
         let entrance = self.oauth.entrance(&self.edition.name, "/mcp/oauth")?;
         let now = self.store.clock().now();
         let result = self
             .oauth
-            .admit(
-                &entrance,
-                &self.edition,
-                token,
-                IpAddr::from([127, 0, 0, 1]).into(),
-                now,
-            )
+            .admit(&entrance, &self.edition, token, origin, now)
             .await;
         Some(result.map(|found| found.expect("a token of the provider")))
     }
@@ -180,7 +178,17 @@ fn a_verified_token_is_looked_at_again_when_its_time_is_over() {
         );
         replica.admit(&token).await.unwrap().unwrap();
         place.clock.advance(299_000);
-        replica.admit(&token).await.unwrap().unwrap();
+        // Somebody at the same address floods: one of eight strangers is looked at, and this is no stranger.
+        let suspect = Origin {
+            address: IpAddr::from([127, 0, 0, 1]),
+            is_suspect: &|| true,
+        };
+        let forged = format!("{}.AAAA", token.rsplit_once('.').unwrap().0);
+        let looked_at = replica.admit_from(&forged, suspect).await.unwrap();
+        assert!(matches!(looked_at, Err(AuthError::Token(TokenFault::Signature))));
+        let stranger = replica.admit_from(&forged, suspect).await.unwrap();
+        assert!(matches!(stranger, Err(AuthError::Token(TokenFault::Unchecked))));
+        replica.admit_from(&token, suspect).await.unwrap().unwrap();
         place.clock.advance(60_000);
         let refused = replica.admit(&token).await.unwrap();
         assert!(
