@@ -18,7 +18,6 @@ use std::{
 };
 
 use parking_lot::{Mutex, RwLock};
-use tokio::sync::broadcast::error::RecvError;
 use tracing::warn;
 
 pub use addresses::{AddressMeters, Meters};
@@ -206,14 +205,13 @@ impl Limits {
     /// Looks after what is shared with other processes until the store is closed: brings calls back that others ask
     /// for, and writes counts down.
     pub async fn follow(self: Arc<Self>) {
-        let mut changes = self.store.changes_since_opened();
+        let mut changes = self.store.listen_since_opened(&[Topic::Caps]);
         let mut ticks = tokio::time::interval(TALLY);
         loop {
             let done = tokio::select! {
-                change = changes.recv() => match change.map(|change| change.topic) {
-                    Ok(Topic::Caps) | Err(RecvError::Lagged(_)) => self.answer_recall().await,
-                    Ok(_) => Ok(()),
-                    Err(RecvError::Closed) => return,
+                change = changes.next() => match change {
+                    Some(_) => self.answer_recall().await,
+                    None => return,
                 },
                 _ = ticks.tick() => self.write_down().await,
             };

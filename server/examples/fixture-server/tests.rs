@@ -4,6 +4,7 @@ use footbridge_server::{
     audit::RequestFacts,
     domain::{Content, Progress},
     pipeline::{Answer, Asking, CallError, ToolCall},
+    store::Topic,
 };
 use serde_json::{Map, Value, json, value::RawValue};
 use tokio_util::sync::CancellationToken;
@@ -238,15 +239,11 @@ async fn only_what_the_client_declared_is_asked() {
 #[tokio::test]
 async fn a_tool_change_is_told_to_whoever_listens() {
     let fixture = Fixture::new().await;
-    let mut changes = fixture.house.store().changes();
+    let mut changes = fixture.house.store().listen(&[Topic::Catalogue]);
     text_of(
         fixture
             .call("test_trigger_tool_change", &json!({}), More::default())
             .await,
     );
-    loop {
-        if changes.recv().await.unwrap().topic == footbridge_server::store::Topic::Catalogue {
-            break;
-        }
-    }
+    assert_eq!(changes.next().await, Some(Topic::Catalogue));
 }

@@ -8,7 +8,6 @@ use std::{collections::HashMap, mem, sync::Arc, time::Duration};
 use arc_swap::ArcSwap;
 use futures_util::FutureExt;
 use parking_lot::Mutex;
-use tokio::sync::broadcast::error::RecvError;
 use tracing::warn;
 
 use super::{
@@ -340,7 +339,7 @@ impl Keyring {
         let Door::Keys { store, .. } = &self.door else {
             return;
         };
-        let mut changes = store.changes_since_opened();
+        let mut changes = store.listen_since_opened(&[Topic::Keys, Topic::Users, Topic::Tenants]);
         // Often enough for a list to look alive, seldom enough not to be a load.
         let mut uses = tokio::time::interval(Duration::from_secs(30));
         // Invariant: a change that was heard of stays due until it was read. A store that is away for a moment must
@@ -348,12 +347,10 @@ impl Keyring {
         let (mut keys_due, mut people_due) = (false, false);
         loop {
             tokio::select! {
-                change = changes.recv() => match change.map(|change| change.topic) {
-                    Ok(Topic::Keys) => keys_due = true,
-                    Ok(Topic::Users | Topic::Tenants) => people_due = true,
-                    Ok(_) => {}
-                    Err(RecvError::Lagged(_)) => (keys_due, people_due) = (true, true),
-                    Err(RecvError::Closed) => return,
+                change = changes.next() => match change {
+                    Some(Topic::Keys) => keys_due = true,
+                    Some(_) => people_due = true,
+                    None => return,
                 },
                 () = tokio::time::sleep(RETRY), if keys_due || people_due => {}
                 _ = uses.tick() => if let Err(error) = self.write_uses(store).await {

@@ -3,16 +3,13 @@
 use std::time::Duration;
 
 use tokio::{
-    sync::{
-        broadcast::{Receiver, error::RecvError},
-        watch,
-    },
+    sync::watch,
     time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{desk::Common, listen::Watch};
-use crate::store::{Change, Topic};
+use crate::store::{Listener, Topic};
 
 /// What a stream hears next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +24,7 @@ pub(super) enum Heard {
 
 /// The ears of one stream. Invariant: they are opened before the stream's first word, so that nothing after it is missed.
 pub(super) struct Ears {
-    changes: Receiver<Change>,
+    changes: Listener,
     catalogue: watch::Receiver<u64>,
     draining: CancellationToken,
     end: Instant,
@@ -36,7 +33,14 @@ pub(super) struct Ears {
 impl Ears {
     pub(super) fn open(common: &Common) -> Self {
         Self {
-            changes: common.house.store().changes(),
+            changes: common.house.store().listen(&[
+                Topic::Sessions,
+                Topic::Catalogue,
+                Topic::Keys,
+                Topic::Users,
+                Topic::Tenants,
+                Topic::Resources,
+            ]),
             catalogue: common.house.catalogue_changes(),
             draining: common.draining.clone(),
             end: Instant::now() + Duration::from_millis(common.settings.listen_ms),
@@ -50,17 +54,10 @@ impl Ears {
                 () = self.draining.cancelled() => return Heard::End,
                 () = sleep_until(self.end) => return Heard::End,
                 Ok(()) = self.catalogue.changed() => watch.hear(Topic::Catalogue),
-                change = self.changes.recv() => match change {
-                    Ok(Change { topic: Topic::Sessions, .. }) => return Heard::Session,
-                    Ok(Change { topic, .. }) => watch.hear(topic),
-                    // Too much at once: anything may have changed, the end of a session too.
-                    Err(RecvError::Lagged(_)) => {
-                        for topic in [Topic::Catalogue, Topic::Keys, Topic::Resources] {
-                            watch.hear(topic);
-                        }
-                        return Heard::Session;
-                    }
-                    Err(RecvError::Closed) => return Heard::End,
+                change = self.changes.next() => match change {
+                    Some(Topic::Sessions) => return Heard::Session,
+                    Some(topic) => watch.hear(topic),
+                    None => return Heard::End,
                 },
                 () = watch.due() => return Heard::Look,
                 () = watch.files_due() => watch.look_at_files(),

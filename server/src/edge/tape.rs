@@ -13,7 +13,7 @@ use std::{
 };
 
 use footbridge_protocol::era::ProtocolVersion;
-use tokio::sync::{OnceCell, broadcast::error::RecvError};
+use tokio::sync::OnceCell;
 use tracing::warn;
 
 use super::{
@@ -150,7 +150,7 @@ pub(super) async fn play(
     line: &Line,
 ) -> bool {
     // Heard from before the first look: nothing that is said after it is missed.
-    let mut changes = common.house.store().changes();
+    let mut changes = common.house.store().listen(&[Topic::Replies]);
     let end = tokio::time::Instant::now() + Duration::from_millis(common.settings.reply_kept_ms);
     let mut known = false;
     loop {
@@ -177,17 +177,12 @@ pub(super) async fn play(
                 return known;
             }
         }
-        loop {
-            tokio::select! {
-                () = common.draining.cancelled() => return true,
-                () = tokio::time::sleep_until(end) => return true,
-                change = changes.recv() => match change {
-                    Ok(change) if change.topic == Topic::Replies => break,
-                    Ok(_) => {}
-                    Err(RecvError::Lagged(_)) => break,
-                    Err(RecvError::Closed) => return true,
-                },
-            }
+        tokio::select! {
+            () = common.draining.cancelled() => return true,
+            () = tokio::time::sleep_until(end) => return true,
+            change = changes.next() => if change.is_none() {
+                return true;
+            },
         }
     }
 }

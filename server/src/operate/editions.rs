@@ -9,7 +9,6 @@ use std::{
 };
 
 use futures_util::FutureExt;
-use tokio::sync::broadcast::error::RecvError;
 use tracing::{error, info};
 
 use crate::{
@@ -188,19 +187,13 @@ impl Reloader {
 
     /// Reloads whenever any replica is told to, until the store is closed.
     pub async fn follow(self: Arc<Self>) {
-        let mut changes = self.house.store().changes_since_opened();
-        loop {
-            match changes.recv().await {
-                Ok(change) if change.topic != Topic::Catalogue => {}
-                Ok(_) | Err(RecvError::Lagged(_)) => {
-                    let this = Arc::clone(&self);
-                    // Compiling schemas keeps a thread busy for a while.
-                    let done = tokio::task::spawn_blocking(move || this.reload()).await;
-                    if done.is_err() {
-                        error!("reading the catalogue again panicked; the old one stays in force");
-                    }
-                }
-                Err(RecvError::Closed) => return,
+        let mut changes = self.house.store().listen_since_opened(&[Topic::Catalogue]);
+        while changes.next().await.is_some() {
+            let this = Arc::clone(&self);
+            // Compiling schemas keeps a thread busy for a while.
+            let done = tokio::task::spawn_blocking(move || this.reload()).await;
+            if done.is_err() {
+                error!("reading the catalogue again panicked; the old one stays in force");
             }
         }
     }

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     catalogue::ADMINS,
     outgoing::SigningKey,
-    store::{Change, Job, JobState, Store, StoreError, TenantTx, Topic, User},
+    store::{Job, JobState, Store, StoreError, TenantTx, Topic, User},
     vocabulary::{TenantId, Timestamp, new_id},
 };
 
@@ -91,7 +91,7 @@ impl Courier {
 
     /// Delivers until told to stop. What is under way then is finished first.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
-        let mut changes = self.store.changes();
+        let mut changes = self.store.listen(&[Topic::Jobs]);
         while !stop.is_cancelled() {
             let (pause, listens) = match self.due_in().await {
                 Ok(pause) if pause.is_zero() => match self.deliver_due().await {
@@ -101,17 +101,9 @@ impl Courier {
                 Ok(pause) => (pause, true),
                 Err(error) => (given_up(&error), false),
             };
-            let queued = async {
-                // A receiver that lags has missed something, which may be this.
-                while let Ok(Change { topic, .. }) = changes.recv().await {
-                    if topic == Topic::Jobs {
-                        break;
-                    }
-                }
-            };
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = queued, if listens => {}
+                _ = changes.next(), if listens => {}
                 () = tokio::time::sleep(pause) => {}
             }
         }

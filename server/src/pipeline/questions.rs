@@ -18,7 +18,7 @@ use futures_util::{FutureExt, future::BoxFuture};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use tokio::sync::{broadcast::error::RecvError, oneshot};
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -190,14 +190,8 @@ impl Questions {
 
     /// Wakes those whose answers came to another replica.
     pub(super) async fn follow(&self) {
-        let mut changes = self.store.changes();
-        loop {
-            match changes.recv().await {
-                Ok(change) if change.topic == Topic::Answers => {}
-                Ok(_) => continue,
-                Err(RecvError::Lagged(_)) => {}
-                Err(RecvError::Closed) => return,
-            }
+        let mut changes = self.store.listen(&[Topic::Answers]);
+        while changes.next().await.is_some() {
             if self.waiting.lock().is_empty() && self.stoppable.lock().is_empty() {
                 continue;
             }

@@ -13,7 +13,6 @@ use futures_util::FutureExt;
 use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use tokio::sync::broadcast::error::RecvError;
 use tracing::warn;
 
 use super::House;
@@ -163,18 +162,13 @@ impl Sessions {
     }
 
     async fn follow(&self) {
-        let mut changes = self.store.changes();
+        let mut changes = self.store.listen(&[Topic::Sessions]);
         loop {
             if let Err(error) = self.refresh().await {
                 warn!(error = %error, "sessions not read; the next change reads them again");
             }
-            loop {
-                match changes.recv().await {
-                    Ok(change) if change.topic == Topic::Sessions => break,
-                    Ok(_) => {}
-                    Err(RecvError::Lagged(_)) => break,
-                    Err(RecvError::Closed) => return,
-                }
+            if changes.next().await.is_none() {
+                return;
             }
         }
     }

@@ -8,7 +8,6 @@ use std::{
 use arc_swap::ArcSwap;
 use futures_util::FutureExt;
 use serde::{Deserialize, Serialize};
-use tokio::sync::broadcast::error::RecvError;
 use tracing::warn;
 
 use crate::{
@@ -83,13 +82,8 @@ impl Rules {
 
     /// Reads the rules again whenever a setting changes, in this process or another (design.md D10).
     pub async fn follow(&self) {
-        let mut changes = self.store.changes_since_opened();
-        loop {
-            match changes.recv().await {
-                Ok(change) if change.topic != Topic::Settings => continue,
-                Ok(_) | Err(RecvError::Lagged(_)) => {}
-                Err(RecvError::Closed) => return,
-            }
+        let mut changes = self.store.listen_since_opened(&[Topic::Settings]);
+        while changes.next().await.is_some() {
             if let Err(error) = self.refresh().await {
                 warn!("failed to read the tenants' rules; those known so far stay: {error}");
             }

@@ -49,15 +49,13 @@ mod work;
 
 use std::{borrow::Borrow, path::Path, sync::Arc};
 
-use tokio::sync::broadcast;
-
 pub use attempts::{Attempts, SignInAttempts};
 pub use audit::{AuditEntry, AuditFilter, AuditLog, AuditRecord, AuditStatus, ScopeKind};
 pub use call_view::{CallDay, CallView, MOST_SUMMED};
 pub use caps::{CapAsk, CapGrant, Caps, SystemCaps};
 pub use chain::{AuditFault, AuditHead, AuditVerdict};
 pub use change_log::{Actor, ChangeEntry, ChangeFilter, ChangeLog, ChangeRecord, NewChange};
-pub use changes::{Change, SinceOpened, Topic};
+pub use changes::{Listener, Topic};
 pub use client_questions::{ClientQuestions, SystemClientQuestions};
 pub use client_sessions::{ClientSessions, SessionRow, SessionState, SystemClientSessions};
 pub use client_tasks::{ClientTasks, NewTask, SystemClientTasks, TaskRow, TaskStatus};
@@ -359,18 +357,18 @@ impl Store {
         &self.inner.durations
     }
 
-    /// What changes in this or any other process, within 1 s (design.md D10). A receiver that lags was
-    /// told too much at once and must take everything as changed.
-    pub fn changes(&self) -> broadcast::Receiver<Change> {
-        self.told().subscribe()
+    /// Hears from now on which of these topics change, in this or any other process, within 1 s (design.md D10).
+    pub fn listen(&self, topics: &[Topic]) -> Listener {
+        self.changes().listen(topics)
     }
 
-    /// The same for whoever keeps what they read before they could listen: what has changed since the store was opened.
-    pub fn changes_since_opened(&self) -> SinceOpened {
-        self.told().since_opened()
+    /// The same for whoever keeps what they read before they could listen: what has changed since the store was opened is
+    /// heard as well.
+    pub fn listen_since_opened(&self, topics: &[Topic]) -> Listener {
+        self.changes().listen_since_opened(topics)
     }
 
-    fn told(&self) -> &changes::Changes {
+    fn changes(&self) -> &changes::Changes {
         match &self.inner.engine {
             Which::Sqlite(engine) => engine.changes(),
             Which::Postgres(engine) => engine.changes(),

@@ -14,7 +14,6 @@ use futures_util::FutureExt;
 use jsonwebtoken::{DecodingKey, Validation};
 use serde::de::IgnoredAny;
 use sha2::{Digest as _, Sha256};
-use tokio::sync::broadcast::error::RecvError;
 use tracing::warn;
 
 use super::{
@@ -410,22 +409,12 @@ impl OAuth {
 
     /// Follows the store's notices until the store is closed.
     pub async fn follow(self: Arc<Self>) {
-        let mut changes = self.store.changes_since_opened();
-        loop {
-            let result = match changes.recv().await.map(|change| change.topic) {
-                Ok(Topic::Settings) => self.reload().await,
-                Ok(Topic::Users | Topic::Tenants) => {
-                    self.epoch.fetch_add(1, Ordering::AcqRel);
-                    Ok(())
-                }
-                Ok(_) => Ok(()),
-                Err(RecvError::Lagged(_)) => {
-                    self.epoch.fetch_add(1, Ordering::AcqRel);
-                    self.reload().await
-                }
-                Err(RecvError::Closed) => return,
-            };
-            if let Err(error) = result {
+        let topics = [Topic::Settings, Topic::Users, Topic::Tenants];
+        let mut changes = self.store.listen_since_opened(&topics);
+        while let Some(topic) = changes.next().await {
+            if topic != Topic::Settings {
+                self.epoch.fetch_add(1, Ordering::AcqRel);
+            } else if let Err(error) = self.reload().await {
                 warn!(error = %error, "OAuth settings not refreshed");
             }
         }

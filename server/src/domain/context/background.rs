@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
-use tokio::{sync::broadcast::error::RecvError, task::JoinHandle, time::Instant};
+use tokio::{task::JoinHandle, time::Instant};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
@@ -84,7 +84,7 @@ impl Background {
     }
 
     async fn run(mut self, stop: &CancellationToken) {
-        let mut changes = self.context.store.changes();
+        let mut changes = self.context.store.listen(&[Topic::Sources]);
         self.read_sources().await;
         let mut sync = tokio::time::interval(SYNC_EVERY);
         let mut purge = tokio::time::interval(PURGE_EVERY);
@@ -100,12 +100,9 @@ impl Background {
                         warn!(%error, "failed to remove what has expired");
                     }
                 }
-                change = changes.recv() => match change {
-                    Ok(change) if change.topic == Topic::Sources => self.read_sources().await,
-                    Ok(_) => {}
-                    // Too much at once: anything may have changed.
-                    Err(RecvError::Lagged(_)) => self.read_sources().await,
-                    Err(RecvError::Closed) => break,
+                change = changes.next() => match change {
+                    Some(_) => self.read_sources().await,
+                    None => break,
                 },
                 Some(name) = next_event(&mut self.watch) => self.note(&name),
                 () = next_due(&self.due, self.running.is_some()) => self.start(),

@@ -21,23 +21,14 @@ const TIDY_EVERY: Duration = Duration::from_secs(60 * 60);
 impl Workspace {
     /// Prepares every tenant's workspace, new ones' too, and removes what is past its time, until it is stopped.
     pub(super) async fn keep_up(&self, stop: CancellationToken) {
-        let mut changes = self.desk().store.changes();
+        let mut changes = self.desk().store.listen(&[Topic::Tenants]);
         while !stop.is_cancelled() {
             if let Err(error) = self.tidy().await {
                 warn!("failed to prepare workspaces and remove what was deleted too long ago: {error}");
             }
-            let new_tenant = async {
-                loop {
-                    match changes.recv().await {
-                        Ok(change) if change.topic != Topic::Tenants => {}
-                        // Whatever was missed may have been a tenant.
-                        _ => return,
-                    }
-                }
-            };
             tokio::select! {
                 () = stop.cancelled() => return,
-                _ = tokio::time::timeout(TIDY_EVERY, new_tenant) => {}
+                _ = tokio::time::timeout(TIDY_EVERY, changes.next()) => {}
             }
         }
     }

@@ -5,10 +5,7 @@ use std::{sync::Arc, time::Duration};
 use footbridge_protocol::jsonrpc::OwnedId;
 use futures_util::{FutureExt, future::BoxFuture};
 use serde_json::{Map, Value, json, value::RawValue};
-use tokio::{
-    sync::broadcast::error::RecvError,
-    time::{Instant, sleep_until},
-};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -220,21 +217,20 @@ impl Runner {
 
     /// Waits for a round's end; meanwhile says that the task runs, and hears when it is to stop.
     async fn finished(&self, mut running: Running) -> (Owned, Result<Answer, CallError>) {
-        let mut changes = self.desk.common.house.store().changes();
+        let mut changes = self.desk.common.house.store().listen(&[Topic::Tasks]);
         let mut say_so = tokio::time::interval(TASK_SAYS_SO);
         loop {
             tokio::select! {
                 biased;
                 done = &mut running => return done,
                 _ = say_so.tick() => self.say_so().await,
-                change = changes.recv() => match change {
-                    Ok(change) if change.topic != Topic::Tasks => {}
-                    Ok(_) | Err(RecvError::Lagged(_)) => {
+                change = changes.next() => match change {
+                    Some(_) => {
                         if self.look().await.is_some_and(|task| task.cancel_asked) {
                             self.cancelled.cancel();
                         }
                     }
-                    Err(RecvError::Closed) => return running.await,
+                    None => return running.await,
                 },
             }
         }
@@ -265,7 +261,7 @@ impl Runner {
         requests: Vec<(String, InputRequest)>,
     ) -> Result<Option<Map<String, Value>>, StoreError> {
         let house = &self.desk.common.house;
-        let mut changes = house.store().changes();
+        let mut changes = house.store().listen(&[Topic::Tasks]);
         let shown = requests.iter().map(|(key, request)| {
             let mut shown = Map::from_iter([("method".to_owned(), json!(request.method()))]);
             if let InputRequest::Elicitation(params) | InputRequest::Sampling(params) = request {
@@ -285,10 +281,8 @@ impl Runner {
                 () = self.desk.common.draining.cancelled() => return Ok(None),
                 () = sleep_until(end) => return Ok(None),
                 _ = say_so.tick() => self.say_so().await,
-                change = changes.recv() => match change {
-                    Ok(change) if change.topic != Topic::Tasks => continue,
-                    Ok(_) | Err(RecvError::Lagged(_)) => {}
-                    Err(RecvError::Closed) => return Err(StoreError::Closed),
+                change = changes.next() => if change.is_none() {
+                    return Err(StoreError::Closed);
                 },
             }
             let Some(task) = self.look().await else { continue };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use footbridge_server::store::{AuditStatus, Change, Store, StoreError, StoreSettings, StoreUrl, Topic};
+use footbridge_server::store::{AuditStatus, Store, StoreError, StoreSettings, StoreUrl, Topic};
 
 use super::{
     audit::{event, verify},
@@ -176,23 +176,14 @@ fn quiet_audit_rows_survive_cut_connections() {
 fn changes_are_heard_again_after_the_listening_connection_was_cut() {
     on_postgres(|place| async move {
         let (store, other) = (place.open_with(&["acme"]).await, place.open().await);
-        let mut heard = other.changes();
+        let mut heard = other.listen(&[Topic::Catalogue]);
         cut_all(&place).await;
         write(&store, "acme", |tx| {
             Box::pin(async move { tx.announce(Topic::Catalogue).await })
         })
         .await;
-        let change = tokio::time::timeout(Duration::from_secs(5), heard.recv())
-            .await
-            .expect("heard")
-            .unwrap();
-        assert_eq!(
-            change,
-            Change {
-                topic: Topic::Catalogue,
-                version: 1
-            }
-        );
+        let change = tokio::time::timeout(Duration::from_secs(5), heard.next()).await;
+        assert_eq!(change.expect("heard"), Some(Topic::Catalogue));
     });
 }
 

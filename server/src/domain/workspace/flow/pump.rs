@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     domain::workspace::record::Kind,
-    store::{Change, Store, StoreError, Topic},
+    store::{Store, StoreError, Topic},
     vocabulary::TenantId,
 };
 
@@ -43,7 +43,7 @@ pub(crate) async fn run(worker: Arc<FlowWorker>, stop: CancellationToken) {
 }
 
 async fn pump(worker: &Arc<FlowWorker>, part: Part, stop: &CancellationToken) {
-    let mut changes = worker.store.changes();
+    let mut changes = worker.store.listen(&[Topic::Jobs]);
     let mut tasks = JoinSet::new();
     while !stop.is_cancelled() {
         while tasks.try_join_next().is_some() {}
@@ -84,17 +84,9 @@ async fn pump(worker: &Arc<FlowWorker>, part: Part, stop: &CancellationToken) {
                 (RETRY_STORE, false)
             }
         };
-        let queued = async {
-            // A receiver that lags has missed something, which may be this.
-            while let Ok(Change { topic, .. }) = changes.recv().await {
-                if topic == Topic::Jobs {
-                    break;
-                }
-            }
-        };
         tokio::select! {
             () = stop.cancelled() => {}
-            () = queued, if listens => {}
+            _ = changes.next(), if listens => {}
             () = tokio::time::sleep(pause) => {}
         }
     }

@@ -18,7 +18,7 @@ use crate::{
             record::{self, Kind, Stored, Who},
         },
     },
-    store::{Change, Job, NewJob, Store, StoreError, TenantTx, Topic},
+    store::{Job, NewJob, Store, StoreError, TenantTx, Topic},
     vocabulary::new_id,
 };
 
@@ -174,7 +174,7 @@ async fn put_off(store: &Store, job: Job) -> Result<(), StoreError> {
 
 /// Wakes for every moment until told to stop.
 pub(crate) async fn run(store: Store, stop: CancellationToken) {
-    let mut changes = store.changes();
+    let mut changes = store.listen(&[Topic::Jobs]);
     while !stop.is_cancelled() {
         let pause = match due_in(&store).await {
             Ok(pause) if pause.is_zero() => match run_due(&store).await {
@@ -184,17 +184,9 @@ pub(crate) async fn run(store: Store, stop: CancellationToken) {
             Ok(pause) => pause,
             Err(error) => given_up(&error),
         };
-        let queued = async {
-            // A receiver that lags has missed something, which may be this.
-            while let Ok(Change { topic, .. }) = changes.recv().await {
-                if topic == Topic::Jobs {
-                    break;
-                }
-            }
-        };
         tokio::select! {
             () = stop.cancelled() => {}
-            () = queued => {}
+            _ = changes.next() => {}
             () = tokio::time::sleep(pause) => {}
         }
     }
