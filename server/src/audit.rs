@@ -1,18 +1,27 @@
 //! The call log's entries, drafted while a call walks through the rooms (catalogue.md §2.12).
 //!
 //! A draft is opened as soon as the principal and the tool's name are known and closed with what became of the
-//! call. A draft that is dropped unclosed, because the client went away, is written as such.
+//! call. A draft that is dropped unclosed, because the client went away, is written as such, unless a transaction that goes on
+//! without its client writes it.
 
-use std::{borrow::Cow, time::Instant};
+use std::{
+    borrow::Cow,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
+};
 
 use futures_util::FutureExt;
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use crate::{
     access::{Credential, Principal},
     catalogue::Tool,
     domain::{Outcome, ToolResult},
-    store::{AuditRecord, AuditStatus, ScopeKind, Store, StoreError, redacted},
+    store::{AuditRecord, AuditStatus, ScopeKind, Store, StoreError, TenantTx, redacted},
     telemetry::{Arrival, CallSpan, Room, RoomSpan, Rooms, Trace},
     vocabulary::{TenantId, Timestamp, ToolName, hexadecimal, sha256},
 };
@@ -57,8 +66,56 @@ pub struct Draft {
     durable: bool,
     /// Something outside the store was begun, which no failure afterwards undoes.
     acted: bool,
+    /// What it shares with a transaction that writes it.
+    entrusted: Option<Arc<Entrusted>>,
     keeping: Keeping,
     span: CallSpan,
+}
+
+/// An entry that the call's own transaction writes, so that both are committed or neither.
+pub struct EntrustedEntry {
+    record: Option<AuditRecord>,
+    entrusted: Arc<Entrusted>,
+}
+
+impl EntrustedEntry {
+    /// Writes it, with what is known of it by then.
+    ///
+    /// # Errors
+    /// When it is not JSON.
+    pub fn write(self, tx: &mut TenantTx<'_>, note: impl FnOnce(&mut AuditRecord)) -> Result<(), StoreError> {
+        if let Some(mut record) = self.record {
+            note(&mut record);
+            tx.audit(record)?;
+            self.entrusted.is_written.store(true, Ordering::Release);
+        }
+        Ok(())
+    }
+}
+
+/// What a draft and its transaction share. A transaction ends although nobody waits for it any more; then its end tells whether
+/// there is an entry, and whoever lets go last writes what is missing.
+struct Entrusted {
+    store: Store,
+    tenant: TenantId,
+    is_written: AtomicBool,
+    /// The entry of a call whose client went away.
+    left: Mutex<Option<AuditRecord>>,
+}
+
+impl Drop for Entrusted {
+    fn drop(&mut self) {
+        if let Some(record) = self.left.get_mut().take()
+            && !self.is_written.load(Ordering::Acquire)
+        {
+            append_or_give_up(&self.store, &self.tenant, record);
+        }
+    }
+}
+
+/// A destructor cannot wait: should the queue be full this instant, the row of an answer that nobody received is given up.
+fn append_or_give_up(store: &Store, tenant: &TenantId, record: AuditRecord) {
+    let _ = store.append_audit(tenant, record).now_or_never();
 }
 
 impl Draft {
@@ -105,6 +162,7 @@ impl Draft {
             started: Instant::now(),
             durable: keeping.strict,
             acted: false,
+            entrusted: None,
             keeping,
             span,
         }
@@ -153,7 +211,22 @@ impl Draft {
         }
     }
 
-    /// The entry as it stands, for a transaction or an intent row. `None` once it was written.
+    /// Has the call's own transaction write the entry, with this status.
+    pub fn entrust(&mut self, status: AuditStatus) -> EntrustedEntry {
+        let entrusted = Arc::new(Entrusted {
+            store: self.store.clone(),
+            tenant: self.tenant.clone(),
+            is_written: AtomicBool::new(false),
+            left: Mutex::default(),
+        });
+        self.entrusted = Some(Arc::clone(&entrusted));
+        EntrustedEntry {
+            record: self.to_record(status),
+            entrusted,
+        }
+    }
+
+    /// The entry as it stands, for an intent row. `None` once it was written.
     pub fn to_record(&self, status: AuditStatus) -> Option<AuditRecord> {
         let mut record = self.record.clone()?;
         record.status = status;
@@ -251,9 +324,10 @@ impl Drop for Draft {
             record.latency_ms = Some(self.elapsed_ms());
             self.span.tell(&self.tenant, &record);
             self.span.end();
-            // A destructor cannot wait: should the queue be full this instant, the row of an answer that nobody
-            // received is given up.
-            let _ = self.store.append_audit(&self.tenant, record).now_or_never();
+            match &self.entrusted {
+                Some(entrusted) => *entrusted.left.lock() = Some(record),
+                None => append_or_give_up(&self.store, &self.tenant, record),
+            }
         }
     }
 }

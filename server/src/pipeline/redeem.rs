@@ -17,7 +17,7 @@ use super::{
     unknown_outcome,
 };
 use crate::{
-    audit::{Draft, note_result},
+    audit::{Draft, EntrustedEntry, note_result},
     catalogue::Arguments,
     domain::{Applier, Apply, DomainError, Plan, PlanCall, PlanSource, TenantStore, ToolResult},
     limits::Slot,
@@ -25,7 +25,7 @@ use crate::{
         self, Decision, Permit, Verdict,
         review::{self, ReviewStatus},
     },
-    store::{AuditRecord, AuditStatus, Pending, PendingState, TenantTx},
+    store::{AuditRecord, AuditStatus, Pending, PendingState, StoreError, TenantTx},
     telemetry::Room,
     vocabulary::{Consent, Timestamp, hexadecimal},
 };
@@ -58,7 +58,7 @@ impl House {
                 let (plan, apply) = (visit.planned.plan.clone(), Arc::clone(apply));
                 let call = visit.plan_call(arguments.into_value(), visit.now)?;
                 let mut apply_with = visit.applying(permit, Plan::default(), false, visit.now);
-                let event = draft.to_record(AuditStatus::Allow);
+                let event = draft.entrust(AuditStatus::Allow);
                 let tenant = visit.grant.principal().tenant();
                 let store = visit.rooms.enter(Room::Store);
                 let inside = store.inside();
@@ -69,7 +69,7 @@ impl House {
                         let digest = apply_with.plan.digest(&tool);
                         let result = apply(tx, apply_with).await?;
                         domain.leave();
-                        record(tx, event, &digest, &result)?;
+                        record(tx, event, (&digest, None), &result)?;
                         Ok(result)
                     }
                     .boxed()
@@ -122,7 +122,7 @@ impl House {
             Applier::Inside(apply) => {
                 let (apply, seal_key) = (Arc::clone(apply), Arc::clone(&visit.seal_key));
                 let (progress, cancelled) = (visit.progress.clone(), visit.cancelled.clone());
-                let event = draft.to_record(AuditStatus::Allow);
+                let event = draft.entrust(AuditStatus::Allow);
                 let store = visit.rooms.enter(Room::Store);
                 let inside = store.inside();
                 let work = self.store.write(&tenant, move |tx| {
@@ -148,8 +148,7 @@ impl House {
                         if let Some(id) = &reviewed {
                             review::follow(tx, id, ReviewStatus::Executed, None).await?;
                         }
-                        let event = event.map(|event| allowed_by(event, reviewed));
-                        record(tx, event, &digest, &result)?;
+                        record(tx, event, (&digest, reviewed), &result)?;
                         let kept = seal_key
                             .seal_row(&binding, &Kept::from(&result))
                             .map_err(DomainError::internal)?;
@@ -320,16 +319,15 @@ fn allowed_by(mut event: AuditRecord, review: Option<ReviewId>) -> AuditRecord {
 /// The event commits with the effect or not at all.
 fn record(
     tx: &mut TenantTx<'_>,
-    event: Option<AuditRecord>,
-    plan: &[u8; 32],
+    event: EntrustedEntry,
+    (plan, review): (&[u8; 32], Option<ReviewId>),
     result: &ToolResult,
-) -> Result<(), DomainError> {
-    if let Some(mut event) = event {
+) -> Result<(), StoreError> {
+    event.write(tx, |event| {
+        event.review_id = review.map(Cow::Owned);
         event.plan_digest = Some(Cow::Owned(hexadecimal(plan)));
-        note_result(&mut event, result);
-        tx.audit(event)?;
-    }
-    Ok(())
+        note_result(event, result);
+    })
 }
 
 /// A plan inside a transaction. Only the store can be asked there: a system that answers slowly would hold up every

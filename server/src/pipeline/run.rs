@@ -79,17 +79,13 @@ impl House {
             Handler::Write(run) => {
                 let (store, run) = (draft.enter(Room::Store), Arc::clone(run));
                 let inside = store.inside();
-                let event = draft.to_record(AuditStatus::Allow);
+                let event = draft.entrust(AuditStatus::Allow);
                 let work = self.store.write(&tenant, move |tx| {
                     async move {
                         let domain = inside.enter(Room::Domain);
                         let outcome = run(tx, call).await?;
                         domain.leave();
-                        // The event commits with the effect or not at all.
-                        if let Some(mut event) = event {
-                            note_outcome(&mut event, &outcome);
-                            tx.audit(event)?;
-                        }
+                        event.write(tx, |event| note_outcome(event, &outcome))?;
                         Ok(outcome)
                     }
                     .boxed()

@@ -1,10 +1,13 @@
 //! What assistants remember: `memory_get`, `memory_put`, `memory_search`.
 
+use footbridge_server::store::{AuditFilter, AuditStatus};
+use futures_util::FutureExt;
 use serde_json::json;
 
 use crate::{
     context_house::{ALL, Rooms},
-    store::harness::{Place, for_each_engine, read, run},
+    house::HANGS,
+    store::harness::{Place, eventually, for_each_engine, read, run},
 };
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
@@ -212,5 +215,38 @@ fn memories_are_found_by_words_of_key_text_and_tags_and_narrowed_by_tags() {
             Vec::<String>::new()
         );
         assert_eq!(found(json!({ "query": "project", "limit": 1 })).await.len(), 1);
+    });
+}
+
+#[test]
+fn a_write_whose_client_goes_away_has_one_row_in_the_log() {
+    for_each_engine(|place| async {
+        let rooms = Rooms::with(place, &["acme"]).await;
+        let key = rooms.key("acme", ALL).await;
+        let principal = rooms.authenticate(Some(&key)).await.unwrap();
+        const CALLS: usize = 10;
+        for number in 0..CALLS {
+            let good = json!({ "key": format!("k{number}"), "content": "kept" });
+            let late =
+                json!({ "key": format!("k{number}"), "content": "late", "expires_at": "2000-01-01T00:00:00Z" });
+            for arguments in [good, late] {
+                let call = rooms.call_as(&principal, "memory_put", &arguments);
+                assert!(call.now_or_never().is_none(), "its client waits for an answer");
+            }
+        }
+        let written = async || {
+            rooms.store.flush().await.unwrap();
+            let page = read(&rooms.store, "acme", |tx| {
+                Box::pin(async move { tx.audit_log().list(&AuditFilter::default(), None, 100).await })
+            });
+            let mut statuses: Vec<_> = page.await.rows.into_iter().map(|row| row.record.status).collect();
+            statuses.sort_by_key(|status| status.as_str());
+            (statuses.len() >= 2 * CALLS).then_some(statuses)
+        };
+        let statuses = eventually("every call has its row", HANGS, written).await;
+        let each = [AuditStatus::Allow, AuditStatus::ClientGone];
+        assert_eq!(statuses, each.map(|status| [status; CALLS]).concat());
+        let kept = rooms.call(&key, "memory_get", json!({ "key": "k9" })).await;
+        assert_eq!(kept["memory"]["content"], "kept");
     });
 }

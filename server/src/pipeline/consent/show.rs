@@ -124,16 +124,14 @@ impl House {
             Some(_) => AuditStatus::PendingReview,
             None => AuditStatus::Preview,
         };
-        let event = draft.to_record(status);
+        let event = draft.entrust(status);
         let kept = review.clone();
         let remembering = visit.rooms.enter(Room::Store);
         let expires_at = self
             .store
             .write(&facts.tenant, move |tx| {
                 async move {
-                    if let Some(event) = event {
-                        tx.audit(event)?;
-                    }
+                    event.write(tx, |_| {})?;
                     if let Some(review) = &kept {
                         if tx.pending_calls().under_review(&review.requester).await? >= MOST_UNDER_REVIEW {
                             return Err(too_many_reviews());

@@ -82,13 +82,9 @@ impl Session {
     /// Puts what waits into its index.
     pub(crate) async fn index_now(&mut self) -> Result<(), StoreError> {
         let entries = std::mem::take(&mut self.later.entries);
-        let mut done = Ok(());
-        for entry in entries.iter().skip(self.later.put) {
-            done = self.index(entry).await;
-            if done.is_err() {
-                break;
-            }
-        }
+        let done = self
+            .index(entries.get(self.later.put..).unwrap_or_default())
+            .await;
         // Those of earlier pieces are kept in case that this one is undone; its own are then not wanted any more.
         self.later.entries = entries;
         self.later.entries.truncate(self.later.earlier);
@@ -97,24 +93,37 @@ impl Session {
         done
     }
 
-    async fn index(&mut self, entry: &Entry) -> Result<(), StoreError> {
-        let table = match &entry.words {
-            Some(_) => self.make_shelf_table(&entry.tenant, entry.shelf).await?,
-            None => match self.shelf_table(&entry.tenant, entry.shelf).await? {
-                Some(table) => table,
-                None => return Ok(()),
-            },
-        };
-        if entry.known {
-            let take = format!("DELETE FROM {table} WHERE rowid = $1");
-            self.execute(&take, params![entry.row_id]).await?;
-        }
-        if let Some((title, body, tag)) = &entry.words {
-            let put = format!("INSERT INTO {table} (rowid, title, body, tag) VALUES ($1, $2, $3, $4)");
-            self.execute(&put, params![entry.row_id, title, body, tag])
-                .await?;
+    async fn index(&mut self, entries: &[Entry]) -> Result<(), StoreError> {
+        // Those of one group are nearly always of one table.
+        let same = |one: &Entry, next: &Entry| one.tenant == next.tenant && one.shelf == next.shelf;
+        for entries in entries.chunk_by(same) {
+            let Some(first) = entries.first() else { continue };
+            let brings_words = entries.iter().any(|entry| entry.words.is_some());
+            let table = match brings_words {
+                true => self.make_shelf_table(&first.tenant, first.shelf).await?,
+                false => match self.shelf_table(&first.tenant, first.shelf).await? {
+                    Some(table) => table,
+                    None => continue,
+                },
+            };
+            for entry in entries {
+                self.index_in(&table, entry).await?;
+            }
         }
         Ok(())
+    }
+
+    async fn index_in(&mut self, table: &str, entry: &Entry) -> Result<(), StoreError> {
+        let Some((title, body, tag)) = &entry.words else {
+            let take = format!("DELETE FROM {table} WHERE rowid = $1");
+            return self.execute(&take, params![entry.row_id]).await.map(|_| ());
+        };
+        let or_replace = if entry.known { " OR REPLACE" } else { "" };
+        let put =
+            format!("INSERT{or_replace} INTO {table} (rowid, title, body, tag) VALUES ($1, $2, $3, $4)");
+        self.execute(&put, params![entry.row_id, title, body, tag])
+            .await
+            .map(|_| ())
     }
 }
 
