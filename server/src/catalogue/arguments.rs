@@ -62,12 +62,27 @@ pub fn typed<'de, T: DeserializeOwned>(
 ) -> Result<T, ArgumentError> {
     serde_path_to_error::deserialize(given).map_err(|error| {
         let path = error.path().to_string();
+        let said = in_plain_words(&error.inner().to_string());
         // A field that is not known has no path of its own.
         match path.trim_end_matches('?').trim_end_matches('.') {
-            "" => ArgumentError::one(error.inner().to_string()),
-            path => ArgumentError::one(format!("{path}: {}", error.inner())),
+            "" => ArgumentError::one(said),
+            path => ArgumentError::one(format!("{path}: {said}")),
         }
     })
+}
+
+/// A library's error without the names of our types: callers know numbers, and not how many bits we keep of them.
+fn in_plain_words(error: &str) -> String {
+    let Some((given, expected)) = error.rsplit_once(", expected ") else {
+        return error.to_owned();
+    };
+    let expected = match expected {
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number from 0 on",
+        "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number",
+        "f32" | "f64" => "a number",
+        other => other,
+    };
+    format!("{given}, expected {expected}")
 }
 
 /// Reads raw arguments; absent ones count as `{}` (protocol.md S-56).
@@ -466,7 +481,7 @@ mod tests {
         for (given, said) in [
             (
                 json!({ "deals": [{ "amount": 1 }, { "amount": "x" }] }),
-                "deals[1].amount: invalid type",
+                "deals[1].amount: invalid type: string \"x\", expected a whole number",
             ),
             (json!({ "deals": [{ "price": 1 }] }), "deals[0]"),
             (json!({}), "missing field `deals`"),

@@ -227,8 +227,7 @@ fn a_write_whose_client_goes_away_has_one_row_in_the_log() {
         const CALLS: usize = 10;
         for number in 0..CALLS {
             let good = json!({ "key": format!("k{number}"), "content": "kept" });
-            let late =
-                json!({ "key": format!("k{number}"), "content": "late", "expires_at": "2000-01-01T00:00:00Z" });
+            let late = json!({ "key": format!("k{number}"), "content": "late", "expires_at": "2000-01-01T00:00:00Z" });
             for arguments in [good, late] {
                 let call = rooms.call_as(&principal, "memory_put", &arguments);
                 assert!(call.now_or_never().is_none(), "its client waits for an answer");

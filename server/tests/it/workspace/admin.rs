@@ -326,9 +326,12 @@ fn channels_are_added_and_changed_without_showing_their_secret() {
             ),
             (
                 json!({ "sla": { "urgent": { "first_response_minutes": "soon", "resolution_minutes": 480 } } }),
-                "sla: ",
+                "sla: urgent: first_response_minutes: invalid type: string \"soon\", expected a whole number from 0 on; write",
             ),
-            (json!({ "sla": { "whenever": {} } }), "sla: "),
+            (
+                json!({ "sla": { "whenever": {} } }),
+                "sla: whenever: unknown variant `whenever`",
+            ),
         ] {
             let mut wish = json!({ "name": "Other", "type": "api" });
             wish.as_object_mut()

@@ -529,6 +529,13 @@ fn flows_are_listed_filtered_and_rehearsed() {
             names(rooms.call(&key, "list_flows", json!({ "enabled": false })).await),
             ["B"]
         );
+        let refused = rooms
+            .refusal(&key, "list_flows", json!({ "trigger": "lead.updated" }))
+            .await;
+        assert!(
+            refused.contains("trigger: `lead.updated` is no event; use one of lead.created,"),
+            "{refused}"
+        );
         let listed = rooms
             .call(&key, "list_flows", json!({ "trigger": "lead.created" }))
             .await;

@@ -89,11 +89,7 @@ impl Definition {
         let name = top.line("name", LONGEST_NAME);
         let trigger = top.text("trigger", LONGEST_NAME);
         if !trigger.is_empty() && !trigger::is_trigger(&trigger) {
-            let known = trigger::BUILTIN.join(", ");
-            top.fault(
-                "trigger",
-                &format!("`{trigger}` is no event; use one of {known}, custom.<name> or custom.*"),
-            );
+            top.fault("trigger", &trigger::no_trigger(&trigger));
         }
         let conditions = top.list("conditions", 0, MOST_CONDITIONS);
         let steps = top.list("steps", 1, MOST_STEPS);

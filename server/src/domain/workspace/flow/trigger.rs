@@ -46,6 +46,12 @@ pub fn is_trigger(name: &str) -> bool {
     BUILTIN.contains(&name) || name == "custom.*" || is_custom(name)
 }
 
+/// Why a name is none that a flow may wait for.
+pub fn no_trigger(name: &str) -> String {
+    let known = BUILTIN.join(", ");
+    format!("`{name}` is no event; use one of {known}, custom.<name> or custom.*")
+}
+
 /// Whether an event sets off flows that wait for `trigger`.
 pub fn sets_off(trigger: &str, event: &str) -> bool {
     trigger == event || (trigger == "custom.*" && is_custom(event))

@@ -1,11 +1,11 @@
 //! What is promised, and when time counts: the channel's word, else the tenant's, else the defaults (catalogue.md §3.6).
 
-use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tracing::warn;
 
 use super::{BusinessHours, Calendar, Promises, Sla, clock::Goals};
 use crate::{
+    catalogue::{ArgumentError, typed},
     domain::{
         DomainError,
         workspace::{
@@ -47,11 +47,18 @@ impl Rules {
 /// # Errors
 /// What of it cannot be used.
 pub(crate) fn promises(value: &Value) -> Result<Promises, DomainError> {
-    Promises::deserialize(value).map_err(|error| {
-        DomainError::argument(format!(
-            "sla: {error}; write for example {{\"urgent\":{{\"first_response_minutes\":60,\"resolution_minutes\":480}}}}"
-        ))
-    })
+    let promise = |(name, goals): (&String, &Value)| {
+        let named = |error: ArgumentError| ArgumentError::one(format!("{name}: {error}"));
+        let priority = typed(Value::from(name.as_str())).map_err(named)?;
+        Ok((priority, typed(goals).map_err(named)?))
+    };
+    typed(value)
+        .and_then(|said: Map<String, Value>| said.iter().map(promise).collect())
+        .map_err(|error| {
+            DomainError::argument(format!(
+                "sla: {error}; write for example {{\"urgent\":{{\"first_response_minutes\":60,\"resolution_minutes\":480}}}}"
+            ))
+        })
 }
 
 /// Judges what somebody writes as `business_hours`.
@@ -59,7 +66,7 @@ pub(crate) fn promises(value: &Value) -> Result<Promises, DomainError> {
 /// # Errors
 /// What of it cannot be used.
 pub(crate) fn calendar(value: &Value) -> Result<Calendar, DomainError> {
-    let hours = BusinessHours::deserialize(value).map_err(|error| {
+    let hours: BusinessHours = typed(value).map_err(|error| {
         DomainError::argument(format!(
             "business_hours: {error}; write for example {{\"time_zone\":\"Europe/Berlin\",\"weekly\":{{\"mon\":[\"09:00-17:00\"]}}}}"
         ))

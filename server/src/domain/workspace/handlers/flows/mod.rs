@@ -61,6 +61,13 @@ async fn view(tx: &mut TenantTx<'_>, flow: &Stored<Flow>) -> Result<Map<String, 
 }
 
 async fn list(desk: &Desk, tx: &mut TenantTx<'_>, call: Call) -> HandlerResult {
+    let wanted = call.arguments.as_map().get("trigger").and_then(Value::as_str);
+    if let Some(wanted) = wanted.filter(|wanted| !trigger::is_trigger(wanted)) {
+        return Err(DomainError::argument(format!(
+            "trigger: {}",
+            trigger::no_trigger(wanted)
+        )));
+    }
     let page = listing::page::<Flow>(desk, tx, &call, FILTERS).await?;
     let mut items = Vec::with_capacity(page.items.len());
     for flow in &page.items {
