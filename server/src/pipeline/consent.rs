@@ -195,6 +195,14 @@ impl House {
                 let alone = sent.as_object().is_some_and(Map::is_empty);
                 let arguments = match stored {
                     Some(stored) if alone => stored,
+                    // A call that sent its token alone lacks nothing but the token's row.
+                    None if alone && visit.tool.input.check(sent.clone()).is_err() => {
+                        return Err(ArgumentError::one(format!(
+                            "{TOKEN_ARGUMENT}: is not known, or its time is over; call again with the arguments, \
+                             for a new preview"
+                        ))
+                        .into());
+                    }
                     _ => sent,
                 };
                 // Whoever made a token up adds nothing to the calls that wait already.
