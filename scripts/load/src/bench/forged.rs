@@ -13,7 +13,7 @@
 //! connections that takes an interrupt more often: such a client measures the machine's wake-ups as well. That figure is
 //! printed below the others, without a target.
 
-use super::{Samples, Settings, progress, start_floor};
+use super::{Client, Samples, Settings, progress, start_floor};
 use crate::flood::{self, Flood, Kind};
 use crate::generator::Outcome;
 use crate::ours::{self, READ_TOOL};
@@ -38,22 +38,6 @@ const HONEST: [(&str, Client); 3] = [
     ("the floor", Client::Awake),
     ("ours", Client::Asleep),
 ];
-
-/// What a client does until a reply comes.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Client {
-    Awake,
-    Asleep,
-}
-
-impl Client {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Awake => "awake",
-            Self::Asleep => "asleep",
-        }
-    }
-}
 
 /// A server that is flooded.
 struct Side {
@@ -311,8 +295,6 @@ fn honest(settings: &Settings, side: &Side, client: Client, token: &str) -> Resu
         "--pid",
         side.running.pid().to_string(),
     ];
-    if client == Client::Awake {
-        words.push("--awake".into());
-    }
+    words.extend(client.words());
     ask(settings.cores.load, &words)
 }

@@ -23,6 +23,28 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
+/// What a client does until a reply comes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Client {
+    /// It looks for it without a pause, so that no server has to wake it.
+    Awake,
+    Asleep,
+}
+
+impl Client {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Awake => "awake",
+            Self::Asleep => "asleep",
+        }
+    }
+
+    /// What the generator is told.
+    fn words(self) -> Option<OsString> {
+        (self == Self::Awake).then(|| "--awake".into())
+    }
+}
+
 /// A load average above this means that the machine is not ours alone.
 const BUSY: f64 = 0.7;
 

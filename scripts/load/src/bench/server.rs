@@ -3,7 +3,7 @@
 //! In: our binary. Out: CPU per call, latency, fairness, memory, start. The floor serves the very bytes our server gave for
 //! the same requests, so a ratio is the price of keys, scopes, schema, caps and audit, and of nothing else.
 
-use super::{Samples, Settings, progress, start_own};
+use super::{Client, Samples, Settings, progress, start_own};
 use crate::generator::{CONNECTION_MARK, Outcome};
 use crate::idle;
 use crate::ours::{self, READ_TOOL, WRITE_TOOL};
@@ -102,6 +102,7 @@ struct Load {
     name: &'static str,
     call: Call,
     connections: usize,
+    client: Client,
 }
 
 fn read_call(era: Era) -> Call {
@@ -127,20 +128,24 @@ fn of_connection(call: &Call, number: usize) -> Call {
 }
 
 fn loads() -> Vec<Load> {
-    let load = |name, call, connections| Load {
+    let load = |name, call, connections, client| Load {
         name,
         call,
         connections,
+        client,
     };
+    let read = || read_call(Era::Modern);
+    let write = || write_call(Era::Modern);
     vec![
-        load("read", read_call(Era::Modern), CONNECTIONS),
-        load("read legacy", read_call(Era::Legacy), CONNECTIONS),
-        load("write", write_call(Era::Modern), CONNECTIONS),
-        load("list", Call::list(Era::Modern), CONNECTIONS),
-        load("read alone", read_call(Era::Modern), 1),
-        load("write alone", write_call(Era::Modern), 1),
-        load("read many", read_call(Era::Modern), MANY_CONNECTIONS),
-        load("write many", write_call(Era::Modern), MANY_CONNECTIONS),
+        load("read", read(), CONNECTIONS, Client::Awake),
+        load("read asleep", read(), CONNECTIONS, Client::Asleep),
+        load("read legacy", read_call(Era::Legacy), CONNECTIONS, Client::Awake),
+        load("write", write(), CONNECTIONS, Client::Awake),
+        load("list", Call::list(Era::Modern), CONNECTIONS, Client::Awake),
+        load("read alone", read(), 1, Client::Asleep),
+        load("write alone", write(), 1, Client::Asleep),
+        load("read many", read(), MANY_CONNECTIONS, Client::Asleep),
+        load("write many", write(), MANY_CONNECTIONS, Client::Asleep),
     ]
 }
 
@@ -334,8 +339,9 @@ fn sides(starter: &Starter<'_>, samples: &mut Samples, section: &mut Section) ->
                 add("p50", found.spread.p50_us);
                 add("p99", found.spread.p99_us);
                 add("fair", found.spread.p99_us / found.spread.p50_us.max(0.001));
-                add("cpu", found.server_cpu_us.unwrap_or(0.0));
-                add("generator", found.generator_cpu_share);
+                let cpu_us = found.server_cpu_us.unwrap_or(0.0);
+                add("cpu", cpu_us);
+                add("server", cpu_us * found.per_second / 1e6);
             }
         }
         // A load that fails on one side fails again; the others are still worth their figures.
@@ -389,6 +395,7 @@ fn one_load(settings: &Settings, side: &Side, load: &Load) -> Result<Outcome, Fa
             load.call.arguments.clone()
         ]);
     }
+    words.extend(load.client.words());
     ask(settings.cores.load, &words).map_err(|e| format!("{} on {}: {e}", load.name, side.name).into())
 }
 
