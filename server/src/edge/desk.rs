@@ -322,9 +322,9 @@ impl Desk {
             }
         }
         envelope.dialect.flat = envelope.dialect.bare && self.bound.edition.flat_for_bare_callers;
-        let started = std::time::Instant::now();
+        let started = tracing::enabled!(tracing::Level::DEBUG).then(std::time::Instant::now);
         let reply = self.serve(caller, mirror, &envelope, session, line).await;
-        let duration_ms = started.elapsed().as_secs_f64() * 1000.0;
+        let duration_ms = started.map(|started| started.elapsed().as_secs_f64() * 1000.0);
         match &envelope.ask {
             Ask::CallTool(_) if reply.status == StatusCode::OK => {
                 self.counts.calls.inc();

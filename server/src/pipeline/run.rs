@@ -11,7 +11,7 @@ use crate::{
     catalogue::Tool,
     domain::{Call, DomainError, Handler, Outcome, TenantStore, ToolResult},
     limits::Slot,
-    store::AuditStatus,
+    store::{AuditStatus, Kind},
     telemetry::Room,
 };
 
@@ -56,22 +56,16 @@ impl House {
                 let work = draft.rooms().within(Room::Domain, run(call));
                 (bounded(limit, work).await, "nothing was changed")
             }
-            Handler::Read(run) => {
+            Handler::Read(run) | Handler::Lookup(run) => {
+                let kind = match handler {
+                    Handler::Lookup(_) => Kind::Lookup,
+                    _ => Kind::Read,
+                };
                 let (store, run) = (draft.enter(Room::Store), Arc::clone(run));
                 let inside = store.inside();
-                let work = self
-                    .store
-                    .read(&tenant, move |tx| inside.within(Room::Domain, run(tx, call)));
-                let end = bounded(limit, work).await;
-                store.leave();
-                (end, "nothing was changed")
-            }
-            Handler::Lookup(run) => {
-                let (store, run) = (draft.enter(Room::Store), Arc::clone(run));
-                let inside = store.inside();
-                let work = self
-                    .store
-                    .lookup(&tenant, move |tx| inside.within(Room::Domain, run(tx, call)));
+                let work = self.store.of_tenant(&tenant, kind, move |tx| {
+                    inside.within(Room::Domain, run(tx, call))
+                });
                 let end = bounded(limit, work).await;
                 store.leave();
                 (end, "nothing was changed")

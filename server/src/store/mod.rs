@@ -120,7 +120,7 @@ enum Which {
 
 /// What a transaction is for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(crate) enum Kind {
     Write,
     Read,
     Lookup,
@@ -211,7 +211,7 @@ impl Store {
     }
 
     /// What the three above have in common. The work is packed up before anybody waits, so that no future holds it.
-    fn of_tenant<T, E, F>(
+    pub(crate) fn of_tenant<T, E, F>(
         &self,
         tenant: &TenantId,
         kind: Kind,

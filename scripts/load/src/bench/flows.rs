@@ -28,14 +28,7 @@ const RUNS_PER_SECOND: f64 = 1_000.0;
 pub(super) fn measure(settings: &Settings, engine: Engine) -> Result<Section, Failure> {
     let title = format!("Flows of the workspace edition on {}", engine.name());
     let mut section = Section::new(&title, "wanted");
-    if settings.against_itself {
-        section
-            .not_measured
-            .push("everything: there is no yardstick to set against itself".to_owned());
-        return Ok(section);
-    }
-    if let Some(reason) = settings.missing(&settings.server) {
-        section.not_measured.push(format!("everything: {reason}"));
+    if settings.leaves_out(&mut section) {
         return Ok(section);
     }
     let events = if settings.quick { EVENTS.1 } else { EVENTS.0 };

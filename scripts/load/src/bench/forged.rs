@@ -53,14 +53,7 @@ pub(super) fn measure(settings: &Settings) -> Result<Section, Failure> {
         "with them",
         "without them",
     );
-    if settings.against_itself {
-        section
-            .not_measured
-            .push("everything: both sides are ours here".to_owned());
-        return Ok(section);
-    }
-    if let Some(reason) = settings.missing(&settings.server) {
-        section.not_measured.push(format!("everything: {reason}"));
+    if settings.leaves_out(&mut section) {
         return Ok(section);
     }
     let product = ours::Server::new(

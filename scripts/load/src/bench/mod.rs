@@ -123,6 +123,20 @@ impl Settings {
         self.work.join(format!("{name}.log"))
     }
 
+    /// Whether a section of our server alone is not measured; it says why.
+    fn leaves_out(&self, section: &mut Section) -> bool {
+        let itself = || {
+            self.against_itself
+                .then(|| "there is no yardstick to set against itself".to_owned())
+        };
+        let reason = itself().or_else(|| self.missing(&self.server));
+        let is_left_out = reason.is_some();
+        section
+            .not_measured
+            .extend(reason.map(|reason| format!("everything: {reason}")));
+        is_left_out
+    }
+
     fn missing(&self, binary: &Path) -> Option<String> {
         (!self.against_itself && !binary.is_file()).then(|| format!("{} does not exist", binary.display()))
     }

@@ -69,6 +69,14 @@ impl Replica {
         Some(result.map(|found| found.expect("a token of the provider")))
     }
 
+    async fn trust(&self, provider: &Provider) {
+        let on = OAuthChange {
+            issuer: Some(provider.issuer.clone()),
+            ..OAuthChange::default()
+        };
+        self.switch(Switch::On, on).await;
+    }
+
     async fn switch(&self, switch: Switch, values: OAuthChange) {
         change(&self.store, &tenant("acme"), &self.edition, BASE, switch, values)
             .await
@@ -89,23 +97,25 @@ fn claims(issuer: &str, more: &Value) -> Value {
     all
 }
 
+/// A provider, and a token of ada's that it signed.
+async fn provider_and_token() -> (Provider, String) {
+    let signer = Signer::ed();
+    let provider = Provider::start(vec![signer.public("k")]).await;
+    let token = signer.token(
+        &json!({ "alg": "EdDSA", "kid": "k" }),
+        &claims(&provider.issuer, &json!({})),
+    );
+    (provider, token)
+}
+
 #[test]
 fn what_one_server_is_told_the_other_acts_on() {
     for_each_engine(|place| async move {
         place.open_with(&["acme"]).await.close().await;
-        let signer = Signer::ed();
-        let provider = Provider::start(vec![signer.public("k")]).await;
-        let token = signer.token(
-            &json!({ "alg": "EdDSA", "kid": "k" }),
-            &claims(&provider.issuer, &json!({})),
-        );
+        let (provider, token) = provider_and_token().await;
         let (one, two) = (Replica::on(&place).await, Replica::on(&place).await);
         assert!(two.admit(&token).await.is_none());
-        let on = OAuthChange {
-            issuer: Some(provider.issuer.clone()),
-            ..OAuthChange::default()
-        };
-        one.switch(Switch::On, on).await;
+        one.trust(&provider).await;
         let admitted = eventually("the other opens", HANGS, async || two.admit(&token).await)
             .await
             .unwrap();
@@ -139,18 +149,9 @@ fn what_one_server_is_told_the_other_acts_on() {
 fn what_changes_before_a_server_listens_is_not_missed() {
     for_each_engine(|place| async move {
         place.open_with(&["acme"]).await.close().await;
-        let signer = Signer::ed();
-        let provider = Provider::start(vec![signer.public("k")]).await;
-        let token = signer.token(
-            &json!({ "alg": "EdDSA", "kid": "k" }),
-            &claims(&provider.issuer, &json!({})),
-        );
+        let (provider, token) = provider_and_token().await;
         let replica = Replica::that_hears_nothing_yet(&place).await;
-        let on = OAuthChange {
-            issuer: Some(provider.issuer.clone()),
-            ..OAuthChange::default()
-        };
-        replica.switch(Switch::On, on).await;
+        replica.trust(&provider).await;
         assert!(replica.admit(&token).await.is_none());
         tokio::spawn(Arc::clone(&replica.oauth).follow());
         eventually("it opens", HANGS, async || replica.admit(&token).await)
@@ -163,19 +164,10 @@ fn what_changes_before_a_server_listens_is_not_missed() {
 fn a_verified_token_is_looked_at_again_when_its_time_is_over() {
     for_each_engine(|place| async move {
         place.open_with(&["acme"]).await.close().await;
-        let signer = Signer::ec();
-        let provider = Provider::start(vec![signer.public("k")]).await;
+        let (provider, token) = provider_and_token().await;
         let replica = Replica::on(&place).await;
-        let on = OAuthChange {
-            issuer: Some(provider.issuer.clone()),
-            ..OAuthChange::default()
-        };
-        replica.switch(Switch::On, on).await;
+        replica.trust(&provider).await;
         replica.oauth.reload().await.unwrap();
-        let token = signer.token(
-            &json!({ "alg": "ES256", "kid": "k" }),
-            &claims(&provider.issuer, &json!({})),
-        );
         replica.admit(&token).await.unwrap().unwrap();
         place.clock.advance(299_000);
         // Somebody at the same address floods: one of eight strangers is looked at, and this is no stranger.

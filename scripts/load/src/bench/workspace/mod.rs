@@ -50,14 +50,7 @@ const MOST_LIST_KIB: f64 = 96.0;
 pub(super) fn measure(settings: &Settings, engine: Engine) -> Result<Section, Failure> {
     let title = format!("Workspace edition, large, on {}", engine.name());
     let mut section = Section::new(&title, "bare query");
-    if settings.against_itself {
-        section
-            .not_measured
-            .push("everything: there is no yardstick to set against itself".to_owned());
-        return Ok(section);
-    }
-    if let Some(reason) = settings.missing(&settings.server) {
-        section.not_measured.push(format!("everything: {reason}"));
+    if settings.leaves_out(&mut section) {
         return Ok(section);
     }
     let size = if settings.quick { SIZES.1 } else { SIZES.0 };
