@@ -5,6 +5,7 @@
 
 mod connection;
 mod counts;
+mod lookups;
 pub(in crate::store) mod open;
 mod readers;
 mod watch;
@@ -28,6 +29,8 @@ pub(crate) struct SqliteEngine {
     path: PathBuf,
     writer: Arc<writer::Queue>,
     readers: readers::Readers,
+    lookups: Arc<lookups::Lookups>,
+    clock: Clock,
     changes: Arc<Changes>,
     /// The writer's thread comes last, so that it is the last to close its connection: that one folds the
     /// write-ahead log into the file, which is whole by itself then.
@@ -52,18 +55,28 @@ impl SqliteEngine {
         ));
         let writer = Arc::new(writer::Queue::new(settings));
         let mut threads = Vec::new();
-        let readers = readers::Readers::start(path, settings, clock, &mut threads)?;
+        let counts = Arc::default();
+        let readers = readers::Readers::start(path, settings, clock, &counts, &mut threads)?;
+        let lookups = Arc::new(lookups::Lookups::open(path, settings, clock, &counts)?);
         let (stop, watcher) = watch::start(
             open::connect(path, settings, open::Role::Reader)?,
             &changes,
+            &lookups,
             settings,
         )?;
         threads.push(watcher);
-        threads.push(writer::start(connection, &writer, clock, &changes, health)?);
+        let told = writer::Told {
+            lookups: Arc::clone(&lookups),
+            changes: Arc::clone(&changes),
+            health: Arc::clone(health),
+        };
+        threads.push(writer::start(connection, &writer, clock, told)?);
         Ok(Self {
             path: path.to_owned(),
             writer,
             readers,
+            lookups,
+            clock: clock.clone(),
             changes,
             threads: Mutex::new(threads),
             watch: Mutex::new(Some(stop)),
@@ -86,7 +99,11 @@ impl SqliteEngine {
 
     /// The same for work that reads a few rows by their keys: on this thread, where a connection is free.
     pub(crate) async fn lookup(&self, work: Work) -> Result<(), StoreError> {
-        self.readers.lookup(work).await
+        match self.lookups.run(work, self.clock.now()) {
+            Ok(done) => done,
+            // Every connection is in use: a reading thread answers.
+            Err(work) => self.readers.read(work).await,
+        }
     }
 
     pub(crate) async fn append(&self, tenant: TenantId, row: SealedAudit) -> Result<(), StoreError> {
@@ -114,6 +131,7 @@ impl SqliteEngine {
     /// Commits what is queued and ends the threads. Blocks.
     pub(crate) fn stop(&self) {
         self.readers.close();
+        self.lookups.close();
         drop(self.watch.lock().take());
         let mut threads = std::mem::take(&mut *self.threads.lock());
         let writer = threads.pop();

@@ -1,5 +1,4 @@
-//! Connections that cannot write: a few threads that answer reads, and one connection for each core that answers
-//! lookups on the asker's own thread.
+//! A few threads that answer reads, on connections that cannot write.
 
 use std::{collections::VecDeque, panic::AssertUnwindSafe, path::Path, sync::Arc, thread::JoinHandle};
 
@@ -30,15 +29,9 @@ struct Shared {
     slots: Arc<Semaphore>,
 }
 
-/// Most connections for lookups. Each holds a page cache, and more could only be of use to more cores.
-const MOST_AT_HAND: usize = 4;
-
-/// The reading threads' queue, and what answers without them.
+/// The reading threads' queue.
 pub(super) struct Readers {
     shared: Arc<Shared>,
-    /// Connections for lookups, until the engine stops. A free one is found or none is waited for.
-    at_hand: Vec<Mutex<Option<Session>>>,
-    clock: Clock,
 }
 
 impl Readers {
@@ -46,6 +39,7 @@ impl Readers {
         path: &Path,
         settings: &StoreSettings,
         clock: &Clock,
+        counts: &Arc<WordCounts>,
         threads: &mut Vec<JoinHandle<()>>,
     ) -> Result<Self, StoreError> {
         let shared = Arc::new(Shared {
@@ -53,10 +47,9 @@ impl Readers {
             wake: Condvar::new(),
             slots: Arc::new(Semaphore::new(settings.work_queue)),
         });
-        let counts = Arc::<WordCounts>::default();
         for number in 0..settings.readers.max(1) {
             let connection =
-                SqliteConnection::new(connect(path, settings, Role::Reader)?, Arc::clone(&counts));
+                SqliteConnection::new(connect(path, settings, Role::Reader)?, Arc::clone(counts));
             let (shared, clock) = (Arc::clone(&shared), clock.clone());
             let thread = std::thread::Builder::new()
                 .name(format!("store-read-{number}"))
@@ -66,32 +59,7 @@ impl Readers {
                 })?;
             threads.push(thread);
         }
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let at_hand = (0..cores.min(MOST_AT_HAND))
-            .map(|_| {
-                let connection =
-                    SqliteConnection::new(connect(path, settings, Role::Lookup)?, Arc::clone(&counts));
-                let session = Session::new(Engine::Sqlite(connection), clock.now());
-                Ok(Mutex::new(Some(session)))
-            })
-            .collect::<Result<_, StoreError>>()?;
-        Ok(Self {
-            shared,
-            at_hand,
-            clock: clock.clone(),
-        })
-    }
-
-    /// Runs `work`, which reads a few rows by their keys, on this very thread: to wake another one and to be woken by it
-    /// costs more than such a read. Where every connection is in use, a reading thread answers as usual.
-    pub(super) async fn lookup(&self, work: Work) -> Result<(), StoreError> {
-        // Not held over an await: the work waits for nothing.
-        if let Some(mut place) = self.at_hand.iter().find_map(Mutex::try_lock) {
-            let session = place.as_mut().ok_or(StoreError::Closed)?;
-            session.reset(self.clock.now());
-            return on_snapshot(session, work);
-        }
-        self.read(work).await
+        Ok(Self { shared })
     }
 
     /// Queues `work`, waiting while the queue is full, and gives its answer.
@@ -120,9 +88,6 @@ impl Readers {
         self.shared.state.lock().closed = true;
         self.shared.slots.close();
         self.shared.wake.notify_all();
-        for place in &self.at_hand {
-            drop(place.lock().take());
-        }
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
 
 use rusqlite::Connection;
 
-use super::SqliteConnection;
+use super::{SqliteConnection, lookups::Lookups};
 use crate::store::{StoreError, StoreSettings, changes::Changes};
 
 /// Ends the watcher when dropped.
@@ -21,14 +21,16 @@ pub(super) struct Stop {
 pub(super) fn start(
     raw: Connection,
     changes: &Arc<Changes>,
+    lookups: &Arc<Lookups>,
     settings: &StoreSettings,
 ) -> Result<(Stop, JoinHandle<()>), StoreError> {
     let (hold, ended) = mpsc::channel::<()>();
-    let (changes, poll) = (Arc::clone(changes), settings.poll);
+    let (changes, lookups, poll) = (Arc::clone(changes), Arc::clone(lookups), settings.poll);
     let watch = move || {
         let connection = SqliteConnection::new(raw, Arc::default());
         let mut last = None;
         while ended.recv_timeout(poll) == Err(mpsc::RecvTimeoutError::Timeout) {
+            lookups.rest();
             // A failing read is the readers' and the writer's to report; the next round tries again.
             let Ok(version) = connection.query("PRAGMA data_version", &[], |row| row.int(0)) else {
                 continue;
@@ -38,6 +40,7 @@ pub(super) fn start(
             }
             if let Ok(counters) = connection.counters() {
                 last = Some(version);
+                lookups.changed();
                 changes.tell_all(counters);
             }
         }

@@ -19,7 +19,7 @@ use std::{
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use super::SqliteConnection;
+use super::{SqliteConnection, lookups::Lookups};
 use crate::{
     store::{
         Engine, Health, Session, StoreError, StoreSettings, Topic, audit::SealedAudit, changes::Changes,
@@ -291,20 +291,25 @@ struct Group {
     flushes: Vec<oneshot::Sender<Result<(), StoreError>>>,
 }
 
+/// Who is told of commits.
+pub(super) struct Told {
+    pub(super) lookups: Arc<Lookups>,
+    pub(super) changes: Arc<Changes>,
+    pub(super) health: Arc<Health>,
+}
+
 /// Starts the thread.
 pub(super) fn start(
     connection: SqliteConnection,
     queue: &Arc<Queue>,
     clock: &Clock,
-    changes: &Arc<Changes>,
-    health: &Arc<Health>,
+    told: Told,
 ) -> Result<JoinHandle<()>, StoreError> {
     let mut writer = Writer {
         session: Session::new(Engine::Sqlite(connection), clock.now()),
         queue: Arc::clone(queue),
         clock: clock.clone(),
-        changes: Arc::clone(changes),
-        health: Arc::clone(health),
+        told,
     };
     std::thread::Builder::new()
         .name("store-write".into())
@@ -318,21 +323,23 @@ struct Writer {
     session: Session,
     queue: Arc<Queue>,
     clock: Clock,
-    changes: Arc<Changes>,
-    health: Arc<Health>,
+    told: Told,
 }
 
 impl Writer {
     fn serve(&mut self) {
-        while let Some(mut group) = self.queue.next(self.health.is_good()) {
+        while let Some(mut group) = self.queue.next(self.told.health.is_good()) {
             let mut raised = Vec::new();
             let outcome = self.commit(&mut group, &mut raised);
             match &outcome {
-                Ok(()) => self.health.good(),
-                Err(error) => self.health.bad(error),
+                Ok(()) => {
+                    self.told.lookups.committed();
+                    self.told.health.good();
+                }
+                Err(error) => self.told.health.bad(error),
             }
             for (topic, version) in raised {
-                self.changes.tell(topic, version);
+                self.told.changes.tell(topic, version);
             }
             for piece in group.work {
                 piece.answer(outcome.clone());
@@ -413,7 +420,7 @@ impl Writer {
             }
         }
         finish_now(self.session.index_now()).unwrap_or(Err(WAITED))?;
-        if group.work.is_empty() && group.rows.is_empty() && !self.health.is_good() {
+        if group.work.is_empty() && group.rows.is_empty() && !self.told.health.is_good() {
             // A probe must really write: a full disk lets an empty transaction commit.
             const PROBE_WRITE: &str = "INSERT INTO changes (topic, counter) VALUES ('probe', 1)
                 ON CONFLICT (topic) DO UPDATE SET counter = changes.counter + 1";

@@ -7,6 +7,7 @@ mod failures;
 pub(crate) mod harness;
 mod isolation;
 mod jobs;
+mod lookups;
 mod memory;
 mod notes;
 mod plans;
