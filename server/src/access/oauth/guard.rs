@@ -292,10 +292,6 @@ impl OAuth {
         if claimed_issuer(token).as_deref() != Some(resource.issuer_url()) {
             return Ok(None);
         }
-        let _turn = self.turns.of(digest).await;
-        if let Some(known) = self.known(resource, edition, digest, now).await? {
-            return Ok(Some(known));
-        }
         let epoch = self.epoch.load(Ordering::Acquire);
         let expected = Expected {
             issuer: resource.issuer_url(),
@@ -398,6 +394,8 @@ impl OAuth {
         rules.set_audience(&[expected.audience]);
         rules.required_spec_claims = ["iss", "aud"].map(str::to_owned).into();
         rules.validate_exp = false;
+        // A turn lasts as long as a check and no longer: whoever waits in line must not wait for a provider or a store.
+        let _turn = self.turns.of(Sha256::digest(token).into()).await;
         let text = token.to_owned();
         let fits = move || keys.iter().any(|key| is_signed(&text, key, &rules));
         match self.lane.run(address, fits).await {

@@ -1,5 +1,5 @@
-//! One check of a token at a time: who brings a token that is being checked waits for what comes of it. A client that calls
-//! many tools at once has one token, and would take every place in the queue of checks with it.
+//! One check of a token's signature at a time: a client that calls many tools at once has one token, and would take every place
+//! in the queue of checks with it.
 
 use std::{collections::HashMap, sync::Arc};
 

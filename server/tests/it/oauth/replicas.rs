@@ -1,6 +1,9 @@
 //! Two servers on one store, of either engine: what one writes the other acts on, and nobody is made twice.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+};
 
 use footbridge_server::{
     access::{
@@ -15,11 +18,13 @@ use footbridge_server::{
     },
     store::Store,
 };
+use futures_util::future::join_all;
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 
 use super::provider::{Provider, Signer};
 use crate::house::HANGS;
-use crate::store::harness::{Place, START, eventually, for_each_engine, tenant};
+use crate::store::harness::{Place, START, eventually, for_each_engine, run, tenant};
 
 const BASE: &str = "https://mcp.example.com";
 
@@ -187,6 +192,30 @@ fn a_verified_token_is_looked_at_again_when_its_time_is_over() {
             matches!(refused, Err(AuthError::Token(TokenFault::Expired))),
             "{refused:?}"
         );
+    });
+}
+
+#[test]
+fn a_provider_that_hangs_is_waited_for_by_all_at_once() {
+    run(async {
+        let place = Place::sqlite();
+        place.open_with(&["acme"]).await.close().await;
+        let (mut provider, _) = provider_and_token().await;
+        let hangs = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        provider.issuer = format!("http://{}", hangs.local_addr().unwrap());
+        let token = Signer::ed().token(
+            &json!({ "alg": "EdDSA", "kid": "k" }),
+            &claims(&provider.issuer, &json!({})),
+        );
+        let replica = Replica::on(&place).await;
+        replica.trust(&provider).await;
+        replica.oauth.reload().await.unwrap();
+        let calls = (0..20).map(|_| replica.admit(&token));
+        // One document may take five seconds.
+        let fates = tokio::time::timeout(HANGS, join_all(calls)).await;
+        for fate in fates.expect("nobody waits for twenty of them") {
+            assert!(matches!(fate.unwrap(), Err(AuthError::Provider(_))));
+        }
     });
 }
 
