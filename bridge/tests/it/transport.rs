@@ -132,6 +132,10 @@ fn b41_a_call_whose_connection_breaks_after_it_left_is_never_sent_again() {
 fn b41_whatever_connections_do_every_call_is_answered_once_and_sent_at_most_once() {
     const CALLS: usize = 3000;
     let stub = Stub::start(|request, wire| {
+        if request.rpc() != "tools/call" {
+            // It tells a server which calls it gave up.
+            return wire.respond(202, &[], b"");
+        }
         let number: usize = request.id().parse().unwrap();
         let whole = format!(r#"{{"jsonrpc":"2.0","id":{number},"result":{{}}}}"#);
         match number % 11 {
@@ -174,8 +178,8 @@ fn b41_whatever_connections_do_every_call_is_answered_once_and_sent_at_most_once
         let code = line["error"]["code"].as_i64();
         match id % 11 {
             0..=2 => assert_eq!(code, Some(-31003), "{line}"),
-            4 => assert_eq!(code, Some(-31002), "{line}"),
             // A kept connection may have ended while the request was being written: then nobody knows, and it says so.
+            4 => assert!(matches!(code, Some(-31002 | -31003)), "{line}"),
             _ => assert!(code.is_none() || code == Some(-31003), "{line}"),
         }
     }
