@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use footbridge_server::store::{AuditStatus, Store, StoreError};
+use tokio::task::JoinHandle;
 
 use super::{
     audit::event,
@@ -27,18 +28,23 @@ async fn look(store: &Store) -> Option<u32> {
         .unwrap()
 }
 
+/// Somebody looks all the while.
+fn keep_looking(store: &Store) -> JoinHandle<()> {
+    let store = store.clone();
+    tokio::spawn(async move {
+        loop {
+            look(&store).await;
+            tokio::task::yield_now().await;
+        }
+    })
+}
+
 #[test]
 fn a_lookup_sees_every_commit_that_came_before_it() {
     for_each_engine(|place| async move {
         let store = place.open_with(&["acme"]).await;
         // Others look all the while, and hold what they see.
-        let others = store.clone();
-        let looking = tokio::spawn(async move {
-            loop {
-                look(&others).await;
-                tokio::task::yield_now().await;
-            }
-        });
+        let looking = keep_looking(&store);
         for number in 0..300 {
             set(&store, number).await;
             assert_eq!(look(&store).await, Some(number));
@@ -64,13 +70,7 @@ fn the_log_begins_anew_although_somebody_always_looks() {
     run(async {
         let place = Place::sqlite();
         let store = place.open_with(&["acme"]).await;
-        let others = store.clone();
-        let looking = tokio::spawn(async move {
-            loop {
-                look(&others).await;
-                tokio::task::yield_now().await;
-            }
-        });
+        let looking = keep_looking(&store);
         let mut log = place.file().into_os_string();
         log.push("-wal");
         for _ in 0..2_500 {
